@@ -1,0 +1,1 @@
+"""Pretrained networks that label data while building, one per module."""

@@ -1,0 +1,1 @@
+"""One model per module, read top to bottom."""

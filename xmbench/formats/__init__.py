@@ -1,0 +1,1 @@
+"""The documents that the stages of xmbench hand to each other: typed, frozen, strict about unknown keys."""

@@ -1,0 +1,64 @@
+"""Baseline: one row of the boards, as a TOML file that people write."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from xmbench.formats.document import Document, Part
+from xmbench.formats.recipe import Name
+from xmbench.interfaces import Direction
+
+
+class Preset(Part):
+    """A variant of a baseline under a name of its own: only what differs."""
+
+    title: str
+    config: dict[str, Any] = Field(default_factory=dict)
+    deviations: tuple[str, ...] = ()
+
+
+class Expected(Part):
+    """A score that a rerun must reach: a regression test, not a claim of the paper."""
+
+    track: str
+    preset: str = ""
+    metric: Name
+    value: float
+    tolerance: float = Field(gt=0)
+    note: str = ""
+
+
+class Reported(Part):
+    """A score as printed in a paper: other data, never ranked with ours."""
+
+    track: str
+    scores: dict[Name, float]
+    where: str
+
+
+class Baseline(Document):
+    """One baseline: which model, with which settings, and how it departs from its paper."""
+
+    schema_: Literal["xmbench/baseline/1"] = Field(alias="schema")
+    name: Name
+    title: str
+    description: str
+    model: Name
+    direction: Direction = "i2a"
+    kind: Literal["learned", "reference", "floor", "ceiling"]
+    seed: int = 0
+    config: dict[str, Any] = Field(default_factory=dict)
+    presets: dict[Name, Preset] = Field(default_factory=dict)
+    cost: str = ""
+    licence: str = "Apache-2.0"
+    citation: str = ""
+    deviations: tuple[str, ...] = ()
+    expected: tuple[Expected, ...] = ()
+    reported: tuple[Reported, ...] = ()
+
+    def configured(self, preset: str | None, overrides: dict[str, Any]) -> dict[str, Any]:
+        """The raw configuration: the file's, then the preset's, then the command line's."""
+        chosen = self.presets[preset].config if preset else {}
+        return {**self.config, **chosen, **overrides}

@@ -1,0 +1,234 @@
+"""Data set folder: the manifest, the digest, and reading rows back in the order of their ids.
+
+::
+
+    README.md  manifest.json  ledger.parquet  data/<split>-0000i-of-0000n.parquet  judges/
+
+A folder without `manifest.json` is not a data set: the builder writes it last. Rows stand in the order of
+their ids inside a shard, so that any number of shards is read in id order with one row group of each open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import Field
+
+from xmbench.errors import DatasetError
+from xmbench.formats.document import Document, Part, load_json
+from xmbench.formats.recipe import Recipe, Sha256
+
+MANIFEST_FILE = "manifest.json"
+LEDGER_FILE = "ledger.parquet"
+WORK_FOLDER = ".build"
+SPLITS = ("train", "test")
+_BATCH_ROWS = 256
+
+
+class Counts(Part):
+    """`planned = written + filtered + failed`, the last two by reason."""
+
+    planned: int
+    written: int
+    filtered: dict[str, int] = Field(default_factory=dict)
+    failed: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every planned item is accounted for."""
+        return self.planned == self.written + sum(self.filtered.values()) + sum(self.failed.values())
+
+
+class SplitRecord(Part):
+    """One split: its counts, its counts per class, and its distinct takes per class."""
+
+    counts: Counts
+    classes: dict[str, Counts]
+    takes: dict[str, int]
+
+
+class ShardRecord(Part):
+    """One parquet file. `digest` covers the decoded content of its rows, `bytes` is the file's size."""
+
+    path: str
+    split: str
+    rows: int
+    bytes: int
+    digest: Sha256
+
+
+class SourceRecord(Part):
+    """What a source was on this build: sha256 of each uncompressed file, versions of its tools."""
+
+    files: dict[str, Sha256] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    licence: str
+    redistributable: bool
+
+
+class Manifest(Document):
+    """`manifest.json`: everything needed to say what this folder is, and to build it again."""
+
+    schema_: Literal["xmbench/dataset/1"] = Field(default="xmbench/dataset/1", alias="schema")
+    recipe: Recipe
+    recipe_digest: Sha256
+    dataset_digest: Sha256
+    limit: int | None = None
+    seed: int
+    xmbench_version: str
+    tools: dict[str, str]
+    sources: dict[str, SourceRecord]
+    splits: dict[str, SplitRecord]
+    shards: tuple[ShardRecord, ...]
+
+
+def content_digest(pixels: NDArray[np.uint8]) -> bytes:
+    """sha256 (32 bytes) of decoded pixels (H, W, C): shape and values."""
+    return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).digest()
+
+
+def samples_digest(samples: NDArray[np.int16], sample_rate_hz: int) -> bytes:
+    """sha256 (32 bytes) of decoded samples (T,): rate and values."""
+    data = np.ascontiguousarray(samples, dtype="<i2").tobytes()
+    return hashlib.sha256(f"{sample_rate_hz}:".encode() + data).digest()
+
+
+def row_digest(split: str, item_id: str, label: int, image: bytes, audio: bytes) -> str:
+    """sha256 of one row: split, id, label, and the digests of its decoded pixels and samples."""
+    return hashlib.sha256(f"{split}\0{item_id}\0{label}\0".encode() + image + audio).hexdigest()
+
+
+def dataset_digest(rows: Iterable[tuple[str, str, str]]) -> str:
+    """sha256 over (split, id, row digest) of every row, sorted; file bytes play no part."""
+    total = hashlib.sha256()
+    for split, item_id, digest in sorted(rows):
+        total.update(f"{split} {item_id} {digest}\n".encode())
+    return total.hexdigest()
+
+
+class Dataset:
+    """A finished data set folder, opened for reading.
+
+    Attributes:
+        folder: where it lies.
+        manifest: its manifest.
+    """
+
+    __slots__ = ("folder", "manifest")
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that it was built from."""
+        return self.manifest.recipe
+
+    @property
+    def digest(self) -> str:
+        """The data set digest."""
+        return self.manifest.dataset_digest
+
+    def count(self, split: str) -> int:
+        """Rows of a split."""
+        record = self.manifest.splits.get(split)
+        return record.counts.written if record else 0
+
+    def shards(self, split: str) -> list[Path]:
+        """Paths of a split's shards, in order."""
+        return [self.folder / shard.path for shard in self.manifest.shards if shard.split == split]
+
+    def rows(self, split: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Rows in the order of their ids; media columns as `{"bytes": ..., "path": ...}`.
+
+        Raises:
+            DatasetError: a shard is missing or cannot be read.
+        """
+        wanted = ["id", *(name for name in columns if name != "id")]
+        streams = [_stream(path, wanted) for path in self.shards(split)]
+        yield from heapq.merge(*streams, key=lambda row: str(row["id"]))
+
+    def table(self, split: str, columns: Sequence[str]) -> pa.Table:
+        """Scalar columns of a whole split, sorted by id.
+
+        Raises:
+            DatasetError: a shard is missing or cannot be read.
+        """
+        wanted = ["id", *(name for name in columns if name != "id")]
+        parts = [
+            _guarded(path, lambda path=path: pq.read_table(path, columns=wanted))
+            for path in self.shards(split)
+        ]
+        if not parts:
+            raise DatasetError(f"the data set has no split '{split}'", where=self.folder)
+        return pa.concat_tables(parts).sort_by("id")
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """Opens a data set folder; checks that every shard is there at its recorded size.
+
+    Raises:
+        DatasetError: no data set, a half-built one, or shards that are missing or of another size.
+        DocumentError: a manifest that does not fit its schema.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        if (folder / WORK_FOLDER).is_dir():
+            raise DatasetError(
+                "this build is not finished",
+                where=folder,
+                expected=f"a {MANIFEST_FILE}, which is written last",
+                todo="run the same `xmbench build` again: it goes on where it stopped",
+            )
+        raise DatasetError(
+            "no data set here",
+            where=folder,
+            expected=f"a folder with a {MANIFEST_FILE}",
+            todo=f"xmbench build RECIPE --out {folder}",
+        )
+    manifest = load_json(path, Manifest)
+    problems = []
+    for shard in manifest.shards:
+        try:
+            size = (folder / shard.path).stat().st_size
+        except OSError:
+            problems.append(f"{shard.path}: missing")
+            continue
+        if size != shard.bytes:
+            problems.append(f"{shard.path}: {size} bytes, expected {shard.bytes}")
+    if problems:
+        raise DatasetError(
+            "the data set is damaged", where=folder, problems=problems,
+            todo="build it again: `xmbench build` writes only the shards that are missing or wrong",
+        )  # fmt: skip
+    return Dataset(folder, manifest)
+
+
+def _stream(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    file = _guarded(path, lambda: pq.ParquetFile(path))
+    batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns))
+    while True:
+        batch = _guarded(path, lambda: next(batches, None))
+        if batch is None:
+            return
+        yield from batch.to_pylist()
+
+
+def _guarded(path: Path, read: Any) -> Any:
+    try:
+        return read()
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"the shard cannot be read ({str(error)[:200]})", where=path,
+            todo="remove this file and run the same `xmbench build` again: only this shard is rebuilt",
+        ) from error  # fmt: skip

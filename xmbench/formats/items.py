@@ -1,0 +1,104 @@
+"""A data set's rows as arrays: training examples and generation conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.errors import DatasetError, MediaError
+from xmbench.formats.dataset import Dataset
+from xmbench.interfaces import Conditions, Direction, Examples
+from xmbench.media import audio, image
+
+
+def read_clip(row: dict[str, Any], dataset: Dataset) -> NDArray[np.int16]:
+    """The clip of a row, int16 (T,), at the recipe's fixed length.
+
+    Raises:
+        DatasetError: it cannot be decoded or has another rate.
+    """
+    wanted = dataset.recipe.audio
+    try:
+        samples, rate = audio.decode_mono_int16(row["audio"]["bytes"])
+    except MediaError as error:
+        raise DatasetError(f"item '{row['id']}': {error.what}", where=dataset.folder) from error
+    if rate != wanted.sample_rate_hz:
+        raise DatasetError(
+            f"item '{row['id']}': {rate} Hz", where=dataset.folder, expected=f"{wanted.sample_rate_hz} Hz"
+        )
+    return np.asarray(audio.fit_length(samples, wanted.samples), dtype=np.int16)
+
+
+def read_image(row: dict[str, Any], dataset: Dataset) -> NDArray[np.uint8]:
+    """The image of a row, uint8 (H, W, C).
+
+    Raises:
+        DatasetError: it cannot be decoded or has another shape.
+    """
+    try:
+        pixels = image.decode(row["image"]["bytes"])
+    except MediaError as error:
+        raise DatasetError(f"item '{row['id']}': {error.what}", where=dataset.folder) from error
+    wanted = dataset.recipe.task.image
+    if pixels.shape != (wanted.height_px, wanted.width_px, wanted.channels):
+        raise DatasetError(f"item '{row['id']}': image of shape {pixels.shape}", where=dataset.folder)
+    return pixels
+
+
+def read_examples(dataset: Dataset, split: str = "train") -> Examples:
+    """A whole split in memory; each distinct take is decoded and kept once.
+
+    Raises:
+        DatasetError: a shard or an item cannot be read.
+    """
+    task = dataset.recipe.task
+    count = dataset.count(split)
+    images = np.empty((count, task.image.height_px, task.image.width_px, task.image.channels), dtype=np.uint8)
+    labels, clip_index = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+    ids: list[str] = []
+    groups: list[str] = []
+    clips: list[NDArray[np.int16]] = []
+    known: dict[str, int] = {}
+    for i, row in enumerate(dataset.rows(split, ["image", "audio", "label", "take", "group"])):
+        take = str(row["take"])
+        if take not in known:
+            known[take] = len(clips)
+            clips.append(read_clip(row, dataset))
+        images[i], labels[i], clip_index[i] = read_image(row, dataset), row["label"], known[take]
+        ids.append(str(row["id"]))
+        groups.append(str(row["group"]))
+    stacked = np.stack(clips) if clips else np.empty((0, task.audio.samples), dtype=np.int16)
+    return Examples(tuple(ids), labels, images, stacked, clip_index, tuple(groups))
+
+
+def read_conditions(
+    dataset: Dataset, split: str, direction: Direction, batch_size: int, with_labels: bool
+) -> Iterator[Conditions]:
+    """The inputs of a split in batches, in the order of their ids, without any reference.
+
+    Args:
+        dataset: where to read.
+        split: "train" or "test".
+        direction: "i2a" yields images, "a2i" clips.
+        batch_size: items per batch; the last one may be smaller.
+        with_labels: only for models that declare `oracle`.
+    """
+    column = "image" if direction == "i2a" else "audio"
+    ids, inputs, labels = [], [], []
+    for row in dataset.rows(split, [column, "label"]):
+        ids.append(str(row["id"]))
+        inputs.append(read_image(row, dataset) if direction == "i2a" else read_clip(row, dataset))
+        labels.append(row["label"])
+        if len(ids) == batch_size:
+            yield _batch(ids, inputs, labels, with_labels)
+            ids, inputs, labels = [], [], []
+    if ids:
+        yield _batch(ids, inputs, labels, with_labels)
+
+
+def _batch(ids: list[str], inputs: list[Any], labels: list[int], with_labels: bool) -> Conditions:
+    known = np.asarray(labels, dtype=np.int64) if with_labels else None
+    return Conditions(tuple(ids), np.stack(inputs), known)

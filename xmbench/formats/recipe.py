@@ -1,0 +1,179 @@
+"""Recipe: what a data set is made of, as a TOML file that people write."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from xmbench.formats.document import NAME_PATTERN, SHA256_PATTERN, Document, Part
+from xmbench.interfaces import AudioFormat, Direction, ImageFormat, Task
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
+
+
+class ImageSpec(Part):
+    """Format of every image."""
+
+    height_px: int = Field(ge=1, le=4096)
+    width_px: int = Field(ge=1, le=4096)
+    mode: Literal["L", "RGB"]
+
+
+class AudioSpec(Part):
+    """Format of every clip: mono 16-bit, `samples` long, zero-padded at the end.
+
+    `min_duration_s` and `max_duration_s` bound the clip before padding; `encoding` is how it is stored.
+    """
+
+    sample_rate_hz: int = Field(ge=4000, le=192000)
+    samples: int = Field(ge=1)
+    min_duration_s: float = Field(ge=0)
+    max_duration_s: float = Field(gt=0)
+    encoding: Literal["wav", "flac"] = "wav"
+    band_limit_hz: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> AudioSpec:
+        if self.min_duration_s > self.max_duration_s:
+            raise ValueError("min_duration_s is above max_duration_s")
+        if round(self.max_duration_s * self.sample_rate_hz) > self.samples + self.sample_rate_hz // 1000:
+            raise ValueError("a clip of max_duration_s does not fit into `samples`")
+        return self
+
+
+class ClassSpec(Part):
+    """The classes in label order, and the word that is spoken for each."""
+
+    names: tuple[str, ...] = Field(min_length=2)
+    words: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _paired(self) -> ClassSpec:
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("class names repeat")
+        if self.words and len(self.words) != len(self.names):
+            raise ValueError(f"{len(self.words)} words for {len(self.names)} names")
+        return self
+
+
+class FileSpec(Part):
+    """One upstream file.
+
+    `sha256` and `bytes` are those of the uncompressed content (a re-compressed mirror is still right).
+    """
+
+    name: str
+    urls: tuple[str, ...] = ()
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+    split: Literal["train", "test", "any"] = "any"
+
+
+class SourceSpec(Part):
+    """One upstream corpus or engine: who made it, under which licence, and how it is read."""
+
+    reader: Name
+    title: str
+    licence: str
+    licence_url: str = ""
+    redistributable: bool
+    homepage: str = ""
+    citation: str = ""
+    attribution: str = ""
+    files: tuple[FileSpec, ...] = ()
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class PairingSpec(Part):
+    """How images and clips meet: each image gets, by a seeded hash of its id, a clip of its own class."""
+
+    method: Literal["by-class"] = "by-class"
+    images: Name
+    clips: Name
+    seed: int = 0
+
+
+class SplitSpec(Part):
+    """`published`: as the image source says. `stratified`: a seeded share of each class becomes the test."""
+
+    method: Literal["published", "stratified"] = "published"
+    test_fraction: float = Field(default=0.2, gt=0, lt=1)
+    seed: int = 0
+
+
+class JudgeSpec(Part):
+    """The frozen network behind a track's classifier-based metrics."""
+
+    name: Name
+    sha256: Sha256
+
+
+class TrackSpec(Part):
+    """One task on a data set: a direction, the split that is scored, and the metrics."""
+
+    direction: Direction
+    split: Literal["train", "test"] = "test"
+    metrics: tuple[Name, ...] = Field(min_length=1)
+    primary: Name
+    judge: JudgeSpec | None = None
+
+    @model_validator(mode="after")
+    def _has_primary(self) -> TrackSpec:
+        if self.primary not in self.metrics:
+            raise ValueError(f"primary metric {self.primary!r} is not among the track's metrics")
+        return self
+
+
+class Recipe(Document):
+    """A data set's recipe. Its digest is the sha256 of its canonical JSON."""
+
+    schema_: Literal["xmbench/recipe/1"] = Field(alias="schema")
+    name: Name
+    version: str
+    title: str
+    description: str
+    licence: str
+    citation: str
+    languages: tuple[str, ...] = ()
+    regime: Literal["single-take", "multi-take"]
+    image: ImageSpec
+    audio: AudioSpec
+    classes: ClassSpec
+    sources: dict[Name, SourceSpec] = Field(min_length=1)
+    pairing: PairingSpec
+    splits: SplitSpec = SplitSpec()
+    tracks: tuple[TrackSpec, ...] = Field(min_length=1)
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        for role in (self.pairing.images, self.pairing.clips):
+            if role not in self.sources:
+                raise ValueError(f"pairing names the source {role!r}, which `sources` does not have")
+        directions = [track.direction for track in self.tracks]
+        if len(set(directions)) != len(directions):
+            raise ValueError("two tracks have the same direction")
+        return self
+
+    @property
+    def task(self) -> Task:
+        """Classes and formats, as items of the registry get them."""
+        return Task(
+            class_names=self.classes.names,
+            words=self.classes.words,
+            image=ImageFormat(self.image.height_px, self.image.width_px, 1 if self.image.mode == "L" else 3),
+            audio=AudioFormat(
+                self.audio.sample_rate_hz, self.audio.samples,
+                self.audio.min_duration_s, self.audio.max_duration_s,
+            ),
+        )  # fmt: skip
+
+    def track(self, direction: Direction) -> TrackSpec | None:
+        """The track of a direction, or None."""
+        return next((track for track in self.tracks if track.direction == direction), None)
+
+    def track_id(self, direction: Direction) -> str:
+        """Public name of a track, like `mnist-ad/i2a`."""
+        return f"{self.name}/{direction}"

@@ -1,0 +1,78 @@
+"""Result: what a submission scores, with everything needed to rebuild the numbers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from xmbench.formats.document import Document, Part
+from xmbench.formats.recipe import Name, Sha256
+from xmbench.formats.submission import Submission
+
+
+class Score(Part):
+    """One metric's value on the whole split.
+
+    Attributes:
+        value: penalised mean: a failed item counts the metric's floor. None where nothing could be measured.
+        low, high: 95 % bootstrap interval.
+        n: items of the split.
+        coverage: share of the items with a value of their own, 0..1.
+        statuses: how many items have each status.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    coverage: float
+    unit: str
+    higher_is_better: bool
+    floor: float | None
+    metric_version: str
+    statuses: dict[str, int]
+
+
+class JudgeCard(Part):
+    """The judge behind a classifier-based score, with its accuracy on real data."""
+
+    name: Name
+    sha256: Sha256
+    local: bool
+    accuracy: dict[str, float]
+
+
+class Environment(Part):
+    """Where a number was made."""
+
+    xmbench: str
+    commit: str
+    python: str
+    packages: dict[str, str]
+    machine: str
+    command: str
+    created: str
+
+
+class Result(Document):
+    """Scores of one submission. `xmbench verify` recomputes it: an edited number does not survive."""
+
+    schema_: Literal["xmbench/result/1"] = Field(default="xmbench/result/1", alias="schema")
+    protocol: str
+    track: str
+    regime: Literal["single-take", "multi-take"]
+    split: str
+    primary: Name
+    limit: int | None = None
+    recipe_digest: Sha256
+    dataset_digest: Sha256
+    outputs_digest: Sha256
+    submission: Submission
+    scores: dict[Name, Score]
+    judge: JudgeCard | None = None
+    bootstrap: dict[str, int]
+    items_table: str
+    items_digest: Sha256
+    environment: Environment
+    status: Literal["verified", "self-reported", "reported"] = "self-reported"

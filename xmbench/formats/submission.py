@@ -1,0 +1,37 @@
+"""Submission: outputs of one system for one track, with who made them and how."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from xmbench.formats.document import Document
+from xmbench.formats.recipe import Sha256
+
+SUBMISSION_FILE = "submission.json"
+OUTPUT_FOLDER = "outputs"
+OUTPUT_TABLE = "outputs.parquet"
+
+
+class Submission(Document):
+    """`submission.json`: what was submitted, by whom, for which track and which exact data.
+
+    Outputs stand beside it, `outputs/<id>.wav|.flac|.png|.npy` or `outputs.parquet` (columns id, bytes).
+    """
+
+    schema_: Literal["xmbench/submission/1"] = Field(default="xmbench/submission/1", alias="schema")
+    track: str = Field(pattern=r"^[a-z0-9-]+/(i2a|a2i)$")
+    recipe_digest: Sha256
+    dataset_digest: Sha256
+    system: str = Field(min_length=1)
+    kind: Literal["learned", "reference", "floor", "ceiling"] = "learned"
+    authors: tuple[str, ...] = ()
+    url: str = ""
+    training_data: Literal["closed", "open"] = "closed"
+    seed: int | None = None
+    hardware: str = ""
+    licence: str = ""
+    created: str = ""
+    command: str = ""
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,340 @@
+"""What a plug-in author must read: Source, Annotator, Metric, Model, and the values that pass between them.
+
+A plug-in is a module with one constant (`SOURCE`, `ANNOTATOR`, `METRIC` or `MODEL`) that has the attributes
+of the protocol below. It needs no base class. Built-in items and plug-ins are found the same way
+(`xmbench.registry`) and checked by the same conformance tests.
+
+Shape letters: N items, B batch, C channels, H W pixels, T samples, D features, K classes, M distinct clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.media.signal import Media
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Modality = Literal["image", "audio"]
+Direction = Literal["i2a", "a2i"]
+Status = Literal[
+    "ok", "missing", "unreadable", "non-finite", "silent", "too-short", "reference-unscorable", "metric-error"
+]
+
+
+# ---------------------------------------------------------------------------------------------- formats
+@dataclass(frozen=True, slots=True)
+class ImageFormat:
+    """What every image of a data set is: height and width in pixels, 1 (grey) or 3 (RGB) channels."""
+
+    height_px: int
+    width_px: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """What every clip of a data set is: mono, `samples` long, zero-padded at the end.
+
+    `min_duration_s` and `max_duration_s` bound the clip before padding.
+    """
+
+    sample_rate_hz: int
+    samples: int
+    min_duration_s: float
+    max_duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a data set asks for: its classes and the two formats.
+
+    Attributes:
+        class_names: names of the K classes, in label order.
+        words: what is spoken for each class, in label order (empty for data without speech).
+    """
+
+    class_names: tuple[str, ...]
+    words: tuple[str, ...]
+    image: ImageFormat
+    audio: AudioFormat
+
+
+# ---------------------------------------------------------------------------------------------- sources
+class Upstream(Protocol):
+    """The verified upstream files of one source."""
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the files that are there, as the recipe lists them."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """The uncompressed content of one file.
+
+        Raises:
+            UpstreamError: the file is missing, unreachable, truncated or not the one that was published.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One item that a source offers, before anything of it is decoded.
+
+    Attributes:
+        key: unique in the source and stable across rebuilds, matches `^[a-z0-9-]+$`.
+        split: "train" or "test" as published, "any" where the source does not say.
+        label: index of the class, 0..K-1.
+        group: what must not cross splits (speaker, video, piece); the key where items are independent.
+        locator: what the source needs to read the item; opaque to everyone else, picklable.
+        attributes: columns of the finished row that the source knows (text, speaker, engine ...).
+    """
+
+    key: str
+    split: str
+    label: int
+    group: str
+    locator: tuple[Any, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RawImage:
+    """Pixels as read: uint8 (H, W, C)."""
+
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class RawClip:
+    """Mono samples as read: int16 (T,), at the source's own rate. `attributes` overrides the entry's."""
+
+    samples: NDArray[np.int16]
+    sample_rate_hz: int
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An item that did not become a row.
+
+    Attributes:
+        stage: where: "read", "speech", "trim", "resize" ...
+        reason: short and countable, kebab-case: "too-long", "silent", "corrupt-image".
+        temporary: a later try may succeed (network, rate limit). False with `filtered` for a decision.
+        filtered: left out by a rule of the recipe; otherwise it failed.
+        detail: one sentence for a person.
+    """
+
+    stage: str
+    reason: str
+    detail: str = ""
+    filtered: bool = False
+    temporary: bool = False
+
+
+class Source(Protocol):
+    """One upstream corpus, or a maker of clips: what it holds, and how to read one item.
+
+    A source opens no file and no connection itself: it reads through `Upstream`.
+    """
+
+    name: str
+    modality: Modality
+    Options: type[BaseModel]
+
+    def versions(self, options: Any) -> dict[str, str]:
+        """Names and versions of whatever shapes the content (a speech engine, a decoder)."""
+        ...
+
+    def entries(self, upstream: Upstream, options: Any, task: Task) -> Sequence[Entry]:
+        """Every item on offer, in a stable order, without decoding any.
+
+        Raises:
+            UpstreamError: a file does not hold what it should.
+        """
+        ...
+
+    def read(
+        self, upstream: Upstream, options: Any, task: Task, entries: Sequence[Entry]
+    ) -> Iterator[RawImage | RawClip | Rejected]:
+        """One value per entry, in the order given. A bad item is a `Rejected`, never an exception."""
+        ...
+
+
+class Annotator(Protocol):
+    """A pretrained network that labels data while a data set is built; never the judge that grades it."""
+
+    name: str
+    modality: Modality
+
+    def label(self, items: Sequence[Media]) -> NDArray[np.float32]:
+        """Class probabilities, shape (N, K)."""
+        ...
+
+
+# ---------------------------------------------------------------------------------------------- metrics
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """One readable, finite output beside its reference, both cut or padded to the data set's format.
+
+    `shared` keeps what several metrics compute of this pair (one PESQ run serves two metrics).
+    """
+
+    id: str
+    label: int
+    output: Media
+    reference: Media
+    shared: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    """What a metric keeps of one item: a status and, where it is "ok", a state vector of shape (D,)."""
+
+    status: Status
+    state: NDArray[np.float64] | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringContext:
+    """What a metric may know beside the pairs: the task, and the judge that the track names."""
+
+    task: Task
+    judge: str | None = None
+
+
+class Metric(Protocol):
+    """Expensive state per item, cheap reduction: one bootstrap and per-class scores serve every metric.
+
+    Attributes:
+        name: public name, kebab-case; the module is its snake_case form.
+        version: changes whenever a value could change.
+        modality: what it scores.
+        unit: "" for a plain number.
+        low, high: bounds of a value.
+        floor: what a failed item counts; None where items have no value of their own (distributions).
+        left_out: statuses that leave the mean instead of counting the floor (shown in the coverage).
+        needs_judge: prepared in one process, in id order, in batches of one fixed size.
+        citation: the paper and the equation.
+    """
+
+    name: str
+    version: str
+    modality: Modality
+    unit: str
+    low: float
+    high: float
+    higher_is_better: bool
+    floor: float | None
+    left_out: frozenset[Status]
+    needs_judge: bool
+    citation: str
+
+    def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
+        """One state per pair, in order. A pair that cannot be measured gets a status, never an exception."""
+        ...
+
+    def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores of B weighted samples of the items.
+
+        Args:
+            states: shape (N, D); failed items hold the floor.
+            weights: shape (B, N), non-negative: how often each item counts.
+
+        Returns:
+            shape (B,).
+        """
+        ...
+
+
+# ---------------------------------------------------------------------------------------------- models
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Training items in memory. Repeated clips are kept once.
+
+    Attributes:
+        ids: N item ids, sorted.
+        labels: int64, shape (N,).
+        images: uint8, shape (N, H, W, C).
+        clips: int16, shape (M, T): the distinct clips at the data set's fixed length.
+        clip_index: int64, shape (N,): `clips[clip_index[i]]` belongs to item i.
+        groups: what must not cross splits, one per item.
+    """
+
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    images: NDArray[np.uint8]
+    clips: NDArray[np.int16]
+    clip_index: NDArray[np.int64]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a model gets at generation time: the model's input and never a reference.
+
+    Attributes:
+        ids: B item ids.
+        inputs: uint8 (B, H, W, C) for i2a; int16 (B, T) for a2i.
+        labels: int64 (B,), only for a model that declares `oracle`; otherwise None.
+    """
+
+    ids: tuple[str, ...]
+    inputs: NDArray[Any]
+    labels: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a model: where it may write, what it must repeat, how it tells how far it is.
+
+    Attributes:
+        folder: for checkpoints and curves.
+        seed: of everything random.
+        device: "cpu" or "cuda".
+        resume: go on from the newest checkpoint in `folder`.
+        report: called with one line of progress.
+    """
+
+    folder: Path
+    seed: int
+    device: str
+    resume: bool
+    report: Callable[[str], None]
+
+
+class Generator(Protocol):
+    """A model that is ready to generate."""
+
+    def generate(self, conditions: Conditions) -> NDArray[Any]:
+        """Outputs for one batch, in order: float32 (B, T) in -1..1 for i2a; uint8 (B, H, W, C) for a2i."""
+        ...
+
+
+class Model(Protocol):
+    """One baseline: fitted on training examples, then asked for outputs.
+
+    Attributes:
+        name: public name, kebab-case.
+        directions: what it can generate.
+        oracle: sees the labels of the items it generates for; only for ceilings, and marked as such.
+        Config: every hyper-parameter, checked against the baseline's TOML.
+    """
+
+    name: str
+    directions: tuple[Direction, ...]
+    oracle: bool
+    Config: type[BaseModel]
+
+    def fit(self, examples: Examples, task: Task, direction: Direction, config: Any, run: Run) -> Generator:
+        """Trains, or takes up a finished training from `run.folder`."""
+        ...

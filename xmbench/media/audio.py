@@ -1,0 +1,125 @@
+"""Mono audio: decode, encode, fit to a length, resample, trim silence.
+
+Stored audio is 16-bit PCM (int16, range -32768..32767); computed audio is float32 in -1..1, divided by 32768.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from xmbench.errors import MediaError
+
+FULL_SCALE = 32768.0
+FRAME_S = 0.010
+
+
+def to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """int16 (T,) -> float32 (T,), divided by 32768."""
+    return samples.astype(np.float32) / np.float32(FULL_SCALE)
+
+
+def to_int16(samples: NDArray[np.floating]) -> NDArray[np.int16]:
+    """Float (T,) in -1..1 -> int16 (T,): rounded, values beyond the range are clipped."""
+    scaled = np.rint(np.asarray(samples, dtype=np.float64) * FULL_SCALE)
+    return np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+def encode_wav(samples: NDArray[np.int16], sample_rate_hz: int) -> bytes:
+    """A 16-bit mono wav file; the same samples always give the same bytes."""
+    data = np.ascontiguousarray(samples, dtype="<i2").tobytes()
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 1),
+        *(sample_rate_hz, 2 * sample_rate_hz, 2, 16, b"data", len(data)),
+    )
+    return header + data
+
+
+def decode(data: bytes) -> tuple[NDArray[np.float32], int]:
+    """Reads a wav or flac file.
+
+    Args:
+        data: the bytes of the file.
+
+    Returns:
+        Samples float32, shape (T, channels), range -1..1 for integer formats (a float file may hold any
+        value, NaN included: the caller checks), and the sample rate in Hz.
+
+    Raises:
+        MediaError: the bytes are no readable sound.
+    """
+    if not data:
+        raise MediaError("empty file", expected="a wav or flac file")
+    try:
+        samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
+        raise MediaError(f"no readable audio ({error})", expected="a wav or flac file") from error
+    return samples, int(rate)
+
+
+def decode_mono_int16(data: bytes) -> tuple[NDArray[np.int16], int]:
+    """Reads a stored 16-bit mono file exactly, shape (T,).
+
+    Raises:
+        MediaError: no readable audio, or more than one channel.
+    """
+    try:
+        samples, rate = soundfile.read(io.BytesIO(data), dtype="int16", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
+        raise MediaError(f"no readable audio ({error})", expected="a 16-bit mono wav or flac file") from error
+    if samples.shape[1] != 1:
+        raise MediaError(f"{samples.shape[1]} channels", expected="1 channel (mono)")
+    return samples[:, 0], int(rate)
+
+
+def fit_length(samples: NDArray[np.generic], length: int) -> NDArray[np.generic]:
+    """Cuts (T,) at the end, or pads it with zeros at the end, to (length,)."""
+    if len(samples) >= length:
+        return samples[:length]
+    return np.concatenate([samples, np.zeros(length - len(samples), dtype=samples.dtype)])
+
+
+def resample(samples: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
+    """Resamples float32 (T,) with soxr HQ, the one resampler of the protocol."""
+    if from_hz == to_hz:
+        return samples
+    resampled: NDArray[np.float32] = soxr.resample(samples, from_hz, to_hz, quality="HQ")
+    return resampled
+
+
+def frame_levels_db(samples: NDArray[np.int16], sample_rate_hz: int) -> NDArray[np.float64]:
+    """Level of each 10 ms frame in dB relative to the loudest frame, shape (ceil(T / frame),).
+
+    An all-zero clip has no loudest frame: every level is -inf.
+    """
+    frame = round(FRAME_S * sample_rate_hz)
+    count = -(-len(samples) // frame)
+    padded = np.zeros(count * frame)
+    padded[: len(samples)] = samples
+    energy = np.square(padded).reshape(count, frame).mean(axis=1)
+    peak = energy.max(initial=0.0)
+    if peak == 0.0:
+        return np.full(count, -np.inf)
+    with np.errstate(divide="ignore"):
+        return np.asarray(10.0 * np.log10(energy / peak))
+
+
+def trim_silence(
+    samples: NDArray[np.int16], sample_rate_hz: int, threshold_db: float = -40.0
+) -> NDArray[np.int16]:
+    """Cuts leading and trailing 10 ms frames below `threshold_db` of the loudest frame.
+
+    Returns:
+        int16, shape (T',); empty for an all-zero clip.
+    """
+    loud = np.flatnonzero(frame_levels_db(samples, sample_rate_hz) >= threshold_db)
+    if len(loud) == 0:
+        return samples[:0]
+    frame = round(FRAME_S * sample_rate_hz)
+    return samples[loud[0] * frame : (loud[-1] + 1) * frame]

@@ -1,0 +1,1 @@
+"""One metric per module: state per item, then a cheap reduction."""
