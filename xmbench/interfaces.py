@@ -9,10 +9,11 @@ Shape letters: N items, B batch, C channels, H W pixels, T samples, D features, 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,10 +207,10 @@ class ItemState:
 
 @dataclass(frozen=True, slots=True)
 class ScoringContext:
-    """What a metric may know beside the pairs: the task, and the judge that the track names."""
+    """What a metric may know beside the pairs: the task, and the weights of the track's judge."""
 
     task: Task
-    judge: str | None = None
+    judge: bytes | None = None
 
 
 class Metric(Protocol):
@@ -303,6 +304,8 @@ class Run:
         device: "cpu" or "cuda".
         resume: go on from the newest checkpoint in `folder`.
         report: called with one line of progress.
+        fingerprint: what the training depends on, by name (digests of the settings and of the data set);
+            checkpoints remember it, and checkpoints of another training are refused.
     """
 
     folder: Path
@@ -310,6 +313,13 @@ class Run:
     device: str
     resume: bool
     report: Callable[[str], None]
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+
+
+def item_rng(seed: int, item_id: str) -> np.random.Generator:
+    """Randomness that belongs to one item: the same for every batch size, order and choice of items."""
+    digest = hashlib.sha256(f"{seed}:{item_id}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
 class Generator(Protocol):
@@ -317,6 +327,15 @@ class Generator(Protocol):
 
     def generate(self, conditions: Conditions) -> NDArray[Any]:
         """Outputs for one batch, in order: float32 (B, T) in -1..1 for i2a; uint8 (B, H, W, C) for a2i."""
+        ...
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """What a generator may offer beside `generate`: the class it believes to see. For diagnosis only."""
+
+    def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
+        """Class of each condition, shape (B,); None where the settings left the classifier untrained."""
         ...
 
 

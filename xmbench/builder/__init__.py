@@ -1,1 +1,1 @@
-"""From a recipe to a data set folder: fetch, read, pair, split, assemble, account for every item."""
+"""Builds data sets: fetch, read, split, pair, assemble."""

@@ -6,46 +6,58 @@ Heavy imports happen inside the commands, so that `xmbench --help` answers at on
 
 from __future__ import annotations
 
-import os
 import sys
+from typing import Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
+import xmbench
 from xmbench.cli import boards, building, running, scoring
 from xmbench.errors import XmbenchError
 
+
+class CarefulGroup(TyperGroup):
+    """Turns every error that a user can mend into a message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command; exits with 2 (or 1 for a check) instead of a traceback."""
+        try:
+            return super().invoke(ctx)
+        except XmbenchError as error:
+            _stop(f"error: {error}", error.exit_code)
+        except KeyboardInterrupt:
+            _stop("interrupted: nothing half-written was kept; run the same command again to go on", 2)
+
+
 app = typer.Typer(
     name="xmbench",
-    help="Benchmarks for cross-modal image <-> audio generation.",
+    cls=CarefulGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (building, running, scoring, boards):
-    group.register(app)
+for stage in (building, running, scoring, boards):
+    stage.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True),
+) -> None:
+    """Benchmarks for cross-modal image <-> audio generation."""
+    if version:
+        print(f"xmbench {xmbench.__version__}")
+        raise typer.Exit
 
 
 def main() -> None:
-    """Runs a command; turns every error that a user can mend into a message and an exit code."""
-    try:
-        sys.exit(app(standalone_mode=False))
-    except XmbenchError as error:
-        _stop(f"error: {error}", error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        _stop(error.format_message(), 2)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        _stop("interrupted: nothing half-written was kept; run the same command again to go on", 2)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    """Entry point of the program `xmbench`."""
+    app()
 
 
 def _stop(message: str, code: int) -> None:
     sys.stdout.flush()
-    print(message, file=sys.stderr)
+    print(message, file=sys.stderr, flush=True)
     sys.exit(code)

@@ -2,8 +2,94 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from xmbench.cli.tables import Progress, table
+from xmbench.errors import CheckError, UnknownNameError, nearest
 
 
 def register(app: typer.Typer) -> None:
     """Adds this module's commands."""
+    app.command("list")(list_items)
+    app.command("build")(build)
+    app.command("validate")(validate)
+
+
+def list_items(
+    kind: Annotated[str, typer.Argument(help="recipes, baselines, metrics, tracks or sources")] = "recipes",
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON list")] = False,
+) -> None:
+    """What there is: recipes, baselines, metrics, tracks, sources."""
+    from xmbench.builder import listing
+
+    chosen = next((name for name in listing.KINDS if name == kind), None)
+    if chosen is None:
+        raise UnknownNameError(f"nothing to list is called '{kind}'", expected=nearest(kind, listing.KINDS))
+    rows = listing.rows(chosen)
+    print(json.dumps(rows, indent=1, ensure_ascii=False) if as_json else _shown(rows))
+
+
+def build(
+    recipe: Annotated[str, typer.Argument(help="name of a recipe, or path to its TOML file")],
+    out: Annotated[Path | None, typer.Option(help="folder to build into (default: data/RECIPE)")] = None,
+    source: Annotated[str | None, typer.Option(help="folder with the upstream files, instead of the network")] = None,
+    limit: Annotated[int | None, typer.Option(help="items per split, stratified by class")] = None,
+    seed: Annotated[int | None, typer.Option(help="seed of splits and pairing (default: the recipe's)")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="processes (default: one per processor)")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="remove an earlier build and start over")] = False,
+) -> None:
+    """Builds a data set; run again, it finishes what is missing."""
+    from xmbench.builder.build import build as build_dataset
+    from xmbench.builder.plan import load_recipe
+
+    chosen = load_recipe(recipe)
+    folder = out or Path("data") / chosen.name
+    progress = Progress(interval_s=0)
+    dataset = build_dataset(
+        chosen, folder, source=source, limit=limit, seed=seed, workers=workers,
+        offline=offline, rebuild=rebuild, report=progress.show,
+    )  # fmt: skip
+    progress.close()
+    for split, record in dataset.manifest.splits.items():
+        counts = record.counts
+        left = f", {sum(counts.filtered.values()):,} filtered, {sum(counts.failed.values()):,} failed"
+        print(f"{split}: {counts.planned:,} planned, {counts.written:,} written{left}")
+    print(f"digest {dataset.digest}")
+    print(f"built {chosen.name} in {folder}")
+
+
+def validate(
+    folder: Annotated[Path, typer.Argument(help="a data set folder")],
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+) -> None:
+    """Checks a whole data set; lists every problem."""
+    from xmbench.builder.validate import validate as validate_dataset
+    from xmbench.formats.dataset import open_dataset
+
+    progress = Progress(interval_s=0)
+    found = validate_dataset(open_dataset(folder), progress.show)
+    progress.close()
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+    else:
+        for split, rows in found.rows.items():
+            print(f"{split}: {rows:,} rows, {found.takes[split]:,} takes")
+        for note in found.notes:
+            print(f"note: {note}")
+        print(f"digest {found.digest}")
+    if not found.holds:
+        raise CheckError(
+            f"{len(found.problems)} problem(s) in this data set", where=folder, problems=found.problems,
+            todo="run the same `xmbench build` again, or with --rebuild",
+        )  # fmt: skip
+    if not as_json:
+        print(f"{folder}: everything holds")
+
+
+def _shown(rows: list[dict[str, str]]) -> str:
+    return table(list(rows[0]), [list(row.values()) for row in rows]) if rows else "(none)"

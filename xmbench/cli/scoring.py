@@ -1,9 +1,166 @@
-"""Commands of the scoring stage."""
+"""Commands that judge: `check`, `score`, `pair`, `fit-judge`."""
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+from xmbench.cli.tables import Progress, table
+from xmbench.errors import MAX_LISTED
+
+if TYPE_CHECKING:
+    from xmbench.evaluator.evaluate import Scored
+    from xmbench.formats.dataset import Dataset
+
+Submission = Annotated[Path, typer.Argument(help="folder with submission.json and its outputs")]
+Data = Annotated[Path | None, typer.Option("--data", help="The data set; found by digest if left out.")]
 
 
 def register(app: typer.Typer) -> None:
     """Adds this module's commands."""
+    app.command()(check)
+    app.command()(score)
+    app.command()(pair)
+    app.command("fit-judge")(fit_judge)
+
+
+def check(
+    submission: Submission,
+    data: Data = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Lists every problem of a submission in seconds: ids, format, rate, length, silence, NaN, duplicates."""
+    from xmbench.evaluator.check import check as run
+
+    found = run(submission, _dataset(submission, data))
+    if as_json:
+        print(json.dumps({
+            "track": found.track, "items": found.items,
+            "problems": [{"id": p.id, "kind": p.kind, "detail": p.detail} for p in found.problems],
+            "notes": [{"id": p.id, "kind": p.kind, "detail": p.detail} for p in found.notes],
+        }))  # fmt: skip
+    else:
+        _list(found.problems, "problems")
+        _list(found.notes, "notes")
+        print(f"{found.track}: {found.items} items, {len(found.problems)} problems, {len(found.notes)} notes")
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def score(
+    submission: Submission,
+    data: Data = None,
+    out: Annotated[Path | None, typer.Option(help="Where the result goes (default: beside the submission).")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    metrics: Annotated[str, typer.Option(help="Only these metrics, separated by commas.")] = "",
+    local_judge: Annotated[bool, typer.Option("--local-judge", help="Use the judge of `fit-judge`.")] = False,
+) -> None:
+    """Scores a submission: prints a table, writes the result and the per-item table.
+
+    Exit code 1 says that the submission has problems (they are listed and counted at the floor).
+    """
+    from xmbench.evaluator.save import score_and_save
+
+    dataset = _dataset(submission, data)
+    progress = Progress()
+    target = out or submission.parent / "result.json"
+    chosen = [name for name in metrics.split(",") if name]
+    scored = score_and_save(
+        submission, dataset, target, metrics=chosen, workers=workers, local_judge=local_judge,
+        command=shlex.join(["xmbench", *sys.argv[1:]]),
+        report=lambda done, seen: progress.show(f"scored {seen} items ({done} distinct)"),
+    )  # fmt: skip
+    progress.close()
+    print(render(scored))
+    print(f"\nwrote {target} and {target.with_suffix('.items.parquet')}")
+    if scored.problems:
+        print(f"\nthe submission has {len(scored.problems)} problems:", file=sys.stderr)
+        _list(scored.problems, "problems", sys.stderr)
+    if any(problem.kind != "silent" for problem in scored.problems):
+        raise typer.Exit(1)
+
+
+def pair(
+    reference: Annotated[Path | None, typer.Argument(help="reference wav or flac")] = None,
+    output: Annotated[Path | None, typer.Argument(help="output wav or flac")] = None,
+    pairs: Annotated[Path | None, typer.Option("--list", help="CSV: id,reference,output.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per pair.")] = False,
+) -> None:
+    """Scores single pairs of sound files with the reference-based speech metrics, at any sample rate."""
+    from xmbench.evaluator.pair import read_list, score_files
+
+    if (pairs is None) == (reference is None or output is None):
+        raise typer.BadParameter("give REFERENCE and OUTPUT, or --list pairs.csv")
+    jobs = read_list(pairs) if pairs else [("", Path(str(reference)), Path(str(output)))]
+    for name, first, second in jobs:
+        found = score_files(first, second)
+        if as_json:
+            print(json.dumps({"id": name or second.stem, **found}))
+            continue
+        print(f"{second} against {first}: {found['status']}")
+        numbers = {key: value for key, value in found.items() if isinstance(value, float) or value is None}
+        print("\n".join(f"  {key:14} {'–' if value is None else f'{value:.4f}'}" for key, value in numbers.items()))
+
+
+def fit_judge(
+    data: Annotated[Path, typer.Argument(help="a data set folder")],
+    also: Annotated[list[Path] | None, typer.Option(help="More data sets to train on.")] = None,
+    recordings: Annotated[Path | None, typer.Option(help="Folder of real recordings <class>_*.wav to test on.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where it goes (default: DATA/judges).")] = None,
+    seed: int = 0,
+    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+) -> None:
+    """Trains a spoken-word judge on a data set's training clips; tests it on held-out clips."""
+    from xmbench.evaluator.fit import fit_spoken_word_judge
+    from xmbench.formats.dataset import open_dataset
+
+    progress = Progress()
+    card = fit_spoken_word_judge(
+        [open_dataset(path) for path in (data, *(also or []))], out or data / "judges",
+        recordings=recordings, seed=seed, steps=steps, report=progress.show,
+        command=shlex.join(["xmbench", *sys.argv[1:]]),
+    )  # fmt: skip
+    progress.close()
+    print(f"judge {card['sha256'][:12]}, {card['bytes']} bytes")
+    for name, found in card["accuracy"].items():
+        print(f"  accuracy on {name}: {found['accuracy']:.4f} (n = {found['n']})")
+
+
+def render(scored: Scored) -> str:
+    """The table that `score` prints."""
+    result = scored.result
+    rows = []
+    for name, found in result.scores.items():
+        shown = ["–" if v is None else f"{v:.4f}" for v in (found.value, found.low, found.high)]
+        rest = {k: v for k, v in found.statuses.items() if k != "ok"}
+        failed = ", ".join(f"{count} {status}" for status, count in rest.items())
+        star = " *" if name == result.primary else ""
+        rows.append([name + star, shown[0], f"[{shown[1]}, {shown[2]}]", f"{found.coverage:.1%}", failed])
+    head = f"{result.submission.system} on {result.track} ({result.regime}, {scored.items.num_rows} items)"
+    lines = [head, table(["metric", "value", "95 % interval", "coverage", "not measured"], rows)]
+    if result.judge:
+        known = ", ".join(f"{value:.4f} on {name}" for name, value in result.judge.accuracy.items())
+        kind = "local judge" if result.judge.local else "judge"
+        lines.append(f"{kind} {result.judge.name} {result.judge.sha256[:12]}: accuracy {known}")
+    return "\n".join([*lines, "* primary metric; a failed item counts the metric's floor"])
+
+
+def _dataset(submission: Path, data: Path | None) -> Dataset:
+    from xmbench.evaluator.find import find_dataset
+    from xmbench.evaluator.outputs import open_submission
+    from xmbench.formats.dataset import open_dataset
+
+    return open_dataset(data) if data else find_dataset(open_submission(submission))
+
+
+def _list(problems: Any, what: str, stream: Any = None) -> None:
+    for problem in problems[:MAX_LISTED]:
+        print(f"  - {problem}", file=stream)
+    if len(problems) > MAX_LISTED:
+        print(f"  ... and {len(problems) - MAX_LISTED} more {what} (--json lists all)", file=stream)

@@ -30,14 +30,6 @@ class Expected(Part):
     note: str = ""
 
 
-class Reported(Part):
-    """A score as printed in a paper: other data, never ranked with ours."""
-
-    track: str
-    scores: dict[Name, float]
-    where: str
-
-
 class Baseline(Document):
     """One baseline: which model, with which settings, and how it departs from its paper."""
 
@@ -56,7 +48,6 @@ class Baseline(Document):
     citation: str = ""
     deviations: tuple[str, ...] = ()
     expected: tuple[Expected, ...] = ()
-    reported: tuple[Reported, ...] = ()
 
     def configured(self, preset: str | None, overrides: dict[str, Any]) -> dict[str, Any]:
         """The raw configuration: the file's, then the preset's, then the command line's."""

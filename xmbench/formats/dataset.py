@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -165,10 +164,7 @@ class Dataset:
             DatasetError: a shard is missing or cannot be read.
         """
         wanted = ["id", *(name for name in columns if name != "id")]
-        parts = [
-            _guarded(path, lambda path=path: pq.read_table(path, columns=wanted))
-            for path in self.shards(split)
-        ]
+        parts = [_guarded(path, lambda path=path: pq.read_table(path, columns=wanted)) for path in self.shards(split)]
         if not parts:
             raise DatasetError(f"the data set has no split '{split}'", where=self.folder)
         return pa.concat_tables(parts).sort_by("id")

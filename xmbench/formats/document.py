@@ -82,9 +82,7 @@ def parse(data: Any, kind: type[AnyDocument], where: object) -> AnyDocument:
         DocumentError: with every problem: the field, what was found, what was expected.
     """
     if not isinstance(data, dict):
-        raise DocumentError(
-            f"the document is a {type(data).__name__}", where=where, expected="a table of keys"
-        )
+        raise DocumentError(f"the document is a {type(data).__name__}", where=where, expected="a table of keys")
     wanted = _schema_of(kind)
     if wanted and data.get("schema") != wanted:
         raise DocumentError(

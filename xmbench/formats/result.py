@@ -76,3 +76,16 @@ class Result(Document):
     items_digest: Sha256
     environment: Environment
     status: Literal["verified", "self-reported", "reported"] = "self-reported"
+
+
+class ReportedResult(Document):
+    """Scores as printed in a paper: other data, a table of their own, never ranked with ours."""
+
+    schema_: Literal["xmbench/reported/1"] = Field(default="xmbench/reported/1", alias="schema")
+    track: str
+    system: str
+    scores: dict[Name, float]
+    paper: str
+    where: str
+    data: str
+    status: Literal["reported"] = "reported"

@@ -110,9 +110,7 @@ def frame_levels_db(samples: NDArray[np.int16], sample_rate_hz: int) -> NDArray[
         return np.asarray(10.0 * np.log10(energy / peak))
 
 
-def trim_silence(
-    samples: NDArray[np.int16], sample_rate_hz: int, threshold_db: float = -40.0
-) -> NDArray[np.int16]:
+def trim_silence(samples: NDArray[np.int16], sample_rate_hz: int, threshold_db: float = -40.0) -> NDArray[np.int16]:
     """Cuts leading and trailing 10 ms frames below `threshold_db` of the loudest frame.
 
     Returns:
@@ -123,3 +121,10 @@ def trim_silence(
         return samples[:0]
     frame = round(FRAME_S * sample_rate_hz)
     return samples[loud[0] * frame : (loud[-1] + 1) * frame]
+
+
+def encode_flac(samples: NDArray[np.int16], sample_rate_hz: int) -> bytes:
+    """A 16-bit mono flac file: exact, and about 40 % of the wav file's size."""
+    stream = io.BytesIO()
+    soundfile.write(stream, samples, sample_rate_hz, format="FLAC", subtype="PCM_16")
+    return stream.getvalue()

@@ -1,0 +1,442 @@
+"""MT-Net: image -> waveform of the spoken class.
+
+H. Ning, X. Zheng, Y. Yuan, X. Lu, "Audio description from image by modal translation network",
+Neurocomputing 423 (2021). Equations, tables and figures below are the paper's. There is no public code; where
+the paper is silent the choice and its reason stand beside the line, and in `baselines/mtnet.toml`.
+
+Two phases (Algorithm 1): an autoencoder learns audio features phi^A of the training clips and is frozen; then
+image features phi^I, the mapping phi = f(phi^I) and the waveform generator are trained together.
+
+Shape letters: B batch, C channels, H W pixels, T samples of a clip, K classes, D width of the code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from xmbench.errors import DocumentError
+from xmbench.formats.document import Part
+from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task
+from xmbench.training import (
+    Optimiser,
+    OptimiserName,
+    Phase,
+    Precision,
+    Schedule,
+    carve_validation,
+    seed_everything,
+    train,
+)  # fmt: skip
+
+EVALUATION_BATCH = 256
+FULL_SCALE = 32768.0
+
+
+class Config(Part):
+    """Every constant. The defaults are the paper's network; `[config]` of the TOML repeats them in the open."""
+
+    # Image features (Table 1)
+    widths: tuple[int, ...] = (32, 128, 256, 512, 1024)
+    strides: tuple[int, ...] = (1, 1, 1, 1, 1)
+    dilation: int = Field(default=2, ge=1)
+    # Audio features (Table 2): widths between T and T; the middle one is D
+    autoencoder_widths: tuple[int, ...] = (4096, 2048, 1024, 2048, 4096)
+    # Generator (Fig. 4)
+    code_shape: tuple[int, int] = (32, 32)
+    generator_hidden: int = Field(default=4096, ge=1)
+    generator_blocks: int = Field(default=3, ge=0)
+    decoder: Literal["generator", "ae"] = "generator"
+    # Losses (eqs. 4, 7, 9, 11)
+    use_per: bool = True
+    use_rep: bool = True
+    rep_norm: Literal["batch", "sample"] = "batch"
+    eta_per: float = 0.5
+    eta_rep: float = 1.0
+    eta_gen: float = 1.0
+    eta_l2: float = 0.8
+    l2: float = 0.0005
+    # Training (section 4.3)
+    optimiser: OptimiserName = "rmsprop-tf"
+    momentum: float = 0.9
+    schedule: Schedule = "cosine"
+    clip_norm: float | None = None
+    precision: Precision = "float32"
+    channels_last: bool = False
+    autoencoder_lr: float = Field(default=1e-4, gt=0)
+    autoencoder_epochs: int = Field(default=50, ge=1)
+    autoencoder_min_steps: int = Field(default=1, ge=1)
+    autoencoder_warmup: float = Field(default=0.02, ge=0, le=1)
+    autoencoder_batch: int = Field(default=64, ge=1)
+    joint_lr: float = Field(default=1e-4, gt=0)
+    joint_epochs: int = Field(default=60, ge=1)
+    joint_min_steps: int = Field(default=1, ge=1)
+    joint_warmup: float = Field(default=0.02, ge=0, le=1)
+    joint_batch: int = Field(default=64, ge=2)
+    validate_every: int = Field(default=1, ge=1, description="epochs between validations of the joint phase")
+
+    @property
+    def code(self) -> int:
+        """D, the width of the codes phi^I, phi^A and phi."""
+        return self.autoencoder_widths[len(self.autoencoder_widths) // 2]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Config:
+        if len(self.widths) != len(self.strides):
+            raise ValueError(f"{len(self.widths)} widths and {len(self.strides)} strides")
+        if len(self.autoencoder_widths) % 2 == 0:
+            raise ValueError("autoencoder_widths needs an odd number of widths: the middle one is the code")
+        if math.prod(self.code_shape) != self.code:
+            raise ValueError(f"code_shape {self.code_shape} does not hold the code of {self.code} values")
+        return self
+
+
+# ------------------------------------------------------------------------------- image features (3.1.1)
+def standardise(images: Tensor) -> Tensor:
+    """Eq. 1: uint8 (B, H, W, C) -> float32 (B, C, H, W), zero mean and unit variance per image.
+
+    P is H * W * C, as in tf.image.per_image_standardization; it only matters for a constant image.
+    """
+    pixels = images.permute(0, 3, 1, 2).float()
+    mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
+    deviation = pixels.std(dim=(1, 2, 3), keepdim=True, correction=0)
+    return (pixels - mean) / deviation.clamp_min(1.0 / math.sqrt(pixels[0].numel()))
+
+
+class Residual2d(nn.Module):
+    """Eq. 3: two dilated 3x3 convolutions and the identity. BN and ReLU placed as in ResNet (our choice)."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.first_norm = nn.BatchNorm2d(channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.second_norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        y = F.relu(self.first_norm(self.first(x)))
+        return F.relu(self.second_norm(self.second(y)) + x)
+
+
+class Trunk(nn.Sequential):
+    """Table 1: per stage a 1x1 transition (eq. 2) and a residual block.
+
+    The paper has no pooling and no stride: 1024x32x32 comes out of 3x32x32. A stride (preset lite) sits in the
+    transition, before the costly 3x3 convolutions.
+    """
+
+    def __init__(self, channels: int, widths: tuple[int, ...], strides: tuple[int, ...], dilation: int) -> None:
+        stages: list[nn.Module] = []
+        for width, stride in zip(widths, strides, strict=True):
+            transition = nn.Conv2d(channels, width, 1, stride=stride)
+            stages += [transition, nn.BatchNorm2d(width), nn.ReLU(), Residual2d(width, dilation)]
+            channels = width
+        super().__init__(*stages)
+
+
+class ImageFeatures(nn.Module):
+    """Trunk, global average pooling, FC1, FC2: phi^I, linear (activation unspecified; our choice)."""
+
+    def __init__(self, channels: int, config: Config) -> None:
+        super().__init__()
+        self.trunk = Trunk(channels, config.widths, config.strides, config.dilation)
+        self.fc1 = nn.Linear(config.widths[-1], config.code)
+        self.fc2 = nn.Linear(config.code, config.code)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardised images (B, C, H, W) -> phi^I (B, D)."""
+        pooled = self.trunk(x).mean(dim=(2, 3))  # (B, widths[-1])
+        features: Tensor = self.fc2(F.relu(self.fc1(pooled)))  # (B, D)
+        return features
+
+
+# ------------------------------------------------------------------------------- audio features (3.1.2)
+class AudioAutoencoder(nn.Module):
+    """Table 2, eq. 5: fully connected, tanh after every layer, the last one included."""
+
+    def __init__(self, samples: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        middle = len(widths) // 2 + 1
+        sizes = [samples, *widths, samples]
+        layers = [
+            nn.Sequential(nn.Linear(narrow, wide), nn.Tanh())
+            for narrow, wide in zip(sizes[:-1], sizes[1:], strict=True)
+        ]
+        self.encoder = nn.Sequential(*layers[:middle])
+        self.decoder = nn.Sequential(*layers[middle:])
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Clips (B, T) -> reconstructions (B, T)."""
+        reconstructed: Tensor = self.decoder(self.encoder(clips))
+        return reconstructed
+
+
+# --------------------------------------------------------------------------- mapping and generator (3.2, 3.3)
+class Residual1d(nn.Module):
+    """Eq. 8: E + G(E) through tanh. G: dilated 1x3 convolution, gated unit (ref. 56), 1x1 convolution.
+
+    The 1x1 output projection is WaveNet's, no batch normalisation: the paper names only the gate (our choice).
+    """
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.gated = nn.Conv1d(channels, 2 * channels, 3, padding=dilation, dilation=dilation)
+        self.project = nn.Conv1d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, L) -> the same shape."""
+        value, gate = self.gated(x).chunk(2, dim=1)
+        return torch.tanh(self.project(torch.tanh(value) * torch.sigmoid(gate)) + x)
+
+
+class AudioGenerator(nn.Module):
+    """Fig. 4: the code as a (C, L) sequence, three residual blocks, two FC layers."""
+
+    def __init__(self, samples: int, config: Config) -> None:
+        super().__init__()
+        self.shape = config.code_shape
+        blocks = [Residual1d(self.shape[0], config.dilation) for _ in range(config.generator_blocks)]
+        self.blocks = nn.Sequential(*blocks)
+        self.fc1 = nn.Linear(config.code, config.generator_hidden)
+        self.fc2 = nn.Linear(config.generator_hidden, samples)
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Phi (B, D) -> waveforms (B, T) in -1..1."""
+        sequence = self.blocks(code.unflatten(1, self.shape))  # (B, C, L)
+        return torch.tanh(self.fc2(torch.tanh(self.fc1(sequence.flatten(1)))))  # (B, T)
+
+
+class MTNet(nn.Module):
+    """What the joint phase trains: image features, softmax head, mapping, generator."""
+
+    def __init__(self, task: Task, config: Config) -> None:
+        super().__init__()
+        code = config.code
+        self.features = ImageFeatures(task.image.channels, config)
+        self.head = nn.Linear(code, len(task.class_names))
+        # Tanh at the end, because phi^A lies in (-1, 1); it also bounds phi, whose scale eq. 7 leaves open.
+        self.mapping = nn.Sequential(nn.Linear(code, code), nn.ReLU(), nn.Linear(code, code), nn.Tanh())
+        self.generator: nn.Module = AudioGenerator(task.audio.samples, config)
+        if config.decoder == "ae":  # Table 3: the autoencoder's decoder, trained from scratch
+            self.generator = AudioAutoencoder(task.audio.samples, config.autoencoder_widths).decoder
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Standardised images (B, C, H, W) -> logits (B, K), phi (B, D), waveforms (B, T)."""
+        features = self.features(x)
+        code = self.mapping(features)
+        return self.head(features), code, self.generator(code)
+
+
+def initialise(module: nn.Module) -> None:
+    """Truncated normal, as the paper; its deviation by fan-in, because TensorFlow's default of 1 saturates tanh.
+
+    sqrt(2 / fan_in) before ReLU (2-D convolutions), 1 / sqrt(fan_in) elsewhere; cut at two deviations.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear):
+            gain = 2.0 if isinstance(layer, nn.Conv2d) else 1.0
+            deviation = math.sqrt(gain / layer.weight[0].numel())
+            nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+# ---------------------------------------------------------------------------------------------- losses
+def reconstruction_loss(output: Tensor, clips: Tensor) -> Tensor:
+    """Eq. 6 without its weight penalty: half the squared error, summed over T, mean over the batch.
+
+    A mean over T would shrink the gradient 18,000 times below the weight penalty: the net collapses to zero.
+    """
+    return 0.5 * (output.float() - clips).square().sum(dim=1).mean()
+
+
+def representation_loss(code: Tensor, audio_code: Tensor, norm: Literal["batch", "sample"]) -> Tensor:
+    """Eq. 7 without its weight penalty: one minus a cosine, of (B, D) and (B, D).
+
+    "batch" is the equation as printed, sums over every value of the batch; "sample" takes a cosine per row.
+    """
+    if norm == "batch":
+        code, audio_code = code.flatten()[None], audio_code.flatten()[None]
+    return 1.0 - F.cosine_similarity(code.float(), audio_code.float(), dim=1, eps=1e-8).mean()
+
+
+def generation_loss(output: Tensor, clips: Tensor) -> Tensor:
+    """Eqs. 9 and 10 without the weight penalty: smooth L1, summed over T, mean over the batch."""
+    return F.smooth_l1_loss(output.float(), clips, reduction="none").sum(dim=1).mean()
+
+
+# ---------------------------------------------------------------------------------------------- training
+class _Data:
+    """Training examples as tensors on the host; batches go to the device."""
+
+    def __init__(self, examples: Examples, config: Config, run: Run) -> None:
+        rows, held_out = carve_validation(examples.ids, examples.labels, examples.groups, run.seed)
+        self.rows, self.held_out = torch.from_numpy(rows), torch.from_numpy(held_out)
+        self.validation_ids = tuple(examples.ids[i] for i in held_out)
+        self.images, self.labels = torch.from_numpy(examples.images), torch.from_numpy(examples.labels)
+        self.clips, self.clip_index = torch.from_numpy(examples.clips), torch.from_numpy(examples.clip_index)
+        self.device = run.device
+        self.memory = torch.channels_last if config.channels_last else torch.contiguous_format
+
+    def pixels(self, rows: Tensor) -> Tensor:
+        """Standardised images of some items, (B, C, H, W)."""
+        return standardise(self.images[rows].to(self.device)).contiguous(memory_format=self.memory)
+
+    def waveforms(self, clips: Tensor) -> Tensor:
+        """Some distinct clips, float32 (B, T), in -1..1."""
+        return self.clips[clips].to(self.device).float() / FULL_SCALE
+
+
+def _train_autoencoder(data: _Data, task: Task, config: Config, run: Run) -> Tensor:
+    """First phase: each distinct training clip once per epoch; returns phi^A of every clip, (M, D).
+
+    Deduplicated, because in single-take data 60,000 items repeat ten clips. Clips that only validation items
+    have select the weights; where there are none (single-take), the training clips do.
+    """
+    known = data.clip_index[data.rows].unique()
+    unseen = torch.from_numpy(np.setdiff1d(data.clip_index[data.held_out].numpy(), known.numpy()))
+    checked = unseen if len(unseen) else known
+    seed_everything(run.seed, "autoencoder", "weights")
+    autoencoder = AudioAutoencoder(task.audio.samples, config.autoencoder_widths)
+    initialise(autoencoder)
+    autoencoder.to(run.device)
+
+    def loss(positions: Tensor) -> Mapping[str, Tensor]:
+        clips = data.waveforms(known[positions])
+        return {"loss": reconstruction_loss(autoencoder(clips), clips)}
+
+    def validate() -> Mapping[str, float]:
+        error = energy = 0.0
+        for part in checked.split(EVALUATION_BATCH):
+            clips = data.waveforms(part)
+            error += float((autoencoder(clips).float() - clips).square().sum())
+            energy += float(clips.square().sum())
+        return {"selection": error / max(energy, 1e-12)}  # relative squared error
+
+    batch = min(config.autoencoder_batch, len(known))
+    epoch = len(known) // batch
+    steps = max(config.autoencoder_epochs * epoch, config.autoencoder_min_steps)
+    run.report(f"autoencoder: {len(known)} distinct clips, batch {batch}, {steps} steps")
+    settings = Optimiser(
+        config.optimiser, config.autoencoder_lr, config.l2, config.momentum,
+        round(config.autoencoder_warmup * steps), config.schedule, config.clip_norm,
+    )  # fmt: skip
+    train(
+        Phase(
+            "autoencoder", autoencoder, len(known), steps, batch, settings, loss, validate,
+            max(epoch, steps // 10), config.precision, data.validation_ids,
+        ),
+        run,
+    )  # fmt: skip
+    with torch.no_grad():
+        parts = torch.arange(len(data.clips)).split(EVALUATION_BATCH)
+        return torch.cat([autoencoder.encoder(data.waveforms(part)) for part in parts])  # (M, D)
+
+
+def _train_joint(net: MTNet, audio_codes: Tensor | None, data: _Data, config: Config, run: Run) -> None:
+    """Second phase, eq. 11. Its weight penalty is the optimiser's: gradient eta_4 * lambda * W = 4e-4 W.
+
+    Literally, 0.8 * sum(W^2) would annihilate the network; this is TensorFlow's l2_regularizer(0.0005), summed
+    and weighted by eta_4. Selected by the lowest generation loss on held-out items.
+    """
+
+    def losses(rows: Tensor) -> dict[str, Tensor]:
+        clip_index = data.clip_index[rows]
+        logits, code, output = net(data.pixels(rows))
+        found = {"generation": generation_loss(output, data.waveforms(clip_index))}
+        total = config.eta_gen * found["generation"]
+        if config.use_per:
+            found["perception"] = F.cross_entropy(logits.float(), data.labels[rows].to(run.device))
+            total = total + config.eta_per * found["perception"]
+        if audio_codes is not None:
+            target = audio_codes[clip_index.to(run.device)]
+            found["representation"] = representation_loss(code, target, config.rep_norm)
+            total = total + config.eta_rep * found["representation"]
+        return {"loss": total, **found}
+
+    def validate() -> Mapping[str, float]:
+        total: dict[str, float] = {}
+        for part in data.held_out.split(EVALUATION_BATCH):
+            for name, value in losses(part).items():
+                total[name] = total.get(name, 0.0) + float(value) * len(part) / len(data.held_out)
+        return {"selection": total["generation"], **total}
+
+    batch = min(config.joint_batch, len(data.rows))
+    epoch = len(data.rows) // batch
+    steps = max(config.joint_epochs * epoch, config.joint_min_steps)
+    run.report(f"joint: {len(data.rows)} items, {len(data.held_out)} held out, batch {batch}, {steps} steps")
+    settings = Optimiser(
+        config.optimiser, config.joint_lr, config.eta_l2 * config.l2, config.momentum,
+        round(config.joint_warmup * steps), config.schedule, config.clip_norm,
+    )  # fmt: skip
+    train(
+        Phase(
+            "joint", net, len(data.rows), steps, batch, settings,
+            lambda positions: losses(data.rows[positions]), validate if len(data.held_out) else None,
+            config.validate_every * epoch, config.precision, data.validation_ids,
+        ),
+        run,
+    )  # fmt: skip
+
+
+class _Trained:
+    """Section 3.5: standardise, features, mapping, generator. One output per image, no randomness."""
+
+    def __init__(self, net: MTNet, config: Config, device: str) -> None:
+        self._net, self._config, self._device = net.eval(), config, device
+
+    @torch.no_grad()
+    def generate(self, conditions: Conditions) -> NDArray[np.float32]:
+        """Images uint8 (B, H, W, C) -> waveforms float32 (B, T)."""
+        waveforms: NDArray[np.float32] = self._forward(conditions)[2].float().cpu().numpy()
+        return waveforms
+
+    @torch.no_grad()
+    def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
+        """The softmax head's class, (B,). The head is no part of generating: only a diagnosis."""
+        if not self._config.use_per:
+            return None
+        classes: NDArray[np.int64] = self._forward(conditions)[0].argmax(dim=1).cpu().numpy()
+        return classes
+
+    def _forward(self, conditions: Conditions) -> tuple[Tensor, Tensor, Tensor]:
+        images = torch.from_numpy(np.ascontiguousarray(conditions.inputs)).to(self._device)
+        found: tuple[Tensor, Tensor, Tensor] = self._net(standardise(images))
+        return found
+
+
+class _MTNetModel:
+    """See the module."""
+
+    name = "mtnet"
+    directions: tuple[Direction, ...] = ("i2a",)
+    oracle = False
+    Config = Config
+
+    def fit(self, examples: Examples, task: Task, direction: Direction, config: Config, run: Run) -> Generator:
+        """Trains both phases, or takes up their checkpoints."""
+        if direction != "i2a":
+            raise DocumentError(f"mtnet cannot generate in direction {direction}", expected="i2a")
+        data = _Data(examples, config, run)
+        audio_codes = _train_autoencoder(data, task, config, run) if config.use_rep else None
+        if audio_codes is not None:
+            spread = float(audio_codes.std(dim=0).mean()) if len(audio_codes) > 1 else 0.0
+            run.report(f"autoencoder: phi^A has a standard deviation of {spread:.3f} over the clips")
+        seed_everything(run.seed, "joint", "weights")
+        net = MTNet(task, config)
+        initialise(net)
+        net.to(run.device, memory_format=data.memory)  # type: ignore[call-overload]
+        _train_joint(net, audio_codes, data, config, run)
+        return _Trained(net, config, run.device)
+
+
+MODEL = _MTNetModel()

@@ -1,0 +1,111 @@
+"""Runs shards: here, or in a pool of processes. Resume and accounting depend on none of this."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+
+from xmbench.builder.assemble import Job, ShardReport, ShardTask, write_shard
+from xmbench.errors import XmbenchError
+
+POOL_FROM_ROWS = 5_000  # starting a pool takes longer than writing fewer rows
+
+_job: Job | None = None
+
+
+def run(job: Job, tasks: Sequence[ShardTask], workers: int, done: Callable[[ShardReport], None]) -> list[ShardReport]:
+    """Writes every shard.
+
+    Args:
+        job: what the shards have in common.
+        tasks: the shards.
+        workers: processes; 1 works in this one.
+        done: called with each report as it comes.
+
+    Returns:
+        One report per task, in the order of the tasks.
+    """
+    workers = min(workers, len(tasks))
+    if workers <= 1 or sum(len(task.shard.items) for task in tasks) < POOL_FROM_ROWS:
+        reports = []
+        for task in tasks:
+            reports.append(write_shard(job, task))
+            done(reports[-1])
+        return reports
+    return _pooled(job, tasks, workers, done)
+
+
+def available_workers() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _pooled(
+    job: Job, tasks: Sequence[ShardTask], workers: int, done: Callable[[ShardReport], None]
+) -> list[ShardReport]:
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(job,)
+    )
+    try:
+        with _interrupts_held():
+            futures: list[Future[ShardReport]] = [pool.submit(_work, task) for task in tasks]
+        for future in as_completed(futures):
+            done(future.result())
+        return [future.result() for future in futures]
+    except BrokenProcessPool as error:
+        raise XmbenchError(
+            "a worker process was ended from outside", expected="enough memory for every worker",
+            todo="run the same command again, with fewer --workers: finished shards are kept",
+        ) from error  # fmt: skip
+    finally:
+        _stop(pool)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """Ends the workers at once: what they have not finished leaves only a temporary file."""
+    processes = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join()
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Workers start with Ctrl-C held back, so that only this process answers it; held ones come afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker(job: Job) -> None:
+    global _job
+    _job = job
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _work(task: ShardTask) -> ShardReport:
+    assert _job is not None
+    return write_shard(_job, task)

@@ -1,0 +1,92 @@
+"""A lock that dies with its process, and the folder for what several builds share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xmbench.errors import OutputError
+from xmbench.formats.files import make_folder, writing
+
+CACHE_VARIABLE = "XMBENCH_CACHE"
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(handle: int, wait: bool) -> None:
+        msvcrt.locking(handle, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _take(handle: int, wait: bool) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
+    """Holds a lock file. The system lets go of it when the process ends, however it ends.
+
+    Raises:
+        OutputError: another process holds it and `wait` is False, or the file cannot be made.
+    """
+    handle = _acquire(path, wait)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _acquire(path: Path, wait: bool) -> int:
+    while True:
+        with writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _take(handle, wait)
+        except (BlockingIOError, PermissionError) as error:
+            os.close(handle)
+            raise OutputError(
+                "another xmbench is at work in this folder", where=path.parent,
+                todo="wait until it is done, or choose another folder with --out",
+            ) from error  # fmt: skip
+        except OSError:
+            return handle  # a file system without locks: better unguarded than useless
+        if _same_file(path, handle):
+            return handle
+        os.close(handle)
+
+
+def _same_file(path: Path, handle: int) -> bool:
+    """Whether the file is still there: the holder before us may have removed it while we waited."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def cache_folder() -> Path:
+    """Where downloads and spoken words are kept: `$XMBENCH_CACHE`, or the user's cache folder.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    folder = Path(chosen) if chosen else _user_cache() / "xmbench"
+    try:
+        return make_folder(folder)
+    except OutputError as error:
+        raise OutputError(
+            f"the cache folder cannot be used: {error.what}", where=folder,
+            todo=f"set {CACHE_VARIABLE} to a folder that can be written",
+        ) from error  # fmt: skip
+
+
+def _user_cache() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

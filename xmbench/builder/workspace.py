@@ -1,0 +1,209 @@
+"""The output folder: who may write to it, what is already there, and moving the finished parts into place.
+
+Everything is made under `DIR/.build/` and renamed at the end, `manifest.json` last: a folder with a manifest is
+whole. A killed build leaves `.build/plan.json` and its finished shards, which the same command takes up.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from xmbench.builder.lock import locked
+from xmbench.errors import DatasetError, DocumentError, OutputError
+from xmbench.formats.dataset import LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER, Manifest
+from xmbench.formats.document import load_json
+from xmbench.formats.files import make_folder, write_text, writing
+
+CARD_FILE = "README.md"
+DATA_FOLDER = "data"
+SHARD_NAME = re.compile(r"^(train|test)-\d{5}-of-\d{5}\.parquet$")
+_PLAN_FILE = "plan.json"
+_LOCK_FILE = "lock"
+
+
+class Workspace:
+    """One output folder, held by this process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.work = folder / WORK_FOLDER
+        self.data = self.work / DATA_FOLDER
+        self.reports = self.work / "reports"
+
+    def claim(self, identity: Mapping[str, str], shards: Collection[str]) -> None:
+        """Takes up a build that was broken off, or starts one.
+
+        Args:
+            identity: of the plan.
+            shards: names of the files that it writes; whatever else lies among the data is removed.
+
+        Raises:
+            DatasetError: the folder holds the beginnings of another build.
+        """
+        refuse_started_by_other(self.folder, identity)
+        begun, finished = self.folder / DATA_FOLDER, (self.folder / MANIFEST_FILE).exists()
+        with writing(self.folder):
+            if not finished and begun.exists() and not self.data.exists():
+                begun.rename(self.data)  # killed between the rename of the data and the manifest
+        make_folder(self.data)
+        make_folder(self.reports)
+        with writing(self.folder):
+            for path in self.data.iterdir():
+                if path.name not in shards:
+                    path.unlink()  # a temporary file of a killed worker
+        write_text(self.work / _PLAN_FILE, json.dumps(dict(identity), indent=1, sort_keys=True))
+
+    def publish_data(self) -> None:
+        """Moves the data of a first build into place."""
+        with writing(self.folder):
+            self.data.rename(self.folder / DATA_FOLDER)
+
+    def publish_shards(self, names: Collection[str]) -> None:
+        """Moves single shards of a repaired build into place."""
+        with writing(self.folder):
+            (self.folder / DATA_FOLDER).mkdir(exist_ok=True)
+            for name in names:
+                (self.data / name).replace(self.folder / DATA_FOLDER / name)
+
+    def publish_documents(self) -> None:
+        """Moves card, ledger and, last, the manifest into place, then removes the work folder."""
+        with writing(self.folder):
+            for name in (CARD_FILE, LEDGER_FILE, MANIFEST_FILE):
+                if (self.work / name).exists():
+                    (self.work / name).replace(self.folder / name)
+        self.clean()
+
+    def clean(self) -> None:
+        """Removes the work folder."""
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Workspace]:
+    """Holds an output folder; leaves no empty traces of a build that never began.
+
+    Raises:
+        OutputError: it cannot be written, or another process is at work in it.
+    """
+    existed = folder.is_dir()
+    make_folder(folder)
+    space = Workspace(folder)
+    make_folder(space.work)
+    with locked(space.work / _LOCK_FILE):
+        try:
+            yield space
+        finally:
+            if space.work.is_dir() and {path.name for path in space.work.iterdir()} <= {_LOCK_FILE}:
+                space.clean()
+            if not existed and folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def manifest_of(folder: Path) -> Manifest | None:
+    """The manifest of a finished build, None where there is no build.
+
+    Raises:
+        OutputError: the folder holds files under our names that no build made.
+    """
+    try:
+        return load_json(folder / MANIFEST_FILE, Manifest) if (folder / MANIFEST_FILE).exists() else None
+    except DocumentError as error:
+        raise OutputError(
+            f"the folder holds a {MANIFEST_FILE} that is none of a data set", where=folder,
+            problems=error.problems or (error.what,), todo="choose another folder with --out",
+        ) from error  # fmt: skip
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuses a folder whose files a build would overwrite.
+
+    Raises:
+        OutputError: it holds files under our names that no build made.
+    """
+    if _started(folder) is not None or (folder / MANIFEST_FILE).exists():
+        return
+    there = [name for name in (CARD_FILE, LEDGER_FILE, DATA_FOLDER) if (folder / name).exists()]
+    if there:
+        raise OutputError(
+            "the folder holds files that no build made", where=folder, problems=there,
+            expected="a new or empty folder, or one of an earlier build", todo="choose another folder with --out",
+        )  # fmt: skip
+
+
+def refuse_other(folder: Path, there: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Refuses to mix two builds; compares the keys that both have.
+
+    Raises:
+        DatasetError: something differs; each difference is listed.
+    """
+    problems = [
+        f"{key}: {there[key]} there, {wanted[key]} now"
+        for key in sorted(there.keys() & wanted.keys())
+        if there[key] != wanted[key]
+    ]
+    if problems:
+        raise DatasetError(
+            "the folder belongs to another build", where=folder, problems=problems,
+            todo="choose another folder with --out, or start over in this one with --rebuild",
+        )  # fmt: skip
+
+
+def refuse_started_by_other(folder: Path, wanted: Mapping[str, str]) -> None:
+    """As `refuse_other`, for a build that was broken off, if there is one."""
+    started = _started(folder)
+    if started is not None:
+        refuse_other(folder, started, wanted)
+
+
+def remove_build(space: Workspace) -> None:
+    """Removes what a build made, and nothing else.
+
+    Raises:
+        OutputError: the folder holds files under our names that no build made.
+    """
+    refuse_foreign(space.folder)
+    manifest_of(space.folder)
+    data = space.folder / DATA_FOLDER
+    others = [path.name for path in data.iterdir() if not SHARD_NAME.match(path.name)] if data.is_dir() else []
+    if others:
+        raise OutputError(
+            "the data folder holds files that no build made", where=data, problems=sorted(others),
+            todo="move them away, or choose another folder with --out",
+        )  # fmt: skip
+    # Says that the rest is ours, should this be broken off half-way; goes last.
+    write_text(space.work / _PLAN_FILE, json.dumps({"removing": "yes"}))
+    with writing(space.folder):
+        for name in (MANIFEST_FILE, CARD_FILE, LEDGER_FILE):
+            (space.folder / name).unlink(missing_ok=True)
+        for path in (data, space.data, space.reports):
+            if path.is_dir():
+                shutil.rmtree(path)
+        for path in space.work.iterdir():
+            if path.name not in (_LOCK_FILE, _PLAN_FILE):
+                path.unlink()
+        (space.work / _PLAN_FILE).unlink()
+
+
+def damaged_shards(folder: Path, manifest: Manifest) -> list[str]:
+    """Names of shards that are missing or of another size than the manifest says."""
+    damaged = []
+    for shard in manifest.shards:
+        path = folder / shard.path
+        if not path.is_file() or path.stat().st_size != shard.bytes:
+            damaged.append(path.name)
+    return damaged
+
+
+def _started(folder: Path) -> dict[str, str] | None:
+    """The identity of a build that was broken off in this folder."""
+    try:
+        found: Any = json.loads((folder / WORK_FOLDER / _PLAN_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else None

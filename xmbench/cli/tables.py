@@ -1,0 +1,50 @@
+"""Plain aligned tables and progress lines for the terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded to their widest cell; numbers-like columns are right-aligned."""
+    grid = [list(heads), *[list(row) for row in rows]]
+    widths = [max(len(row[i]) for row in grid) for i in range(len(heads))]
+    right = [all(_numeric(row[i]) for row in rows) and bool(rows) for i in range(len(heads))]
+    lines = [
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)).rstrip()
+        for row in grid
+    ]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def _numeric(text: str) -> bool:
+    return not text or text[0].isdigit() or text[0] in "-–+."
+
+
+class Progress:
+    """One line that is rewritten on a terminal; elsewhere a plain line every few seconds."""
+
+    def __init__(self, interval_s: float = 5.0) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._interval_s = 0.1 if self._terminal else interval_s
+        self._last = time.monotonic() if not self._terminal else 0.0
+        self._width = 0
+
+    def show(self, text: str) -> None:
+        """Shows a line, at most once per interval."""
+        now = time.monotonic()
+        if now - self._last < self._interval_s:
+            return
+        self._last = now
+        if self._terminal:
+            print(f"\r{text:<{self._width}}", end="", file=sys.stderr, flush=True)
+            self._width = len(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Clears the line on a terminal."""
+        if self._terminal and self._width:
+            print(f"\r{'':<{self._width}}\r", end="", file=sys.stderr, flush=True)

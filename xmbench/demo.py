@@ -1,0 +1,82 @@
+"""The whole path on embedded data: build `digits-ad`, train MT-Net (lite), score it among reference rows.
+
+Everything runs offline on a CPU in minutes. Work that is finished is not repeated.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from xmbench import content
+from xmbench.builder.build import build
+from xmbench.evaluator.save import load_scored, score_and_save
+from xmbench.formats.baseline import Baseline
+from xmbench.formats.dataset import Dataset, open_dataset
+from xmbench.formats.document import load_toml
+from xmbench.formats.recipe import Recipe
+from xmbench.gallery import Shown, write_gallery
+from xmbench.leaderboard import Board, boards
+from xmbench.runner import run
+
+RECIPE = "digits-ad"
+SYSTEMS: tuple[tuple[str, str | None], ...] = (
+    ("silence", None),
+    ("white-noise", None),
+    ("random-clip", None),
+    ("mean-audio", None),
+    ("nearest-class-clip", None),
+    ("mtnet", "lite"),
+    ("oracle-class", None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demonstration left: a board to print and a page to open."""
+
+    board: Board
+    page: Path
+
+
+def run_demo(out: Path, *, report: Callable[[str], None]) -> Demo:
+    """Builds, trains, scores and shows.
+
+    Args:
+        out: folder for the data set, the runs and the page.
+        report: called with a line of progress.
+
+    Raises:
+        XmbenchError: a stage could not be done; what is finished is kept.
+    """
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        report(f"[{time.monotonic() - started:5.0f} s] {text}")
+
+    recipe = load_toml(content.find("recipes", RECIPE), Recipe)
+    say(f"building {recipe.name}")
+    build(recipe, out / "data" / RECIPE, report=say)
+    dataset = open_dataset(out / "data" / RECIPE)
+    shown = [_system(name, preset, dataset, out / "runs", say) for name, preset in SYSTEMS]
+    (board,) = boards([system.result for system in shown])
+    page = write_gallery(dataset, shown, out / "index.html")
+    say("done")
+    return Demo(board, page)
+
+
+def _system(name: str, preset: str | None, dataset: Dataset, runs: Path, say: Callable[[str], None]) -> Shown:
+    baseline = load_toml(content.find("baselines", name), Baseline)
+    folder = runs / (f"{name}-{preset}" if preset else name)
+    say(f"running {name}{f' ({preset})' if preset else ''}")
+    run(baseline, dataset, folder, preset=preset, resume=True, report=say)
+    say(f"scoring {name}")
+    result = folder / "result.json"
+    score_and_save(
+        folder / "submission", dataset, result, workers=os.cpu_count() or 1, command=f"xmbench demo ({name})"
+    )
+    loaded, items = load_scored(result)
+    return Shown(folder / "submission", loaded, items)

@@ -1,0 +1,56 @@
+"""How sure a score is: a seeded bootstrap over per-item states, clustered by group.
+
+Percentile bootstrap (Efron 1979). Items that share a group (speaker, video, piece) are drawn together. No
+metric is recomputed: `reduce` runs on the cached states with the weights of each resample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 1000
+SEED = 20261121
+LEVEL = 0.95
+_CHUNK = 50
+
+Reduce = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+
+
+def resampled_weights(
+    groups: Sequence[str], resamples: int = RESAMPLES, seed: int = SEED
+) -> Iterator[NDArray[np.float64]]:
+    """How often each item counts in each resample, in chunks of shape (<= 50, N).
+
+    The draws depend on the groups' sorted names only, so two systems that were scored on the same items get
+    the same resamples (paired comparison).
+    """
+    names, member = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, _CHUNK):
+        size = min(_CHUNK, resamples - start)
+        drawn = rng.integers(len(names), size=(size, len(names)))
+        counts = np.stack([np.bincount(row, minlength=len(names)) for row in drawn])
+        yield counts[:, member].astype(np.float64)
+
+
+def interval(
+    reduce: Reduce, states: NDArray[np.float64], groups: Sequence[str], seed: int = SEED
+) -> tuple[float, float]:
+    """The 95 % interval of a score.
+
+    Args:
+        reduce: the metric's reduction.
+        states: shape (N, D), N >= 1.
+        groups: N group names.
+        seed: of the resamples.
+
+    Returns:
+        Lower and upper end.
+    """
+    values = np.concatenate([reduce(states, weights) for weights in resampled_weights(groups, seed=seed)])
+    tail = 100.0 * (1.0 - LEVEL) / 2.0
+    low, high = np.nanpercentile(values, [tail, 100.0 - tail])
+    return float(low), float(high)

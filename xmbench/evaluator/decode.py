@@ -1,0 +1,93 @@
+"""One submitted output -> a sound or picture in the data set's format, or the reason why not.
+
+Rate and channels must be the recipe's; the length is cut or zero-padded at the end (the protocol's length
+policy); float samples beyond -1..1 are clipped, as a player would.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.errors import MediaError
+from xmbench.evaluator.outputs import RawOutput
+from xmbench.interfaces import AudioFormat, ImageFormat, Status, Task
+from xmbench.media import audio, image
+from xmbench.media.signal import Media, Picture, Sound
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An output in memory, or a status other than "ok".
+
+    `notes` are facts that do not fail an item: another length, clipping.
+    """
+
+    status: Status
+    media: Media | None = None
+    detail: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def decode_output(raw: RawOutput, task: Task, direction: str) -> Decoded:
+    """Decodes one output for a track's direction."""
+    try:
+        if direction == "i2a":
+            return _sound(raw, task.audio)
+        return _picture(raw, task.image)
+    except MediaError as error:
+        detail = f"{error.what}; expected {error.expected}" if error.expected else error.what
+        return Decoded("unreadable", None, detail)
+
+
+def _sound(raw: RawOutput, wanted: AudioFormat) -> Decoded:
+    if raw.suffix == ".npy":
+        samples, rate = _array(raw.data), wanted.sample_rate_hz
+        samples = samples[:, None] if samples.ndim == 1 else samples
+        if samples.ndim != 2:
+            raise MediaError(f"array of shape {samples.shape}", expected="shape (T,)")
+    else:
+        samples, rate = audio.decode(raw.data)
+    if samples.shape[1] != 1:
+        raise MediaError(f"{samples.shape[1]} channels", expected="1 (mono)")
+    if rate != wanted.sample_rate_hz:
+        raise MediaError(f"{rate} Hz", expected=f"{wanted.sample_rate_hz} Hz")
+    mono = np.ascontiguousarray(samples[:, 0], dtype=np.float32)
+    if not np.isfinite(mono).all():
+        return Decoded("non-finite", None, f"{int((~np.isfinite(mono)).sum())} samples are NaN or infinite")
+    notes = []
+    if len(mono) != wanted.samples:
+        notes.append(f"{len(mono)} samples, expected {wanted.samples}: cut or zero-padded at the end")
+    fitted = np.asarray(audio.fit_length(mono, wanted.samples), dtype=np.float32)
+    if np.abs(fitted).max(initial=0.0) > 1.0:
+        notes.append("samples beyond -1..1 were clipped")
+        fitted = np.clip(fitted, -1.0, 1.0)
+    if not fitted.any():
+        return Decoded("silent", None, "every sample is zero", tuple(notes))
+    return Decoded("ok", Sound(fitted, wanted.sample_rate_hz), "", tuple(notes))
+
+
+def _picture(raw: RawOutput, wanted: ImageFormat) -> Decoded:
+    pixels = _array(raw.data) if raw.suffix == ".npy" else image.decode(raw.data)
+    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    expected = (wanted.height_px, wanted.width_px, wanted.channels)
+    if pixels.shape != expected:
+        raise MediaError(f"image of shape {pixels.shape}", expected=f"shape {expected}")
+    if pixels.dtype != np.uint8:
+        raise MediaError(f"pixels of type {pixels.dtype}", expected="uint8")
+    notes = ("every pixel is the same",) if pixels.min() == pixels.max() else ()
+    return Decoded("ok", Picture(np.ascontiguousarray(pixels)), "", notes)
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    try:
+        loaded: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise MediaError(f"no readable array ({error})", expected="a .npy file") from error
+    if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiu":
+        raise MediaError("no array of numbers", expected="a .npy file of numbers")
+    return loaded

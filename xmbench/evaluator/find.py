@@ -1,0 +1,42 @@
+"""Finds the data set that a submission was made for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from xmbench.errors import DatasetError, XmbenchError
+from xmbench.formats.dataset import MANIFEST_FILE, Dataset, open_dataset
+from xmbench.formats.submission import Submission
+
+DATA_VARIABLE = "XMBENCH_DATA"
+
+
+def find_dataset(submission: Submission) -> Dataset:
+    """The data set with the digest that the submission names, under `data/` or `$XMBENCH_DATA`.
+
+    Raises:
+        DatasetError: none there has that digest; says which were seen.
+    """
+    roots = [
+        Path("data"),
+        *(Path(part) for part in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if part),
+    ]
+    seen = []
+    for root in roots:
+        for path in [root / MANIFEST_FILE, *sorted(root.glob(f"*/{MANIFEST_FILE}"))]:
+            if not path.is_file():
+                continue
+            try:
+                dataset = open_dataset(path.parent)
+            except XmbenchError as error:
+                seen.append(f"{path.parent}: {error.what}")
+                continue
+            if dataset.digest == submission.dataset_digest:
+                return dataset
+            seen.append(f"{path.parent}: {dataset.recipe.name}, digest {dataset.digest[:12]}")
+    raise DatasetError(
+        f"no data set with the digest {submission.dataset_digest[:12]} was found",
+        where=", ".join(str(root) for root in roots), expected=f"the data set of {submission.track}",
+        problems=seen, todo=f"name it with --data DIR, or set ${DATA_VARIABLE}",
+    )  # fmt: skip

@@ -1,0 +1,140 @@
+"""Metrics on chunks of pairs, in this process or in a pool of processes.
+
+PESQ holds the interpreter's lock and keeps globals, so parallel work means processes. A chunk depends on
+nothing but its own pairs: results are the same for any number of workers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import signal
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench import registry
+from xmbench.errors import XmbenchError
+from xmbench.interfaces import ItemState, Pair, ScoringContext
+from xmbench.media.signal import Media, Picture, Sound
+
+CHUNK = 16
+_REFERENCES_KEPT = 512
+_LINE_LENGTH = 200
+
+States = dict[str, ItemState]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """One distinct (output, reference) pair to be measured. `key` names it in the caller's tables."""
+
+    key: bytes
+    id: str
+    label: int
+    output: NDArray[Any]
+    reference: NDArray[Any]
+    sample_rate_hz: int | None
+
+
+def measured(
+    work: Iterable[list[Work]], metrics: tuple[str, ...], context: ScoringContext, workers: int
+) -> Iterator[list[tuple[bytes, States]]]:
+    """Measures chunks of work; yields each chunk's states, in order, with bounded memory.
+
+    Args:
+        work: chunks of pairs.
+        metrics: names of metrics that need no judge.
+        context: handed to every metric.
+        workers: 1 works in this process; more start that many processes.
+    """
+    if workers <= 1:
+        for chunk in work:
+            yield measure(chunk, metrics, context)
+        return
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(metrics,),
+    )
+    try:
+        yield from _pooled(pool, work, metrics, context, workers)
+    except BrokenProcessPool as error:
+        raise XmbenchError(
+            "a worker process died",
+            expected="enough memory for every worker",
+            todo="try again with fewer --workers",
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _pooled(
+    pool: ProcessPoolExecutor, work: Iterable[list[Work]], metrics: tuple[str, ...],
+    context: ScoringContext, workers: int,
+) -> Iterator[list[tuple[bytes, States]]]:  # fmt: skip
+    waiting: deque[Future[list[tuple[bytes, States]]]] = deque()
+    for chunk in work:
+        waiting.append(pool.submit(measure, chunk, metrics, context))
+        if len(waiting) > 4 * workers:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _start_worker(metrics: tuple[str, ...]) -> None:
+    """Ctrl-C is the parent's business; metrics are imported before the first chunk."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in metrics:
+        registry.metric(name)
+
+
+def measure(chunk: list[Work], metrics: tuple[str, ...], context: ScoringContext) -> list[tuple[bytes, States]]:
+    """All metrics on one chunk."""
+    pairs = [Pair(w.id, w.label, _media(w.output, w.sample_rate_hz), reference(w)) for w in chunk]
+    states: list[States] = [{} for _ in chunk]
+    for name in metrics:
+        for own, state in zip(states, prepare(name, pairs, context), strict=True):
+            own[name] = state
+    return [(w.key, own) for w, own in zip(chunk, states, strict=True)]
+
+
+def prepare(name: str, pairs: list[Pair], context: ScoringContext) -> list[ItemState]:
+    """One metric on pairs. If a whole batch fails, pair by pair, so that one bad clip costs only itself."""
+    metric = registry.metric(name)
+    try:
+        return metric.prepare(pairs, context)
+    except XmbenchError:
+        raise
+    except Exception as error:  # a metric is code of many authors and of C libraries; nothing is swallowed
+        if len(pairs) == 1:
+            detail = f"{type(error).__name__}: {error}"[:_LINE_LENGTH]
+            return [ItemState("metric-error", None, detail)]
+        return [prepare(name, [pair], context)[0] for pair in pairs]
+
+
+_references: OrderedDict[bytes, Media] = OrderedDict()
+
+
+def reference(work: Work) -> Media:
+    """The reference as media, kept by content: what metrics derive from it is computed once."""
+    key = hashlib.sha256(np.ascontiguousarray(work.reference).tobytes()).digest()
+    if key not in _references:
+        _references[key] = _media(work.reference, work.sample_rate_hz)
+        if len(_references) > _REFERENCES_KEPT:
+            _references.popitem(last=False)
+    _references.move_to_end(key)
+    return _references[key]
+
+
+def _media(values: NDArray[Any], sample_rate_hz: int | None) -> Media:
+    if sample_rate_hz is None:
+        return Picture(values)
+    return Sound(np.asarray(values, dtype=np.float32), sample_rate_hz)

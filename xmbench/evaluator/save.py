@@ -1,0 +1,83 @@
+"""Scores a submission and writes the result with its per-item table beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xmbench.errors import DatasetError
+from xmbench.evaluator.check import open_checked
+from xmbench.evaluator.evaluate import Scored, items_digest, score
+from xmbench.evaluator.judge import load_judge
+from xmbench.formats.dataset import Dataset
+from xmbench.formats.document import load_json
+from xmbench.formats.files import make_folder, replacing, write_text
+from xmbench.formats.result import Result
+
+
+def score_and_save(
+    submission: Path,
+    dataset: Dataset,
+    out: Path,
+    *,
+    metrics: Sequence[str] = (),
+    workers: int = 1,
+    local_judge: bool = False,
+    command: str = "",
+    report: Callable[[int, int], None] | None = None,
+) -> Scored:
+    """Scores and writes `out` and, beside it, `<out stem>.items.parquet`. The result is written last.
+
+    Args:
+        submission: the folder.
+        dataset: what it was made for.
+        out: the result's file.
+        metrics: only these; empty for all of the track.
+        workers: processes.
+        local_judge: use the data set's own judge instead of the frozen one.
+        command: noted in the result.
+        report: called with (distinct pairs measured, items seen).
+
+    Raises:
+        SubmissionError, DatasetError, PrerequisiteError, OutputError: nothing was written.
+    """
+    make_folder(out.parent)
+    judge = load_judge(dataset, open_checked(submission, dataset).track, local=local_judge)
+    scored = score(submission, dataset, metrics=metrics, workers=workers, command=command, judge=judge, report=report)
+    table = items_path(out)
+    named = scored.result.model_copy(update={"items_table": table.name})
+    with replacing(table) as temporary:
+        pq.write_table(scored.items, temporary, compression="zstd")
+    write_text(out, named.to_json())
+    return replace(scored, result=named)
+
+
+def items_path(result: Path) -> Path:
+    """Where the per-item table of a result stands."""
+    return result.with_suffix(".items.parquet")
+
+
+def load_scored(path: Path) -> tuple[Result, pa.Table]:
+    """Reads a result and its per-item table.
+
+    Raises:
+        DocumentError: no result.
+        DatasetError: the table is missing, damaged, or not the one that the result names.
+    """
+    result = load_json(path, Result)
+    table_path = path.with_name(result.items_table)
+    try:
+        items = pq.read_table(table_path)
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"the per-item table cannot be read ({error})", where=table_path) from error
+    if items_digest(items) != result.items_digest:
+        raise DatasetError(
+            "the per-item table is not the result's own",
+            where=table_path,
+            expected=f"digest {result.items_digest[:12]}",
+        )
+    return result, items

@@ -1,0 +1,121 @@
+"""Walks the items of a track once, in id order: what was submitted for each, and which pairs are distinct."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from xmbench import registry
+from xmbench.evaluator.check import OpenedSubmission, Problem
+from xmbench.evaluator.decode import Decoded, decode_output
+from xmbench.evaluator.measure import Work, prepare, reference
+from xmbench.formats.dataset import Dataset
+from xmbench.formats.items import read_clip, read_image
+from xmbench.interfaces import Pair, ScoringContext, Status
+from xmbench.media import audio
+from xmbench.media.signal import Sound
+
+_DUPLICATE = "more than one output for this id"
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What is known of each item, in id order.
+
+    Attributes:
+        keys: names the distinct pair that the item belongs to; None where there is no usable output.
+        statuses: of the output itself, before any metric.
+        outside: (metric, position) -> status, for items without a usable output whose reference the metric
+            does not cover: they leave its mean whatever was submitted.
+    """
+
+    ids: list[str] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    takes: list[str] = field(default_factory=list)
+    keys: list[bytes | None] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    output_digests: list[str] = field(default_factory=list)
+    outside: dict[tuple[str, int], Status] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Items whose output is there and cannot be used."""
+        return tuple(
+            Problem(item_id, status, detail)
+            for item_id, status, detail in zip(self.ids, self.statuses, self.details, strict=True)
+            if status not in ("ok", "missing") and detail != _DUPLICATE
+        )
+
+    @property
+    def outputs_digest(self) -> str:
+        """sha256 over (id, sha256 of the output's bytes)."""
+        lines = "".join(f"{i} {d}\n" for i, d in zip(self.ids, self.output_digests, strict=True))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def distinct_pairs(
+    opened: OpenedSubmission, dataset: Dataset, ledger: Ledger, metrics: tuple[str, ...]
+) -> Iterator[tuple[Work, Pair]]:
+    """Each (output, reference, label) at its first appearance; every item enters the ledger."""
+    direction, task = opened.track.direction, dataset.recipe.task
+    column = "audio" if direction == "i2a" else "image"
+    partial = tuple(name for name in metrics if registry.metric(name).left_out)
+    context = ScoringContext(task)
+    seen: set[bytes] = set()
+    rows = dataset.rows(opened.track.split, [column, "label", "group", "take"])
+    for row, raw in zip(rows, opened.outputs.read(opened.ids), strict=True):
+        decoded = decode_output(raw, task, direction) if raw else _absent(str(row["id"]), opened)
+        digest = hashlib.sha256(raw.data).digest() if raw else b""
+        key = hashlib.sha256(digest + row[column]["bytes"] + str(row["label"]).encode()).digest()
+        _enter(ledger, row, decoded, digest.hex(), key if decoded.media else None)
+        if decoded.media is None:
+            _note_outside(ledger, partial, _work(key, row, dataset, direction, None), context)
+        elif key not in seen:
+            seen.add(key)
+            work = _work(key, row, dataset, direction, decoded)
+            yield work, Pair(work.id, work.label, decoded.media, reference(work))
+
+
+def _work(key: bytes, row: dict[str, Any], dataset: Dataset, direction: str, decoded: Decoded | None) -> Work:
+    """The pair as arrays; without an output, the reference stands on both sides."""
+    if direction == "i2a":
+        known: Any = audio.to_float(read_clip(row, dataset))
+        rate: int | None = dataset.recipe.audio.sample_rate_hz
+    else:
+        known, rate = read_image(row, dataset), None
+    made = known
+    if decoded is not None and decoded.media is not None:
+        made = decoded.media.samples if isinstance(decoded.media, Sound) else decoded.media.pixels
+    return Work(key, str(row["id"]), int(row["label"]), np.asarray(made), known, rate)
+
+
+def _note_outside(ledger: Ledger, partial: tuple[str, ...], work: Work, context: ScoringContext) -> None:
+    """Some metrics do not cover every reference: an item that they would leave out anyway is left out."""
+    known = reference(work)
+    for name in partial:
+        (state,) = prepare(name, [Pair(work.id, work.label, known, known)], context)
+        if state.status in registry.metric(name).left_out:
+            ledger.outside[name, len(ledger.ids) - 1] = state.status
+
+
+def _absent(item_id: str, opened: OpenedSubmission) -> Decoded:
+    if item_id in opened.outputs.duplicates:
+        return Decoded("unreadable", None, _DUPLICATE)
+    return Decoded("missing", None, "no output for this id")
+
+
+def _enter(ledger: Ledger, row: dict[str, Any], decoded: Decoded, digest: str, key: bytes | None) -> None:
+    ledger.ids.append(str(row["id"]))
+    ledger.labels.append(int(row["label"]))
+    ledger.groups.append(str(row["group"]))
+    ledger.takes.append(str(row["take"]))
+    ledger.keys.append(key)
+    ledger.statuses.append(decoded.status)
+    ledger.details.append("; ".join([*([decoded.detail] if decoded.detail else []), *decoded.notes]))
+    ledger.output_digests.append(digest)

@@ -1,0 +1,33 @@
+"""Corr2D: one correlation of two auditory spectrograms, with or without compression."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.interfaces import ItemState, Pair
+from xmbench.media.signal import Sound
+from xmbench.media.spectrogram import CORR2D_POWER, auditory_spectrogram, compress, correlation2d
+from xmbench.metrics._speech import at_16_khz, sounds
+
+
+def spectrum(sound: Sound) -> NDArray[np.float64]:
+    """The auditory spectrogram (frames, 128), computed once per sound."""
+    return sound.derived("auditory", lambda s: auditory_spectrogram(at_16_khz(s)))
+
+
+def compressed(sound: Sound) -> NDArray[np.float64]:
+    """The same with every element to the power 0.3, computed once per sound."""
+    return sound.derived("auditory^0.3", lambda s: compress(spectrum(s), CORR2D_POWER))
+
+
+def correlate(pair: Pair, *, linear: bool) -> ItemState:
+    """One Pearson correlation over all time-frequency bins, -1..1."""
+    shape = spectrum if linear else compressed
+    reference, output = (shape(sound) for sound in sounds(pair))
+    value = correlation2d(reference, output)
+    if value is not None:
+        return ItemState("ok", np.array([value]))
+    if correlation2d(reference, reference) is None:
+        return ItemState("reference-unscorable", None, "the reference's auditory spectrogram is constant")
+    return ItemState("silent", None, "the output's auditory spectrogram is constant")

@@ -1,0 +1,18 @@
+"""pesq: the raw P.862 score, from narrow-band mode at 16 kHz; the PESQ of the papers."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from xmbench.metrics._pesq import narrow
+from xmbench.metrics._speech import SpeechMetric
+
+METRIC = SpeechMetric(
+    name="pesq",
+    version="1",
+    low=-0.5,
+    high=4.5,
+    floor=-0.5,
+    citation="ITU-T P.862; the inverse of P.862.1, eq. 1",
+    measure=partial(narrow, value="raw"),
+)

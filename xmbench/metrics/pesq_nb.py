@@ -1,0 +1,19 @@
+"""pesq-nb: MOS-LQO of narrow-band PESQ at 16 kHz."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from xmbench.metrics._pesq import narrow
+from xmbench.metrics._speech import SpeechMetric
+
+METRIC = SpeechMetric(
+    name="pesq-nb",
+    version="1",
+    low=0.999,
+    high=4.56,
+    floor=0.999,
+    citation="ITU-T P.862.1",
+    measure=partial(narrow, value="lqo"),
+    unit="MOS-LQO",
+)

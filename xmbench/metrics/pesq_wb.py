@@ -1,0 +1,17 @@
+"""pesq-wb: MOS-LQO of wide-band PESQ at 16 kHz."""
+
+from __future__ import annotations
+
+from xmbench.metrics._pesq import wide
+from xmbench.metrics._speech import SpeechMetric
+
+METRIC = SpeechMetric(
+    name="pesq-wb",
+    version="1",
+    low=0.999,
+    high=4.65,
+    floor=0.999,
+    citation="ITU-T P.862.2",
+    measure=wide,
+    unit="MOS-LQO",
+)
