@@ -31,7 +31,7 @@ class _MeanAudioModel:
     oracle = False
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, _direction: Direction, _config: object, _run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
         """Averages the training items: a clip counts as often as items have it."""
         total = np.zeros(task.audio.samples, dtype=np.float64)
         counts = np.bincount(examples.clip_index, minlength=len(examples.clips))

@@ -12,9 +12,10 @@ Shape letters: B batch, C channels, H W pixels, T samples of a clip, K classes, 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ FULL_SCALE = 32768.0
 
 
 class Config(Part):
-    """Every constant. The defaults are the paper's network; `[config]` of the TOML repeats them in the open."""
+    """Every constant. The defaults are the paper's network; `[config]` of the TOML repeats them."""
 
     # Image features (Table 1)
     widths: tuple[int, ...] = (32, 128, 256, 512, 1024)
@@ -130,8 +131,8 @@ class Residual2d(nn.Module):
 class Trunk(nn.Sequential):
     """Table 1: per stage a 1x1 transition (eq. 2) and a residual block.
 
-    The paper has no pooling and no stride: 1024x32x32 comes out of 3x32x32. A stride (preset lite) sits in the
-    transition, before the costly 3x3 convolutions.
+    The paper has no pooling and no stride: 1024x32x32 comes out of 3x32x32. A stride (preset lite) sits in
+    the transition, before the costly 3x3 convolutions.
     """
 
     def __init__(self, channels: int, widths: tuple[int, ...], strides: tuple[int, ...], dilation: int) -> None:
@@ -167,10 +168,7 @@ class AudioAutoencoder(nn.Module):
         super().__init__()
         middle = len(widths) // 2 + 1
         sizes = [samples, *widths, samples]
-        layers = [
-            nn.Sequential(nn.Linear(narrow, wide), nn.Tanh())
-            for narrow, wide in zip(sizes[:-1], sizes[1:], strict=True)
-        ]
+        layers = [nn.Sequential(nn.Linear(before, after), nn.Tanh()) for before, after in itertools.pairwise(sizes)]
         self.encoder = nn.Sequential(*layers[:middle])
         self.decoder = nn.Sequential(*layers[middle:])
 
@@ -182,7 +180,7 @@ class AudioAutoencoder(nn.Module):
 
 # --------------------------------------------------------------------------- mapping and generator (3.2, 3.3)
 class Residual1d(nn.Module):
-    """Eq. 8: E + G(E) through tanh. G: dilated 1x3 convolution, gated unit (ref. 56), 1x1 convolution.
+    """Eq. 8: tanh(E + G(E)). G: dilated 1x3 convolution, gated unit (ref. 56), 1x1 convolution.
 
     The 1x1 output projection is WaveNet's, no batch normalisation: the paper names only the gate (our choice).
     """
@@ -211,7 +209,7 @@ class AudioGenerator(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         """Phi (B, D) -> waveforms (B, T) in -1..1."""
-        sequence = self.blocks(code.unflatten(1, self.shape))  # (B, C, L)
+        sequence = self.blocks(code.view(-1, *self.shape))  # (B, C, L)
         return torch.tanh(self.fc2(torch.tanh(self.fc1(sequence.flatten(1)))))  # (B, T)
 
 
@@ -237,7 +235,7 @@ class MTNet(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """Truncated normal, as the paper; its deviation by fan-in, because TensorFlow's default of 1 saturates tanh.
+    """Truncated normal, as the paper; deviation by fan-in: TensorFlow's default of 1 saturates tanh.
 
     sqrt(2 / fan_in) before ReLU (2-D convolutions), 1 / sqrt(fan_in) elsewhere; cut at two deviations.
     """
@@ -296,13 +294,18 @@ class _Data:
         return self.clips[clips].to(self.device).float() / FULL_SCALE
 
 
+def _parts(rows: Tensor) -> tuple[Tensor, ...]:
+    """Positions in parts that fit into memory."""
+    return torch.split(rows, EVALUATION_BATCH)
+
+
 def _train_autoencoder(data: _Data, task: Task, config: Config, run: Run) -> Tensor:
     """First phase: each distinct training clip once per epoch; returns phi^A of every clip, (M, D).
 
     Deduplicated, because in single-take data 60,000 items repeat ten clips. Clips that only validation items
     have select the weights; where there are none (single-take), the training clips do.
     """
-    known = data.clip_index[data.rows].unique()
+    known = data.clip_index[data.rows].unique()  # type: ignore[no-untyped-call]
     unseen = torch.from_numpy(np.setdiff1d(data.clip_index[data.held_out].numpy(), known.numpy()))
     checked = unseen if len(unseen) else known
     seed_everything(run.seed, "autoencoder", "weights")
@@ -316,7 +319,7 @@ def _train_autoencoder(data: _Data, task: Task, config: Config, run: Run) -> Ten
 
     def validate() -> Mapping[str, float]:
         error = energy = 0.0
-        for part in checked.split(EVALUATION_BATCH):
+        for part in _parts(checked):
             clips = data.waveforms(part)
             error += float((autoencoder(clips).float() - clips).square().sum())
             energy += float(clips.square().sum())
@@ -338,12 +341,12 @@ def _train_autoencoder(data: _Data, task: Task, config: Config, run: Run) -> Ten
         run,
     )  # fmt: skip
     with torch.no_grad():
-        parts = torch.arange(len(data.clips)).split(EVALUATION_BATCH)
-        return torch.cat([autoencoder.encoder(data.waveforms(part)) for part in parts])  # (M, D)
+        codes = [autoencoder.encoder(data.waveforms(part)) for part in _parts(torch.arange(len(data.clips)))]
+        return torch.cat(codes)  # (M, D)
 
 
 def _train_joint(net: MTNet, audio_codes: Tensor | None, data: _Data, config: Config, run: Run) -> None:
-    """Second phase, eq. 11. Its weight penalty is the optimiser's: gradient eta_4 * lambda * W = 4e-4 W.
+    """Second phase, eq. 11. The weight penalty is the optimiser's: gradient eta_4 * lambda * W = 4e-4 W.
 
     Literally, 0.8 * sum(W^2) would annihilate the network; this is TensorFlow's l2_regularizer(0.0005), summed
     and weighted by eta_4. Selected by the lowest generation loss on held-out items.
@@ -365,7 +368,7 @@ def _train_joint(net: MTNet, audio_codes: Tensor | None, data: _Data, config: Co
 
     def validate() -> Mapping[str, float]:
         total: dict[str, float] = {}
-        for part in data.held_out.split(EVALUATION_BATCH):
+        for part in _parts(data.held_out):
             for name, value in losses(part).items():
                 total[name] = total.get(name, 0.0) + float(value) * len(part) / len(data.held_out)
         return {"selection": total["generation"], **total}
@@ -422,7 +425,7 @@ class _MTNetModel:
     oracle = False
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: Config, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, direction: Direction, config: Any, run: Run) -> Generator:
         """Trains both phases, or takes up their checkpoints."""
         if direction != "i2a":
             raise DocumentError(f"mtnet cannot generate in direction {direction}", expected="i2a")

@@ -102,7 +102,7 @@ class _NearestClassClipModel:
     oracle = False
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, _direction: Direction, config: Any, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, direction: Direction, config: Any, run: Run) -> Generator:
         """Trains the classifier, finds the medoids."""
         classes = len(task.class_names)
         rows, held_out = carve_validation(examples.ids, examples.labels, examples.groups, run.seed)

@@ -41,7 +41,7 @@ class _OracleClassModel:
     oracle = True
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, _direction: Direction, _config: object, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
         """Keeps the training clips by class."""
         classes = len(task.class_names)
         empty = [task.class_names[k] for k in range(classes) if not (examples.labels == k).any()]

@@ -32,7 +32,7 @@ class _RandomClipModel:
     oracle = False
     Config = Config
 
-    def fit(self, examples: Examples, _task: Task, _direction: Direction, _config: object, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
         """Keeps the training clips; a clip is as likely as the items that have it."""
         return _RandomClip(examples, run.seed)
 

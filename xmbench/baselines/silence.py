@@ -30,7 +30,7 @@ class _SilenceModel:
     oracle = False
     Config = Config
 
-    def fit(self, _examples: Examples, task: Task, _direction: Direction, _config: object, _run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
         """Learns nothing."""
         return _Silence(task.audio.samples)
 

@@ -32,7 +32,7 @@ class _WhiteNoiseModel:
     oracle = False
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, _direction: Direction, _config: object, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
         """Measures the root mean square of the training items, padding included."""
         power = np.array([np.mean(np.square(clip / FULL_SCALE)) for clip in examples.clips])
         level = float(np.sqrt(power[examples.clip_index].mean()))

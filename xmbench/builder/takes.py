@@ -18,7 +18,7 @@ from xmbench.builder.lock import cache_folder
 from xmbench.errors import OutputError
 from xmbench.formats.files import make_folder
 from xmbench.formats.recipe import SourceSpec
-from xmbench.interfaces import AudioFormat, Entry, RawClip, Rejected, Source, Task, Upstream
+from xmbench.interfaces import AudioFormat, Entry, RawClip, RawImage, Rejected, Source, Task, Upstream
 from xmbench.media import audio
 
 _VERSION = "1"  # of the cache's files and of what is done to a clip below
@@ -113,17 +113,20 @@ def _through_cache(
     missing = [i for i, value in enumerate(known) if value is None]
     if missing:
         report(f"{source.name}: making {len(missing)} of {len(entries)} clips")
-    made = source.read(upstream, options, task, [entries[i] for i in missing])
+    clips = source.read(upstream, options, task, [entries[i] for i in missing])
     done = 0
-    for path, value in zip(paths, known, strict=True):
-        if value is None:
-            value = next(made)  # type: ignore[assignment]
-            assert value is not None
-            _write(path, value)
-            done += 1
-            if done % _TOLD_EVERY == 0:
-                report(f"{source.name}: {done} of {len(missing)} clips made")
-        yield value
+    for entry, path, value in zip(entries, paths, known, strict=True):
+        if value is not None:
+            yield value
+            continue
+        made = next(clips)
+        if isinstance(made, RawImage):
+            raise TypeError(f"the source '{source.name}' gave an image for '{entry.key}'")
+        _write(path, made)
+        done += 1
+        if done % _TOLD_EVERY == 0:
+            report(f"{source.name}: {done} of {len(missing)} clips made")
+        yield made
 
 
 def _cache_path(folder: Path, source: str, versions: Mapping[str, str], entry: Entry, wanted: AudioFormat) -> Path:

@@ -1,4 +1,4 @@
-"""Commands of the last stage: `leaderboard`."""
+"""Commands of the last stage: `leaderboard` and `demo`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from xmbench.cli.tables import table
 
 Folder = Annotated[Path, typer.Option("--dir", help="Where the results lie.")]
 _DEFAULT = Path("leaderboards")
@@ -15,6 +17,7 @@ def register(app: typer.Typer) -> None:
     """Adds this module's commands."""
     board = typer.Typer(help="Tables from the results under leaderboards/.", invoke_without_command=True)
     app.add_typer(board, name="leaderboard")
+    app.command()(demo)
 
     @board.callback()
     def root(
@@ -53,3 +56,21 @@ def register(app: typer.Typer) -> None:
         for path in results:
             print(f"added {leaderboard.add(folder, path)}")
         leaderboard.build(folder)
+
+
+def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("demo")) -> None:
+    """The whole path on embedded data, offline, on a CPU: build, train, score, rank, and a page to listen to."""
+    from xmbench.demo import run_demo
+
+    done = run_demo(out, report=lambda line: print(line, flush=True))
+    rows = []
+    for row in done.board.rows:
+        scores = row.result.scores
+        cells = ["–" if (found := scores[name].value) is None else f"{found:.4f}" for name in done.board.metrics]
+        rank = "–" if row.rank is None else str(row.rank)
+        rows.append([rank, row.result.submission.system, row.result.submission.kind, *cells])
+    heads = [f"{name} *" if name == done.board.primary else name for name in done.board.metrics]
+    print()
+    print(table(["rank", "system", "kind", *heads], rows))
+    print("* primary metric; floors and ceilings carry no rank")
+    print(f"\nlook and listen: {done.page.resolve()}")

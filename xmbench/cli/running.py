@@ -2,8 +2,83 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
 import typer
+
+from xmbench.errors import CheckError, DocumentError, PrerequisiteError
 
 
 def register(app: typer.Typer) -> None:
     """Adds this module's commands."""
+    app.command("run-baseline")(run_baseline)
+
+
+def run_baseline(
+    name: Annotated[str, typer.Argument(metavar="BASELINE", help="name of a baseline, or path to its TOML file")],
+    data: Annotated[Path, typer.Option(help="data set folder")],
+    out: Annotated[Path | None, typer.Option(help="folder of the run (default: runs/RECIPE/BASELINE[-PRESET])")] = None,
+    preset: Annotated[str | None, typer.Option(help="variant of the baseline; `lite` suits a CPU")] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="where to train and generate")] = "auto",
+    seed: Annotated[int | None, typer.Option(help="instead of the baseline's")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with a run; regenerate a finished one")] = False,
+    shuffle_conditions: Annotated[
+        bool, typer.Option("--shuffle-conditions", help="control: each item from another item's condition")
+    ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="compare with the baseline's expected scores")] = False,
+) -> None:
+    """Trains a baseline on a data set and writes a submission."""
+    from xmbench import content, runner
+    from xmbench.formats.baseline import Baseline
+    from xmbench.formats.dataset import open_dataset
+    from xmbench.formats.document import load_toml
+
+    overrides = parse_settings(settings or [])
+    baseline = load_toml(content.find("baselines", name), Baseline)
+    dataset = open_dataset(data)
+    folder = out or Path("runs") / dataset.recipe.name / "-".join(filter(None, [baseline.name, preset]))
+    print(f"{baseline.name} on {dataset.recipe.name}: running in {folder}", flush=True)
+    summary = runner.run(
+        baseline, dataset, folder, preset=preset, device=device, seed=seed, overrides=overrides, resume=resume,
+        shuffle_conditions=shuffle_conditions, report=lambda line: print(line, flush=True),
+    )  # fmt: skip
+    print(f"system: {summary.system}")
+    print(f"outputs: {summary.generation.items} in {summary.submission}")
+    if summary.generation.head_accuracy is not None:
+        print(f"its own classifier on these items: {summary.generation.head_accuracy:.4f} (a diagnosis, no score)")
+    if verify:
+        missed = runner.unmet(baseline, summary.track, preset, scores_of(summary.submission, data))
+        if missed:
+            raise CheckError("the run does not reach its expected scores", where=summary.submission, problems=missed)
+        print("expected scores: reached")
+    print(f"next: xmbench score {summary.submission} --data {data}")
+
+
+def parse_settings(lines: list[str]) -> dict[str, Any]:
+    """Reads `key=value` settings; values are TOML, a bare word is text.
+
+    Raises:
+        DocumentError: a line without a key or a value; all of them are listed.
+    """
+    found: dict[str, Any] = {}
+    problems = []
+    for line in lines:
+        key, equals, text = (part.strip() for part in line.partition("="))
+        if not (key.isidentifier() and equals and text):
+            problems.append(line)
+            continue
+        try:
+            found[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = text
+    if problems:
+        raise DocumentError("--set needs KEY=VALUE", problems=problems, expected="like --set joint_lr=1e-4")
+    return found
+
+
+def scores_of(submission: Path, data: Path) -> dict[str, float]:
+    """Scores of a submission by metric."""
+    raise PrerequisiteError("scoring is not there yet", todo=f"xmbench score {submission} --data {data}")

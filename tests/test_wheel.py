@@ -1,0 +1,34 @@
+"""The wheel carries recipes, baselines, judges and data files, and finds them where it is unpacked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tests.conftest import ROOT
+from xmbench import content
+
+
+def test_the_wheel_carries_its_content(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "site")
+    for name in content.names("recipes"):
+        assert f"xmbench/_content/recipes/{name}.toml" in names
+    for name in content.names("baselines"):
+        assert f"xmbench/_content/baselines/{name}.toml" in names
+    assert {"xmbench/py.typed", "xmbench/media/data/cochba.npz", "xmbench/judges/weights/digits.safetensors"} <= names
+    assert not any(name.startswith(("tests/", "leaderboards/")) for name in names)
+    probe = (
+        "from xmbench import content; print(content.find('recipes', 'mnist-ad'), content.find('baselines', 'silence'))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); {probe}"],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert found.count(str(tmp_path / "site" / "xmbench" / "_content")) == 2

@@ -1,0 +1,99 @@
+"""How a run is named, repeated and credited in its documents."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import xmbench
+from xmbench.formats.baseline import Baseline
+from xmbench.formats.dataset import Dataset
+from xmbench.formats.submission import Submission
+from xmbench.runner.settings import RunRecord
+
+PACKAGES = ("torch", "numpy", "pyarrow", "timm")
+
+
+def submission_of(
+    baseline: Baseline, dataset: Dataset, record: RunRecord, changes: Mapping[str, Any], shuffle: bool
+) -> Submission:
+    """The document beside the outputs."""
+    preset, seed = record.preset, int(record.settings["seed"])
+    return Submission(
+        track=dataset.recipe.track_id(baseline.direction),
+        recipe_digest=dataset.manifest.recipe_digest,
+        dataset_digest=dataset.digest,
+        system=system_name(baseline, preset, changes, shuffle),
+        kind=baseline.kind,
+        authors=("xmbench",),
+        training_data="closed",
+        seed=seed,
+        hardware=record.hardware,
+        licence=baseline.licence,
+        created=now(),
+        command=command_of(baseline, dataset, preset, seed, changes, shuffle),
+        notes=deviations(baseline, preset),
+    )
+
+
+def system_name(baseline: Baseline, preset: str | None, overrides: Mapping[str, Any], shuffle: bool = False) -> str:
+    """Title of a row. A preset, changed settings and shuffled conditions always show."""
+    title = baseline.title
+    if preset:
+        title = baseline.presets[preset].title
+        title += "" if preset in title.lower() else f" [{preset}]"
+    if overrides:
+        title += f" [{', '.join(f'{key}={_toml(value)}' for key, value in sorted(overrides.items()))}]"
+    return title + (" [conditions shuffled]" if shuffle else "")
+
+
+def deviations(baseline: Baseline, preset: str | None) -> tuple[str, ...]:
+    """How this row departs from its paper, the preset's own departures included."""
+    return baseline.deviations + (baseline.presets[preset].deviations if preset else ())
+
+
+def command_of(
+    baseline: Baseline, dataset: Dataset, preset: str | None, seed: int,
+    overrides: Mapping[str, Any], shuffle: bool,
+) -> str:  # fmt: skip
+    """A command that repeats the run, with the data set in its default folder."""
+    words = ["xmbench", "run-baseline", baseline.name, "--data", f"data/{dataset.recipe.name}"]
+    words += ["--preset", preset] if preset else []
+    words += ["--seed", str(seed)]
+    for key, value in sorted(overrides.items()):
+        words += ["--set", f"{key}={_toml(value)}"]
+    return shlex.join(words + (["--shuffle-conditions"] if shuffle else []))
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(value)
+
+
+def hardware_of(device: str) -> tuple[str, str]:
+    """The device to use, and the machine in words."""
+    name = f"{platform.machine()} CPU, {os.cpu_count()} cores"
+    # A model that has not imported PyTorch by now does not need it, nor a GPU; the import takes seconds.
+    if device == "cpu" or (device == "auto" and "torch" not in sys.modules):
+        return "cpu", name
+    from xmbench.training import describe_device, resolve_device
+
+    used = resolve_device(device)
+    return used, describe_device(used) if used == "cuda" else name
+
+
+def versions() -> dict[str, str]:
+    """Versions of what shapes the outputs."""
+    found = {package: version(package) for package in PACKAGES}
+    return {"xmbench": xmbench.__version__, "python": platform.python_version(), **found}
+
+
+def now() -> str:
+    """The time, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

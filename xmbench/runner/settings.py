@@ -1,0 +1,163 @@
+"""What a run depends on, and whether a folder may be used for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from xmbench.errors import DatasetError, DocumentError, OutputError, UnknownNameError, nearest
+from xmbench.formats.baseline import Baseline
+from xmbench.formats.dataset import Dataset
+from xmbench.formats.document import Document, Part, load_json, parse
+from xmbench.interfaces import Model
+
+RUN_FILE = "run.json"
+
+
+class Generation(Part):
+    """One folder of outputs.
+
+    `clipped_samples` counts samples beyond 16-bit full scale, `head_accuracy` is the model's own classifier on
+    the scored split (null where it has none): a diagnosis, no score.
+    """
+
+    seconds: float
+    items: int
+    clipped_samples: int
+    head_accuracy: float | None
+    created: str
+
+
+class RunRecord(Document):
+    """`run.json`. `settings` is everything that the outputs depend on; a run is resumed only with the same."""
+
+    schema_: Literal["xmbench/run/1"] = Field(default="xmbench/run/1", alias="schema")
+    baseline: str
+    preset: str | None
+    settings: dict[str, Any]
+    command: str
+    hardware: str
+    versions: dict[str, str]
+    training_seconds: float | None = None
+    generations: dict[str, Generation] = Field(default_factory=dict)
+
+
+def resolve_config(baseline: Baseline, model: Model, preset: str | None, overrides: Mapping[str, Any]) -> Any:
+    """The model's configuration: the TOML's, then the preset's, then the command line's; all checked.
+
+    Raises:
+        UnknownNameError: no such preset.
+        DocumentError: an unknown key (the nearest is named) or a bad value.
+    """
+    if preset is not None and preset not in baseline.presets:
+        raise UnknownNameError(f"{baseline.name} has no preset '{preset}'", expected=nearest(preset, baseline.presets))
+    parse(baseline.configured(preset, {}), model.Config, f"baseline {baseline.name}")
+    where = "--set" if overrides else f"baseline {baseline.name}"
+    return parse(baseline.configured(preset, dict(overrides)), model.Config, where)
+
+
+def require_track(baseline: Baseline, model: Model, dataset: Dataset) -> None:
+    """Raises where the data set has no items, or no track, for the baseline's direction."""
+    direction, recipe = baseline.direction, dataset.recipe
+    if direction not in model.directions:
+        raise UnknownNameError(
+            f"the model '{model.name}' cannot generate in direction {direction}",
+            expected=", ".join(model.directions),
+        )
+    track = recipe.track(direction)
+    if track is None:
+        raise DatasetError(
+            f"the data set {recipe.name} has no track {recipe.track_id(direction)}", where=dataset.folder,
+            expected=", ".join(recipe.track_id(track.direction) for track in recipe.tracks),
+            todo="another baseline (xmbench list baselines), or another data set",
+        )  # fmt: skip
+    empty = [split for split in ("train", track.split) if dataset.count(split) == 0]
+    if empty:
+        raise DatasetError(f"the split '{empty[0]}' has no items", where=dataset.folder)
+
+
+def settings_of(baseline: Baseline, dataset: Dataset, config: Any, seed: int) -> dict[str, Any]:
+    """Everything that the outputs depend on."""
+    return {
+        "model": baseline.model, "direction": baseline.direction, "seed": seed,
+        "dataset_digest": dataset.digest, "config": config.model_dump(mode="json"),
+    }  # fmt: skip
+
+
+def digest_of(settings: Mapping[str, Any]) -> str:
+    """sha256 of the settings' canonical JSON."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def claim(
+    out: Path, baseline: Baseline, preset: str | None, settings: Mapping[str, Any], resume: bool
+) -> RunRecord | None:
+    """Decides whether a run may use a folder; returns the record of the run that it goes on with.
+
+    A run is never done over silently: a folder with a run needs `--resume`, and the same settings.
+    """
+    try:
+        found = sorted(entry.name for entry in out.iterdir())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise OutputError(f"the folder cannot be read ({error.strerror})", where=out) from error
+    if RUN_FILE not in found:
+        if [name for name in found if not name.startswith(".")]:
+            raise OutputError("the folder holds other files and no run", where=out, todo="another folder with --out")
+        return None
+    record = load_json(out / RUN_FILE, RunRecord)
+    changed = _differences(record, baseline, preset, settings)
+    if changed:
+        raise OutputError(
+            "the folder holds a run with other settings", where=out, problems=changed,
+            todo="another folder with --out, the same settings, or remove the folder",
+        )  # fmt: skip
+    if not resume:
+        state = "finished" if record.generations else "unfinished"
+        raise OutputError(
+            f"the folder holds this run already, {state}", where=out,
+            todo="--resume goes on with it (a finished one is not trained again, only its outputs are written "
+            "again); for a fresh run, another --out or remove the folder",
+        )  # fmt: skip
+    return record
+
+
+def _differences(record: RunRecord, baseline: Baseline, preset: str | None, settings: Mapping[str, Any]) -> list[str]:
+    then = {"baseline": record.baseline, "preset": record.preset, **_flat(record.settings)}
+    now = {"baseline": baseline.name, "preset": preset, **_flat(json.loads(json.dumps(settings)))}
+    return [
+        f"{key}: {then.get(key, 'unset')} there, {now.get(key, 'unset')} here"
+        for key in sorted(then | now)
+        if then.get(key) != now.get(key)
+    ]
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{key: value for key, value in settings.items() if key != "config"}, **settings["config"]}
+
+
+def unmet(baseline: Baseline, track: str, preset: str | None, scores: Mapping[str, float | None]) -> list[str]:
+    """Expected scores of a baseline that a run does not reach, one line each.
+
+    Raises:
+        DocumentError: the baseline states no expected score for this track and preset.
+    """
+    wanted = [item for item in baseline.expected if (item.track, item.preset) == (track, preset or "")]
+    if not wanted:
+        raise DocumentError(
+            f"{baseline.name} states no expected scores for {track}" + (f", preset {preset}" if preset else ""),
+            expected="an [[expected]] table in its TOML file",
+        )
+    missed = []
+    for item in wanted:
+        score = scores.get(item.metric)
+        if score is None or abs(score - item.value) > item.tolerance:
+            missed.append(f"{item.metric}: {score}, expected {item.value} +- {item.tolerance}")
+    return missed

@@ -1,0 +1,50 @@
+"""Losses by step, as a table and for TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+
+from xmbench.formats.files import make_folder, write_text
+from xmbench.interfaces import Run
+from xmbench.training.phase import Phase, State
+
+
+class Curves:
+    """Losses by step in `curves.csv` (columns phase, step, name, value) and for TensorBoard."""
+
+    def __init__(self, phase: Phase, run: Run, state: State) -> None:
+        self._phase, self._path = phase.name, make_folder(run.folder) / "curves.csv"
+        self._rows: list[tuple[str, int, str, float]] = []
+        if run.resume and self._path.is_file():
+            with self._path.open(newline="") as handle:
+                rows = [(row[0], int(row[1]), row[2], float(row[3])) for row in list(csv.reader(handle))[1:]]
+            # Steps after the checkpoint are about to be repeated.
+            self._rows = [row for row in rows if row[0] != phase.name or row[1] <= state.step]
+        # Imported here: TensorBoard takes a second to import, and only a training needs it.
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._board = SummaryWriter(str(run.folder / "curves" / phase.name), purge_step=state.step + 1)
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Adds values of one step."""
+        for name, value in values.items():
+            self._rows.append((self._phase, step, name, value))
+            self._board.add_scalar(name, value, step)
+
+    def flush(self) -> None:
+        """Writes the table whole."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["phase", "step", "name", "value"])
+        writer.writerows(self._rows)
+        write_text(self._path, stream.getvalue())
+        self._board.flush()
+
+    def __enter__(self) -> Curves:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+        self._board.close()
