@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from xmbench.builder.plan import load_recipe
 from xmbench.formats.recipe import Recipe
 from xmbench.sources.mnist import FILES
+
+settings.register_profile("busy-machine", deadline=None)
+settings.load_profile("busy-machine")
 
 WORDS = ("zero", "one", "two")
 

@@ -17,8 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.builder.conftest import Corpus
+from tests.conftest import shared
+from tests.sources.test_mnist import TEST_COUNTS, TRAIN_COUNTS
+from xmbench import content, registry
 from xmbench.builder import assemble, execute, ledger, plan, workspace
 from xmbench.builder.build import build
+from xmbench.builder.fetch import VerifiedFiles
 from xmbench.builder.lock import locked
 from xmbench.builder.validate import validate
 from xmbench.errors import CheckError, DatasetError, DocumentError, OutputError, UnknownNameError
@@ -152,7 +156,7 @@ build(load_json(Path(sys.argv[1]), Recipe), Path(sys.argv[2]), source=Path(sys.a
 """
 
 
-@pytest.mark.parametrize("moment", [1, 70, 140, *(-i for i in (1, 3, 8, 12, 13, 14, 15, 16))])
+@pytest.mark.parametrize("moment", [1, 70, *(-i for i in (1, 8, 11, 12, 13, 14, 15))])
 def test_a_build_killed_at_any_moment_is_finished_by_the_same_command(
     corpus: Corpus, built: Dataset, tmp_path: Path, moment: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,7 +175,7 @@ def test_a_build_killed_at_any_moment_is_finished_by_the_same_command(
     assert dataset.digest == built.digest
     assert validate(dataset).problems == []
     assert {path.name for path in out.iterdir()} == {"README.md", "data", "ledger.parquet", "manifest.json"}
-    if moment in (70, 140):
+    if moment == 70:
         assert any("taking up an earlier build" in line for line in lines)
 
 
@@ -264,7 +268,9 @@ def test_only_what_is_missing_is_mended(corpus: Corpus, built: Dataset, damage: 
     elif damage == "data":
         shutil.rmtree(built.folder / "data")
     else:
-        {"missing": shard, "ledger": built.folder / "ledger.parquet", "card": built.folder / "README.md"}[damage].unlink()
+        {"missing": shard, "ledger": built.folder / "ledger.parquet", "card": built.folder / "README.md"}[
+            damage
+        ].unlink()
     manifest = (built.folder / "manifest.json").read_text()
     mended = build(corpus.single, built.folder, source=corpus.folder)
     assert mended.digest == built.digest
@@ -275,7 +281,9 @@ def test_only_what_is_missing_is_mended(corpus: Corpus, built: Dataset, damage: 
     assert not (built.folder / ".build").exists()
 
 
-def test_a_mended_shard_of_other_content_is_refused(corpus: Corpus, built: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mended_shard_of_other_content_is_refused(
+    corpus: Corpus, built: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     built.shards("train")[0].unlink()
     monkeypatch.setattr(assemble.audio, "fit_length", lambda samples, length: np.ones(length, dtype=np.int16))
     with pytest.raises(CheckError, match="not those that are missing") as caught:
@@ -311,7 +319,21 @@ def test_another_build_in_the_same_folder_is_refused(
     assert (out / "judges").is_dir()
 
 
-def _interrupt(*args: object) -> list[object]:
+@pytest.mark.parametrize("again", [True, False])
+def test_a_rebuild_broken_off_while_it_removes(
+    corpus: Corpus, built: Dataset, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(workspace.shutil, "rmtree", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            build(corpus.single, built.folder, source=corpus.folder, rebuild=True)
+    assert not (built.folder / "manifest.json").exists()
+    dataset = build(corpus.single, built.folder, source=corpus.folder, limit=9, rebuild=again)
+    assert dataset.count("train") == 9
+    assert validate(dataset).problems == []
+
+
+def _interrupt(*args: object, **options: object) -> list[object]:
     raise KeyboardInterrupt
 
 
@@ -321,7 +343,7 @@ def _interrupt(*args: object) -> list[object]:
 def test_files_of_others_are_never_touched(corpus: Corpus, tmp_path: Path, name: str, rebuild: bool) -> None:
     path = tmp_path / name
     path.mkdir() if name == "data" else path.write_text("{}")
-    with pytest.raises(OutputError, match="no build made|none of a data set"):
+    with pytest.raises(OutputError, match=r"no build made|none of a data set"):
         build(corpus.single, tmp_path, source=corpus.folder, rebuild=rebuild)
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
@@ -375,9 +397,37 @@ def test_recipes_that_name_what_is_not_there(corpus: Corpus, tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", content.names("recipes"))
+def test_readers_take_what_every_recipe_asks_of_them(name: str) -> None:
+    """Options, voices and words; many voices, and none of the test's among the training ones."""
+    recipe = plan.load_recipe(name)
+    plan.check(recipe)
+    spec = recipe.sources[recipe.pairing.clips]
+    speech = registry.source(spec.reader)
+    files = VerifiedFiles(spec.title, (), {})
+    takes = speech.entries(files, speech.Options(**spec.options), recipe.task)
+    groups = {split: {take.group for take in takes if take.split == split} for split in ("any", "train", "test")}
+    if recipe.regime == "single-take":
+        assert len(takes) == len(recipe.classes.names)
+    else:
+        assert len(groups["train"]) >= 16
+        assert len(groups["test"]) >= 8
+        assert not groups["any"] | (groups["train"] & groups["test"])
+
+
+def test_a_part_of_the_real_mnist(tmp_path: Path) -> None:
+    dataset = build(plan.load_recipe("mnist-ad"), tmp_path / "out", source=shared("data", "mnist"), limit=100)
+    counts = {name: part.written for name, part in dataset.manifest.splits["test"].classes.items()}
+    assert sum(counts.values()) == 100
+    assert counts["1"] == 11  # 1,135 of 10,000
+    assert validate(dataset).problems == []
+
+
 # ---------------------------------------------------------------------------------------------- the books
 def test_lost_images_stand_in_the_ledger(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(self: Mnist, upstream: object, options: object, task: object, entries: Sequence[Entry]) -> Iterator[object]:
+    def read(
+        self: Mnist, upstream: object, options: object, task: object, entries: Sequence[Entry]
+    ) -> Iterator[object]:
         for entry in entries:
             if entry.key.endswith("7"):
                 yield Rejected("read", "corrupt-image", "no such pixels")
@@ -424,7 +474,9 @@ def test_a_recipe_that_leaves_nothing_is_no_data_set(corpus: Corpus, tmp_path: P
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_books_that_do_not_balance_stop_the_build(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_books_that_do_not_balance_stop_the_build(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tally = assemble._tally
     monkeypatch.setattr(assemble, "_tally", lambda items, recipe: tally(items[1:], recipe))
     with pytest.raises(CheckError, match="not accounted for"):
@@ -432,7 +484,9 @@ def test_books_that_do_not_balance_stop_the_build(corpus: Corpus, tmp_path: Path
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_a_damaged_clip_in_the_cache_is_spoken_again(corpus: Corpus, built: Dataset, tmp_path: Path, cache: Path) -> None:
+def test_a_damaged_clip_in_the_cache_is_spoken_again(
+    corpus: Corpus, built: Dataset, tmp_path: Path, cache: Path
+) -> None:
     kept = list(cache.rglob("*.take"))
     assert kept
     for path in kept:
@@ -450,9 +504,6 @@ def test_a_damaged_clip_in_the_cache_is_spoken_again(corpus: Corpus, built: Data
 # ------------------------------------------------------------------------------------------ the full size
 @pytest.mark.slow
 def test_mnist_ad_in_full(tmp_path: Path) -> None:
-    from tests.conftest import shared
-    from tests.sources.test_mnist import TEST_COUNTS, TRAIN_COUNTS
-
     folder = shared("data", "mnist")
     recipe = plan.load_recipe("mnist-ad")
     dataset = build(recipe, tmp_path / "one", source=folder)

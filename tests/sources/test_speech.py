@@ -49,7 +49,7 @@ def digest(samples: NDArray[np.int16]) -> str:
 
 def test_every_digit_is_spoken_within_the_range() -> None:
     takes = spoken(SpeechOptions(voices=("en-us",)), task())
-    assert list(takes)[0] == "en-us-r120-p50-zero"
+    assert next(iter(takes)) == "en-us-r120-p50-zero"
     for raw in takes.values():
         assert isinstance(raw, RawClip)
         assert raw.sample_rate_hz == 22050

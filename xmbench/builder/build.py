@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import xmbench
 from xmbench.builder import assemble, card, execute, ledger, plan, workspace
 from xmbench.builder.assemble import ShardReport, ShardTask
 from xmbench.builder.fetch import Report, obtain
@@ -201,7 +200,7 @@ def _manifest(decided: Plan, reports: Sequence[ShardReport], rows: Sequence[ledg
         dataset_digest=dataset_digest(digests),
         limit=request.limit,
         seed=request.pairing_seed,
-        xmbench_version=xmbench.__version__,
+        xmbench_version=version("xmbench"),
         tools={"python": platform.python_version(), **{name: version(name) for name in _TOOLS}},
         sources=dict(decided.sources),
         splits={name: _split(name, counts, reports) for name in SPLITS},

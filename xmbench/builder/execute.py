@@ -53,9 +53,10 @@ def _pooled(
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(job,)
     )
+    futures: list[Future[ShardReport]] = []
     try:
         with _interrupts_held():
-            futures: list[Future[ShardReport]] = [pool.submit(_work, task) for task in tasks]
+            futures += [pool.submit(_work, task) for task in tasks]
         for future in as_completed(futures):
             done(future.result())
         return [future.result() for future in futures]
@@ -65,17 +66,15 @@ def _pooled(
             todo="run the same command again, with fewer --workers: finished shards are kept",
         ) from error  # fmt: skip
     finally:
-        _stop(pool)
+        _stop(pool, futures)
 
 
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """Ends the workers at once: what they have not finished leaves only a temporary file."""
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join()
+def _stop(pool: ProcessPoolExecutor, futures: Sequence[Future[ShardReport]]) -> None:
+    """Ends the workers; at once where shards are unfinished, of which only temporary files are left."""
+    if not all(future.done() for future in futures):
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+    pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -181,8 +182,6 @@ def _reader(recipe: Recipe, role: str, modality: Modality, files: Mapping[str, V
 
 def _checked(entries: Iterable[Entry], recipe: Recipe) -> list[Entry]:
     """The entries, each with an id that can be one."""
-    import re
-
     found = list(entries)
     counted = Counter(entry.key for entry in found)
     problems = [f"'{key}' {number} times" for key, number in counted.items() if number > 1]

@@ -75,6 +75,7 @@ class _Seen:
     takes: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     groups: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     clips: dict[tuple[str, str], tuple[bytes, bytes, int]] = field(default_factory=dict)
+    heard: dict[bytes, set[str]] = field(default_factory=lambda: defaultdict(set))
     ids: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
@@ -193,6 +194,7 @@ def _clip(dataset: Dataset, split: str, row: dict[str, Any], seen: _Seen) -> tup
         seen.problems.append(f"'{row['id']}': a silent clip")
     digest, length = samples_digest(samples, rate), int(loud[-1]) + 1 if len(loud) else 0
     seen.clips[place] = (data, digest, length)
+    seen.heard[digest].add(split)
     return digest, length
 
 
@@ -232,10 +234,7 @@ def _check_counts(dataset: Dataset, seen: _Seen, found: Validation) -> None:
 def _check_leakage(dataset: Dataset, seen: _Seen, found: Validation) -> None:
     crossing = sorted(group for group, splits in seen.groups.items() if len(splits) > 1)
     found.problems += [f"the group '{group}' stands in several splits" for group in crossing]
-    heard: dict[bytes, set[str]] = defaultdict(set)
-    for (split, _), (_, digest, _) in seen.clips.items():
-        heard[digest].add(split)
-    shared = sum(len(splits) > 1 for splits in heard.values())
+    shared = sum(len(splits) > 1 for splits in seen.heard.values())
     if dataset.recipe.regime == "multi-take":
         if shared:
             found.problems.append(f"{shared} waveform(s) are heard in several splits")

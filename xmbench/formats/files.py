@@ -12,7 +12,10 @@ from pathlib import Path
 from xmbench.errors import DocumentError, OutputError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+_REFUSED = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR,
+    errno.ENAMETOOLONG, errno.ELOOP,
+}  # fmt: skip
 
 
 def read_bytes(path: Path) -> bytes:
@@ -55,7 +58,10 @@ def make_folder(path: Path) -> Path:
         OutputError: it cannot be made or written.
     """
     with writing(path):
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:  # a file system that takes no folders (/proc)
+            raise PermissionError(errno.EACCES, "no folder can be made there") from error
         with tempfile.TemporaryFile(dir=path):
             pass
     return path

@@ -13,19 +13,21 @@ Resampling, removal of silent frames, spectra and third-octave bands are those o
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
-from pystoi import utils
 
 RATE_HZ = 10_000
 SEGMENT_FRAMES = 30
 MIN_FRAMES = 8
 
-_FRAME = 256  # 25.6 ms, half overlapping
+_FRAME = 256  # 25.6 ms
+_HOP = 128
 _FFT = 512
 _DYNAMIC_RANGE_DB = 40
 _BANDS = 15
@@ -37,7 +39,7 @@ Floats = NDArray[np.float64]
 Status = Literal["ok", "non-finite", "silent", "too-short", "reference-unscorable"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """A waveform at 10 kHz; prepare a reference once when many outputs are compared with it.
 
@@ -57,6 +59,16 @@ class Prepared:
     def silent(self) -> bool:
         """Every sample is zero."""
         return not self.waveform.any()
+
+    @functools.cached_property
+    def speech(self) -> NDArray[np.bool_]:
+        """Which frames are not silent."""
+        return _speech(self.waveform)
+
+    @functools.cached_property
+    def bands(self) -> Floats:
+        """Third-octave magnitudes (15, J) of the frames that are not silent."""
+        return _third_octaves(self.waveform, self.speech)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +114,7 @@ def prepare(waveform: ArrayLike, sample_rate_hz: int) -> Prepared:
     elif sample_rate_hz == RATE_HZ:
         resampled = x.copy()
     else:
-        resampled = np.asarray(utils.resample_oct(x, RATE_HZ, sample_rate_hz), dtype=np.float64)
+        resampled = _resample(x, sample_rate_hz)
     resampled.setflags(write=False)
     return Prepared(resampled, len(x), sample_rate_hz, finite)
 
@@ -130,7 +142,7 @@ def stoi_scores(reference: ArrayLike | Prepared, output: ArrayLike | Prepared, s
         raise ValueError(f"expected one length, got {x.samples} and {y.samples} samples")
     if x.silent:
         return StoiScores(0, None, None, "reference-unscorable")
-    x_bands, y_bands = _speech_bands(x.waveform, y.waveform)
+    x_bands = x.bands
     frames = x_bands.shape[1]
     if not y.finite:
         return StoiScores(frames, None, None, "non-finite")
@@ -139,23 +151,85 @@ def stoi_scores(reference: ArrayLike | Prepared, output: ArrayLike | Prepared, s
     if y.silent:
         return StoiScores(frames, None, None, "silent")
     length = min(SEGMENT_FRAMES, frames)
+    y_bands = _third_octaves(y.waveform, x.speech)
     x_segments = sliding_window_view(x_bands, length, axis=1).swapaxes(0, 1)  # (segments, bands, length)
     y_segments = sliding_window_view(y_bands, length, axis=1).swapaxes(0, 1)
     return StoiScores(frames, _stoi(x_segments, y_segments), _estoi(x_segments, y_segments), "ok")
 
 
-def _speech_bands(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Third-octave magnitudes of both, (15, J), in the frames where the reference is not silent."""
-    none = np.zeros((_BANDS, 0))
-    if len(x) <= _FRAME:
-        return none, none
-    x, y = utils.remove_silent_frames(x, y, _DYNAMIC_RANGE_DB, _FRAME, _FRAME // 2)
-    if len(x) <= _FRAME:
-        return none, none
-    bands, _ = utils.thirdoct(RATE_HZ, _FFT, _BANDS, _LOWEST_BAND_HZ)
-    powers = [np.square(np.abs(utils.stft(signal, _FRAME, _FFT, overlap=2))) for signal in (x, y)]
-    x_bands, y_bands = (np.sqrt(bands @ power.T) for power in powers)
-    return x_bands, y_bands
+@functools.cache
+def _resampling_filter(up: int, down: int) -> Floats:
+    """A Kaiser-windowed sinc, rejection 60 dB, as `kernels.polyphase` wants it: (up, taps), each row reversed.
+
+    Args:
+        up: output rate, both rates divided by their greatest common divisor.
+        down: input rate.
+    """
+    cutoff = 1.0 / (2 * max(up, down))
+    half = math.ceil((60.0 - 8.0) / (28.714 * cutoff / 10))
+    times = np.arange(-half, half + 1)
+    taps = np.kaiser(len(times), 0.1102 * (60.0 - 8.7)) * np.sinc(2 * cutoff * times)
+    padded = np.zeros(-(-len(taps) // up) * up)
+    padded[: len(taps)] = up * taps / taps.sum()
+    return np.ascontiguousarray(padded.reshape(-1, up)[::-1].T)
+
+
+def _resample(x: Floats, sample_rate_hz: int) -> Floats:
+    from xmbench.media import kernels
+
+    common = math.gcd(RATE_HZ, sample_rate_hz)
+    up, down = RATE_HZ // common, sample_rate_hz // common
+    taps = _resampling_filter(up, down)
+    reach = taps.shape[1]
+    half = math.ceil((60.0 - 8.0) / (28.714 / (2 * max(up, down)) / 10))
+    out = np.empty(-(-len(x) * up // down))
+    padded = np.zeros(reach + max(len(x), (half + len(out) * down) // up))
+    padded[reach - 1 : reach - 1 + len(x)] = x
+    kernels.polyphase(padded, taps, half, down, out)
+    return out
+
+
+@functools.cache
+def _window() -> Floats:
+    return np.hanning(_FRAME + 2)[1:-1]
+
+
+@functools.cache
+def _band_edges() -> tuple[NDArray[np.int64], int]:
+    """First bin of each third-octave band, and the bin after the last band."""
+    bins = np.linspace(0, RATE_HZ, _FFT + 1)[: _FFT // 2 + 1]
+    edges = _LOWEST_BAND_HZ * 2.0 ** ((2 * np.arange(_BANDS + 1) - 1) / 6)
+    nearest = np.abs(bins - edges[:, None]).argmin(axis=1)
+    return nearest[:-1], int(nearest[-1])
+
+
+def _frames(x: Floats) -> Floats:
+    """Windowed frames, half overlapping, (frames, 256); as in the published code, a last whole frame is left out."""
+    count = max(0, -(-(len(x) - _FRAME) // _HOP))
+    if not count:
+        return np.zeros((0, _FRAME))
+    return sliding_window_view(x, _FRAME)[: count * _HOP : _HOP] * _window()
+
+
+def _speech(x: Floats) -> NDArray[np.bool_]:
+    """Which frames are less than 40 dB below the loudest."""
+    frames = _frames(x)
+    if not len(frames):
+        return np.zeros(0, dtype=np.bool_)
+    levels = 20 * np.log10(np.linalg.norm(frames, axis=1) + _EPS)
+    return np.asarray(levels > levels.max() - _DYNAMIC_RANGE_DB)
+
+
+def _third_octaves(x: Floats, speech: NDArray[np.bool_]) -> Floats:
+    """Magnitudes in third-octave bands, (15, J), of what overlap-adding the frames of speech gives."""
+    kept = _frames(x)[speech]
+    joined = np.zeros((len(kept) + 1, _HOP))
+    joined[:-1] += kept[:, :_HOP]
+    joined[1:] += kept[:, _HOP:]
+    spectra = np.fft.rfft(_frames(joined.ravel()), _FFT, axis=1)
+    first, end = _band_edges()
+    powers = np.square(spectra.real[:, :end]) + np.square(spectra.imag[:, :end])
+    return np.sqrt(np.add.reduceat(powers, first, axis=1)).T if len(powers) else np.zeros((_BANDS, 0))
 
 
 def _stoi(x: Floats, y: Floats) -> float:

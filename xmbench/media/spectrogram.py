@@ -5,11 +5,9 @@ Information Theory 38(2), 1992), as ``wav2aud(x, [10 10 -2 0])`` computes it: 10
 constant, linear hair cells, 16 kHz. Per channel: IIR band-pass; difference with the next higher channel;
 half-wave rectification; leaky integration; the last sample of each frame.
 
-Filters and differences are linear, so each of the 128 differences is one FFT convolution with an impulse
-response, cut where less than 1e-9 of its absolute sum is left. The integration is a weighted sum per frame
-and a recurrence over frames. Filters 75 and 76 (from 0) have a pole at z = 1 - 3e-7 or nearer, all but
-cancelled by a zero: a constant offset builds up in them over minutes, which a cut response would lose. That
-part stays recursive.
+The filters run as they are defined, sample by sample in double precision, all channels side by side in the
+vector registers. Spectra would not do: some poles lie so near z = 1 that a constant offset builds up in them
+over minutes.
 """
 
 from __future__ import annotations
@@ -20,8 +18,6 @@ from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
-import scipy.fft
-import scipy.signal
 from numpy.typing import ArrayLike, NDArray
 
 SAMPLE_RATE_HZ = 16_000
@@ -30,28 +26,15 @@ TIME_CONSTANT_SAMPLES = 160  # 10 ms
 CHANNELS = 128
 CORR2D_POWER = 0.3
 
-_GROUP = 16  # channels per FFT batch: what fits in the cache; neighbours have tails of like length
-_MAX_TAPS = 16_384
-_TAIL_SHARE = 1e-9  # far below what the power 0.3 lifts out of a silent stretch
-_SLOW_FILTERS = (75, 76)  # the two with a pole beside z = 1
-_PIECE_FRAMES = 160  # long waveforms go in pieces, so that memory does not grow with channels x duration
-
 Floats = NDArray[np.float64]
 
 
-class _Group(NamedTuple):
-    """Consecutive channels that share one FFT length."""
-
-    first: int
-    taps: Floats  # (channels, length)
-    slow_gains: Floats  # (channels, slow poles)
-
-
 class _FilterBank(NamedTuple):
-    """The 128 differences: cut impulse responses, and what decays too slowly to be cut."""
+    """The filters as `kernels.cochlear_frames` wants them."""
 
-    groups: tuple[_Group, ...]
-    slow_poles: tuple[float, ...]
+    numerators: Floats
+    feedback: Floats
+    widths: NDArray[np.int64]
 
 
 @functools.lru_cache(maxsize=1)
@@ -71,68 +54,18 @@ def cochlear_filters() -> tuple[tuple[Floats, Floats], ...]:
 
 @functools.lru_cache(maxsize=1)
 def _filter_bank() -> _FilterBank:
-    impulse = np.zeros(_MAX_TAPS)
-    impulse[0] = 1.0
-    responses = np.stack([scipy.signal.lfilter(b, a, impulse) for b, a in cochlear_filters()])
-    gains = np.zeros((len(responses), len(_SLOW_FILTERS)))
-    poles = []
-    for column, number in enumerate(_SLOW_FILTERS):
-        response = responses[number]  # its second half is the slow part alone: gain * pole ** n
-        half = _MAX_TAPS // 2
-        pole = float((response[-1] / response[-1 - half]) ** (1 / half))
-        gains[number, column] = response[-1] / pole ** (_MAX_TAPS - 1)
-        response -= gains[number, column] * pole ** np.arange(_MAX_TAPS)
-        poles.append(pole)
-    taps, slow_gains = responses[:-1] - responses[1:], gains[:-1] - gains[1:]
-    remaining = np.cumsum(np.abs(taps[:, ::-1]), axis=1)[:, ::-1]  # what is left from each tap on
-    lengths = np.sum(remaining > _TAIL_SHARE * remaining[:, :1], axis=1)
-    groups = []
-    for first in range(0, CHANNELS, _GROUP):
-        rows = slice(first, first + _GROUP)
-        groups.append(_Group(first, taps[rows, : int(lengths[rows].max())].copy(), slow_gains[rows]))
-    return _FilterBank(tuple(groups), tuple(poles))
+    from xmbench.media import kernels
 
-
-# 32 entries: eight groups for each of four waveform lengths (80 MB); a recipe has one length.
-@functools.lru_cache(maxsize=32)
-def _frequency_responses(group: int, fft_size: int) -> NDArray[np.complex128]:
-    taps = _filter_bank().groups[group].taps
-    return np.asarray(scipy.fft.rfft(taps, fft_size, axis=1), dtype=np.complex128)
-
-
-def _frame_weights() -> Floats:
-    ages = np.arange(FRAME_SAMPLES - 1, -1, -1, dtype=np.float64)
-    return np.exp(-ages / TIME_CONSTANT_SAMPLES)
-
-
-def _integrate_frames(padded: Floats, slow: Floats, start: int, frames: int) -> Floats:
-    """The rectified differences, weighted and summed within each frame.
-
-    Args:
-        padded: (P,) waveform with at least as many samples before `start` as any impulse response has taps.
-        slow: (slow poles, P), what the recursive part makes of it.
-        start: index of the first sample of the first frame.
-        frames: how many frames.
-
-    Returns:
-        (frames, 128).
-    """
-    out = np.empty((CHANNELS, frames))
-    samples = frames * FRAME_SAMPLES
-    weights = _frame_weights()
-    for number, (first, taps, slow_gains) in enumerate(_filter_bank().groups):
-        history = taps.shape[1] - 1
-        segment = padded[start - history : start + samples]
-        # The circular wrap falls on the history alone, so that no padding is needed.
-        fft_size = scipy.fft.next_fast_len(len(segment), real=True)
-        spectra = _frequency_responses(number, fft_size) * scipy.fft.rfft(segment, fft_size)
-        channels = scipy.fft.irfft(spectra, fft_size, axis=1, overwrite_x=True)
-        channels = channels[:, history : history + samples]
-        if slow_gains.any():
-            channels += slow_gains @ slow[:, start : start + samples]
-        np.maximum(channels, 0.0, out=channels)
-        out[first : first + len(taps)] = channels.reshape(len(taps), frames, FRAME_SAMPLES) @ weights
-    return out.T
+    filters = cochlear_filters()
+    orders = np.array([len(numerator) - 1 for numerator, _ in filters])
+    starts = range(0, int(orders.max()), kernels.TAPS)
+    rows = starts[-1] + kernels.TAPS + kernels.STEP
+    numerators, feedback = kernels.aligned(rows), kernels.aligned(rows)
+    for channel, (numerator, denominator) in enumerate(filters):
+        taps = slice(channel, channel + kernels.LANES * len(numerator), kernels.LANES)
+        numerators[taps], feedback[taps] = numerator, -denominator
+    lanes = [int(np.flatnonzero(orders > start)[-1]) // 8 * 8 + 8 for start in starts]
+    return _FilterBank(numerators, feedback, np.array(lanes))
 
 
 def auditory_spectrogram(waveform: ArrayLike) -> Floats:
@@ -148,21 +81,19 @@ def auditory_spectrogram(waveform: ArrayLike) -> Floats:
     Raises:
         ValueError: the waveform is not one-dimensional, is empty or has a NaN or an infinity.
     """
+    from xmbench.media import kernels
+
     x = np.asarray(waveform, dtype=np.float64)
     if x.ndim != 1 or not x.size or not np.isfinite(x).all():
         raise ValueError(f"expected finite samples (T,), T >= 1, got shape {x.shape}")
-    frames = math.ceil(len(x) / FRAME_SAMPLES)
+    out = np.empty((math.ceil(len(x) / FRAME_SAMPLES), CHANNELS))
+    padded = np.zeros(len(out) * FRAME_SAMPLES)
+    padded[: len(x)] = x
     bank = _filter_bank()
-    history = max(group.taps.shape[1] for group in bank.groups)
-    padded = np.pad(x, (history, frames * FRAME_SAMPLES - len(x)))
-    slow = np.stack([scipy.signal.lfilter([1.0], [1.0, -pole], padded) for pole in bank.slow_poles])
-    pieces = [
-        _integrate_frames(padded, slow, history + first * FRAME_SAMPLES, min(_PIECE_FRAMES, frames - first))
-        for first in range(0, frames, _PIECE_FRAMES)
-    ]
-    decay = math.exp(-FRAME_SAMPLES / TIME_CONSTANT_SAMPLES)
-    sums = np.concatenate(pieces)
-    return np.asarray(scipy.signal.lfilter([1.0], [1.0, -decay], sums, axis=0), dtype=np.float64)
+    states, outputs = kernels.aligned(len(bank.numerators) // kernels.LANES), kernels.aligned(kernels.STEP)
+    decay = math.exp(-1 / TIME_CONSTANT_SAMPLES)
+    kernels.cochlear_frames(padded, *bank, decay, states, outputs, out)
+    return out
 
 
 def compress(spectrogram: ArrayLike, power: float = CORR2D_POWER) -> Floats:
@@ -200,7 +131,7 @@ def correlation2d(a: ArrayLike, b: ArrayLike) -> float | None:
     left, right = _direction(x.ravel()), _direction(y.ravel())
     if left is None or right is None:
         return None
-    return float(np.clip(np.dot(left, right), -1.0, 1.0))
+    return float(np.clip(np.sum(left * right), -1.0, 1.0))  # not np.dot, which starts threads in every worker
 
 
 def _direction(values: Floats) -> Floats | None:
@@ -210,7 +141,7 @@ def _direction(values: Floats) -> Floats | None:
         return None
     scaled = values / largest  # squares of very quiet signals would underflow
     scaled -= scaled.mean()
-    norm = float(np.sqrt(np.dot(scaled, scaled)))
+    norm = math.sqrt(np.sum(np.square(scaled)))
     if norm <= 1e-12 * math.sqrt(values.size):
         return None
     return scaled / norm

@@ -11,6 +11,6 @@
 from __future__ import annotations
 
 from xmbench.runner.run import RunSummary, run
-from xmbench.runner.settings import RUN_FILE, Generation, RunRecord, unmet
+from xmbench.runner.settings import RUN_FILE, Generation, RunRecord, expected, unmet
 
-__all__ = ["RUN_FILE", "Generation", "RunRecord", "RunSummary", "run", "unmet"]
+__all__ = ["RUN_FILE", "Generation", "RunRecord", "RunSummary", "expected", "run", "unmet"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from xmbench.errors import DatasetError, DocumentError, OutputError, UnknownNameError, nearest
-from xmbench.formats.baseline import Baseline
+from xmbench.formats.baseline import Baseline, Expected
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import Document, Part, load_json, parse
 from xmbench.interfaces import Model
@@ -143,11 +143,11 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in settings.items() if key != "config"}, **settings["config"]}
 
 
-def unmet(baseline: Baseline, track: str, preset: str | None, scores: Mapping[str, float | None]) -> list[str]:
-    """Expected scores of a baseline that a run does not reach, one line each.
+def expected(baseline: Baseline, track: str, preset: str | None) -> list[Expected]:
+    """Scores that a run of a baseline must reach.
 
     Raises:
-        DocumentError: the baseline states no expected score for this track and preset.
+        DocumentError: the baseline states none for this track and preset.
     """
     wanted = [item for item in baseline.expected if (item.track, item.preset) == (track, preset or "")]
     if not wanted:
@@ -155,6 +155,11 @@ def unmet(baseline: Baseline, track: str, preset: str | None, scores: Mapping[st
             f"{baseline.name} states no expected scores for {track}" + (f", preset {preset}" if preset else ""),
             expected="an [[expected]] table in its TOML file",
         )
+    return wanted
+
+
+def unmet(wanted: Sequence[Expected], scores: Mapping[str, float | None]) -> list[str]:
+    """Expected scores that are not reached, one line each."""
     missed = []
     for item in wanted:
         score = scores.get(item.metric)

@@ -110,7 +110,7 @@ def _update(phase: Phase, run: Run, optimiser: torch.optim.Optimizer, step: int)
     if phase.optimiser.clip_norm is not None:
         nn.utils.clip_grad_norm_(phase.module.parameters(), phase.optimiser.clip_norm)
     optimiser.step()
-    return losses
+    return {name: value.detach() for name, value in losses.items()}
 
 
 def _record(phase: Phase, run: Run, curves: Curves, state: State, values: Mapping[str, float]) -> None:

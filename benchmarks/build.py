@@ -1,0 +1,118 @@
+"""How fast rows are written: xmbench against `Dataset.from_generator` + `to_parquet`, on the same rows.
+
+Both read the same pixels, encode the same PNG images and store the same clips, in one process each, one after
+the other, in a process of its own (so that the peak memory is its own). `datasets` needs torchcodec for a
+column of type Audio, so its way writes plain structs and casts them, the fastest way that works without it.
+
+    python benchmarks/build.py --rows 20000
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from xmbench.builder import assemble, plan
+from xmbench.builder.fetch import VerifiedFiles
+from xmbench.builder.plan import Item, Plan, Request, Shard, load_recipe
+from xmbench.interfaces import RawImage
+from xmbench.media import audio, image
+
+
+def planned(rows: int) -> tuple[Plan, tuple[Item, ...]]:
+    """The embedded digits, repeated under new ids until there are `rows`."""
+    recipe = load_recipe("digits-ad")
+    files = {role: VerifiedFiles(spec.title, (), {}) for role, spec in recipe.sources.items()}
+    decided = plan.make(Request(recipe, None, None), files, lambda line: None)
+    items = [item for shard in decided.shards for item in shard.items]
+    repeated = [replace(items[i % len(items)], id=f"row-{i:07d}", split="train") for i in range(rows)]
+    return decided, tuple(repeated)
+
+
+def ours(rows: int, folder: Path) -> None:
+    """One shard by xmbench."""
+    decided, items = planned(rows)
+    job = assemble.job(decided, folder, folder)
+    assemble.write_shard(job, assemble.ShardTask(Shard("train.parquet", "train", items), decided.takes))
+
+
+def theirs(rows: int, folder: Path) -> None:
+    """One file by `datasets`."""
+    from datasets import Dataset, Features, Value, disable_progress_bars
+
+    disable_progress_bars()
+    decided, items = planned(rows)
+    reader, recipe = decided.images, decided.request.recipe
+    rate, length = recipe.audio.sample_rate_hz, recipe.audio.samples
+    columns = assemble.features(recipe, decided.attributes)
+    media = {"bytes": Value("binary"), "path": Value("string")}
+    plain = {**columns, "image": media, "audio": media, "label": Value("int64")}
+    sounds = {
+        key: audio.encode_wav(audio.fit_length(take.samples, length), rate)  # type: ignore[arg-type]
+        for key, take in decided.takes.items()
+    }
+
+    def generate() -> Iterator[dict[str, Any]]:
+        entries = [item.entry for item in items]
+        pixels = reader.source.read(reader.files, reader.options, recipe.task, entries)
+        for item, raw in zip(items, pixels, strict=True):
+            assert isinstance(raw, RawImage)
+            take = decided.takes[item.take]
+            yield {
+                "id": item.id,
+                "image": {"bytes": image.encode_png(raw.pixels), "path": f"{item.id}.png"},
+                "audio": {"bytes": sounds[item.take], "path": f"{item.take}.wav"},
+                "label": item.label,
+                "take": item.take,
+                "group": item.id,
+                "duration_s": len(take.samples) / rate,
+                "source": item.id,
+                **take.attributes,
+            }
+
+    made = Dataset.from_generator(generate, features=Features(plain), cache_dir=str(folder / "cache"))
+    made.cast(columns).to_parquet(str(folder / "train.parquet"))
+
+
+def measured(way: str, rows: int) -> tuple[float, float, float, float]:
+    """Seconds by the clock and of processor, peak memory and size of the file in MB; without the imports."""
+    import datasets  # noqa: F401 - both ways use it
+
+    planned(1)
+    with tempfile.TemporaryDirectory() as name:
+        began, worked = time.perf_counter(), time.process_time()
+        {"xmbench": ours, "datasets": theirs}[way](rows, Path(name))
+        seconds, busy = time.perf_counter() - began, time.process_time() - worked
+        size = (Path(name) / "train.parquet").stat().st_size
+    return seconds, busy, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, size / 1e6
+
+
+def main() -> None:
+    """Runs both ways and prints the ratio."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=int, default=20_000)
+    rows = parser.parse_args().rows
+    found = {}
+    for way in ("xmbench", "datasets"):
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            found[way] = pool.submit(measured, way, rows).result()
+        seconds, busy, peak, size = found[way]
+        print(f"{way:9} {rows / seconds:7,.0f} rows/s  {seconds:6.2f} s, of processor {busy:6.2f} s", end="")
+        print(f"  peak {peak:6,.0f} MB  file {size:7,.1f} MB")
+    times = [found["datasets"][i] / found["xmbench"][i] for i in (0, 1)]
+    print(f"ratio     {times[0]:.2f} by the clock, {times[1]:.2f} of processor time; {rows:,} rows, one process each")
+    print(f"machine   {platform.platform()}, {os.cpu_count()} CPUs, Python {platform.python_version()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""`run-baseline` as a user meets it: exit codes, messages, Ctrl-C and going on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from xmbench.cli.running import parse_settings
+from xmbench.errors import DocumentError
+from xmbench.formats.dataset import Dataset
+
+PROGRAM = [sys.executable, "-m", "xmbench", "run-baseline"]
+SMALL = [
+    "--set", "widths=[4, 6]", "--set", "strides=[2, 2]", "--set", "autoencoder_widths=[24, 16, 16, 16, 24]",
+    "--set", "code_shape=[4, 4]", "--set", "generator_hidden=8", "--set", "autoencoder_min_steps=20",
+    "--set", "autoencoder_epochs=1", "--set", "joint_batch=8", "--set", "joint_epochs=1",
+]  # fmt: skip
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def xmbench(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, *map(str, arguments)],
+        cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_a_run_says_where_it_is_and_what_comes_next(tmp_path: Path, digits: Dataset) -> None:
+    done = xmbench("random-clip", "--data", digits.folder, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = "runs/digits-ad/random-clip/submission"
+    assert done.stdout.splitlines()[-1] == f"next: xmbench score {folder} --data {digits.folder}"
+    assert (tmp_path / folder / "submission.json").is_file()
+    again = xmbench("random-clip", "--data", digits.folder, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "--resume" in again.stderr
+    control = xmbench("random-clip", "--data", digits.folder, "--resume", "--shuffle-conditions", cwd=tmp_path)
+    assert control.returncode == 0
+    assert "[conditions shuffled]" in control.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mtnett"], "did you mean 'mtnet'"),
+        (["mtnet", "--preset", "lit"], "did you mean 'lite'"),
+        (["mtnet", "--set", "joint_lrr=1"], "did you mean 'joint_lr'"),
+        (["mtnet", "--set", "joint_lr"], "KEY=VALUE"),
+        (["mtnet", "--set", "joint_lr=fast"], "joint_lr"),
+        (["mtnet", "--device", "tpu"], "tpu"),
+        (["silence", "--verify"], "no expected scores"),
+        (["./mine.toml"], "no such baseline file"),
+    ],
+)
+def test_mistakes_are_explained_without_a_traceback(
+    tmp_path: Path, digits: Dataset, arguments: list[str], message: str
+) -> None:
+    done = xmbench(*arguments, "--data", digits.folder, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_data_set_and_a_half_built_one(tmp_path: Path) -> None:
+    done = xmbench("silence", "--data", "nothing", cwd=tmp_path)
+    assert (done.returncode, "no data set here" in done.stderr) == (2, True)
+    (tmp_path / "half" / ".build").mkdir(parents=True)
+    done = xmbench("silence", "--data", "half", cwd=tmp_path)
+    assert (done.returncode, "not finished" in done.stderr) == (2, True)
+
+
+def test_ctrl_c_then_resume(tmp_path: Path, digits: Dataset) -> None:
+    arguments = ["mtnet", "--data", str(digits.folder), "--out", "run", *SMALL, "--set", "joint_min_steps=400"]
+    started = subprocess.Popen(
+        [*PROGRAM, *arguments], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 90
+    while not (tmp_path / "run" / "checkpoints" / "autoencoder.safetensors").exists():
+        assert time.monotonic() < deadline
+        assert started.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.2)
+    started.send_signal(signal.SIGINT)
+    _, errors = started.communicate(timeout=60)
+    assert started.returncode == 2
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "run" / "submission").exists()
+    done = xmbench(*arguments, "--resume", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "autoencoder: trained before" in done.stdout
+    assert (tmp_path / "run" / "submission" / "submission.json").is_file()
+
+
+def test_settings_are_toml_values() -> None:
+    found = parse_settings(["a=1", "b = 1e-4", "c=[1, 2]", "d=true", 'e="x"', "f=sample"])
+    assert found == {"a": 1, "b": 1e-4, "c": [1, 2], "d": True, "e": "x", "f": "sample"}
+    with pytest.raises(DocumentError) as caught:
+        parse_settings(["a", "=1", "b="])
+    assert caught.value.problems == ("a", "=1", "b=")

@@ -1,0 +1,305 @@
+"""The runner: what it writes, what it refuses, how a run is taken up again."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from xmbench import content, registry, runner
+from xmbench.errors import CheckError, DatasetError, DocumentError, OutputError, PrerequisiteError, UnknownNameError
+from xmbench.evaluator.check import check
+from xmbench.formats.baseline import Baseline, Expected
+from xmbench.formats.dataset import Dataset
+from xmbench.formats.document import Part, load_json, load_toml
+from xmbench.formats.items import read_clip, read_conditions
+from xmbench.formats.submission import Submission
+from xmbench.interfaces import Conditions, Examples, Run
+from xmbench.runner.outputs import Outputs, shuffled
+from xmbench.runner.settings import resolve_config
+
+SMALL: dict[str, Any] = {
+    "widths": [4, 6], "strides": [2, 2], "autoencoder_widths": [24, 16, 16, 16, 24], "code_shape": [4, 4],
+    "generator_hidden": 8, "autoencoder_min_steps": 3, "autoencoder_epochs": 1, "joint_min_steps": 4,
+    "joint_epochs": 1, "joint_batch": 8,
+}  # fmt: skip
+QUICK: dict[str, dict[str, Any]] = {"mtnet": SMALL, "nearest-class-clip": {"min_steps": 2, "epochs": 1}}
+
+
+def baseline_of(name: str) -> Baseline:
+    return load_toml(content.find("baselines", name), Baseline)
+
+
+def run(name: str, dataset: Dataset, out: Path, **options: Any) -> runner.RunSummary:
+    options = {"overrides": QUICK.get(name, {}), "report": lambda _line: None, **options}
+    return runner.run(baseline_of(name), dataset, out, **options)
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    table = pq.read_table(folder / "outputs.parquet")
+    return dict(zip(table["id"].to_pylist(), table["bytes"].to_pylist(), strict=True))
+
+
+@pytest.mark.parametrize("name", content.names("baselines"))
+def test_every_baseline_writes_a_submission_that_passes_the_check(tmp_path: Path, digits: Dataset, name: str) -> None:
+    summary = run(name, digits, tmp_path / "run")
+    found = check(summary.submission, digits)
+    assert [problem for problem in found.problems if problem.kind != "silent"] == []
+    document = load_json(summary.submission / "submission.json", Submission)
+    assert document.track == "digits-ad/i2a"
+    assert (document.dataset_digest, document.recipe_digest) == (digits.digest, digits.manifest.recipe_digest)
+    assert document.kind == baseline_of(name).kind
+    assert document.seed == 0
+    assert "xmbench run-baseline" in document.command
+    samples, rate = soundfile.read(io.BytesIO(next(iter(outputs(summary.submission).values()))), dtype="int16")
+    assert (samples.shape, rate) == ((18140,), 22050)
+    record = load_json(tmp_path / "run" / "run.json", runner.RunRecord)
+    assert record.generations["submission"].items == digits.count("test") == len(outputs(summary.submission))
+    assert (record.generations["submission"].head_accuracy is not None) == (name in QUICK)
+    assert not list(summary.submission.glob(".*"))
+
+
+@pytest.mark.parametrize("name", content.names("baselines"))
+def test_every_toml_fits_its_model(name: str) -> None:
+    baseline = baseline_of(name)
+    assert baseline.name == name
+    model = registry.model(baseline.model)
+    assert baseline.direction in model.directions
+    assert model.oracle == (name == "oracle-class")
+    assert (baseline.kind == "ceiling") == model.oracle
+    for preset in (None, *baseline.presets):
+        config = resolve_config(baseline, model, preset, {})
+        if preset is None:  # every setting stands in the TOML, save those that are off
+            unset = {key for key, value in config.model_dump().items() if value is not None} - set(baseline.config)
+            assert unset == set()
+
+
+def test_the_oracle_equals_the_references_of_single_take_data(tmp_path: Path, digits: Dataset) -> None:
+    found = outputs(run("oracle-class", digits, tmp_path / "run").submission)
+    for row in digits.rows("test", ["audio"]):
+        samples, _ = soundfile.read(io.BytesIO(found[row["id"]]), dtype="int16")
+        np.testing.assert_array_equal(samples, read_clip(row, digits))
+
+
+def test_repeated_clips_are_stored_once(tmp_path: Path, digits: Dataset) -> None:
+    summary = run("oracle-class", digits, tmp_path / "run")
+    assert (summary.submission / "outputs.parquet").stat().st_size < 10 * 2 * 18140
+
+
+def test_shuffled_conditions_leave_no_item_its_own(tmp_path: Path, digits: Dataset) -> None:
+    plain = list(read_conditions(digits, "test", "i2a", 7, True))
+    mixed = list(shuffled(iter(plain), 0))
+    ids = [item for part in plain for item in part.ids]
+    assert [item for part in mixed for item in part.ids] == ids
+    inputs, labels = (np.concatenate([getattr(part, name) for part in plain]) for name in ("inputs", "labels"))
+    given = np.concatenate([part.inputs for part in mixed])
+    same = [int(np.flatnonzero((inputs == image).all(axis=(1, 2, 3)))[0]) for image in given]
+    assert sorted(same) == list(range(len(ids)))
+    assert all(own != other for own, other in enumerate(same))
+    np.testing.assert_array_equal(np.concatenate([part.labels for part in mixed]), labels[same])
+    again = np.concatenate([part.inputs for part in shuffled(iter(plain), 0)])
+    np.testing.assert_array_equal(given, again)
+    with pytest.raises(DatasetError, match="fewer than two"):
+        list(shuffled(iter([Conditions(("a",), inputs[:1])]), 0))
+
+
+def test_the_control_stands_beside_the_run_and_trains_nothing(tmp_path: Path, digits: Dataset) -> None:
+    run("nearest-class-clip", digits, tmp_path / "run")
+    lines: list[str] = []
+    summary = run(
+        "nearest-class-clip", digits, tmp_path / "run", resume=True, shuffle_conditions=True, report=lines.append
+    )
+    assert summary.submission.name == "submission-shuffled"
+    assert "[conditions shuffled]" in summary.system
+    assert any("trained before" in line for line in lines)
+    assert check(summary.submission, digits).problems == ()
+    record = load_json(tmp_path / "run" / "run.json", runner.RunRecord)
+    assert set(record.generations) == {"submission", "submission-shuffled"}
+
+
+# ------------------------------------------------------------------------------------------ taking up a run
+def test_interrupted_and_resumed_gives_the_same_outputs(
+    tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run("mtnet", digits, tmp_path / "whole")
+
+    def interrupt(line: str) -> None:
+        if line.startswith("joint:"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("xmbench.training.loop.REPORT_EVERY_S", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        run("mtnet", digits, tmp_path / "broken", report=interrupt)
+    assert not (tmp_path / "broken" / "submission").exists()
+    with pytest.raises(OutputError, match="unfinished"):
+        run("mtnet", digits, tmp_path / "broken")
+    resumed = run("mtnet", digits, tmp_path / "broken", resume=True)
+    assert outputs(whole.submission) == outputs(resumed.submission)
+
+
+def test_a_finished_run_is_not_done_over_silently(tmp_path: Path, digits: Dataset) -> None:
+    first = run("random-clip", digits, tmp_path / "run")
+    before = outputs(first.submission)
+    with pytest.raises(OutputError, match="finished") as caught:
+        run("random-clip", digits, tmp_path / "run")
+    assert "--resume" in str(caught.value)
+    run("random-clip", digits, tmp_path / "run", resume=True)
+    assert outputs(first.submission) == before
+
+
+def test_resuming_with_other_settings_is_refused_and_names_them(tmp_path: Path, digits: Dataset) -> None:
+    run("nearest-class-clip", digits, tmp_path / "run")
+    changed = {**QUICK["nearest-class-clip"], "width": 8}
+    with pytest.raises(OutputError, match="other settings") as caught:
+        run("nearest-class-clip", digits, tmp_path / "run", resume=True, overrides=changed, seed=5)
+    assert caught.value.problems == ("seed: 0 there, 5 here", "width: 16 there, 8 here")
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, digits: Dataset) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(OutputError, match="other files"):
+        run("silence", digits, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_in_place_of_the_folder(tmp_path: Path, digits: Dataset) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OutputError):
+            run("silence", digits, out)
+
+
+# ------------------------------------------------------------------------------------------------- settings
+def test_unknown_settings_name_the_nearest(tmp_path: Path, digits: Dataset) -> None:
+    with pytest.raises(DocumentError, match="did you mean 'joint_lr'") as caught:
+        run("mtnet", digits, tmp_path / "run", overrides={"jont_lr": 1e-3, "dilation": 0})
+    assert len(caught.value.problems) == 2
+    with pytest.raises(UnknownNameError, match="did you mean 'lite'"):
+        run("mtnet", digits, tmp_path / "run", preset="light")
+    assert not (tmp_path / "run").exists()
+
+
+def test_presets_and_changes_always_show_in_the_name() -> None:
+    from xmbench.runner.describe import deviations, system_name
+
+    mtnet = baseline_of("mtnet")
+    assert "lite" in system_name(mtnet, "lite", {})
+    assert system_name(mtnet, "gen-only", {"joint_lr": 0.001}).endswith("[gen-only] [joint_lr=0.001]")
+    assert system_name(mtnet, None, {}, shuffle=True) == f"{mtnet.title} [conditions shuffled]"
+    assert set(deviations(mtnet, None)) < set(deviations(mtnet, "lite"))
+
+
+def test_a_data_set_without_the_track_or_the_items(tmp_path: Path, digits: Dataset) -> None:
+    silence = baseline_of("silence")
+    other = silence.model_copy(update={"direction": "a2i"})
+    with pytest.raises(UnknownNameError, match="cannot generate"):
+        runner.run(other, digits, tmp_path / "run", report=lambda _line: None)
+    track = digits.recipe.tracks[0].model_copy(update={"direction": "a2i"})
+    recipe = digits.recipe.model_copy(update={"tracks": (track,)})
+    reversed_only = Dataset(digits.folder, digits.manifest.model_copy(update={"recipe": recipe}))
+    with pytest.raises(DatasetError, match="no track digits-ad/i2a"):
+        runner.run(silence, reversed_only, tmp_path / "run", report=lambda _line: None)
+    empty = Dataset(digits.folder, digits.manifest.model_copy(update={"splits": {}}))
+    with pytest.raises(DatasetError, match="no items"):
+        runner.run(silence, empty, tmp_path / "run", report=lambda _line: None)
+
+
+def test_cuda_where_there_is_none(tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(PrerequisiteError, match="CUDA"):
+        run("mtnet", digits, tmp_path / "run", device="cuda")
+
+
+# -------------------------------------------------------------------------------------------------- outputs
+class Odd:
+    """A model whose outputs are wrong in the way a test asks for."""
+
+    name, directions, oracle = "odd", ("i2a",), False
+
+    def __init__(self, make: Callable[[int], Any]) -> None:
+        self.make, self.Config = make, Part
+
+    def fit(self, examples: Examples, task: Any, direction: Any, config: Any, run: Run) -> Odd:
+        return self
+
+    def generate(self, conditions: Conditions) -> Any:
+        return self.make(len(conditions.ids))
+
+
+def odd_run(monkeypatch: pytest.MonkeyPatch, digits: Dataset, out: Path, make: Callable[[int], Any]) -> Any:
+    monkeypatch.setattr(registry, "model", lambda _name: Odd(make))
+    return runner.run(baseline_of("silence"), digits, out, report=lambda _line: None)
+
+
+def test_outputs_of_the_wrong_shape_or_not_finite(
+    tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(CheckError, match="shape"):
+        odd_run(monkeypatch, digits, tmp_path / "short", lambda count: np.zeros((count, 5), dtype=np.float32))
+    with pytest.raises(CheckError, match="not finite") as caught:
+        odd_run(monkeypatch, digits, tmp_path / "nan", lambda count: np.full((count, 18140), np.nan))
+    assert len(caught.value.problems) == digits.count("test")
+    for name in ("short", "nan"):
+        assert list((tmp_path / name / "submission").iterdir()) == []
+
+
+def test_clipped_samples_are_counted(tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loud(count: int) -> Any:
+        made = np.zeros((count, 18140), dtype=np.float32)
+        made[:, :3] = [1.5, -1.5, -1.0]  # two beyond full scale, one exactly there
+        return made
+
+    summary = odd_run(monkeypatch, digits, tmp_path / "run", loud)
+    assert summary.generation.clipped_samples == 2 * digits.count("test")
+
+
+def test_a_full_disk_leaves_no_submission(tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
+    with pytest.raises(OutputError, match="no space left"):
+        run("random-clip", digits, tmp_path / "run")
+    assert list((tmp_path / "run" / "submission").iterdir()) == []
+
+
+def test_pictures_are_written_for_the_other_direction(tmp_path: Path, digits: Dataset) -> None:
+    from xmbench.media import image
+
+    writer = Outputs(digits, "a2i")
+    pixels = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28, 1)
+    with writer.open(tmp_path / "outputs.parquet"):
+        writer.add(("a", "b"), pixels)
+        writer.finish()
+    found = outputs(tmp_path)
+    np.testing.assert_array_equal(image.decode(found["b"]), pixels[1])
+
+
+# ------------------------------------------------------------------------------------------ expected scores
+def test_expected_scores() -> None:
+    wanted = Expected(track="t/i2a", preset="lite", metric="corr2d", value=0.9, tolerance=0.02)
+    baseline = baseline_of("silence").model_copy(update={"expected": (wanted,)})
+    assert runner.expected(baseline, "t/i2a", "lite") == [wanted]
+    with pytest.raises(DocumentError, match="no expected scores"):
+        runner.expected(baseline, "t/i2a", None)
+    assert runner.unmet([wanted], {"corr2d": 0.885}) == []
+    assert len(runner.unmet([wanted], {"corr2d": 0.87})) == len(runner.unmet([wanted], {"corr2d": None})) == 1
+
+
+def test_the_record_is_json_for_people(tmp_path: Path, digits: Dataset) -> None:
+    run("silence", digits, tmp_path / "run", seed=7)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["schema"] == "xmbench/run/1"
+    assert record["settings"]["seed"] == 7
+    assert record["command"] == "xmbench run-baseline silence --data data/digits-ad --seed 7"
+    assert record["training_seconds"] >= 0
