@@ -9,16 +9,15 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import xmbench
 from xmbench.formats.result import Environment
 
-PACKAGES = ("numpy", "scipy", "soxr", "pesq", "pystoi", "torch", "soundfile", "pyarrow")
+PACKAGES = ("numpy", "numba", "soxr", "pesq", "torch", "soundfile", "pyarrow")
 
 
 def environment(command: str) -> Environment:
     """A record of this process's surroundings."""
     return Environment(
-        xmbench=xmbench.__version__,
+        xmbench=version("xmbench"),
         commit=commit(),
         python=platform.python_version(),
         packages={name: found for name in PACKAGES if (found := _version(name))},
@@ -40,7 +39,7 @@ def machine() -> str:
 
 def commit() -> str:
     """The checkout's commit, with `-dirty` where tracked files differ; "" outside a checkout."""
-    root = Path(xmbench.__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""
     head = _git(root, "rev-parse", "HEAD")

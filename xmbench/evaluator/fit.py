@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import xmbench
 from xmbench.errors import DatasetError, MediaError, UnknownNameError
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.files import make_folder, write_bytes, write_text
@@ -91,7 +91,7 @@ def fit_spoken_word_judge(
         "training_clips": len(train.samples),
         "training_voices": sorted(train.speakers),
         "data": {dataset.recipe.name: dataset.digest for dataset in datasets},
-        "xmbench": xmbench.__version__,
+        "xmbench": version("xmbench"),
         "accuracy": accuracy,
     }
     write_bytes(out / f"{name}.safetensors", weights)

@@ -6,11 +6,10 @@ nothing but its own pairs: results are the same for any number of workers.
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import signal
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -33,13 +32,18 @@ States = dict[str, ItemState]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
-    """One distinct (output, reference) pair to be measured. `key` names it in the caller's tables."""
+    """One distinct (output, reference) pair to be measured.
+
+    `key` names it in the caller's tables. `reference_digest` stands for the content of the reference: what one of
+    them gives is kept for the next pair.
+    """
 
     key: bytes
     id: str
     label: int
     output: NDArray[Any]
     reference: NDArray[Any]
+    reference_digest: bytes
     sample_rate_hz: int | None
 
 
@@ -120,14 +124,19 @@ def prepare(name: str, pairs: list[Pair], context: ScoringContext) -> list[ItemS
         return [prepare(name, [pair], context)[0] for pair in pairs]
 
 
-_references: OrderedDict[bytes, Media] = OrderedDict()
+_references: OrderedDict[Hashable, Media] = OrderedDict()
 
 
 def reference(work: Work) -> Media:
     """The reference as media, kept by content: what metrics derive from it is computed once."""
-    key = hashlib.sha256(np.ascontiguousarray(work.reference).tobytes()).digest()
+    key = (work.reference_digest, work.sample_rate_hz, work.reference.shape)
+    return kept(key, lambda: _media(work.reference, work.sample_rate_hz))
+
+
+def kept(key: Hashable, make: Callable[[], Media]) -> Media:
+    """What `make` gave for this key, if it is among the last that were asked for."""
     if key not in _references:
-        _references[key] = _media(work.reference, work.sample_rate_hz)
+        _references[key] = make()
         if len(_references) > _REFERENCES_KEPT:
             _references.popitem(last=False)
     _references.move_to_end(key)

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.evaluator.check import OpenedSubmission, Problem
 from xmbench.evaluator.decode import Decoded, decode_output
-from xmbench.evaluator.measure import Work, prepare, reference
+from xmbench.evaluator.measure import Work, kept, prepare, reference
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_clip, read_image
 from xmbench.interfaces import Pair, ScoringContext, Status
 from xmbench.media import audio
-from xmbench.media.signal import Sound
+from xmbench.media.signal import Media, Picture, Sound
 
 _DUPLICATE = "more than one output for this id"
 
@@ -72,27 +72,33 @@ def distinct_pairs(
     for row, raw in zip(rows, opened.outputs.read(opened.ids), strict=True):
         decoded = decode_output(raw, task, direction) if raw else _absent(str(row["id"]), opened)
         digest = hashlib.sha256(raw.data).digest() if raw else b""
-        key = hashlib.sha256(digest + row[column]["bytes"] + str(row["label"]).encode()).digest()
+        known = hashlib.sha256(row[column]["bytes"]).digest()
+        key = hashlib.sha256(digest + known + str(row["label"]).encode()).digest()
         _enter(ledger, row, decoded, digest.hex(), key if decoded.media else None)
         if decoded.media is None:
-            _note_outside(ledger, partial, _work(key, row, dataset, direction, None), context)
+            _note_outside(ledger, partial, _work(key, known, row, dataset, None), context)
         elif key not in seen:
             seen.add(key)
-            work = _work(key, row, dataset, direction, decoded)
+            work = _work(key, known, row, dataset, decoded)
             yield work, Pair(work.id, work.label, decoded.media, reference(work))
 
 
-def _work(key: bytes, row: dict[str, Any], dataset: Dataset, direction: str, decoded: Decoded | None) -> Work:
+def _work(key: bytes, digest: bytes, row: dict[str, Any], dataset: Dataset, decoded: Decoded | None) -> Work:
     """The pair as arrays; without an output, the reference stands on both sides."""
-    if direction == "i2a":
-        known: Any = audio.to_float(read_clip(row, dataset))
-        rate: int | None = dataset.recipe.audio.sample_rate_hz
-    else:
-        known, rate = read_image(row, dataset), None
-    made = known
-    if decoded is not None and decoded.media is not None:
-        made = decoded.media.samples if isinstance(decoded.media, Sound) else decoded.media.pixels
-    return Work(key, str(row["id"]), int(row["label"]), np.asarray(made), known, rate)
+    known = kept((dataset.digest, digest), lambda: _reference(row, dataset))
+    made = known if decoded is None or decoded.media is None else decoded.media
+    rate = known.sample_rate_hz if isinstance(known, Sound) else None
+    return Work(key, str(row["id"]), int(row["label"]), _values(made), _values(known), digest, rate)
+
+
+def _reference(row: dict[str, Any], dataset: Dataset) -> Media:
+    if "audio" in row:
+        return Sound(audio.to_float(read_clip(row, dataset)), dataset.recipe.audio.sample_rate_hz)
+    return Picture(read_image(row, dataset))
+
+
+def _values(media: Media) -> NDArray[Any]:
+    return media.samples if isinstance(media, Sound) else media.pixels
 
 
 def _note_outside(ledger: Ledger, partial: tuple[str, ...], work: Work, context: ScoringContext) -> None:

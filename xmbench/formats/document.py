@@ -30,9 +30,9 @@ class Document(Part):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, protected_namespaces=())
 
     def canonical_json(self) -> str:
-        """Keys sorted, no spaces, defaults written out: the same document always gives the same text."""
+        """Keys sorted, no spaces, defaults left out: a new optional key changes no older document's digest."""
         return json.dumps(
-            self.model_dump(mode="json", by_alias=True),
+            self.model_dump(mode="json", by_alias=True, exclude_defaults=True),
             sort_keys=True, separators=(",", ":"), ensure_ascii=False,
         )  # fmt: skip
 
