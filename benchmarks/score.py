@@ -3,7 +3,8 @@
 Builds `digits-ad`, makes distinct noisy outputs, then measures in turn: the PESQ C code alone (narrow and wide band)
 on the same pairs with as many processes; the whole `score` with every metric that needs no judge, from starting its
 processes to the finished result; a plain loop over `pesq`, `pystoi` and `scipy.signal.lfilter` on one core. Other load
-on the machine falls on all of them; the share by CPU time hardly feels it. Run: ``python benchmarks/score.py --items 360 --workers 2``.
+on the machine falls on all of them; the share by CPU time hardly feels it.
+Run: ``python benchmarks/score.py --items 360 --workers 2``.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench import content, registry
-from xmbench.builder.build import build
 from xmbench.evaluator.evaluate import score
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_toml
@@ -55,6 +55,8 @@ class Spent:
 
 def test_set(folder: Path, items: int) -> Dataset:
     """`digits-ad` with `items` test items."""
+    from xmbench.builder.build import build
+
     recipe = load_toml(content.find("recipes", "digits-ad"), Recipe)
     splits = recipe.splits.model_copy(update={"test_fraction": 0.2 if items <= 300 else 0.9})
     return build(recipe.model_copy(update={"splits": splits}), folder, limit=items, workers=1)
@@ -177,8 +179,10 @@ def measure(items: int, workers: int, repeats: int, work: Path) -> None:
     print(f"{'PESQ C code alone':24}{pesq_wall:8.2f} s{count / pesq_wall:9.1f}{1e3 * pesq_cpu / count:12.2f} ms")
     print(f"{'score':24}{score_wall:8.2f} s{count / score_wall:9.1f}{1e3 * score_cpu / count:12.2f} ms")
     print(f"{'plain loop, one core':24}{plain * count:8.2f} s{1 / plain:9.1f}{1e3 * plain:12.2f} ms")
-    print(f"not PESQ: {1 - pesq_wall / score_wall:.1%} of the wall time, {1 - pesq_cpu / score_cpu:.1%} of the CPU time")
-    print(f"plain loop / score: {plain * count / score_wall:.1f} by wall time, {plain * count / score_cpu:.1f} by CPU time")
+    wall, cpu = 1 - pesq_wall / score_wall, 1 - pesq_cpu / score_cpu
+    print(f"not PESQ: {wall:.1%} of the wall time, {cpu:.1%} of the CPU time")
+    wall, cpu = plain * count / score_wall, plain * count / score_cpu
+    print(f"plain loop / score: {wall:.1f} by wall time, {cpu:.1f} by CPU time")
 
 
 def main() -> None:

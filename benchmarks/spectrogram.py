@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable
 
+import numba
 import numpy as np
 import scipy
 from numpy.typing import NDArray
@@ -49,12 +50,15 @@ def cpu_ms(function: Callable[[Floats], Floats], x: Floats) -> float:
 def main() -> None:
     """Measure and print."""
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {platform.system()}")
-    print(f"python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}")
+    print(
+        f"python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}, "
+        f"numba {numba.__version__}"
+    )
     print(f"{'clip':>8} {'plain':>10} {'xmbench':>10} {'ratio':>7} {'difference':>11}")
     rng = np.random.default_rng(0)
     for seconds in DURATIONS_S:
         x = 0.1 * rng.standard_normal(int(seconds * 16_000))
-        expected, ours = plain(x), auditory_spectrogram(x)  # the first call also fills the caches
+        expected, ours = plain(x), auditory_spectrogram(x)  # the first call also compiles
         difference = np.abs(expected - ours).max() / expected.max()
         times = [(cpu_ms(plain, x), cpu_ms(auditory_spectrogram, x)) for _ in range(REPEATS)]
         slow, fast = (statistics.median(column) for column in zip(*times, strict=True))

@@ -9,6 +9,7 @@ import pystoi
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pystoi import utils
 
 from xmbench.media import intelligibility
 from xmbench.media.intelligibility import StoiScores, prepare, stoi_scores
@@ -42,6 +43,23 @@ def test_equals_pystoi_on_long_signals(make_speech: Any, rate: int, noise: float
     assert scores.strict
     assert scores.stoi == pytest.approx(pystoi.stoi(clean, noisy, rate), abs=1e-6)
     assert scores.estoi == pytest.approx(pystoi.stoi(clean, noisy, rate, extended=True), abs=1e-6)
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 22_050, 44_100])
+@pytest.mark.parametrize("samples", [1, 50, 300, 18_140])
+def test_resamples_as_pystoi_does(rate: int, samples: int) -> None:
+    x = np.random.default_rng(samples).standard_normal(samples)
+    expected = utils.resample_oct(x, 10_000, rate)
+    np.testing.assert_allclose(prepare(x, rate).waveform, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+def test_bands_are_those_of_pystoi() -> None:
+    expected, _ = utils.thirdoct(10_000, 512, 15, 150)
+    first, end = intelligibility._band_edges()
+    bins = np.arange(257)
+    ends = [*first[1:], end]
+    ours = [(bins >= low) & (bins < high) for low, high in zip(first, ends, strict=True)]
+    np.testing.assert_array_equal(np.array(ours, dtype=float), expected)
 
 
 def test_stoi_by_hand() -> None:

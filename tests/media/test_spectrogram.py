@@ -92,6 +92,14 @@ def test_digital_silence_after_sound_stays_silent() -> None:
     )
 
 
+def test_long_silence_is_followed_down() -> None:
+    """The fastest channels come to the subnormal numbers, where the states are cut off, after 0.6 s."""
+    x = np.zeros(48_000)
+    x[:1600] = np.random.default_rng(2).standard_normal(1600)
+    last = auditory_spectrogram(x)[-1]
+    np.testing.assert_allclose(last, plain(x)[-1], rtol=1e-4, atol=1e-60)
+
+
 def test_filters_are_the_published_ones() -> None:
     filters = cochlear_filters()
     assert len(filters) == CHANNELS + 1

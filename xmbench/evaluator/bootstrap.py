@@ -50,7 +50,17 @@ def interval(
     Returns:
         Lower and upper end.
     """
-    values = np.concatenate([reduce(states, weights) for weights in resampled_weights(groups, seed=seed)])
+    return intervals([(reduce, states)], groups, seed)[0]
+
+
+def intervals(
+    tables: Sequence[tuple[Reduce, NDArray[np.float64]]], groups: Sequence[str], seed: int = SEED
+) -> list[tuple[float, float]]:
+    """The 95 % intervals of several scores over the same items: each resample is drawn once for all of them."""
+    values: list[list[NDArray[np.float64]]] = [[] for _ in tables]
+    for weights in resampled_weights(groups, seed=seed):
+        for own, (reduce, states) in zip(values, tables, strict=True):
+            own.append(reduce(states, weights))
     tail = 100.0 * (1.0 - LEVEL) / 2.0
-    low, high = np.nanpercentile(values, [tail, 100.0 - tail])
-    return float(low), float(high)
+    ends = [np.nanpercentile(np.concatenate(own), [tail, 100.0 - tail]) for own in values]
+    return [(float(low), float(high)) for low, high in ends]

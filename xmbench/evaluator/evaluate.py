@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.errors import PrerequisiteError, UnknownNameError, nearest
-from xmbench.evaluator.bootstrap import RESAMPLES, SEED, interval
+from xmbench.evaluator.bootstrap import RESAMPLES, SEED, intervals
 from xmbench.evaluator.check import OpenedSubmission, Problem, id_problems, open_checked
 from xmbench.evaluator.environment import environment
 from xmbench.evaluator.judge import LoadedJudge
@@ -85,7 +86,7 @@ def score(
         if report:
             report(len(states), len(ledger.ids))
     columns = {name: _items(registry.metric(name), ledger, states) for name in names}
-    scores = {name: _score(registry.metric(name), found, ledger.groups) for name, found in columns.items()}
+    scores = _scores(columns, ledger.groups)
     items = _items_table(ledger, dataset, columns)
     card = judge.card if judge and judged else None
     manifest, track = dataset.manifest, opened.track
@@ -168,16 +169,36 @@ def _items(metric: Metric, ledger: Ledger, states: dict[bytes, States]) -> list[
     return found
 
 
-def _score(metric: Metric, items: list[ItemState], groups: Sequence[str]) -> Score:
-    """One metric over all items, with its interval."""
+def _scores(columns: dict[str, list[ItemState]], groups: Sequence[str]) -> dict[str, Score]:
+    """Every metric over all items; metrics over the same items share the resamples of their intervals."""
+    metrics = {name: registry.metric(name) for name in columns}
+    tables: dict[str, NDArray[np.float64]] = {}
+    alike: dict[tuple[bool, ...], list[str]] = {}
+    for name, items in columns.items():
+        kept = tuple(_counts(metrics[name], item) for item in items)
+        if any(kept):
+            tables[name] = _table(metrics[name], items)[list(kept)]
+            alike.setdefault(kept, []).append(name)
+    ends: dict[str, tuple[float, float]] = {}
+    for kept, names in alike.items():
+        own = [group for group, keep in zip(groups, kept, strict=True) if keep]
+        ends.update(zip(names, intervals([(metrics[n].reduce, tables[n]) for n in names], own), strict=True))
+    return {name: _score(metrics[name], items, tables.get(name), ends.get(name)) for name, items in columns.items()}
+
+
+def _table(metric: Metric, items: list[ItemState]) -> NDArray[np.float64]:
+    """States (N, D); a failed item holds the floor."""
     width = next((len(item.state) for item in items if item.state is not None), 1)
     floor = np.full(width, 0.0 if metric.floor is None else metric.floor)
-    kept = [_counts(metric, item) for item in items]
-    value = low = high = None
-    if any(kept):
-        table = np.stack([floor if item.state is None else item.state for item in items])[kept]
-        value = float(metric.reduce(table, np.ones((1, len(table))))[0])
-        low, high = interval(metric.reduce, table, [group for group, keep in zip(groups, kept, strict=True) if keep])
+    return np.stack([floor if item.state is None else item.state for item in items])
+
+
+def _score(
+    metric: Metric, items: list[ItemState], table: NDArray[np.float64] | None, ends: tuple[float, float] | None
+) -> Score:
+    """One metric over all items; no value where the mean has no items."""
+    value = None if table is None else float(metric.reduce(table, np.ones((1, len(table))))[0])
+    low, high = ends or (None, None)
     statuses = [str(item.status) for item in items]
     return Score(
         value=value,

@@ -23,7 +23,7 @@ from xmbench.errors import XmbenchError
 from xmbench.interfaces import ItemState, Pair, ScoringContext
 from xmbench.media.signal import Media, Picture, Sound
 
-CHUNK = 16
+CHUNK = 8  # small enough that no process is left alone with much work at the end
 _REFERENCES_KEPT = 512
 _LINE_LENGTH = 200
 
@@ -84,6 +84,7 @@ def _pooled(
     pool: ProcessPoolExecutor, work: Iterable[list[Work]], metrics: tuple[str, ...],
     context: ScoringContext, workers: int,
 ) -> Iterator[list[tuple[bytes, States]]]:  # fmt: skip
+    pool.submit(_ready)  # the processes start while the first outputs are read
     waiting: deque[Future[list[tuple[bytes, States]]]] = deque()
     for chunk in work:
         waiting.append(pool.submit(measure, chunk, metrics, context))
@@ -98,6 +99,10 @@ def _start_worker(metrics: tuple[str, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in metrics:
         registry.metric(name)
+
+
+def _ready() -> None:
+    """The first task: nothing to do."""
 
 
 def measure(chunk: list[Work], metrics: tuple[str, ...], context: ScoringContext) -> list[tuple[bytes, States]]:
