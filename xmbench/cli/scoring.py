@@ -111,9 +111,11 @@ def pair(
 def fit_judge(
     data: Annotated[Path, typer.Argument(help="a data set folder")],
     also: Annotated[list[Path] | None, typer.Option(help="More data sets to train on.")] = None,
+    voices: Annotated[Path | None, typer.Option(help="Folder of more training clips <word>_<voice>_*.wav.")] = None,
     recordings: Annotated[Path | None, typer.Option(help="Folder of real recordings <class>_*.wav to test on.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where it goes (default: DATA/judges).")] = None,
-    seed: int = 0,
+    name: Annotated[str, typer.Option(help="Name of the judge's files.")] = "spoken-word",
+    seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
 ) -> None:
     """Trains a spoken-word judge on a data set's training clips; tests it on held-out clips."""
@@ -123,7 +125,7 @@ def fit_judge(
     progress = Progress()
     card = fit_spoken_word_judge(
         [open_dataset(path) for path in (data, *(also or []))], out or data / "judges",
-        recordings=recordings, seed=seed, steps=steps, report=progress.show,
+        voices=voices, recordings=recordings, name=name, seed=seed, steps=steps, report=progress.show,
         command=shlex.join(["xmbench", *sys.argv[1:]]),
     )  # fmt: skip
     progress.close()

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-import xmbench
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.submission import Submission
@@ -91,7 +90,7 @@ def hardware_of(device: str) -> tuple[str, str]:
 def versions() -> dict[str, str]:
     """Versions of what shapes the outputs."""
     found = {package: version(package) for package in PACKAGES}
-    return {"xmbench": xmbench.__version__, "python": platform.python_version(), **found}
+    return {"xmbench": version("xmbench"), "python": platform.python_version(), **found}
 
 
 def now() -> str:

@@ -1,0 +1,1 @@
+"""Frozen networks that measure: they hear outputs and nothing else, and no baseline can reach them."""
