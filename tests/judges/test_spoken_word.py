@@ -176,13 +176,6 @@ def test_silence_noise_and_tones_are_no_word(frozen: SpokenWordJudge) -> None:
     assert heard(frozen, [sound.astype(np.float32) for sound in sounds]) == [NONE] * len(sounds)
 
 
-def test_the_mean_of_all_words_is_no_word(frozen: SpokenWordJudge, clips: list[Clip]) -> None:
-    longest = max(len(clip) for clip in clips)
-    padded = np.stack([np.pad(clip, (0, longest - len(clip))) for clip in clips])
-    mean: Clip = np.asarray(padded.mean(axis=0), dtype=np.float32)
-    assert heard(frozen, [mean]) == [NONE]
-
-
 def test_the_sample_rate_plays_no_part(frozen: SpokenWordJudge, clips: list[Clip]) -> None:
     telephone = [resample(clip, SAMPLE_RATE_HZ, 8000) for clip in clips]
     expected = frozen.probabilities(clips, SAMPLE_RATE_HZ)
