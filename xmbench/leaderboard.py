@@ -184,7 +184,8 @@ def _board_lines(board: Board) -> list[str]:
     for row in board.rows:
         result = row.result
         cells = [cell(result.scores.get(m), interval=m == board.primary) for m in board.metrics]
-        made = f"`{result.environment.command}`, commit `{result.environment.commit[:12]}`"
+        command = result.submission.command or result.environment.command
+        made = f"`{command}`, scored at commit `{result.environment.commit[:12]}`"
         rank = "–" if row.rank is None else str(row.rank)
         lines += [f"| {rank} | {result.submission.system} | {result.submission.kind} | {' | '.join(cells)} | {made} |"]
     machines = sorted({row.result.environment.machine for row in board.rows})
