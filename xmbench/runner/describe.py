@@ -30,7 +30,7 @@ def submission_of(
         recipe_digest=dataset.manifest.recipe_digest,
         dataset_digest=dataset.digest,
         system=system_name(baseline, preset, changes, shuffle),
-        kind=baseline.kind,
+        kind="floor" if shuffle else baseline.kind,
         authors=("xmbench",),
         training_data="closed",
         seed=seed,
