@@ -105,9 +105,9 @@ def test_a_clip_is_heard_the_same_in_any_company_and_order(untrained: SpokenWord
     assert len(many) > BATCH
     together = untrained.probabilities(many, SAMPLE_RATE_HZ)
     backwards = untrained.probabilities(many[::-1], SAMPLE_RATE_HZ)[::-1]
-    alone = np.concatenate([untrained.probabilities([clip], SAMPLE_RATE_HZ) for clip in many[:5]])
+    alone = np.concatenate([untrained.probabilities([clip], SAMPLE_RATE_HZ) for clip in many[:2]])
     np.testing.assert_allclose(backwards, together, atol=1e-6)
-    np.testing.assert_allclose(alone, together[:5], atol=1e-6)
+    np.testing.assert_allclose(alone, together[:2], atol=1e-6)
 
 
 def test_the_same_call_gives_the_same_bits_with_any_number_of_threads(
@@ -182,6 +182,7 @@ def test_the_sample_rate_plays_no_part(frozen: SpokenWordJudge, clips: list[Clip
     np.testing.assert_allclose(frozen.probabilities(telephone, 8000), expected, atol=0.02)
 
 
+@pytest.mark.slow
 def test_real_recordings_are_heard_as_well_as_the_card_says(frozen: SpokenWordJudge) -> None:
     archive = shared("data", "fsdd", "fsdd_flac.zip")
     card = json.loads((files("xmbench") / "judges" / "weights" / "digits.json").read_text("utf-8"))
