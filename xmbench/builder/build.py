@@ -128,7 +128,7 @@ def _whole(out: Path, request: Request) -> bool:
         "limit": "none" if manifest.limit is None else str(manifest.limit), "seed": str(manifest.seed),
     }  # fmt: skip
     workspace.refuse_other(out, there, request.identity())
-    documents = all((out / name).is_file() for name in (CARD_FILE, LEDGER_FILE))
+    documents = (out / CARD_FILE).is_file() and workspace.readable(out / LEDGER_FILE)
     left_over = (out / WORK_FOLDER).exists()
     return documents and not left_over and not workspace.damaged_shards(out, manifest)
 
@@ -246,7 +246,7 @@ def _mend(space: Workspace, decided: Plan, before: Manifest, workers: int, repor
     Raises:
         CheckError: a shard came out with other content than the manifest says.
     """
-    no_ledger = not (space.folder / LEDGER_FILE).is_file()
+    no_ledger = not workspace.readable(space.folder / LEDGER_FILE)
     names = [Path(shard.path).name for shard in before.shards]
     if not no_ledger:
         names = workspace.damaged_shards(space.folder, before)

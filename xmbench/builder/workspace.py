@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from xmbench.builder.lock import locked
 from xmbench.errors import DatasetError, DocumentError, OutputError
 from xmbench.formats.dataset import LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER, Manifest
@@ -191,13 +194,25 @@ def remove_build(space: Workspace) -> None:
 
 
 def damaged_shards(folder: Path, manifest: Manifest) -> list[str]:
-    """Names of shards that are missing or of another size than the manifest says."""
+    """Names of shards that are missing, of another size than the manifest says, or that cannot be decompressed."""
     damaged = []
     for shard in manifest.shards:
         path = folder / shard.path
-        if not path.is_file() or path.stat().st_size != shard.bytes:
+        if not path.is_file() or path.stat().st_size != shard.bytes or not readable(path):
             damaged.append(path.name)
     return damaged
+
+
+def readable(path: Path) -> bool:
+    """Whether every page of a parquet file can be read."""
+    try:
+        media = "audio" in pq.read_schema(path).names
+        file = pq.ParquetFile(path, read_dictionary=["audio.bytes"] if media else None)
+        for _ in file.iter_batches(batch_size=1000):
+            pass
+    except (OSError, pa.ArrowException, ValueError):
+        return False
+    return True
 
 
 def _started(folder: Path) -> dict[str, str] | None:

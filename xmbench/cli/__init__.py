@@ -27,7 +27,9 @@ class CarefulGroup(TyperGroup):
         except XmbenchError as error:
             _stop(f"error: {error}", error.exit_code)
         except KeyboardInterrupt:
-            _stop("interrupted: nothing half-written was kept; run the same command again to go on", 2)
+            _stop(
+                "interrupted: no half-written file was kept; the same command goes on (run-baseline: with --resume)", 2
+            )
 
 
 app = typer.Typer(

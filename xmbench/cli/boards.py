@@ -29,6 +29,8 @@ def register(app: typer.Typer) -> None:
         from xmbench import leaderboard
 
         if ctx.invoked_subcommand:
+            if folder != _DEFAULT or check:
+                raise typer.BadParameter(f"put --dir behind the command: xmbench leaderboard {ctx.invoked_subcommand}")
             return
         if check:
             leaderboard.check(folder)

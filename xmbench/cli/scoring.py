@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xmbench.cli.tables import Progress, table
-from xmbench.errors import MAX_LISTED
+from xmbench.errors import MAX_LISTED, OutputError
 
 if TYPE_CHECKING:
     from xmbench.evaluator.evaluate import Scored
@@ -58,7 +58,7 @@ def score(
     data: Data = None,
     out: Annotated[Path | None, typer.Option(help="Where the result goes (default: beside the submission).")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
-    metrics: Annotated[str, typer.Option(help="Only these metrics, separated by commas.")] = "",
+    metrics: Annotated[str | None, typer.Option(help="Only these metrics, separated by commas.")] = None,
     local_judge: Annotated[bool, typer.Option("--local-judge", help="Use the judge of `fit-judge`.")] = False,
 ) -> None:
     """Scores a submission: prints a table, writes the result and the per-item table.
@@ -70,7 +70,13 @@ def score(
     dataset = _dataset(submission, data)
     progress = Progress()
     target = out or submission.parent / "result.json"
-    chosen = [name for name in metrics.split(",") if name]
+    chosen = [name.strip() for name in (metrics or "").split(",") if name.strip()]
+    if metrics is not None and not chosen:
+        raise typer.BadParameter("no metric named", param_hint="--metrics")
+    if target.exists() and not _is_result(target):
+        raise OutputError(
+            "a file that is no result stands here", where=target, todo="choose another name with --out, or remove it"
+        )
     scored = score_and_save(
         submission, dataset, target, metrics=chosen, workers=workers, local_judge=local_judge,
         command=shlex.join(["xmbench", *sys.argv[1:]]),
@@ -116,7 +122,7 @@ def fit_judge(
     out: Annotated[Path | None, typer.Option(help="Where it goes (default: DATA/judges).")] = None,
     name: Annotated[str, typer.Option(help="Name of the judge's files.")] = "spoken-word",
     seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each network.")] = None,
 ) -> None:
     """Trains a spoken-word judge on a data set's training clips; tests it on held-out clips."""
     from xmbench.evaluator.fit import fit_spoken_word_judge
@@ -159,6 +165,14 @@ def _dataset(submission: Path, data: Path | None) -> Dataset:
     from xmbench.formats.dataset import open_dataset
 
     return open_dataset(data) if data else find_dataset(open_submission(submission))
+
+
+def _is_result(path: Path) -> bool:
+    """Whether a file may be replaced by a new result."""
+    try:
+        return str(json.loads(path.read_text())["schema"]).startswith("xmbench/result/")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _list(problems: Any, what: str, stream: Any = None) -> None:

@@ -7,6 +7,7 @@ policy); float samples beyond -1..1 are clipped, as a player would.
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,9 +86,20 @@ def _picture(raw: RawOutput, wanted: ImageFormat) -> Decoded:
 
 def _array(data: bytes) -> NDArray[Any]:
     try:
+        _refuse_false_header(data)
         loaded: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, MemoryError, SyntaxError, TypeError) as error:
         raise MediaError(f"no readable array ({error})", expected="a .npy file") from error
     if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiu":
         raise MediaError("no array of numbers", expected="a .npy file of numbers")
     return loaded
+
+
+def _refuse_false_header(data: bytes) -> None:
+    """Raises ValueError where the header claims more values than the file can hold: they would be allocated."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    if math.prod(shape) * dtype.itemsize > len(data):
+        raise ValueError(f"the header claims an array of shape {shape}, the file has {len(data)} bytes")

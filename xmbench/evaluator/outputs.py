@@ -142,6 +142,9 @@ def _from_table(folder: Path, table: Path, suffixes: tuple[str, ...]) -> Outputs
                 where=table,
                 expected="columns id (string) and bytes (binary)",
             )
+        wrong = _wrong_types(schema)
+        if wrong:
+            raise SubmissionError(wrong, where=table, expected="columns id (string) and bytes (binary), once each")
         ids = pq.read_table(table, columns=["id"]).column("id").to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise _damaged(table, error) from error
@@ -149,6 +152,25 @@ def _from_table(folder: Path, table: Path, suffixes: tuple[str, ...]) -> Outputs
     duplicates = frozenset(str(name) for name, count in zip(names, counts, strict=True) if count > 1)
     found: dict[str, str | int] = {str(item_id): row for row, item_id in enumerate(ids)}
     return Outputs(folder, suffixes, found, duplicates, (), table)
+
+
+def _wrong_types(schema: pa.Schema) -> str:
+    """What is wrong with the columns' types, or an empty text."""
+    for name, fits in (("id", _is_text), ("bytes", _is_bytes)):
+        found = [schema.field(i).type for i, known in enumerate(schema.names) if known == name]
+        if len(found) > 1:
+            return f"column {name} stands there {len(found)} times"
+        if not fits(found[0]):
+            return f"column {name} is of type {found[0]}"
+    return ""
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _rows(table: Path) -> Iterator[tuple[str, bytes]]:

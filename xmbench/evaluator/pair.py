@@ -16,6 +16,7 @@ from xmbench.interfaces import AudioFormat, ImageFormat, ItemState, Pair, Scorin
 from xmbench.media import audio
 from xmbench.media.signal import Sound
 
+_RATES = (4_000, 384_000)
 METRICS = ("corr2d", "corr2d-linear", "pesq", "pesq-nb", "pesq-wb", "stoi", "stoi-strict", "estoi")
 
 
@@ -84,13 +85,18 @@ def read_list(path: Path) -> list[tuple[str, Path, Path]]:
         ]
         if pair[0] and pair[1]:
             jobs.append((str(row["id"]), pair[0], pair[1]))
+    if not rows:
+        raise SubmissionError("the list has no rows", where=path, expected="one pair per line below the heads")
     if problems:
         raise SubmissionError("the list names files that are not there", where=path, problems=problems)
     return jobs
 
 
 def _resolve(listing: Path, name: str) -> Path | None:
-    return next((p for p in (listing.parent / name, Path(name)) if name and p.is_file()), None)
+    try:
+        return next((p for p in (listing.parent / name, Path(name)) if name and p.is_file()), None)
+    except (OSError, ValueError):  # a name that no file can have
+        return None
 
 
 def _read(path: Path) -> tuple[NDArray[np.float32], int]:
@@ -102,6 +108,8 @@ def _read(path: Path) -> tuple[NDArray[np.float32], int]:
         raise MediaError(error.what, where=path, expected=error.expected) from error
     if samples.shape[1] != 1:
         raise MediaError(f"{samples.shape[1]} channels", where=path, expected="1 channel (mono)")
+    if not _RATES[0] <= rate <= _RATES[1]:
+        raise MediaError(f"{rate} Hz", where=path, expected=f"a sample rate of {_RATES[0]} to {_RATES[1]} Hz")
     return samples[:, 0], rate
 
 

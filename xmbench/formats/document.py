@@ -57,7 +57,7 @@ def load_toml(path: Path, kind: type[AnyDocument]) -> AnyDocument:
     """
     try:
         data = tomllib.loads(read_bytes(path).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DocumentError("not a TOML file", where=path, expected=str(error)) from error
     return parse(data, kind, path)
 
@@ -70,7 +70,7 @@ def load_json(path: Path, kind: type[AnyDocument]) -> AnyDocument:
     """
     try:
         data = json.loads(read_bytes(path))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DocumentError("not a JSON file", where=path, expected=str(error)) from error
     return parse(data, kind, path)
 

@@ -60,10 +60,10 @@ def make_folder(path: Path) -> Path:
     with writing(path):
         try:
             path.mkdir(parents=True, exist_ok=True)
-        except FileNotFoundError as error:  # a file system that takes no folders (/proc)
-            raise PermissionError(errno.EACCES, "no folder can be made there") from error
-        with tempfile.TemporaryFile(dir=path):
-            pass
+            with tempfile.TemporaryFile(dir=path):
+                pass
+        except FileNotFoundError as error:  # a file system that takes no folders or files (/proc)
+            raise PermissionError(errno.EACCES, "nothing can be made there") from error
     return path
 
 
