@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from xmbench.cli.tables import Progress, table
-from xmbench.errors import CheckError, UnknownNameError, nearest
+from xmbench.errors import MAX_LISTED, CheckError, UnknownNameError, nearest
 
 
 def register(app: typer.Typer) -> None:
@@ -68,11 +69,11 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
     """Checks a whole data set; lists every problem."""
+    from xmbench.builder.validate import open_unchecked
     from xmbench.builder.validate import validate as validate_dataset
-    from xmbench.formats.dataset import open_dataset
 
     progress = Progress(interval_s=0)
-    found = validate_dataset(open_dataset(folder), progress.show)
+    found = validate_dataset(open_unchecked(folder), progress.show)
     progress.close()
     if as_json:
         print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
@@ -83,9 +84,12 @@ def validate(
             print(f"note: {note}")
         print(f"digest {found.digest}")
     if not found.holds:
+        sys.stdout.flush()
+        for line in [] if as_json else found.found.shown(per_kind=MAX_LISTED // 2):
+            print(f"  - {line}", file=sys.stderr)
         raise CheckError(
-            f"{len(found.problems)} problem(s) in this data set", where=folder, problems=found.problems,
-            todo="run the same `xmbench build` again, or with --rebuild",
+            f"{found.found.counts.total():,} problem(s) in this data set", where=folder,
+            todo="run the same `xmbench build` again, or with --rebuild; --json lists more of each kind",
         )  # fmt: skip
     if not as_json:
         print(f"{folder}: everything holds")
