@@ -12,7 +12,7 @@ Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -78,6 +78,11 @@ class Cifar:
     def versions(self, options: CifarOptions) -> dict[str, str]:
         """Nothing but the files shapes the content."""
         return {}
+
+    def counts(self, sizes: Mapping[str, int], options: CifarOptions) -> dict[str, int]:
+        """Items of each split, as the options promise them; none where they do not."""
+        promised = {"train": options.train_images, "test": options.test_images}
+        return {split: number for split, number in promised.items() if number is not None}
 
     def entries(self, upstream: Upstream, options: CifarOptions, task: Task) -> list[Entry]:
         """One entry per image, training items first, in published order (folders: by class, then by name).
