@@ -11,6 +11,7 @@ from pathlib import Path
 from xmbench.builder import assemble, card, execute, ledger, plan, workspace
 from xmbench.builder.assemble import ShardReport, ShardTask
 from xmbench.builder.fetch import Report, obtain
+from xmbench.builder.mirror import PREFIX, HubMirror
 from xmbench.builder.plan import Plan, Request
 from xmbench.builder.workspace import CARD_FILE, Workspace
 from xmbench.errors import CheckError, DocumentError, UpstreamError
@@ -54,7 +55,8 @@ def build(
     Args:
         recipe: what to build.
         out: folder of the data set; made if need be.
-        source: take the upstream files from this folder instead of the network.
+        source: take the upstream files from this folder, or from `hf:OWNER/NAME@REVISION`, a revision of a data
+            set on the Hub, instead of the recipe's addresses.
         limit: items per split, stratified by class; None for all.
         seed: of splits and pairing, instead of the recipe's.
         workers: processes; None for one per processor. The result does not depend on it.
@@ -73,7 +75,7 @@ def build(
         CheckError: the ledger does not balance, nothing was left, or a mended shard came out different.
     """
     request = Request(recipe, limit, seed)
-    folder = _check(request, source)
+    place = _check(request, source)
     if not rebuild and _whole(out, request):
         report(f"{out}: already built")
         return open_dataset(out)
@@ -83,34 +85,32 @@ def build(
         else:
             workspace.refuse_foreign(out)
             workspace.refuse_started_by_other(out, request.identity())
-        files = obtain(recipe, folder, offline=offline, report=report)
+        files = obtain(recipe, place, offline=offline, report=report)
         decided = plan.make(request, files, report)
         space.claim(decided.identity, [shard.name for shard in decided.shards])
         before = workspace.manifest_of(out)
         count = workers or execute.available_workers()
         if before is None:
-            _first(space, decided, count, report)
+            _first(space, decided, place, count, report)
         else:
             _mend(space, decided, before, count, report)
     return open_dataset(out)
 
 
-def _check(request: Request, source: str | Path | None) -> Path | None:
-    """Checks what was asked for, before any work; returns the folder of upstream files."""
+def _check(request: Request, source: str | Path | None) -> Path | HubMirror | None:
+    """Checks what was asked for, before any work; returns where the upstream files are."""
     if request.limit is not None and request.limit < 1:
         raise DocumentError(f"the limit is {request.limit}", where="--limit", expected="1 or more items per split")
     plan.check(request.recipe)
     if source is None:
         return None
-    if str(source).startswith("hf:"):
-        raise UpstreamError(
-            "upstream files are not read from the Hub in this version", where=source,
-            expected="--source DIR: a local folder with the upstream files",
-        )  # fmt: skip
+    if str(source).startswith(PREFIX):
+        return HubMirror(str(source))
     if not Path(source).is_dir():
         raise UpstreamError(
-            "no such folder", where=source, expected="--source DIR: a local folder with the upstream files"
-        )
+            "no such folder", where=source,
+            expected="--source DIR: a local folder with the upstream files, or --source hf:OWNER/NAME@REVISION",
+        )  # fmt: skip
     return Path(source)
 
 
@@ -134,11 +134,13 @@ def _whole(out: Path, request: Request) -> bool:
 
 
 # ------------------------------------------------------------------------------------------- first build
-def _first(space: Workspace, decided: Plan, workers: int, report: Report) -> None:
+def _first(space: Workspace, decided: Plan, place: Path | HubMirror | None, workers: int, report: Report) -> None:
     """Writes what is missing of a new data set and moves it into place."""
     reports = _shards(space, decided, [shard.name for shard in decided.shards], workers, report)
     rows = [*decided.ledger, *(row for done in reports for row in done.ledger)]
     manifest = _manifest(decided, reports, rows)
+    if isinstance(place, HubMirror):
+        manifest = manifest.model_copy(update={"mirror": place.origin})
     _documents(space, Dataset(space.work, manifest), decided.attributes, rows)
     space.publish_data()
     space.publish_documents()

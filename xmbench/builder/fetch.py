@@ -1,7 +1,7 @@
 """Upstream files: from a local folder or from their mirrors, checked before anything reads them.
 
-The one module that uses the network. A file is right when its *uncompressed* content has the size and sha256
-of the recipe: a re-compressed copy is as good as the first.
+The one module that downloads (`mirror` names addresses on the Hub). A file is right when its *uncompressed*
+content has the size and sha256 of the recipe: a re-compressed copy is as good as the first.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from xmbench.builder.lock import cache_folder, locked
+from xmbench.builder.mirror import HubMirror
 from xmbench.errors import UpstreamError
 from xmbench.formats.files import make_folder, writing
 from xmbench.formats.recipe import FileSpec, Recipe, SourceSpec
@@ -69,12 +70,15 @@ class VerifiedFiles:
         return self._last[1]
 
 
-def obtain(recipe: Recipe, folder: Path | None, *, offline: bool, report: Report) -> dict[str, VerifiedFiles]:
+def obtain(
+    recipe: Recipe, place: Path | HubMirror | None, *, offline: bool, report: Report
+) -> dict[str, VerifiedFiles]:
     """Finds or downloads every upstream file of a recipe, and checks all of them.
 
     Args:
         recipe: its `sources` list the files.
-        folder: take the files from here (published names, compressed or not) instead of the network.
+        place: take the files from this folder or this repository of the Hub (published names, compressed or not)
+            instead of the recipe's addresses.
         offline: use only what was downloaded before.
         report: called with lines of progress.
 
@@ -90,17 +94,17 @@ def obtain(recipe: Recipe, folder: Path | None, *, offline: bool, report: Report
         paths: dict[str, Path] = {}
         for spec in source.files:
             try:
-                if folder is not None:
-                    paths[spec.name] = _local(folder, spec)
+                if isinstance(place, Path):
+                    paths[spec.name] = _local(place, spec)
                 else:
-                    paths[spec.name] = _cached(source, spec, offline, report)
+                    paths[spec.name] = _cached(source, spec, place, offline, report)
             except _WrongContentError as error:
                 problems.append(str(error))
         found[role] = VerifiedFiles(source.title, source.files, paths)
     if problems:
         raise UpstreamError(
             f"{len(problems)} upstream file(s) of {recipe.name} cannot be used",
-            where=folder, expected="the published files, as they are or as .gz", problems=problems,
+            where=place, expected="the published files, as they are or as .gz", problems=problems,
             todo="fetch them again, or name a folder that has them: --source DIR",
         )  # fmt: skip
     return found
@@ -150,7 +154,7 @@ def _local(folder: Path, spec: FileSpec) -> Path:
     return path
 
 
-def _cached(source: SourceSpec, spec: FileSpec, offline: bool, report: Report) -> Path:
+def _cached(source: SourceSpec, spec: FileSpec, mirror: HubMirror | None, offline: bool, report: Report) -> Path:
     """The path of a file in the cache, downloaded if need be, checked."""
     folder = make_folder(cache_folder() / "upstream" / spec.sha256[:16])
     path = folder / spec.name
@@ -162,23 +166,24 @@ def _cached(source: SourceSpec, spec: FileSpec, offline: bool, report: Report) -
             except _WrongContentError as error:
                 report(f"{spec.name}: the copy in the cache is wrong, fetching it again ({error})")
                 path.unlink()
-        if not spec.urls:
+        if mirror is None and not spec.urls:
             raise _WrongContentError(f"{spec.name}: {source.title} has no download address: use --source DIR")
         if offline:
             raise _WrongContentError(f"{spec.name}: not in the cache, and --offline forbids to fetch it")
-        _download(spec, path, report)
+        _download(spec, path, mirror, report)
     return path
 
 
-def _download(spec: FileSpec, path: Path, report: Report) -> None:
-    """Tries each mirror in turn; what comes is checked before it gets its name."""
-    problems = []
-    for url in spec.urls:
+def _download(spec: FileSpec, path: Path, mirror: HubMirror | None, report: Report) -> None:
+    """Tries each address in turn; what comes is checked before it gets its name."""
+    urls = mirror.urls(spec) if mirror else spec.urls
+    problems = [] if urls else [f"{mirror} has no file of this name, compressed or not"]
+    for url in urls:
         # One part file per mirror: their compressed bytes may differ.
         part = path.with_name(f"{spec.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
         report(f"fetching {url}")
         try:
-            _transfer(url, part, report)
+            _transfer(url, mirror.headers(url) if mirror else {}, part, report)
             content(part, spec)
         except _WrongContentError as error:
             part.unlink(missing_ok=True)
@@ -192,13 +197,13 @@ def _download(spec: FileSpec, path: Path, report: Report) -> None:
     raise _WrongContentError(f"{spec.name}: no mirror gave it: {'; '.join(problems)}")
 
 
-def _transfer(url: str, part: Path, report: Report) -> None:
+def _transfer(url: str, headers: Mapping[str, str], part: Path, report: Report) -> None:
     """Downloads into `part`, going on where an earlier try stopped; a few tries."""
     if not url.startswith(("https://", "http://")):
         raise _WrongContentError("no http(s) address")
     for attempt in range(TRIES):
         try:
-            return _receive(url, part, report)
+            return _receive(url, headers, part, report)
         except urllib.error.HTTPError as error:
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
                 part.unlink(missing_ok=True)
@@ -213,9 +218,11 @@ def _transfer(url: str, part: Path, report: Report) -> None:
     return None
 
 
-def _receive(url: str, part: Path, report: Report) -> None:
+def _receive(url: str, headers: Mapping[str, str], part: Path, report: Report) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "xmbench"})
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)  # the Hub redirects to other hosts, which get no token
     if have:
         request.add_header("Range", f"bytes={have}-")
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
