@@ -245,6 +245,10 @@ class Spoken(Protocol):
         """The engine that these options name; raises UnknownNameError."""
         ...
 
+    def pause_s(self) -> float:
+        """Seconds between two requests to an online engine."""
+        ...
+
     def with_engine(self, options: Mapping[str, Any], name: str, languages: Sequence[str]) -> dict[str, Any]:
         """The recipe's options for another engine; raises UnknownNameError."""
         ...

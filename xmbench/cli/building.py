@@ -21,10 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 def list_items(
-    kind: Annotated[str, typer.Argument(help="recipes, baselines, metrics, tracks or sources")] = "recipes",
+    kind: Annotated[str, typer.Argument(help="recipes, baselines, metrics, tracks, sources or engines")] = "recipes",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON list")] = False,
 ) -> None:
-    """What there is: recipes, baselines, metrics, tracks, sources."""
+    """What there is: recipes, baselines, metrics, tracks, sources, engines."""
     from xmbench.builder import listing
 
     chosen = next((name for name in listing.KINDS if name == kind), None)
@@ -41,25 +41,33 @@ def build(
     limit: Annotated[int | None, typer.Option(help="items per split, stratified by class")] = None,
     seed: Annotated[int | None, typer.Option(help="seed of splits and pairing (default: the recipe's)")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="processes (default: one per processor)")] = None,
+    speech: Annotated[str | None, typer.Option(help="engine, instead of the recipe's: another recipe then")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
+    accept_changed: Annotated[
+        bool, typer.Option("--accept-changed-sources", help="take re-encoded or re-ordered copies of the upstream files")
+    ] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="remove an earlier build and start over")] = False,
 ) -> None:
     """Builds a data set; run again, it finishes what is missing."""
     from xmbench.builder.build import build as build_dataset
+    from xmbench.builder.earlier import temporary_failures
     from xmbench.builder.plan import load_recipe
 
     chosen = load_recipe(recipe)
     folder = out or Path("data") / chosen.name
     progress = Progress(interval_s=0)
     dataset = build_dataset(
-        chosen, folder, source=source, limit=limit, seed=seed, workers=workers,
-        offline=offline, rebuild=rebuild, report=progress.show,
+        chosen, folder, source=source, limit=limit, seed=seed, workers=workers, speech=speech,
+        offline=offline, accept_changed=accept_changed, rebuild=rebuild, report=progress.show,
     )  # fmt: skip
     progress.close()
     for split, record in dataset.manifest.splits.items():
         counts = record.counts
         left = f", {sum(counts.filtered.values()):,} filtered, {sum(counts.failed.values()):,} failed"
         print(f"{split}: {counts.planned:,} planned, {counts.written:,} written{left}")
+    told = temporary_failures(dataset)
+    if told:
+        print(f"{told:,} item(s) failed for a temporary reason: xmbench retry {folder}")
     print(f"digest {dataset.digest}")
     print(f"built {chosen.name} in {folder}")
 

@@ -31,7 +31,7 @@ from xmbench.interfaces import (
     Upstream,
 )
 from xmbench.media import audio
-from xmbench.sources._pacing import Paced
+from xmbench.sources._pacing import Paced, pause_s
 
 _DEFAULT_ENGINE = "espeak-ng"
 
@@ -92,8 +92,12 @@ class Speech:
         """The engine that speaks; raises UnknownNameError."""
         return registry.engine(options.engine)
 
+    def pause_s(self) -> float:
+        """Seconds between two requests to an online engine; raises DocumentError for a setting that is none."""
+        return pause_s()
+
     def with_engine(self, options: Mapping[str, Any], name: str, languages: Sequence[str]) -> dict[str, Any]:
-        """The options for another engine: its own voices where it does not know the recipe's.
+        """The options for another engine, with its own voices of the recipe's language.
 
         Raises:
             UnknownNameError: no such engine, or it has too few voices of the recipe's language.
@@ -152,14 +156,10 @@ class Speech:
 
 
 def _voices_for(engine: Engine, options: Mapping[str, Any], languages: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Voices of an engine in the places where the options have some, none where they serve as they are."""
+    """Voices of an engine in the places where the options have some, at most as many."""
     places = {key: tuple(options[key]) for key in ("voices", "train_voices", "test_voices") if options.get(key)}
-    try:
-        engine.check_voices(tuple(voice for voices in places.values() for voice in voices))
-        return {}
-    except UnknownNameError:
-        language = languages[0] if languages else "en"
-        found = engine.voices(language)
+    language = languages[0] if languages else "en"
+    found = engine.voices(language)
     if len(found) < max(1, len(places)):
         raise UnknownNameError(
             f"{engine.facts.name} has {len(found)} voice(s) for the language '{language}'", where="--speech",
