@@ -13,9 +13,11 @@ from xmbench.builder import ledger
 from xmbench.builder.findings import Findings, brief
 from xmbench.builder.workspace import CARD_FILE, DATA_FOLDER
 from xmbench.errors import DatasetError
-from xmbench.formats.dataset import LEDGER_FILE, SPLITS, Dataset
+from xmbench.formats.dataset import LEDGER_FILE, SPLITS, Dataset, SourceRecord
+from xmbench.formats.recipe import SourceSpec
 
-_DIGEST = re.compile(r"data set digest `([0-9a-f]{64})`")
+_DIGEST = re.compile(r"data set digest[^`\n]*`([0-9a-f]{64})`", re.IGNORECASE)
+_SPAN = re.compile(r"[\d.]+ to [\d.]+$")
 
 
 def features_of(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
@@ -83,11 +85,19 @@ def _check_sources(dataset: Dataset, found: Findings) -> None:
     for role in sorted(sources.keys() & records.keys()):
         wanted: dict[str, Any] = {
             "licence": sources[role].licence, "redistributable": sources[role].redistributable,
-            "files": {file.name: file.sha256 for file in sources[role].files},
         }  # fmt: skip
         for key, value in wanted.items():
             if getattr(records[role], key) != value:
                 found.add("manifest", f"the {key} of the source '{role}' differ(s) from its recipe")
+        if not _published(sources[role], records[role]):
+            found.add("manifest", f"the files of the source '{role}' differ from its recipe")
+
+
+def _published(source: SourceSpec, record: SourceRecord) -> bool:
+    """Whether a record lists the files of one published form, each with its sha256 or marked as changed."""
+    forms = [{file.name: file.sha256 for file in source.files_of(layout)} for layout in source.layouts] or [{}]
+    form = next((form for form in forms if form.keys() == record.files.keys()), None)
+    return form is not None and set(record.changed) == {name for name in form if form[name] != record.files[name]}
 
 
 def check_ledger(dataset: Dataset, found: Findings) -> Iterator[str]:
@@ -139,11 +149,13 @@ def check_card(dataset: Dataset, durations: Mapping[str, Sequence[float]], found
     for digest in _DIGEST.findall(card.text):
         if digest != dataset.digest:
             found.add("card", f"{CARD_FILE}: it says the data set digest {digest}, the manifest {dataset.digest}")
-    expected = _card_numbers(dataset, durations)
-    for place, cell in _tables(card.text):
-        if place in expected and cell != expected[place]:
-            row, column = place
-            found.add("card", f"{CARD_FILE}: {row}, {column}: it says {cell}, expected {expected[place]}")
+    expected, cells = _card_numbers(dataset, durations), list(_tables(card.text))
+    for (row, column), cell in cells:
+        if (row, column) in expected and cell != expected[row, column]:
+            found.add("card", f"{CARD_FILE}: {row}, {column}: it says {cell}, expected {expected[row, column]}")
+    bins = [cell.replace(",", "") for (row, column), cell in cells if column == "rows" and _SPAN.match(row)]
+    if bins and sum(int(number) for number in bins if number.isdecimal()) != sum(map(len, durations.values())):
+        found.add("card", f"{CARD_FILE}: the rows of its table of durations do not add up")
 
 
 def _card_numbers(dataset: Dataset, durations: Mapping[str, Sequence[float]]) -> dict[tuple[str, str], str]:

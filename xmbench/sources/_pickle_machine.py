@@ -72,12 +72,12 @@ class Machine:
         """The next number, little-endian."""
         return struct.unpack(f"<{form}", self.take(struct.calcsize(f"<{form}")))[0]
 
-    def line(self) -> str:
+    def line(self) -> bytes:
         """The next line, without its end."""
         end = self.raw.find(b"\n", self.next)
         if end < 0:
             raise DamagedError("a line without an end")
-        line = str(self.data[self.next : end], "utf-8", "surrogateescape")
+        line = bytes(self.data[self.next : end])
         self.next = end + 1
         return line
 
@@ -129,15 +129,15 @@ def _integer(machine: Machine, form: str) -> int:
 
 def _decimal(machine: Machine) -> int | bool:
     """A number in figures; `01` and `00` are truth values."""
-    line = machine.line().removesuffix("L")
+    line = machine.line().removesuffix(b"L")
     if len(line) > _FIGURES:
         raise DamagedError(f"a number of {len(line):,} figures")
-    return line == "01" if line in ("00", "01") else int(line)
+    return line == b"01" if line in (b"00", b"01") else int(line)
 
 
 def _quoted(machine: Machine) -> bytes:
     """A text of Python 2 in quotes."""
-    line = machine.line().encode("utf-8", "surrogateescape")
+    line = machine.line()
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
         raise DamagedError("a text without quotes")
     return codecs.escape_decode(line[1:-1])[0]
@@ -218,7 +218,7 @@ PLAIN: dict[int, Instruction] = {
     ord("L"): _push(_decimal),
     ord("F"): _push(lambda m: float(m.line())),
     ord("S"): _push(_quoted),
-    ord("V"): _push(lambda m: m.line().encode("latin-1", "replace").decode("raw-unicode-escape")),
+    ord("V"): _push(lambda m: m.line().decode("raw-unicode-escape")),
     ord("G"): _push(lambda m: struct.unpack(">d", m.take(8))[0]),
     ord("U"): _push(lambda m: _bytes(m, "B")),
     ord("T"): _push(lambda m: _bytes(m, "I")),
@@ -261,4 +261,8 @@ _REFUSED = {
     ord("P"): "an object from outside the file",
     ord("Q"): "an object from outside the file",
     0x97: "a buffer from outside the file",
+    0x98: "a buffer from outside the file",
+    0x8F: "a set",
+    0x90: "a set",
+    0x91: "a set",
 }

@@ -108,7 +108,7 @@ def _allowed(name: str) -> _Name:
 
 def _global(machine: Machine) -> _Name:
     module, name = machine.line(), machine.line()
-    return _allowed(f"{module}.{name}")
+    return _allowed(str(module + b"." + name, "utf-8", "replace"))
 
 
 def _stack_global(machine: Machine) -> _Name:

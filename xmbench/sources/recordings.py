@@ -20,6 +20,7 @@ from xmbench.media import audio
 
 ENDINGS = (".wav", ".flac")
 ENGINE = "recorded"
+RATES_HZ = (2_000, 384_000)  # a rate beyond is a damaged header, and resampling from it would fill the memory
 
 
 class RecordingsOptions(BaseModel):
@@ -117,7 +118,10 @@ def read_take(data: bytes, sample_rate_hz: int, trim_threshold_db: float = -40.0
         return Rejected("read", "corrupt-audio", error.what)
     if not np.isfinite(samples).all():
         return Rejected("read", "non-finite", "samples that are no numbers")
-    mono = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
+    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
+        return Rejected("read", "odd-rate", f"{rate} Hz, expected {RATES_HZ[0]} to {RATES_HZ[1]} Hz")
+    # Float files may hold any number; what leaves -1..1 is clipped, as a 16-bit file would have it.
+    mono = np.clip(samples.mean(axis=1, dtype=np.float64), -1.0, 1.0).astype(np.float32)
     trimmed = audio.trim_silence(
         audio.to_int16(audio.resample(mono, rate, sample_rate_hz)), sample_rate_hz, trim_threshold_db
     )
