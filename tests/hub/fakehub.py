@@ -96,6 +96,11 @@ class FakeHub:
     """The state behind the server."""
 
     def __init__(self) -> None:
+        self.url = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """An empty Hub without faults."""
         self.repositories: dict[str, Repository] = {}
         self.blobs: dict[str, bytes] = {}  # large files by sha256
         self.puts: list[str] = []  # sha256 of every large file that arrived whole
@@ -104,7 +109,6 @@ class FakeHub:
         self.tokens = {TOKEN}
         self.owners = {"me"}
         self.lock = threading.RLock()
-        self.url = ""
 
     def repository(self, name: str, files: Mapping[str, bytes] | None = None, private: bool = False) -> Repository:
         """Makes a repository."""
@@ -146,6 +150,7 @@ def running() -> Iterator[FakeHub]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # an answer in one piece: no waiting for acknowledgements in between
     hub: FakeHub
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -57,8 +57,8 @@ def commit(hub: FakeHub, upstream: dict[str, bytes]) -> str:
     return repository.branches["main"]
 
 
-def built(client: Client, recipe: Path, out: Path, source: str, **changed: str | None) -> Run:
-    return client.run("build", recipe, "--out", out, "--workers", 1, "--source", source, **changed)
+def built(client: Client, recipe: Path, out: Path, source: str, alone: bool = False, **changed: str | None) -> Run:
+    return client.run("build", recipe, "--out", out, "--workers", 1, "--source", source, alone=alone, **changed)
 
 
 def test_a_build_from_a_private_mirror_on_the_hub(
@@ -111,7 +111,7 @@ def test_what_cannot_be_taken_from_the_hub(
     assert "sha256" in done.err  # of the other file that is wrong there
     done = built(client, recipe, out, "hf:someone/closed@v1", HF_TOKEN=None)
     assert (done.code, "no access token" in done.err) == (2, True), done.err
-    done = built(client, recipe, out, f"hf:{NAME}@v1", HF_ENDPOINT="http://127.0.0.1:9")
+    done = built(client, recipe, out, f"hf:{NAME}@v1", HF_ENDPOINT="http://127.0.0.1:9", alone=True)
     assert (done.code, "cannot be reached" in done.err) == (2, True), done.err
     assert not out.exists()
 

@@ -176,11 +176,13 @@ def test_tokens_that_do_not_do(hub: FakeHub, client: Client, digits: Dataset, to
 
 
 def test_the_stored_login_is_used_and_named(hub: FakeHub, client: Client, digits: Dataset, tmp_path: Path) -> None:
-    (tmp_path / "home" / "hf").mkdir()
-    (tmp_path / "home" / "hf" / "token").write_text(TOKEN)
-    assert client.run("push", digits.folder, NAME, HF_TOKEN=None).code == 0
+    home = tmp_path / "hf"
+    home.mkdir()
+    (home / "token").write_text(TOKEN)
     hub.tokens = set()
-    refused(client.run("push", digits.folder, NAME, HF_TOKEN=None), "the stored login")
+    done = client.run("push", digits.folder, NAME, alone=True, HF_TOKEN=None, HF_HOME=str(home))
+    refused(done, "does not know the access token of the stored login")
+    assert hub.requests
 
 
 def test_no_right_to_write(hub: FakeHub, client: Client, digits: Dataset) -> None:
@@ -267,9 +269,9 @@ def test_a_commit_whose_answer_is_lost_is_not_made_twice(hub: FakeHub, client: C
 
 
 def test_no_hub_at_all(client: Client, digits: Dataset) -> None:
-    done = client.run("push", digits.folder, NAME, HF_ENDPOINT="http://127.0.0.1:9")
+    done = client.run("push", digits.folder, NAME, HF_ENDPOINT="http://127.0.0.1:9", alone=True)
     refused(done, "broke off", "run the same command again")
-    refused(client.run("push", digits.folder, NAME, HF_HUB_OFFLINE="1"), "HF_HUB_OFFLINE")
+    refused(client.run("push", digits.folder, NAME, HF_HUB_OFFLINE="1", alone=True), "HF_HUB_OFFLINE")
 
 
 def test_an_interrupt_ends_at_once(hub: FakeHub, client: Client, digits: Dataset) -> None:
