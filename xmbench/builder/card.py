@@ -16,7 +16,7 @@ _COLUMNS = {
     "id": "the item; the same on every build",
     "image": "PNG",
     "audio": "the clip, padded with zeros at its end",
-    "label": "class, in the order of the table below",
+    "label": "class, in the order of the table above",
     "take": "which distinct clip",
     "group": "what never crosses splits where there are many takes (a speaker, a piece)",
     "duration_s": "seconds of the clip before the padding",
@@ -24,7 +24,7 @@ _COLUMNS = {
     "text": "what is spoken",
     "speaker": "who speaks: a voice of the engine, or a person",
     "engine": "what made the clip, and its version",
-    "rate": "words a minute that the engine was asked for",
+    "rate_wpm": "words a minute that the engine was asked for",
     "pitch": "pitch that the engine was asked for, on its own scale",
 }
 _SPLITTING = {
@@ -104,7 +104,6 @@ def _use(manifest: Manifest, media: bool) -> str:
     ] if media else []  # fmt: skip
     lines += [
         "The same data set from its sources, with the same digest wherever the versions named below are in use:", "",
-        f"    pip install xmbench=={manifest.xmbench_version}",
         f"    xmbench build {recipe.name}{limit} --seed {manifest.seed}{speech}", "",
         f"Data set digest (ids, labels, decoded pixels and samples): `{manifest.dataset_digest}`. "
         f"Recipe `{recipe.name}` {recipe.version}, digest `{manifest.recipe_digest}`; `manifest.json` holds all of it.",
@@ -188,7 +187,7 @@ def _titled(source: SourceSpec) -> str:
 def _making(dataset: Dataset, attributes: tuple[str, ...]) -> str:
     manifest, recipe = dataset.manifest, dataset.recipe
     regime = {
-        "single-take": "one recorded waveform per class, the same in every split",
+        "single-take": "one waveform per class, the same in every split",
         "multi-take": "many takes per class; no speaker of one split is heard in another",
     }[recipe.regime]
     lines = [
@@ -205,7 +204,7 @@ def _making(dataset: Dataset, attributes: tuple[str, ...]) -> str:
         engines = {
             str(name) for split in SPLITS if dataset.count(split) for name in _distinct(dataset, split, "engine")
         }
-        lines.append(f"- speech: {', '.join(sorted(engines))}")
+        lines.append(f"- clips made by {', '.join(sorted(engines))}")
     if manifest.mirror:
         lines.append(f"- upstream files from {manifest.mirror}")
     for role, record in manifest.sources.items():

@@ -22,7 +22,10 @@ def register(app: typer.Typer) -> None:
 
 def plan(
     recipe: Annotated[str, typer.Argument(help="name of a recipe, or path to its TOML file")],
-    source: Annotated[str | None, typer.Option(help="folder with the upstream files, instead of the network")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="folder with the upstream files, or hf:OWNER/NAME@REVISION, instead of the network"),
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="items per split, stratified by class")] = None,
     speech: Annotated[str | None, typer.Option(help="speech engine, instead of the recipe's")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
