@@ -37,14 +37,16 @@ def list_items(
 def build(
     recipe: Annotated[str, typer.Argument(help="name of a recipe, or path to its TOML file")],
     out: Annotated[Path | None, typer.Option(help="folder to build into (default: data/RECIPE)")] = None,
-    source: Annotated[str | None, typer.Option(help="folder with the upstream files, instead of the network")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="folder with the upstream files, or hf:OWNER/NAME@REVISION")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="items per split, stratified by class")] = None,
     seed: Annotated[int | None, typer.Option(help="seed of splits and pairing (default: the recipe's)")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="processes (default: one per processor)")] = None,
     speech: Annotated[str | None, typer.Option(help="engine, instead of the recipe's: another recipe then")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
     accept_changed: Annotated[
-        bool, typer.Option("--accept-changed-sources", help="take re-encoded or re-ordered copies of the upstream files")
+        bool, typer.Option("--accept-changed-sources", help="take re-encoded or re-ordered upstream files")
     ] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="remove an earlier build and start over")] = False,
 ) -> None:

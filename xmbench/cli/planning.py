@@ -24,7 +24,7 @@ def plan(
     recipe: Annotated[str, typer.Argument(help="name of a recipe, or path to its TOML file")],
     source: Annotated[
         str | None,
-        typer.Option(help="folder with the upstream files, or hf:OWNER/NAME@REVISION, instead of the network"),
+        typer.Option(help="folder with the upstream files, or hf:OWNER/NAME@REVISION"),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="items per split, stratified by class")] = None,
     speech: Annotated[str | None, typer.Option(help="speech engine, instead of the recipe's")] = None,
