@@ -57,7 +57,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     told = Service()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
             word = json.loads(json.loads(form["f.req"][0])[0][0][1])[0]
             told.asked.append(word)

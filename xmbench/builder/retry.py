@@ -70,9 +70,7 @@ def retry(
         space.finish_replacing()
         dataset = open_dataset(folder)
         before = ledger.read(folder / LEDGER_FILE)
-        due = {(row.kind, row.id) for row in before if row.temporary}
-        items = sum(kind == "item" for kind, _ in due)
-        if not due:
+        if not any(row.temporary for row in before):
             report(f"{folder}: nothing failed for a temporary reason")
             return Retried(dataset, 0, 0, 0)
         decided = _decided(dataset, source, offline, report)
@@ -85,8 +83,11 @@ def retry(
         rows = [replace(row, attempts=tried.get((row.kind, row.id), 1)) for row in rows]
         write.documents(space, Dataset(space.work, manifest), decided.attributes, rows)
         space.replace([shard.name for shard in decided.shards])
-    left = sum(row.kind == "item" and row.temporary for row in rows)
-    return Retried(open_dataset(folder), items, left, len(changed))
+    return Retried(open_dataset(folder), _temporary_items(before), _temporary_items(rows), len(changed))
+
+
+def _temporary_items(rows: Iterable[LedgerRow]) -> int:
+    return sum(row.kind == "item" and row.temporary for row in rows)
 
 
 def _decided(dataset: Dataset, source: str | Path | None, offline: bool, report: Report) -> Plan:
