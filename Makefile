@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-slow check bench clean help
+.PHONY: demo test test-slow check fuzz bench clean help
 
 help:
 	@echo "make demo   build digits-ad, train MT-Net (lite), score it among the reference rows, write demo/index.html"
 	@echo "make test   the fast tests"
 	@echo "make check  format, lint, types, layers, boards"
+	@echo "make fuzz   2,000 damaged files for each of the five readers, and the counts"
 	@echo "make test-slow, make bench, make clean"
 
 demo: $(READY)
@@ -27,6 +28,11 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/xmbench leaderboard --check
+
+FUZZ ?= 2000
+
+fuzz: $(READY)
+	XMBENCH_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz -s
 
 bench: $(READY)
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -32,7 +32,7 @@ from xmbench.media import audio, image
 def planned(rows: int) -> tuple[Plan, tuple[Item, ...]]:
     """The embedded digits, repeated under new ids until there are `rows`."""
     recipe = load_recipe("digits-ad")
-    files = {role: VerifiedFiles(spec.title, (), {}) for role, spec in recipe.sources.items()}
+    files = {role: VerifiedFiles(spec.title) for role, spec in recipe.sources.items()}
     decided = plan.make(Request(recipe, None, None), files, lambda line: None)
     items = [item for shard in decided.shards for item in shard.items]
     repeated = [replace(items[i % len(items)], id=f"row-{i:07d}", split="train") for i in range(rows)]

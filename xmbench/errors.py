@@ -11,6 +11,7 @@
     ├── SubmissionError         a submission: missing, extra or duplicate ids, wrong track or digest
     ├── PrerequisiteError       a program or package that is not there
     ├── OutputError             a folder that cannot be written, a full disk
+    ├── HubError                the Hugging Face Hub refuses, or cannot be reached
     └── CheckError              exit code 1: everything worked and a check did not hold
 
 A message says what is wrong, where, what was expected and what to do next. All problems of one input are
@@ -114,6 +115,10 @@ class PrerequisiteError(XmbenchError):
 
 class OutputError(XmbenchError):
     """A place that cannot be written to."""
+
+
+class HubError(XmbenchError):
+    """The Hugging Face Hub refuses, or cannot be reached."""
 
 
 class CheckError(XmbenchError):

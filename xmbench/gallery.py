@@ -6,8 +6,6 @@ spectrogram and the item's own scores.
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from xmbench.leaderboard import boards, cell
 from xmbench.media import audio
 from xmbench.media.figures import spectrogram_png
 from xmbench.media.signal import Media, Sound
+from xmbench.pages import data_uri, document, escape, player
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,72 +111,61 @@ def _item_scores(system: Shown, chosen: Sequence[str]) -> dict[str, list[tuple[s
 
 
 def _card(title: str, subtitle: str, media: Media | None, values: Sequence[tuple[str, str]]) -> str:
-    head = f"<h3>{html.escape(title)}</h3>" + (f"<p class=sub>“{html.escape(subtitle)}”</p>" if subtitle else "")
-    listed = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in values)
+    head = f"<h3>{escape(title)}</h3>" + (f"<p class=sub>“{escape(subtitle)}”</p>" if subtitle else "")
+    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in values)
     if not isinstance(media, Sound):
         return f"<div class=card>{head}<p class=none>no sound</p><dl>{listed}</dl></div>"
-    flac = audio.encode_flac(audio.to_int16(media.samples), media.sample_rate_hz)
     picture = spectrogram_png(media.samples, media.sample_rate_hz)
     return (
         f"<div class=card>{head}"
-        f'<img class=spec alt="spectrogram of {html.escape(title)}" src="{_data("image/png", picture)}">'
-        f'<audio controls preload=none src="{_data("audio/flac", flac)}"></audio><dl>{listed}</dl></div>'
+        f'<img class=spec alt="spectrogram of {escape(title)}" src="{data_uri("image/png", picture)}">'
+        f"{player(audio.to_int16(media.samples), media.sample_rate_hz, title)}<dl>{listed}</dl></div>"
     )
 
 
 def _section(dataset: Dataset, row: dict[str, Any], cards: Sequence[str]) -> str:
     name = dataset.recipe.classes.names[row["label"]]
-    picture = _data("image/png", row["image"]["bytes"])
+    picture = data_uri("image/png", row["image"]["bytes"])
     return (
-        f'<section><div class=item><img class=pic alt="class {html.escape(name)}" src="{picture}">'
-        f"<p><b>{html.escape(name)}</b><br>{html.escape(str(row['id']))}</p></div>"
+        f'<section><div class=item><img class=pic alt="class {escape(name)}" src="{picture}">'
+        f"<p><b>{escape(name)}</b><br>{escape(str(row['id']))}</p></div>"
         f"<div class=cards>{''.join(cards)}</div></section>"
     )
-
-
-def _data(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _page(dataset: Dataset, results: Sequence[Result], sections: Sequence[str]) -> str:
     recipe = dataset.recipe
     facts = (
-        f"{html.escape(recipe.title)} · {html.escape(recipe.regime)} · {dataset.count(results[0].split)} items in "
+        f"{escape(recipe.title)} · {escape(recipe.regime)} · {dataset.count(results[0].split)} items in "
         f"the {results[0].split} split · data set digest <code>{dataset.digest[:12]}</code>"
     )
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>{html.escape(recipe.name)}: outputs</title><style>{_STYLE}</style>"
-        f"<h1>{html.escape(recipe.name)}: what the systems say</h1><p>{facts}</p>"
-        f"{_table(results)}<h2>Items</h2>{''.join(sections)}</html>\n"
+    body = (
+        f"<h1>{escape(recipe.name)}: what the systems say</h1><p>{facts}</p>"
+        f"{_table(results)}<h2>Items</h2>{''.join(sections)}"
     )
+    return document(f"{recipe.name}: outputs", body, style=_STYLE)
 
 
 def _table(results: Sequence[Result]) -> str:
     (board, *_) = boards(results)
-    heads = "".join(f"<th>{html.escape(name)}{' ★' if name == board.primary else ''}</th>" for name in board.metrics)
+    heads = "".join(f"<th>{escape(name)}{' ★' if name == board.primary else ''}</th>" for name in board.metrics)
     lines = []
     for row in board.rows:
         scores = row.result.scores
         cells = "".join(f"<td>{cell(scores.get(name), interval=name == board.primary)}</td>" for name in board.metrics)
         rank = "–" if row.rank is None else str(row.rank)
-        who = html.escape(row.result.submission.system)
+        who = escape(row.result.submission.system)
         lines.append(f"<tr><td>{rank}</td><th>{who}</th><td>{row.result.submission.kind}</td>{cells}</tr>")
     judge = next((result.judge for result in results if result.judge), None)
     note = ""
     if judge:
-        known = ", ".join(f"{value:.3f} on {html.escape(name)}" for name, value in judge.accuracy.items())
-        note = f"<p>Word judge “{html.escape(judge.name)}”: accuracy {known}. ★ primary metric.</p>"
+        known = ", ".join(f"{value:.3f} on {escape(name)}" for name, value in judge.accuracy.items())
+        note = f"<p>Word judge “{escape(judge.name)}”: accuracy {known}. ★ primary metric.</p>"
     head = f"<tr><th>rank</th><th>system</th><th>kind</th>{heads}</tr>"
     return f"<div class=wide><table><thead>{head}</thead><tbody>{''.join(lines)}</tbody></table></div>{note}"
 
 
 _STYLE = """
-:root{color-scheme:light dark;--line:#8884;--soft:#8881}
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:92rem;padding:0 1rem}
-h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.85rem}
-th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 tbody th,thead th:nth-child(2){text-align:left}
 section{display:flex;gap:1rem;border-top:1px solid var(--line);padding:1rem 0;align-items:flex-start}
 .item{flex:0 0 6rem;text-align:center;font-size:.8rem}.pic{width:84px;image-rendering:pixelated;border-radius:4px}
@@ -185,7 +173,7 @@ section{display:flex;gap:1rem;border-top:1px solid var(--line);padding:1rem 0;al
 .card{background:var(--soft);border-radius:6px;padding:.5rem;width:184px}
 .card h3{font-size:.8rem;margin:0;min-height:2.2em}.sub{margin:0;font-size:.8rem;opacity:.75}
 .spec{width:100%;height:84px;display:block;border-radius:3px;margin:.3rem 0}
-audio{width:100%;height:30px}.none{height:84px;margin:.3rem 0;display:grid;place-items:center;opacity:.6}
+.none{height:84px;margin:.3rem 0;display:grid;place-items:center;opacity:.6}
 dl{display:grid;grid-template-columns:1fr auto;gap:0 .5rem;margin:.3rem 0 0;font-size:.75rem}dd{margin:0}
 @media(max-width:40rem){section{flex-direction:column}.card{width:100%}.cards{width:100%}}
 """

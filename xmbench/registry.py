@@ -1,4 +1,4 @@
-"""A name -> Source | Annotator | Metric | Model. The file's name is the public name; plug-ins by entry point.
+"""A name -> Source | Engine | Annotator | Metric | Model. The file's name is the public name; plug-ins by entry point.
 
 Names are listed without importing anything; an item is imported when it is asked for.
 """
@@ -12,10 +12,12 @@ from importlib.metadata import entry_points
 from typing import Any, Literal, cast
 
 from xmbench.errors import UnknownNameError, nearest
-from xmbench.interfaces import Annotator, Metric, Model, Source
+from xmbench.interfaces import Annotator, Engine, Metric, Model, Source
 
-Kind = Literal["sources", "annotators", "metrics", "baselines"]
-_CONSTANT = {"sources": "SOURCE", "annotators": "ANNOTATOR", "metrics": "METRIC", "baselines": "MODEL"}
+Kind = Literal["sources", "engines", "annotators", "metrics", "baselines"]
+_CONSTANT = {
+    "sources": "SOURCE", "engines": "ENGINE", "annotators": "ANNOTATOR", "metrics": "METRIC", "baselines": "MODEL",
+}  # fmt: skip
 
 
 def names(kind: Kind) -> list[str]:
@@ -30,6 +32,11 @@ def source(name: str) -> Source:
         UnknownNameError: there is none; the nearest name is offered.
     """
     return cast(Source, _load("sources", name))
+
+
+def engine(name: str) -> Engine:
+    """The speech engine of a name; raises UnknownNameError."""
+    return cast(Engine, _load("engines", name))
 
 
 def annotator(name: str) -> Annotator:

@@ -404,7 +404,7 @@ def test_readers_take_what_every_recipe_asks_of_them(name: str) -> None:
     plan.check(recipe)
     spec = recipe.sources[recipe.pairing.clips]
     speech = registry.source(spec.reader)
-    files = VerifiedFiles(spec.title, (), {})
+    files = VerifiedFiles(spec.title)
     takes = speech.entries(files, speech.Options(**spec.options), recipe.task)
     groups = {split: {take.group for take in takes if take.split == split} for split in ("any", "train", "test")}
     if recipe.regime == "single-take":

@@ -154,8 +154,8 @@ def test_a_bad_folder_stops_a_build_before_anything_is_made(corpus: Corpus, fold
     assert not (tmp_path / "out").exists()
     with pytest.raises(UpstreamError, match="no such folder"):
         build(corpus.single, tmp_path / "out", source=tmp_path / "nowhere")
-    with pytest.raises(UpstreamError, match="not read from the Hub"):
-        build(corpus.single, tmp_path / "out", source="hf:someone/mnist@abc")
+    with pytest.raises(UpstreamError, match="not a revision of a data set on the Hub"):
+        build(corpus.single, tmp_path / "out", source="hf:someone/mnist")
 
 
 def test_a_mirror_is_used_once(corpus: Corpus, mirror: Mirror) -> None:

@@ -122,9 +122,8 @@ def test_shards_that_cannot_be_read(folder: Path, damage: str) -> None:
         pq.write_table(changed, path, store_schema=damage == "columns")
     text = problems(folder)
     assert path.name in text
-    assert {"columns": "without the column(s) take", "metadata": "without the metadata"}.get(
-        damage, "cannot be read"
-    ) in text
+    said = {"columns": "without the column(s) take", "metadata": "without the metadata", "gone": "missing"}
+    assert said.get(damage, "cannot be read") in text
     with pytest.raises(DatasetError, match="damaged") as caught:
         open_dataset(folder)
     assert path.name in str(caught.value)
@@ -141,7 +140,7 @@ def test_a_group_that_crosses_splits_is_leakage(corpus: Corpus, tmp_path: Path) 
     rewrite(out, change, "test")
     text = problems(out)
     assert f"the group '{heard['group']}' stands in several splits" in text
-    assert "1 waveform(s) are heard in several splits" in text
+    assert "one waveform is heard in several splits" in text
 
 
 def test_documents_that_disagree(folder: Path) -> None:
@@ -170,4 +169,4 @@ def test_books_that_do_not_balance(folder: Path) -> None:
     text = problems(folder)
     assert "train, class 'one': 41 planned, but 40 written" in text
     assert "do not add up" in text
-    assert "does not have the digest" in text
+    assert "its recipe has the digest" in text

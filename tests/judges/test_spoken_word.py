@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from tests.conftest import shared
+from xmbench.engines._espeak import SAMPLE_RATE_HZ, speak
 from xmbench.errors import PrerequisiteError, UnknownNameError
 from xmbench.judges import spoken_word
 from xmbench.judges.fit_spoken_word import fit
 from xmbench.judges.spoken_word import BATCH, EMBEDDING, SpokenWordJudge, WordNet, load_frozen
 from xmbench.media.audio import resample, to_float, trim_silence
-from xmbench.sources._espeak import SAMPLE_RATE_HZ, speak
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NONE = len(WORDS)

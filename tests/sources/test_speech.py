@@ -13,10 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from xmbench import registry
+from xmbench.engines import _espeak
 from xmbench.errors import DocumentError, UnknownNameError
-from xmbench.interfaces import AudioFormat, ImageFormat, RawClip, Rejected, Task
+from xmbench.interfaces import AudioFormat, EngineFacts, ImageFormat, RawClip, Rejected, Task
 from xmbench.media import audio
-from xmbench.sources import _espeak, speech
 from xmbench.sources.speech import SOURCE, SpeechOptions
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -69,7 +70,7 @@ def test_the_same_take_whatever_was_spoken_before() -> None:
 
 def test_the_same_take_in_another_process() -> None:
     code = (
-        "import hashlib; from xmbench.sources import _espeak\n"
+        "import hashlib; from xmbench.engines import _espeak\n"
         "_espeak.speak('nine', 'en-us+klatt', 150, 70)\n"
         "print(hashlib.sha256(_espeak.speak('seven', 'en-us+m3', 130, 40).tobytes()).hexdigest())"
     )
@@ -84,7 +85,7 @@ def test_rate_and_pitch_are_heard() -> None:
 
 
 def test_a_long_data_path_is_made_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loader = _espeak._loader()
+    loader = _espeak.loader()
     folder = tmp_path / ("x" * 120) / ("y" * 120)
     folder.mkdir(parents=True)
     (folder / "espeak-ng-data").symlink_to(loader.get_data_path(), target_is_directory=True)
@@ -94,13 +95,13 @@ def test_a_long_data_path_is_made_short(tmp_path: Path, monkeypatch: pytest.Monk
         get_data_path = staticmethod(lambda: str(folder / "espeak-ng-data"))
 
     wanted = digest(_espeak.speak("two", "en-us", 120, 50))
-    monkeypatch.setattr(_espeak, "_loader", lambda: Far)
-    _espeak._data_path.cache_clear()
+    monkeypatch.setattr(_espeak, "loader", lambda: Far)
+    _espeak.data_path.cache_clear()
     try:
-        assert len(_espeak._data_path()) < 150
+        assert len(_espeak.data_path()) < 150
         assert digest(_espeak.speak("two", "en-us", 120, 50)) == wanted
     finally:
-        _espeak._data_path.cache_clear()
+        _espeak.data_path.cache_clear()
 
 
 def test_unknown_voices_are_all_named_with_the_nearest() -> None:
@@ -175,11 +176,11 @@ def test_a_word_that_cannot_fit_is_filtered_with_its_reason() -> None:
 @pytest.mark.parametrize(("samples", "reason"), [(0, "empty"), (2000, "silent")])
 def test_an_engine_that_says_nothing(samples: int, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Mute:
-        name, sample_rate_hz, rates = "mute", 22050, (80, 450)
+        facts = EngineFacts("mute", 22050, rates=(80, 450), pitches=(0, 100))
         version = staticmethod(lambda: "1")
         check_voices = staticmethod(lambda voices: None)
         speak = staticmethod(lambda word, voice, rate, pitch: np.zeros(samples, dtype=np.int16))
 
-    monkeypatch.setitem(speech.ENGINES, "mute", Mute())
+    monkeypatch.setattr(registry, "engine", lambda name: Mute())
     takes = spoken(SpeechOptions(engine="mute", voices=("any",)), task(words=("one", "two")))
     assert {(raw.reason, raw.filtered) for raw in takes.values() if isinstance(raw, Rejected)} == {(reason, False)}

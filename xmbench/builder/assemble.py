@@ -37,7 +37,6 @@ class Job:
         images: where pixels come from.
         schema: of the files, with the metadata of `datasets`.
         attributes: names of the columns that takes bring along.
-        plan: digest of the plan, kept in each report.
         data, reports: folders to write to.
     """
 
@@ -45,17 +44,17 @@ class Job:
     images: Reader
     schema: pa.Schema
     attributes: tuple[str, ...]
-    plan: str
     data: Path
     reports: Path
 
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """One file to write, with the takes that its items need."""
+    """One file to write, with the takes that its items need; `digest` says what it depends on."""
 
     shard: Shard
     takes: Mapping[str, Take]
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class ShardReport:
     """What a finished shard holds; stands as JSON beside the data until the build is done.
 
     Attributes:
-        plan: digest of the plan it belongs to.
+        plan: digest of the shard's plan.
         name, split, bytes: of the file.
         rows: (id, row digest) in the order of the file.
         classes: rows of each class name.
@@ -121,7 +120,7 @@ def job(plan: Plan, data: Path, reports: Path) -> Job:
     """What the workers of a plan need to know."""
     recipe = plan.request.recipe
     columns = schema(recipe, plan.attributes)
-    return Job(recipe, plan.images, columns, plan.attributes, plan.digest, data, reports)
+    return Job(recipe, plan.images, columns, plan.attributes, data, reports)
 
 
 def write_shard(work: Job, task: ShardTask) -> ShardReport:
@@ -145,7 +144,7 @@ def write_shard(work: Job, task: ShardTask) -> ShardReport:
                 rows.append((item.id, row_digest(item.split, item.id, item.label, shown, clip.digest)))
             written += items
     report = ShardReport(
-        work.plan, task.shard.name, task.shard.split, path.stat().st_size, tuple(rows),
+        task.digest, task.shard.name, task.shard.split, path.stat().st_size, tuple(rows),
         *_tally(written, work.recipe), tuple(ledger),
     )  # fmt: skip
     write_text(report_path(work.reports, task.shard.name), REPORT.dump_json(report).decode())

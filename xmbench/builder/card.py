@@ -2,81 +2,133 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 
 from xmbench.builder.assemble import features
-from xmbench.formats.dataset import SPLITS, Dataset, Manifest
+from xmbench.builder.card_header import header
+from xmbench.formats.dataset import LEDGER_FILE, SPLITS, Dataset, Manifest
 from xmbench.formats.recipe import Recipe, SourceSpec
 
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-_HUB_LICENCES = re.compile(r"^(cc0-1\.0|cc-by(-nc)?(-sa|-nd)?-\d\.\d|apache-2\.0|mit)$")
+_COLUMNS = {
+    "id": "the item; the same on every build",
+    "image": "PNG",
+    "audio": "the clip, padded with zeros at its end",
+    "label": "class, in the order of the table above",
+    "take": "which distinct clip",
+    "group": "what never crosses splits where there are many takes (a speaker, a piece)",
+    "duration_s": "seconds of the clip before the padding",
+    "source": "where the image comes from",
+    "text": "what is spoken",
+    "speaker": "who speaks: a voice of the engine, or a person",
+    "engine": "what made the clip, and its version",
+    "rate_wpm": "words a minute that the engine was asked for",
+    "pitch": "pitch that the engine was asked for, on its own scale",
+}
+_SPLITTING = {
+    "published": "as the image source publishes them",
+    "stratified": "a seeded share of each class is the test",
+}
+_NO_MEDIA = (
+    "**This repository is without the media**: a source forbids to pass them on, or they were left out. It holds what "
+    "is needed to build the same data set, row by row, from the sources."
+)
+_BINS = 12
+_BAR = 40
+# The paper that set the task of describing an image by speech, and its measures.
+_PAPER = """
+@article{ning2021audio,
+  title   = {Audio description from image by modal translation network},
+  author  = {Ning, Hailong and Zheng, Xiangtao and Yuan, Yuan and Lu, Xiaoqiang},
+  journal = {Neurocomputing},
+  volume  = {423},
+  year    = {2021},
+}"""
 
 
-def render(dataset: Dataset, attributes: tuple[str, ...]) -> str:
+def render(dataset: Dataset, attributes: tuple[str, ...], *, media: bool = True) -> str:
     """The card of a data set whose shards are in place.
 
     Args:
         dataset: its manifest and shards.
         attributes: names of the columns that the takes bring along.
+        media: False for the card of a repository that holds no shards: it says so, and names no files.
     """
     manifest, recipe = dataset.manifest, dataset.recipe
     body = [
-        f"# {recipe.title}", recipe.description.strip(), *_part_note(manifest),
+        f"# {recipe.title}", recipe.description.strip(), *_part_note(manifest), "" if media else _NO_MEDIA,
+        "## How to use it", _use(manifest, media),
         "## Contents", _contents(dataset),
+        "### Columns", _columns(dataset, attributes),
+        "### Durations", _histogram(dataset),
         "## Licences", _licences(recipe),
-        "## How it was made", _making(manifest),
+        "## How it was made", _making(dataset, attributes),
         "## Known limits", _limits(recipe),
         "## Citation", f"```bibtex\n{_citations(recipe)}\n```",
     ]  # fmt: skip
     text = "\n\n".join(paragraph for paragraph in body if paragraph)
-    return f"---\n{_header(manifest, attributes)}\n---\n\n{text}\n"
-
-
-def _header(manifest: Manifest, attributes: tuple[str, ...]) -> str:
-    """YAML: licence, tags, where the splits lie, columns and counts."""
-    from datasets import DatasetInfo, SplitDict, SplitInfo
-    from datasets.info import DatasetInfosDict
-    from datasets.utils.metadata import MetadataConfigs
-    from huggingface_hub import DatasetCardData
-
-    recipe = manifest.recipe
-    rows = {name: record.counts.written for name, record in manifest.splits.items()}
-    size = {name: sum(s.bytes for s in manifest.shards if s.split == name) for name in rows}
-    licence = recipe.licence.lower()
-    known = bool(_HUB_LICENCES.match(licence))
-    card = DatasetCardData(
-        language=list(recipe.languages) or None,
-        license=licence if known else "other",
-        license_name=None if known else licence,
-        pretty_name=recipe.title,
-        size_categories=[_size_category(sum(rows.values()))],
-        task_categories=["other"],  # the Hub has no task between image and audio
-        tags=["image-to-audio", "audio-to-image", "xmbench", recipe.regime],
-    )
-    splits = SplitDict(dataset_name=recipe.name)
-    for name, number in rows.items():
-        splits.add(SplitInfo(name=name, num_bytes=size[name], num_examples=number))
-    info = DatasetInfo(
-        features=features(recipe, attributes), splits=splits,
-        download_size=sum(size.values()), dataset_size=sum(size.values()),
-    )  # fmt: skip
-    DatasetInfosDict({"default": info}).to_dataset_card_data(card)
-    files = [{"split": name, "path": f"data/{name}-*"} for name in rows]
-    MetadataConfigs({"default": {"data_files": files}}).to_dataset_card_data(card)
-    return str(card.to_yaml()).strip()
-
-
-def _size_category(rows: int) -> str:
-    return next((name for bound, name in _SIZES if rows < bound), "n>1M")
+    return f"---\n{header(manifest, attributes, media)}\n---\n\n{text}\n"
 
 
 def _part_note(manifest: Manifest) -> list[str]:
-    if manifest.limit is None:
-        return []
-    return [f"**A part**: built with `--limit {manifest.limit}` (items per split, stratified by class)."]
+    notes = []
+    if manifest.limit is not None:
+        notes.append(f"**A part**: built with `--limit {manifest.limit}` (items per split, stratified by class).")
+    changed = [name for record in manifest.sources.values() for name in record.changed]
+    if changed:
+        notes.append(
+            f"**Not the published bytes**: {', '.join(f'`{name}`' for name in changed)} came from copies of other "
+            "content (re-encoded or re-ordered), taken by `--accept-changed-sources`. Scores on this set do "
+            "not compare with those on the published one."
+        )
+    for record in manifest.sources.values():
+        if not record.repeatable:
+            notes.append(
+                f"**Not repeatable**: {', '.join(record.versions)} never speaks the same way twice, so another build "
+                "has other clips and another digest."
+            )
+    return notes
+
+
+def _use(manifest: Manifest, media: bool) -> str:
+    """How to load it, and how to make the same again."""
+    recipe = manifest.recipe
+    limit = "" if manifest.limit is None else f" --limit {manifest.limit}"
+    speech = f" --speech {manifest.speech}" if manifest.speech else ""
+    lines = [
+        "```python", "from datasets import load_dataset", "",
+        'dataset = load_dataset("PATH")  # the name of this repository, or a folder that xmbench built',
+        "```", "",
+    ] if media else []  # fmt: skip
+    lines += [
+        "The same data set from its sources, with the same digest wherever the versions named below are in use:", "",
+        f"    xmbench build {recipe.name}{limit} --seed {manifest.seed}{speech}", "",
+        f"Data set digest (ids, labels, decoded pixels and samples): `{manifest.dataset_digest}`. "
+        f"Recipe `{recipe.name}` {recipe.version}, digest `{manifest.recipe_digest}`; `manifest.json` holds all of it.",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _columns(dataset: Dataset, attributes: tuple[str, ...]) -> str:
+    lines = ["| column | type | what |", "|---|---|---|"]
+    for name, kind in features(dataset.recipe, attributes).items():
+        shown = getattr(kind, "dtype", "") if type(kind).__name__ == "Value" else type(kind).__name__
+        lines.append(f"| `{name}` | {shown} | {_COLUMNS.get(name, 'of the clip source')} |")
+    return "\n".join(lines)
+
+
+def _histogram(dataset: Dataset) -> str:
+    """Rows per span of durations, all splits together, as a table of text."""
+    parts = [dataset.table(split, ["duration_s"])["duration_s"] for split in SPLITS if dataset.count(split)]
+    values = np.concatenate([part.to_numpy() for part in parts])
+    counts, edges = np.histogram(values, bins=_BINS)
+    lines = ["| seconds | rows | |", "|---|---:|:---|"]
+    for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
+        bar = "█" * -(-int(count) * _BAR // int(counts.max()))
+        lines.append(f"| {low:.3f} to {high:.3f} | {count:,} | {bar} |")
+    return "\n".join(lines)
 
 
 def _contents(dataset: Dataset) -> str:
@@ -132,26 +184,40 @@ def _titled(source: SourceSpec) -> str:
     return f"[{source.title}]({source.homepage})" if source.homepage else source.title
 
 
-def _making(manifest: Manifest) -> str:
-    recipe = manifest.recipe
-    limit = "" if manifest.limit is None else f" --limit {manifest.limit}"
+def _making(dataset: Dataset, attributes: tuple[str, ...]) -> str:
+    manifest, recipe = dataset.manifest, dataset.recipe
     regime = {
-        "single-take": "one recorded waveform per class, the same in every split",
+        "single-take": "one waveform per class, the same in every split",
         "multi-take": "many takes per class; no speaker of one split is heard in another",
     }[recipe.regime]
     lines = [
-        f"    xmbench build {recipe.name}{limit} --seed {manifest.seed}",
+        f"Each image got, by a seeded hash of its id, a clip of its own class (`{recipe.pairing.method}`, seed "
+        f"{manifest.seed}). Splits: {_SPLITTING[recipe.splits.method]}. Clips are within "
+        f"{recipe.audio.min_duration_s:.3f} to {recipe.audio.max_duration_s:.3f} s. What was left out, and why, stands "
+        f"in `{LEDGER_FILE}`.",
         "",
-        f"- recipe `{recipe.name}` {recipe.version}, digest `{manifest.recipe_digest}`",
-        f"- data set digest `{manifest.dataset_digest}` (ids, labels, decoded pixels and samples)",
         f"- regime: {recipe.regime} ({regime})",
         f"- xmbench {manifest.xmbench_version}; "
         + ", ".join(f"{name} {version}" for name, version in manifest.tools.items()),
     ]
+    if "engine" in attributes:
+        engines = {
+            str(name) for split in SPLITS if dataset.count(split) for name in _distinct(dataset, split, "engine")
+        }
+        lines.append(f"- clips made by {', '.join(sorted(engines))}")
+    if manifest.mirror:
+        lines.append(f"- upstream files from {manifest.mirror}")
     for role, record in manifest.sources.items():
         lines += [f"- {role}: {name} {version}" for name, version in record.versions.items()]
-        lines += [f"- {role}: `{name}`, sha256 `{digest}`" for name, digest in record.files.items()]
+        for name, digest in record.files.items():
+            other = ", **not the published bytes**" if name in record.changed else ""
+            lines.append(f"- {role}: `{name}`, sha256 `{digest}`{other}")
     return "\n".join(lines)
+
+
+def _distinct(dataset: Dataset, split: str, column: str) -> list[Any]:
+    found: list[Any] = pc.unique(dataset.table(split, [column])[column]).to_pylist()
+    return found
 
 
 def _limits(recipe: Recipe) -> str:
@@ -164,8 +230,17 @@ def _limits(recipe: Recipe) -> str:
 
 
 def _citations(recipe: Recipe) -> str:
-    texts = [recipe.citation, *(source.citation for source in recipe.sources.values())]
+    paper = _PAPER if recipe.track("i2a") and recipe.classes.words else ""
+    texts = [
+        recipe.citation,
+        "" if _cited(recipe.citation) else paper,
+        *(source.citation for source in recipe.sources.values()),
+    ]
     return "\n\n".join(dict.fromkeys(text.strip() for text in texts if text.strip()))
+
+
+def _cited(text: str) -> bool:
+    return "modal translation network" in text.lower()
 
 
 def attributes_of(dataset: Dataset) -> tuple[str, ...]:

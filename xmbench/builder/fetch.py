@@ -1,23 +1,34 @@
-"""Upstream files: from a local folder or from their mirrors, checked before anything reads them.
+"""Upstream files: from a local folder, from their mirrors or out of an archive, checked before anything reads them.
 
-The one module that uses the network. A file is right when its *uncompressed* content has the size and sha256
-of the recipe: a re-compressed copy is as good as the first.
+The one module that downloads (`mirror` names addresses on the Hub); `verified` says what a right file is.
 """
 
 from __future__ import annotations
 
-import gzip
+import contextlib
 import hashlib
 import http.client
 import time
 import urllib.error
 import urllib.request
-import zlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
+from xmbench.builder.archives import DamagedArchiveError, extract_file, extract_folder
 from xmbench.builder.lock import cache_folder, locked
-from xmbench.errors import UpstreamError
+from xmbench.builder.mirror import HubMirror
+from xmbench.builder.verified import (
+    Piece,
+    VerifiedFiles,
+    WrongContentError,
+    content,
+    file_at,
+    folder_at,
+    located,
+    wanted_files,
+)
+from xmbench.errors import DocumentError, UpstreamError
 from xmbench.formats.files import make_folder, writing
 from xmbench.formats.recipe import FileSpec, Recipe, SourceSpec
 
@@ -25,162 +36,174 @@ TIMEOUT_S = 30.0
 TRIES = 3
 PAUSE_S = 1.0
 _CHUNK = 1 << 18
-_GZIP = b"\x1f\x8b"
 Report = Callable[[str], None]
 
-
-class _WrongContentError(Exception):
-    """A file that is not the published one; the text says why."""
+__all__ = ["Report", "VerifiedFiles", "in_cache", "obtain"]
 
 
-class VerifiedFiles:
-    """The files of one source, each at a known path (`Upstream`). Picklable; content is checked on each read."""
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """What the user asked for, and whom to tell."""
 
-    def __init__(self, title: str, specs: tuple[FileSpec, ...], paths: Mapping[str, Path]) -> None:
-        self._title = title
-        self._specs = {spec.name: spec for spec in specs}
-        self._paths = dict(paths)
-        self._last: tuple[str, bytes] = ("", b"")
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Everything but the content."""
-        return VerifiedFiles, (self._title, tuple(self._specs.values()), self._paths)
-
-    def names(self) -> tuple[str, ...]:
-        """Names of the files, as the recipe lists them."""
-        return tuple(self._specs)
-
-    def read(self, name: str) -> bytes:
-        """The uncompressed content of one file; the last one read stays in memory.
-
-        Raises:
-            UpstreamError: the recipe does not list it, or it has changed since it was checked.
-        """
-        if name not in self._specs:
-            raise UpstreamError(
-                f"{self._title} needs a file that the recipe does not list", where=name,
-                expected=f"among {', '.join(self._specs) or 'its files (there are none)'}",
-            )  # fmt: skip
-        if self._last[0] != name:
-            try:
-                self._last = (name, content(self._paths[name], self._specs[name]))
-            except _WrongContentError as error:
-                raise UpstreamError(str(error), where=self._paths[name], todo="fetch the file again") from error
-        return self._last[1]
+    offline: bool
+    accept_changed: bool
+    report: Report
 
 
-def obtain(recipe: Recipe, folder: Path | None, *, offline: bool, report: Report) -> dict[str, VerifiedFiles]:
+def obtain(
+    recipe: Recipe,
+    place: Path | HubMirror | None,
+    *,
+    offline: bool,
+    report: Report,
+    accept_changed: bool = False,
+) -> dict[str, VerifiedFiles]:
     """Finds or downloads every upstream file of a recipe, and checks all of them.
 
     Args:
         recipe: its `sources` list the files.
-        folder: take the files from here (published names, compressed or not) instead of the network.
+        place: take the files from this folder or this repository of the Hub (published names, compressed or not)
+            instead of the recipe's addresses. Of a source with several published forms, the one that a folder holds.
         offline: use only what was downloaded before.
         report: called with lines of progress.
+        accept_changed: take files of a folder whose content is not the published one, and mark them.
 
     Returns:
         The files of each source, by the source's name in the recipe.
 
     Raises:
         UpstreamError: files are missing, wrong or unreachable; every one is listed.
+        DocumentError: changed files are accepted, but there is no folder to take them from.
     """
+    folder = place if isinstance(place, Path) else None
+    if accept_changed and folder is None:
+        raise DocumentError(
+            "changed files are only taken from a folder", where="--accept-changed-sources", expected="--source DIR"
+        )
+    ask = _Ask(offline, accept_changed, report)
     problems: list[str] = []
     found: dict[str, VerifiedFiles] = {}
     for role, source in recipe.sources.items():
-        paths: dict[str, Path] = {}
-        for spec in source.files:
+        pieces = []
+        for spec in wanted_files(source, folder):
             try:
-                if folder is not None:
-                    paths[spec.name] = _local(folder, spec)
-                else:
-                    paths[spec.name] = _cached(source, spec, offline, report)
-            except _WrongContentError as error:
+                pieces.append(_piece(source, spec, place, ask))
+            except WrongContentError as error:
                 problems.append(str(error))
-        found[role] = VerifiedFiles(source.title, source.files, paths)
+        found[role] = VerifiedFiles(source.title, pieces)
     if problems:
         raise UpstreamError(
             f"{len(problems)} upstream file(s) of {recipe.name} cannot be used",
-            where=folder, expected="the published files, as they are or as .gz", problems=problems,
-            todo="fetch them again, or name a folder that has them: --source DIR",
+            where=place, expected="the published files, as they are or as .gz", problems=problems,
+            todo="fetch them again, or name a folder that has them: --source DIR (copies that are known to be "
+            "re-encoded or re-ordered: with --accept-changed-sources)",
         )  # fmt: skip
+    for role, files in found.items():
+        if files.changed:
+            report(f"{role}: not the published bytes: {', '.join(files.changed)}")
     return found
 
 
-def content(path: Path, spec: FileSpec) -> bytes:
-    """The uncompressed content of a file, checked; raises _WrongContentError."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise _WrongContentError(f"{path.name}: cannot be read ({error.strerror})") from error
-    if data[:2] == _GZIP and len(data) != spec.bytes:
-        data = _unpack(data, path.name, spec.bytes)
-    elif data[:512].lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        raise _WrongContentError(f"{path.name}: a web page instead of the file (a login or quota page?)")
-    if len(data) != spec.bytes:
-        more = "more than " if len(data) > spec.bytes else ""
-        short = min(len(data), spec.bytes)
-        raise _WrongContentError(
-            f"{path.name}: {more}{short} bytes uncompressed, expected {spec.bytes}: "
-            + ("not this file" if more else "the file is cut off, or another one")
-        )
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != spec.sha256:
-        raise _WrongContentError(f"{path.name}: sha256 {digest} of the uncompressed bytes, expected {spec.sha256}")
-    return data
+def _piece(source: SourceSpec, spec: FileSpec, place: Path | HubMirror | None, ask: _Ask) -> Piece:
+    """One entry of a recipe's `files`, found and checked."""
+    check = folder_at if spec.kind == "folder" else file_at
+    if not isinstance(place, Path):
+        return check(_cached(source, spec, place, ask), spec)
+    path = located(place, spec)
+    if path is not None:
+        return check(path, spec, ask.accept_changed)
+    archive = _archive(source, spec)
+    packed = located(place, archive) if archive else None
+    if archive and packed:
+        content(packed, archive)
+        return check(_unpacked(packed, spec), spec)
+    names = [spec.name, *([f"{spec.name}.gz"] if spec.kind == "file" else []), *([archive.name] if archive else [])]
+    raise WrongContentError(f"{spec.name}: missing (looked for {' and '.join(names)} in {place})")
 
 
-def _unpack(data: bytes, name: str, wanted: int) -> bytes:
-    try:
-        unpacker = zlib.decompressobj(wbits=31)
-        unpacked = unpacker.decompress(data, wanted + 1)
-        if len(unpacked) <= wanted and not unpacker.eof:
-            raise EOFError("the file ends in the middle")
-        return unpacked
-    except (zlib.error, gzip.BadGzipFile, EOFError) as error:
-        raise _WrongContentError(f"{name}: damaged gzip file ({error})") from error
+def _archive(source: SourceSpec, spec: FileSpec) -> FileSpec | None:
+    return next((archive for archive in source.archives if archive.name == spec.archive), None)
 
 
-def _local(folder: Path, spec: FileSpec) -> Path:
-    """The path of a file in a folder, checked."""
-    names = (spec.name, f"{spec.name}.gz")
-    path = next((folder / name for name in names if (folder / name).is_file()), None)
-    if path is None:
-        raise _WrongContentError(f"{spec.name}: missing (looked for {' and '.join(names)} in {folder})")
-    content(path, spec)
-    return path
+def in_cache(spec: FileSpec) -> bool:
+    """Whether the cache holds a file or folder; it is not checked, and nothing is made."""
+    return (_place(spec) / PurePosixPath(spec.name).name).exists()
 
 
-def _cached(source: SourceSpec, spec: FileSpec, offline: bool, report: Report) -> Path:
-    """The path of a file in the cache, downloaded if need be, checked."""
-    folder = make_folder(cache_folder() / "upstream" / spec.sha256[:16])
-    path = folder / spec.name
-    with locked(folder / "lock", wait=True):
+def _place(spec: FileSpec) -> Path:
+    key = spec.sha256 or hashlib.sha256(" ".join((spec.name, *spec.urls)).encode()).hexdigest()
+    return cache_folder() / "upstream" / key[:16]
+
+
+def _home(spec: FileSpec) -> Path:
+    """Folder of the cache that one upstream file has to itself."""
+    return make_folder(_place(spec))
+
+
+def _cached(source: SourceSpec, spec: FileSpec, mirror: HubMirror | None, ask: _Ask) -> Path:
+    """The path of a file or folder in the cache, fetched if need be, checked."""
+    path = _home(spec) / PurePosixPath(spec.name).name
+    archive = _archive(source, spec) if mirror is None else None
+    if archive:
+        with contextlib.suppress(WrongContentError):
+            if _check(path, spec):
+                return path
+        packed = _cached(source, archive, None, ask)
+        try:
+            return _unpacked(packed, spec)
+        except WrongContentError:
+            packed.unlink(missing_ok=True)  # nothing else says whether an archive without sha256 is whole
+            raise
+    with locked(path.parent / "lock", wait=True):
         if path.is_file():
             try:
                 content(path, spec)
                 return path
-            except _WrongContentError as error:
-                report(f"{spec.name}: the copy in the cache is wrong, fetching it again ({error})")
+            except WrongContentError as error:
+                ask.report(f"{spec.name}: the copy in the cache is wrong, fetching it again ({error})")
                 path.unlink()
-        if not spec.urls:
-            raise _WrongContentError(f"{spec.name}: {source.title} has no download address: use --source DIR")
-        if offline:
-            raise _WrongContentError(f"{spec.name}: not in the cache, and --offline forbids to fetch it")
-        _download(spec, path, report)
+        if spec.kind == "folder" or (mirror is None and not spec.urls):
+            raise WrongContentError(f"{spec.name}: {source.title} has no download address: use --source DIR")
+        if ask.offline:
+            raise WrongContentError(f"{spec.name}: not in the cache, and --offline forbids to fetch it")
+        _download(spec, path, mirror, ask.report)
     return path
 
 
-def _download(spec: FileSpec, path: Path, report: Report) -> None:
-    """Tries each mirror in turn; what comes is checked before it gets its name."""
-    problems = []
-    for url in spec.urls:
+def _check(path: Path, spec: FileSpec) -> bool:
+    """Whether a file or folder is there and right; raises WrongContentError where it is there and wrong."""
+    if not path.exists():
+        return False
+    return bool((folder_at if spec.kind == "folder" else file_at)(path, spec))
+
+
+def _unpacked(packed: Path, spec: FileSpec) -> Path:
+    """Where the cache holds a file or a folder of an archive, unpacked if need be, checked."""
+    path = _home(spec) / PurePosixPath(spec.name).name
+    with locked(path.parent / "lock", wait=True):
+        with contextlib.suppress(WrongContentError):
+            if _check(path, spec):
+                return path
+        try:
+            (extract_folder if spec.kind == "folder" else extract_file)(packed, spec, path)
+        except DamagedArchiveError as error:
+            raise WrongContentError(str(error)) from error
+        _check(path, spec)
+    return path
+
+
+def _download(spec: FileSpec, path: Path, mirror: HubMirror | None, report: Report) -> None:
+    """Tries each address in turn; what comes is checked before it gets its name."""
+    urls = mirror.urls(spec) if mirror else spec.urls
+    problems = [] if urls else [f"{mirror} has no file of this name, compressed or not"]
+    for url in urls:
         # One part file per mirror: their compressed bytes may differ.
-        part = path.with_name(f"{spec.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
+        part = path.with_name(f"{path.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
         report(f"fetching {url}")
         try:
-            _transfer(url, part, report)
+            _transfer(url, mirror.headers(url) if mirror else {}, part, report)
             content(part, spec)
-        except _WrongContentError as error:
+        except WrongContentError as error:
             part.unlink(missing_ok=True)
             problems.append(f"{url}: {error}")
         except (OSError, http.client.HTTPException) as error:
@@ -189,16 +212,16 @@ def _download(spec: FileSpec, path: Path, report: Report) -> None:
             with writing(path.parent):
                 part.replace(path)
             return
-    raise _WrongContentError(f"{spec.name}: no mirror gave it: {'; '.join(problems)}")
+    raise WrongContentError(f"{spec.name}: no mirror gave it: {'; '.join(problems)}")
 
 
-def _transfer(url: str, part: Path, report: Report) -> None:
+def _transfer(url: str, headers: Mapping[str, str], part: Path, report: Report) -> None:
     """Downloads into `part`, going on where an earlier try stopped; a few tries."""
     if not url.startswith(("https://", "http://")):
-        raise _WrongContentError("no http(s) address")
+        raise WrongContentError("no http(s) address")
     for attempt in range(TRIES):
         try:
-            return _receive(url, part, report)
+            return _receive(url, headers, part, report)
         except urllib.error.HTTPError as error:
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
                 part.unlink(missing_ok=True)
@@ -213,9 +236,11 @@ def _transfer(url: str, part: Path, report: Report) -> None:
     return None
 
 
-def _receive(url: str, part: Path, report: Report) -> None:
+def _receive(url: str, headers: Mapping[str, str], part: Path, report: Report) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "xmbench"})
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)  # the Hub redirects to other hosts, which get no token
     if have:
         request.add_header("Range", f"bytes={have}-")
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:

@@ -1,4 +1,4 @@
-"""What there is: recipes, baselines, metrics, tracks, sources, as rows of text."""
+"""What there is: recipes, baselines, metrics, tracks, sources, engines, as rows of text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xmbench.builder.plan import load_recipe
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml
 
-Kind = Literal["recipes", "baselines", "metrics", "tracks", "sources"]
+Kind = Literal["recipes", "baselines", "metrics", "tracks", "sources", "engines"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Row = dict[str, str]
 
@@ -65,6 +65,19 @@ def _sources() -> list[Row]:
     return [{"name": s.name, "yields": s.modality, "what": _first_line(s)} for s in found]
 
 
+def _engines() -> list[Row]:
+    found = [registry.engine(name) for name in registry.names("engines")]
+    return [
+        {
+            "name": e.facts.name, "where": "online" if e.facts.online else "offline",
+            "repeatable": "yes" if e.facts.repeatable else "no",
+            "rates": "{}..{}".format(*e.facts.rates) if e.facts.rates else "its own",
+            "licence": e.facts.licence or "unknown", "what": _first_line(e),
+        }
+        for e in found
+    ]  # fmt: skip
+
+
 def _first_line(item: object) -> str:
     return (item.__doc__ or "").strip().splitlines()[0] if item.__doc__ else ""
 
@@ -75,4 +88,5 @@ _MAKERS = {
     "metrics": _metrics,
     "tracks": _tracks,
     "sources": _sources,
+    "engines": _engines,
 }

@@ -16,12 +16,12 @@ from xmbench import content, registry
 from xmbench.builder import pair, split, takes
 from xmbench.builder.fetch import Report, VerifiedFiles
 from xmbench.builder.ledger import LedgerRow
-from xmbench.builder.takes import Prepared, Take
+from xmbench.builder.takes import Earlier, Prepared, Take
 from xmbench.errors import DocumentError
 from xmbench.formats.dataset import SPLITS, SourceRecord
 from xmbench.formats.document import ID_PATTERN, load_toml, parse
 from xmbench.formats.recipe import Recipe
-from xmbench.interfaces import Entry, Modality, Rejected, Source
+from xmbench.interfaces import Entry, Modality, Rejected, Source, Spoken
 
 SHARD_ROWS = 16_384
 LAYOUT = "xmbench/build/1"  # changes whenever the same plan would write other rows
@@ -34,6 +34,7 @@ class Request:
     recipe: Recipe
     limit: int | None
     seed: int | None
+    speech: str = ""  # the engine of --speech, where that changed the recipe
 
     @property
     def pairing_seed(self) -> int:
@@ -50,6 +51,7 @@ class Request:
         return {
             "recipe": self.recipe.name, "recipe digest": self.recipe.digest,
             "limit": "none" if self.limit is None else str(self.limit), "seed": str(self.pairing_seed),
+            "speech": self.speech or "as the recipe says",
         }  # fmt: skip
 
 
@@ -108,8 +110,21 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the identity: shards of another plan are not taken up."""
+        """sha256 of the identity."""
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+
+    def shard_digest(self, shard: Shard) -> str:
+        """sha256 of the plan's identity, a shard's items and their clips: another file is not taken up.
+
+        Clips play a part because one that failed in an earlier try, or that an engine never speaks the same
+        way twice, may be another one now.
+        """
+        total = hashlib.sha256(self.digest.encode())
+        for key in sorted({item.take for item in shard.items}):
+            total.update(f"{key} ".encode() + hashlib.sha256(self.takes[key].samples.tobytes()).digest())
+        for item in shard.items:
+            total.update(f"{item.id} {item.take}\n".encode())
+        return total.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +134,11 @@ class Reader:
     source: Source
     options: BaseModel
     files: VerifiedFiles
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it yields the same content every time."""
+        return not isinstance(self.source, Spoken) or self.source.engine(self.options).facts.repeatable
 
 
 def load_recipe(name: str) -> Recipe:
@@ -142,14 +162,28 @@ def check(recipe: Recipe) -> None:
     _reader(recipe, recipe.pairing.clips, "audio", None)
 
 
-def make(request: Request, files: Mapping[str, VerifiedFiles], report: Report) -> Plan:
-    """Decides every row. The same request, files and versions always give the same plan."""
+def make(
+    request: Request,
+    files: Mapping[str, VerifiedFiles],
+    report: Report,
+    earlier: Earlier | None = None,
+    offline: bool = False,
+) -> Plan:
+    """Decides every row. The same request, files and versions always give the same plan.
+
+    Args:
+        request: what was asked for.
+        files: of each source.
+        report: called with lines of progress.
+        earlier: clips, and decisions against some, of an earlier build into the same folder.
+        offline: ask no online speech engine.
+    """
     recipe = request.recipe
     images = _reader(recipe, recipe.pairing.images, "image", files)
     clips = _reader(recipe, recipe.pairing.clips, "audio", files)
     entries = _checked(images.source.entries(images.files, images.options, recipe.task), recipe)
     spec = recipe.sources[recipe.pairing.clips]
-    prepared = takes.prepare(clips.source, spec, clips.files, clips.options, recipe.task, report)
+    prepared = takes.prepare(clips.source, spec, clips.files, clips.options, recipe.task, report, earlier, offline)
     splits = split.assign(entries, recipe.splits, request.split_seed)
     chosen = {name: split.limited(found, request.limit, request.split_seed, name) for name, found in splits.items()}
     items, rows = _paired(chosen, prepared, request)
@@ -164,7 +198,7 @@ def make(request: Request, files: Mapping[str, VerifiedFiles], report: Report) -
         shards=_shards(items, {name: len(found) for name, found in chosen.items()}),
         planned={(name, label): counted[name, label] for name in SPLITS for label in names},
         ledger=(*rows, *_rejected_takes(prepared, names)),
-        sources=_records(recipe, {recipe.pairing.images: images, recipe.pairing.clips: clips}),
+        sources=_records(recipe, files, {recipe.pairing.images: images, recipe.pairing.clips: clips}),
     )
 
 
@@ -177,7 +211,7 @@ def _reader(recipe: Recipe, role: str, modality: Modality, files: Mapping[str, V
             expected=modality,
         )  # fmt: skip
     options = parse(spec.options, source.Options, f"{recipe.name}: sources.{role}.options")
-    return Reader(source, options, files[role] if files else VerifiedFiles(spec.title, (), {}))
+    return Reader(source, options, files[role] if files else VerifiedFiles(spec.title))
 
 
 def _checked(entries: Iterable[Entry], recipe: Recipe) -> list[Entry]:
@@ -246,11 +280,15 @@ def _shards(items: list[Item], planned: Mapping[str, int]) -> tuple[Shard, ...]:
     return tuple(shards)
 
 
-def _records(recipe: Recipe, readers: Mapping[str, Reader]) -> dict[str, SourceRecord]:
+def _records(
+    recipe: Recipe, files: Mapping[str, VerifiedFiles], readers: Mapping[str, Reader]
+) -> dict[str, SourceRecord]:
     return {
         role: SourceRecord(
-            files={spec.name: spec.sha256 for spec in source.files},
+            files=files[role].found,
+            changed=files[role].changed,
             versions=readers[role].source.versions(readers[role].options) if role in readers else {},
+            repeatable=not isinstance(reader := readers.get(role), Reader) or reader.repeatable,
             licence=source.licence,
             redistributable=source.redistributable,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from xmbench.builder.lock import cache_folder
 from xmbench.errors import OutputError
 from xmbench.formats.files import make_folder
 from xmbench.formats.recipe import SourceSpec
-from xmbench.interfaces import AudioFormat, Entry, RawClip, RawImage, Rejected, Source, Task, Upstream
+from xmbench.interfaces import AudioFormat, Entry, RawClip, RawImage, Rejected, Source, Spoken, Task, Upstream
 from xmbench.media import audio
 
 _VERSION = "1"  # of the cache's files and of what is done to a clip below
@@ -43,6 +43,9 @@ class Take:
     attributes: Mapping[str, str]
 
 
+Earlier = Mapping[str, RawClip | Rejected]
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """Every entry of the clip source: a take, or why it is none. Keys in the source's order."""
@@ -52,18 +55,43 @@ class Prepared:
     entries: dict[str, Entry]
 
 
-def prepare(source: Source, spec: SourceSpec, upstream: Upstream, options: Any, task: Task, report: Report) -> Prepared:
+def prepare(
+    source: Source,
+    spec: SourceSpec,
+    upstream: Upstream,
+    options: Any,
+    task: Task,
+    report: Report,
+    earlier: Earlier | None = None,
+    offline: bool = False,
+) -> Prepared:
     """Reads every clip of a source once.
 
     A source without files makes its clips itself, so they are kept in the cache; one with files is read again.
+    What an earlier build of the same folder decided (`earlier`) is taken as it is.
     """
     entries = source.entries(upstream, options, task)
+    known = earlier or {}
+    due = [entry for entry in entries if entry.key not in known]
+    if spec.files:
+        clips = source.read(upstream, options, task, due)
+    else:
+        clips = _through_cache(source, options, upstream, task, due, report, offline)
+    return _chosen(source, entries, task, ((known[e.key] if e.key in known else next(clips)) for e in entries))
+
+
+def cached(source: Source, options: Any, entries: Sequence[Entry], task: Task) -> int:
+    """How many of a source's clips are in the cache."""
+    folder, versions = make_folder(cache_folder() / "takes"), source.versions(options)
+    return sum(_cache_path(folder, source.name, versions, entry, task.audio).is_file() for entry in entries)
+
+
+def _chosen(
+    source: Source, entries: Sequence[Entry], task: Task, clips: Iterable[RawImage | RawClip | Rejected]
+) -> Prepared:
+    """Clips of the recipe's format, each once; one value per entry."""
     prepared = Prepared({}, {}, {entry.key: entry for entry in entries})
     heard: dict[tuple[str, int, str, bytes], str] = {}
-    if spec.files:
-        clips = source.read(upstream, options, task, entries)
-    else:
-        clips = _through_cache(source, options, upstream, task, entries, report)
     for entry, raw in zip(entries, clips, strict=True):
         if isinstance(raw, RawClip):
             raw = _conformed(raw, task.audio)
@@ -103,7 +131,13 @@ def _conformed(raw: RawClip, wanted: AudioFormat) -> RawClip | Rejected:
 
 # ------------------------------------------------------------------------------------------------ cache
 def _through_cache(
-    source: Source, options: Any, upstream: Upstream, task: Task, entries: Sequence[Entry], report: Report
+    source: Source,
+    options: Any,
+    upstream: Upstream,
+    task: Task,
+    entries: Sequence[Entry],
+    report: Report,
+    offline: bool,
 ) -> Iterator[RawClip | Rejected]:
     """Each entry's clip from the cache; those that are not there are made, in order, and kept."""
     folder = make_folder(cache_folder() / "takes")
@@ -114,6 +148,9 @@ def _through_cache(
     if missing:
         report(f"{source.name}: making {len(missing)} of {len(entries)} clips")
     clips = source.read(upstream, options, task, [entries[i] for i in missing])
+    if offline and isinstance(source, Spoken) and source.engine(options).facts.online:
+        detail = f"not in the cache, and --offline forbids to ask {source.engine(options).facts.name} for it"
+        clips = iter([Rejected("speech", "offline", detail, temporary=True)] * len(missing))
     done = 0
     for entry, path, value in zip(entries, paths, known, strict=True):
         if value is not None:

@@ -27,6 +27,7 @@ CARD_FILE = "README.md"
 DATA_FOLDER = "data"
 SHARD_NAME = re.compile(r"^(train|test)-\d{5}-of-\d{5}\.parquet$")
 _PLAN_FILE = "plan.json"
+_REPLACING_FILE = "replacing.json"
 _LOCK_FILE = "lock"
 
 
@@ -74,6 +75,22 @@ class Workspace:
             for name in names:
                 (self.data / name).replace(self.folder / DATA_FOLDER / name)
 
+    def replace(self, names: Collection[str]) -> None:
+        """Moves other content into the place of a finished data set: all of it, even if this is broken off.
+
+        Shards and documents lie ready in the work folder. From the moment on at which the list of them does,
+        whoever opens the folder next finishes the move.
+        """
+        write_text(self.work / _REPLACING_FILE, json.dumps(sorted(names)))
+        self.finish_replacing()
+
+    def finish_replacing(self) -> None:
+        """Finishes a `replace` that was broken off, if there is one."""
+        if (self.work / _REPLACING_FILE).is_file():
+            names = json.loads((self.work / _REPLACING_FILE).read_bytes())
+            self.publish_shards([name for name in names if (self.data / name).exists()])
+            self.publish_documents()
+
     def publish_documents(self) -> None:
         """Moves card, ledger and, last, the manifest into place, then removes the work folder."""
         with writing(self.folder):
@@ -83,7 +100,8 @@ class Workspace:
         self.clean()
 
     def clean(self) -> None:
-        """Removes the work folder."""
+        """Removes the work folder; what says that the data are to be replaced goes first."""
+        (self.work / _REPLACING_FILE).unlink(missing_ok=True)
         shutil.rmtree(self.work, ignore_errors=True)
 
 

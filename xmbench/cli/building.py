@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from xmbench.cli.tables import Progress, table
-from xmbench.errors import CheckError, UnknownNameError, nearest
+from xmbench.errors import MAX_LISTED, CheckError, UnknownNameError, nearest
 
 
 def register(app: typer.Typer) -> None:
@@ -20,10 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 def list_items(
-    kind: Annotated[str, typer.Argument(help="recipes, baselines, metrics, tracks or sources")] = "recipes",
+    kind: Annotated[str, typer.Argument(help="recipes, baselines, metrics, tracks, sources or engines")] = "recipes",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON list")] = False,
 ) -> None:
-    """What there is: recipes, baselines, metrics, tracks, sources."""
+    """What there is: recipes, baselines, metrics, tracks, sources, engines."""
     from xmbench.builder import listing
 
     chosen = next((name for name in listing.KINDS if name == kind), None)
@@ -36,29 +37,39 @@ def list_items(
 def build(
     recipe: Annotated[str, typer.Argument(help="name of a recipe, or path to its TOML file")],
     out: Annotated[Path | None, typer.Option(help="folder to build into (default: data/RECIPE)")] = None,
-    source: Annotated[str | None, typer.Option(help="folder with the upstream files, instead of the network")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="folder with the upstream files, or hf:OWNER/NAME@REVISION")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="items per split, stratified by class")] = None,
     seed: Annotated[int | None, typer.Option(help="seed of splits and pairing (default: the recipe's)")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="processes (default: one per processor)")] = None,
+    speech: Annotated[str | None, typer.Option(help="engine, instead of the recipe's: another recipe then")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
+    accept_changed: Annotated[
+        bool, typer.Option("--accept-changed-sources", help="take re-encoded or re-ordered upstream files")
+    ] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="remove an earlier build and start over")] = False,
 ) -> None:
     """Builds a data set; run again, it finishes what is missing."""
     from xmbench.builder.build import build as build_dataset
+    from xmbench.builder.earlier import temporary_failures
     from xmbench.builder.plan import load_recipe
 
     chosen = load_recipe(recipe)
     folder = out or Path("data") / chosen.name
     progress = Progress(interval_s=0)
     dataset = build_dataset(
-        chosen, folder, source=source, limit=limit, seed=seed, workers=workers,
-        offline=offline, rebuild=rebuild, report=progress.show,
+        chosen, folder, source=source, limit=limit, seed=seed, workers=workers, speech=speech,
+        offline=offline, accept_changed=accept_changed, rebuild=rebuild, report=progress.show,
     )  # fmt: skip
     progress.close()
     for split, record in dataset.manifest.splits.items():
         counts = record.counts
         left = f", {sum(counts.filtered.values()):,} filtered, {sum(counts.failed.values()):,} failed"
         print(f"{split}: {counts.planned:,} planned, {counts.written:,} written{left}")
+    told = temporary_failures(dataset)
+    if told:
+        print(f"{told:,} item(s) failed for a temporary reason: xmbench retry {folder}")
     print(f"digest {dataset.digest}")
     print(f"built {chosen.name} in {folder}")
 
@@ -68,11 +79,11 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
     """Checks a whole data set; lists every problem."""
+    from xmbench.builder.validate import open_unchecked
     from xmbench.builder.validate import validate as validate_dataset
-    from xmbench.formats.dataset import open_dataset
 
     progress = Progress(interval_s=0)
-    found = validate_dataset(open_dataset(folder), progress.show)
+    found = validate_dataset(open_unchecked(folder), progress.show)
     progress.close()
     if as_json:
         print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
@@ -83,9 +94,12 @@ def validate(
             print(f"note: {note}")
         print(f"digest {found.digest}")
     if not found.holds:
+        sys.stdout.flush()
+        for line in [] if as_json else found.found.shown(per_kind=MAX_LISTED // 2):
+            print(f"  - {line}", file=sys.stderr)
         raise CheckError(
-            f"{len(found.problems)} problem(s) in this data set", where=folder, problems=found.problems,
-            todo="run the same `xmbench build` again, or with --rebuild",
+            f"{found.found.counts.total():,} problem(s) in this data set", where=folder,
+            todo="run the same `xmbench build` again, or with --rebuild; --json lists more of each kind",
         )  # fmt: skip
     if not as_json:
         print(f"{folder}: everything holds")

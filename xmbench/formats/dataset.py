@@ -66,16 +66,26 @@ class ShardRecord(Part):
 
 
 class SourceRecord(Part):
-    """What a source was on this build: sha256 of each uncompressed file, versions of its tools."""
+    """What a source was on this build: sha256 of each uncompressed file or folder, versions of its tools.
+
+    `changed` names the files whose content was not the published one, taken because the user asked for it.
+    `repeatable` is False for clips of an engine that never speaks the same way twice.
+    """
 
     files: dict[str, Sha256] = Field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    repeatable: bool = True
     versions: dict[str, str] = Field(default_factory=dict)
     licence: str
     redistributable: bool
 
 
 class Manifest(Document):
-    """`manifest.json`: everything needed to say what this folder is, and to build it again."""
+    """`manifest.json`: everything needed to say what this folder is, and to build it again.
+
+    `mirror` is the revision on the Hub that was named as the place of the upstream files, if one was; `speech`
+    the engine of `--speech`, where that made another recipe of the one that was named.
+    """
 
     schema_: Literal["xmbench/dataset/1"] = Field(default="xmbench/dataset/1", alias="schema")
     recipe: Recipe
@@ -83,9 +93,11 @@ class Manifest(Document):
     dataset_digest: Sha256
     limit: int | None = None
     seed: int
+    speech: str = ""
     xmbench_version: str
     tools: dict[str, str]
     sources: dict[str, SourceRecord]
+    mirror: str = ""
     splits: dict[str, SplitRecord]
     shards: tuple[ShardRecord, ...]
 
@@ -166,11 +178,11 @@ class Dataset:
         wanted = ["id", *(name for name in columns if name != "id")]
         # Not pq.read_table, which imports pandas: a quarter of a second.
         parts = [
-            _guarded(path, lambda path=path: pq.ParquetFile(path).read(columns=wanted)) for path in self.shards(split)
+            _guarded(path, lambda path=path: _opened(path, wanted).read(columns=wanted)) for path in self.shards(split)
         ]
         if not parts:
             raise DatasetError(f"the data set has no split '{split}'", where=self.folder)
-        return pa.concat_tables(parts).sort_by("id")
+        return _guarded(self.folder, lambda: pa.concat_tables(parts).sort_by("id"))
 
 
 def open_dataset(folder: Path) -> Dataset:
@@ -214,13 +226,22 @@ def open_dataset(folder: Path) -> Dataset:
 
 
 def _stream(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    file = _guarded(path, lambda: pq.ParquetFile(path))
+    file = _guarded(path, lambda: _opened(path, columns))
     batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns))
     while True:
         batch = _guarded(path, lambda: next(batches, None))
         if batch is None:
             return
         yield from batch.to_pylist()
+
+
+def _opened(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
+    """A shard that has every one of these columns: parquet leaves out those that it has not."""
+    file = pq.ParquetFile(path)
+    absent = [name for name in columns if name not in file.schema_arrow.names]
+    if absent:
+        raise pa.ArrowKeyError(f"without the column(s) {', '.join(absent)}")
+    return file
 
 
 def _guarded(path: Path, read: Any) -> Any:

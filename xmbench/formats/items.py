@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from xmbench.errors import DatasetError, MediaError
 from xmbench.formats.dataset import Dataset
 from xmbench.interfaces import Conditions, Direction, Examples
 from xmbench.media import audio, image
+
+
+def pick_rows(dataset: Dataset, split: str, ids: Collection[str], columns: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Some rows of a split by id; only the row groups that hold them are read.
+
+    Raises:
+        DatasetError: a shard cannot be read.
+    """
+    wanted, found = set(ids), {}
+    for path in dataset.shards(split):
+        try:
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    named = file.read_row_group(group, columns=["id"]).column("id").to_pylist()
+                    places = [i for i, item in enumerate(named) if item in wanted]
+                    if places:
+                        rows = file.read_row_group(group, columns=["id", *columns]).take(places).to_pylist()
+                        found.update({str(row["id"]): row for row in rows})
+        except (OSError, pa.ArrowException) as error:
+            raise DatasetError(
+                f"the shard cannot be read ({str(error)[:200]})", where=path, todo="run `xmbench validate`"
+            ) from error
+    return found
 
 
 def read_clip(row: dict[str, Any], dataset: Dataset) -> NDArray[np.int16]:

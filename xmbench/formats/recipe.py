@@ -59,20 +59,48 @@ class ClassSpec(Part):
 
 
 class FileSpec(Part):
-    """One upstream file.
+    """One upstream file, or one folder of many small ones.
 
-    `sha256` and `bytes` are those of the uncompressed content (a re-compressed mirror is still right).
+    Attributes:
+        name: path as published, without `.gz`.
+        urls: where to fetch it; none where it comes out of an archive.
+        archive: name of the archive that holds it.
+        layout: which of the published forms it belongs to; the files of one form are enough.
+        kind: a "folder" stands for every file below `name` that matches `pattern`.
+        pattern: of a folder's files, like "*.wav" or "*/*.png".
+        sha256, bytes: of the uncompressed content (a re-compressed mirror is still right). Of a folder: sha256 of
+            its list (`builder.folders`), and 0 bytes. Without a sha256 there is nothing to check against: such a
+            file is taken only by `--accept-changed-sources`.
+        split: what it holds, for the reader of the recipe.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$")
     urls: tuple[str, ...] = ()
-    sha256: Sha256
-    bytes: int = Field(ge=0)
+    archive: str = ""
+    layout: str = ""
+    kind: Literal["file", "folder"] = "file"
+    pattern: str = ""
+    sha256: Sha256 | Literal[""] = ""
+    bytes: int = Field(default=0, ge=0)
     split: Literal["train", "test", "any"] = "any"
+
+    @model_validator(mode="after")
+    def _complete(self) -> FileSpec:
+        if self.kind == "folder" and not self.pattern:
+            raise ValueError("a folder needs a `pattern`")
+        if self.kind == "file" and self.pattern:
+            raise ValueError("`pattern` belongs to a folder")
+        if self.kind == "file" and self.sha256 and not self.bytes:
+            raise ValueError("a sha256 without `bytes`")
+        return self
 
 
 class SourceSpec(Part):
-    """One upstream corpus or engine: who made it, under which licence, and how it is read."""
+    """One upstream corpus or engine: who made it, under which licence, and how it is read.
+
+    `archives` are the tar or zip files that hold some of the `files`: their sha256 and bytes are those of the
+    archive as it is published; without them, what comes out of it is checked.
+    """
 
     reader: Name
     title: str
@@ -82,8 +110,37 @@ class SourceSpec(Part):
     homepage: str = ""
     citation: str = ""
     attribution: str = ""
+    archives: tuple[FileSpec, ...] = ()
     files: tuple[FileSpec, ...] = ()
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _archived(self) -> SourceSpec:
+        known = {archive.name for archive in self.archives}
+        unknown = sorted({file.archive for file in self.files} - known - {""})
+        if unknown:
+            raise ValueError(f"files of an archive that `archives` does not have: {', '.join(unknown)}")
+        unchecked = [file.name for file in self.files if file.kind == "file" and not file.sha256]
+        if unchecked:
+            raise ValueError(f"files without sha256: {', '.join(unchecked)}")
+        return self
+
+    @property
+    def layouts(self) -> tuple[str, ...]:
+        """The published forms, the preferred one first."""
+        return tuple(dict.fromkeys(file.layout for file in self.files))
+
+    def files_of(self, layout: str) -> tuple[FileSpec, ...]:
+        """The files of one published form."""
+        return tuple(file for file in self.files if file.layout == layout)
+
+    @property
+    def download_bytes(self) -> int:
+        """What fetching the preferred form transfers at most; 0 where sizes are not known."""
+        wanted = self.files_of(self.layouts[0]) if self.files else ()
+        packed = {file.archive for file in wanted}
+        alone = sum(file.bytes for file in wanted if not file.archive)
+        return alone + sum(archive.bytes for archive in self.archives if archive.name in packed)
 
 
 class PairingSpec(Part):

@@ -128,3 +128,12 @@ def encode_flac(samples: NDArray[np.int16], sample_rate_hz: int) -> bytes:
     stream = io.BytesIO()
     soundfile.write(stream, samples, sample_rate_hz, format="FLAC", subtype="PCM_16")
     return stream.getvalue()
+
+
+def longest_full_scale_run(samples: NDArray[np.int16]) -> int:
+    """How many samples in a row of (T,) stand at full scale at most: 32767 or above, or -32767 or below."""
+    full = np.concatenate([[False], (samples >= 32767) | (samples <= -32767), [False]])
+    if not full.any():
+        return 0
+    edges = np.flatnonzero(full[1:] != full[:-1])
+    return int((edges[1::2] - edges[::2]).max())

@@ -22,6 +22,23 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return stream.getvalue()
 
 
+def encode_palette_png(indices: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
+    """A PNG file of (H, W) indices into a palette (N, 3) of at most 256 colours: a third of the size of RGB."""
+    picture = Image.fromarray(indices, "P")
+    picture.putpalette(colours.tobytes())
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 80) -> bytes:
+    """A JPEG file of (H, W, C), for showing."""
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels, MODES[pixels.shape[2]])
+    stream = io.BytesIO()
+    picture.save(stream, format="JPEG", quality=quality)
+    return stream.getvalue()
+
+
 def decode(data: bytes) -> NDArray[np.uint8]:
     """Reads an image file into (H, W, C).
 

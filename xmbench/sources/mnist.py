@@ -8,7 +8,7 @@ Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,10 @@ class Mnist:
     def versions(self, options: MnistOptions) -> dict[str, str]:
         """Nothing but the files shapes the content."""
         return {}
+
+    def counts(self, sizes: Mapping[str, int], options: MnistOptions) -> dict[str, int]:
+        """Items of each split: a file of labels is a header of 8 bytes and one byte per label."""
+        return {split: sizes[labels] - 8 for split, (_, labels) in FILES.items() if labels in sizes}
 
     def entries(self, upstream: Upstream, options: MnistOptions, task: Task) -> list[Entry]:
         """One entry per image, training items first, in the order of the files.

@@ -1,81 +1,57 @@
 """Spoken words: one take per (engine, version, voice, rate, pitch, word), made once and never per image.
 
 A take is trimmed of silence. Where it leaves the recipe's range of durations it is spoken again, one word per
-minute faster or slower at a time, until it fits; the rate that was used is kept in its attributes.
+minute faster or slower at a time, until it fits; the rate that was used is kept in its attributes. An engine
+that speaks at its own rate is asked once, and a word that does not fit is listed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from xmbench.errors import DocumentError, UnknownNameError, nearest
-from xmbench.interfaces import AudioFormat, Entry, Modality, RawClip, RawImage, Rejected, Task, Upstream
+from xmbench import registry
+from xmbench.errors import DocumentError, UnknownNameError
+from xmbench.interfaces import (
+    AudioFormat,
+    Engine,
+    EngineFacts,
+    Entry,
+    Modality,
+    RawClip,
+    RawImage,
+    Rejected,
+    Task,
+    Upstream,
+)
 from xmbench.media import audio
-from xmbench.sources import _espeak
+from xmbench.sources._pacing import Paced, pause_s
 
-
-class Engine(Protocol):
-    """Something that speaks words.
-
-    Attributes:
-        name: public name, as recipes write it.
-        sample_rate_hz: of what it returns.
-        rates: slowest and fastest rate it takes, words per minute.
-    """
-
-    name: str
-    sample_rate_hz: int
-    rates: tuple[int, int]
-
-    def version(self) -> str:
-        """Version of whatever shapes the sound."""
-        ...
-
-    def check_voices(self, voices: tuple[str, ...]) -> None:
-        """Raises UnknownNameError with every voice that cannot be used."""
-        ...
-
-    def speak(self, word: str, voice: str, rate: int, pitch: int) -> NDArray[np.int16]:
-        """Samples int16 (T,) of one word, untrimmed; empty where nothing came."""
-        ...
-
-
-class Espeak:
-    """eSpeak NG from the `espeakng-loader` wheel: no system package, bit-exact."""
-
-    name = "espeak-ng"
-    sample_rate_hz = _espeak.SAMPLE_RATE_HZ
-    rates = _espeak.RATES_WPM
-    version = staticmethod(_espeak.version)
-    check_voices = staticmethod(_espeak.check_voices)
-    speak = staticmethod(_espeak.speak)
-
-
-ENGINES: dict[str, Engine] = {Espeak.name: Espeak()}
+_DEFAULT_ENGINE = "espeak-ng"
 
 
 class SpeechOptions(BaseModel):
     """How the words are spoken.
 
     Attributes:
-        engine: one of `ENGINES`.
+        engine: one of `xmbench list engines`.
         voices: voices for both splits (single-take recipes), or
         train_voices, test_voices: voices of each split, with none in common (multi-take recipes).
-        rates: words per minute that each voice speaks at.
-        pitches: pitches of each voice, 0..100; 50 is its own.
+        rates: words per minute that each voice speaks at; none for an engine that speaks at its own rate.
+        pitches: pitches of each voice, 0..100; 50 is its own; none for an engine without this setting.
         trim_threshold_db: leading and trailing 10 ms frames this far below the loudest one are cut.
         max_rerating: how far the rate may leave the asked one to meet the range, words per minute.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    engine: str = Espeak.name
+    engine: str = _DEFAULT_ENGINE
     voices: tuple[str, ...] = ()
     train_voices: tuple[str, ...] = ()
     test_voices: tuple[str, ...] = ()
@@ -93,8 +69,8 @@ class SpeechOptions(BaseModel):
         shared = sorted(set(self.train_voices) & set(self.test_voices))
         if shared:
             raise ValueError(f"voices of both splits: {', '.join(shared)}")
-        if not all(_espeak.PITCHES[0] <= pitch <= _espeak.PITCHES[1] for pitch in self.pitches):
-            raise ValueError(f"pitches lie within {_espeak.PITCHES[0]}..{_espeak.PITCHES[1]}")
+        if not all(0 <= pitch <= 100 for pitch in self.pitches):
+            raise ValueError("pitches lie within 0..100")
         return self
 
     @property
@@ -112,34 +88,52 @@ class Speech:
     modality: Modality = "audio"
     Options = SpeechOptions
 
+    def engine(self, options: SpeechOptions) -> Engine:
+        """The engine that speaks; raises UnknownNameError."""
+        return registry.engine(options.engine)
+
+    def pause_s(self) -> float:
+        """Seconds between two requests to an online engine; raises DocumentError for a setting that is none."""
+        return pause_s()
+
+    def with_engine(self, options: Mapping[str, Any], name: str, languages: Sequence[str]) -> dict[str, Any]:
+        """The options for another engine, with its own voices of the recipe's language.
+
+        Raises:
+            UnknownNameError: no such engine, or it has too few voices of the recipe's language.
+        """
+        engine = registry.engine(name)
+        if options.get("engine", _DEFAULT_ENGINE) == name:
+            return dict(options)
+        dropped = {"rates"} if engine.facts.rates is None else set()
+        dropped |= {"pitches"} if engine.facts.pitches is None else set()
+        kept = {key: value for key, value in options.items() if key not in dropped}
+        return {**kept, "engine": name, **_voices_for(engine, options, languages)}
+
     def versions(self, options: SpeechOptions) -> dict[str, str]:
         """The engine and its version."""
-        return {options.engine: _engine(options).version()}
+        return {options.engine: self.engine(options).version()}
 
     def entries(self, upstream: Upstream, options: SpeechOptions, task: Task) -> list[Entry]:
         """One entry per split, voice, rate, pitch and word, in that order; nothing is spoken yet.
 
         Raises:
             UnknownNameError: an engine or a voice that is not there.
-            DocumentError: no words, a rate that the engine cannot speak, or two takes of one key.
+            DocumentError: no words, a rate or pitch that the engine cannot speak, or two takes of one key.
         """
-        engine = _engine(options)
+        engine = self.engine(options)
         engine.check_voices(tuple(dict.fromkeys(v for names in options.by_split.values() for v in names)))
-        slow, fast = engine.rates
-        odd = [str(rate) for rate in options.rates if not slow <= rate <= fast]
-        if odd:
-            raise DocumentError(
-                f"rates that {engine.name} cannot speak: {', '.join(odd)}", expected=f"{slow} to {fast}"
-            )
+        rates = _settings(engine.facts.name, "rates", engine.facts.rates, options)
+        pitches = _settings(engine.facts.name, "pitches", engine.facts.pitches, options)
         if len(task.words) != len(task.class_names):
             raise DocumentError("the recipe has no words to speak", expected="`words` in [classes], one per name")
-        label = f"{engine.name} {engine.version()}"
+        label = f"{engine.facts.name} {engine.version()}"
         found = [
             _entry(split, voice, rate, pitch, k, word, label, options)
             for split, voices in options.by_split.items()
             for voice in voices
-            for rate in options.rates
-            for pitch in options.pitches
+            for rate in rates
+            for pitch in pitches
             for k, word in enumerate(task.words)
         ]
         keys = [entry.key for entry in found]
@@ -156,59 +150,113 @@ class Speech:
         entries: Sequence[Entry],
     ) -> Iterator[RawImage | RawClip | Rejected]:
         """Trimmed samples int16 (T,) per entry, at the engine's rate, inside the recipe's durations."""
-        engine = _engine(options)
+        paced = Paced(self.engine(options))
         for entry in entries:
-            yield _take(engine, entry, task.audio)
+            yield _take(paced, entry, task.audio)
 
 
-def _engine(options: SpeechOptions) -> Engine:
-    if options.engine not in ENGINES:
+def _voices_for(engine: Engine, options: Mapping[str, Any], languages: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Voices of an engine in the places where the options have some, at most as many."""
+    places = {key: tuple(options[key]) for key in ("voices", "train_voices", "test_voices") if options.get(key)}
+    language = languages[0] if languages else "en"
+    found = engine.voices(language)
+    if len(found) < max(1, len(places)):
         raise UnknownNameError(
-            f"no speech engine is called '{options.engine}'", expected=nearest(options.engine, ENGINES)
+            f"{engine.facts.name} has {len(found)} voice(s) for the language '{language}'", where="--speech",
+            expected=f"{max(1, len(places))} or more", todo="choose another engine: xmbench list engines",
+        )  # fmt: skip
+    if "voices" in places:
+        return {"voices": found[: len(places["voices"])]}
+    tests = min(len(places["test_voices"]), len(found) // 2)
+    return {"train_voices": found[: -tests or None][: len(places["train_voices"])], "test_voices": found[-tests:]}
+
+
+def _settings(name: str, what: str, bounds: tuple[int, int] | None, options: SpeechOptions) -> tuple[int | None, ...]:
+    """Rates or pitches to speak at; (None,) for an engine that has no such setting."""
+    wanted: tuple[int, ...] = getattr(options, what)
+    if bounds is None:
+        if what in options.model_fields_set:
+            raise DocumentError(f"{name} takes no {what}", where=f"options.{what}", expected=f"no `{what}`")
+        return (None,)
+    odd = [str(value) for value in wanted if not bounds[0] <= value <= bounds[1]]
+    if odd:
+        raise DocumentError(
+            f"{what} that {name} cannot speak: {', '.join(odd)}", expected=f"{bounds[0]} to {bounds[1]}"
         )
-    return ENGINES[options.engine]
+    return wanted
 
 
 def _entry(
-    split: str, voice: str, rate: int, pitch: int, label: int, word: str, engine: str, options: SpeechOptions
+    split: str,
+    voice: str,
+    rate: int | None,
+    pitch: int | None,
+    label: int,
+    word: str,
+    engine: str,
+    options: SpeechOptions,
 ) -> Entry:
-    key = "-".join([_slug(voice), f"r{rate}", f"p{pitch}", _slug(word)])
+    # An engine without a setting has no place for it in the names.
+    settings = [f"{letter}{value}" for letter, value in (("r", rate), ("p", pitch)) if value is not None]
     return Entry(
-        key=key, split=split, label=label, group=_slug(voice),
+        key="-".join([_slug(voice), *settings, _slug(word)]), split=split, label=label, group=_slug(voice),
         locator=(word, voice, rate, pitch, options.trim_threshold_db, options.max_rerating),
         attributes={
-            "text": word, "speaker": voice, "engine": engine, "rate_wpm": str(rate), "pitch": str(pitch),
+            "text": word, "speaker": voice, "engine": engine, "rate_wpm": _text(rate), "pitch": _text(pitch),
         },
     )  # fmt: skip
 
 
+def _text(setting: int | None) -> str:
+    return "" if setting is None else str(setting)
+
+
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """Lower-case ASCII with hyphens; other scripts and accents are told apart by a few digits of a hash."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
+    return slug if text.isascii() else f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:6]}".strip("-")
 
 
-def _take(engine: Engine, entry: Entry, wanted: AudioFormat) -> RawClip | Rejected:
+def _take(engine: Paced, entry: Entry, wanted: AudioFormat) -> RawClip | Rejected:
     """Speaks one take; moves the rate by 1, 2, ... words per minute while it is too long or too short."""
-    word, voice, rate, pitch, threshold_db, max_rerating = entry.locator
-    step = 0
+    word, voice, asked, pitch, threshold_db, max_rerating = entry.locator
+    facts, rate, step = engine.facts, asked or 0, 0
     while True:
-        spoken = engine.speak(word, voice, rate + step, pitch)
-        clip = audio.trim_silence(spoken, engine.sample_rate_hz, threshold_db)
+        spoken = engine.speak(word, voice, rate + step, pitch or 0)
+        if isinstance(spoken, Rejected):
+            return spoken
+        clip = audio.trim_silence(spoken, facts.sample_rate_hz, threshold_db)
         if len(clip) == 0:
             reason = "empty" if len(spoken) == 0 else "silent"
-            return Rejected("speech", reason, f"'{word}' by {voice} at {rate + step} words per minute")
-        duration_s = len(clip) / engine.sample_rate_hz
+            return Rejected("speech", reason, f"'{word}' by {voice} at {_shown(rate + step)}")
+        duration_s = len(clip) / facts.sample_rate_hz
         if wanted.min_duration_s <= duration_s <= wanted.max_duration_s:
-            return RawClip(clip, engine.sample_rate_hz, {"rate_wpm": str(rate + step)})
+            return RawClip(clip, facts.sample_rate_hz, _attributes(facts, rate + step))
         towards = 1 if duration_s > wanted.max_duration_s else -1
         turned = step * towards < 0
         step += towards
-        if turned or abs(step) > max_rerating or not engine.rates[0] <= rate + step <= engine.rates[1]:
+        if facts.rates is None or turned or abs(step) > max_rerating or not _within(rate + step, facts.rates):
             reason = "too-long" if towards > 0 else "too-short"
             detail = (
-                f"'{word}' by {voice}: {duration_s:.3f} s at {rate + step - towards} words per minute,"
+                f"'{word}' by {voice}: {duration_s:.3f} s at {_shown(rate + step - towards)},"
                 f" wanted {wanted.min_duration_s} to {wanted.max_duration_s} s"
             )
             return Rejected("speech", reason, detail, filtered=True)
+
+
+def _within(rate: int, bounds: tuple[int, int]) -> bool:
+    return bounds[0] <= rate <= bounds[1]
+
+
+def _shown(rate: int) -> str:
+    return f"{rate} words per minute" if rate else "the engine's own rate"
+
+
+def _attributes(facts: EngineFacts, rate: int) -> dict[str, str]:
+    """What only the spoken take can tell: the rate that fitted, and the day on which a service was asked."""
+    known = {"rate_wpm": str(rate) if facts.rates else ""}
+    return {**known, "synthesised": datetime.now(UTC).date().isoformat()} if facts.online else known
 
 
 SOURCE = Speech()

@@ -94,6 +94,16 @@ def version() -> str:
     return _catalogue()[0]
 
 
+def bases() -> frozenset[str]:
+    """Names of the voices, without variants, lower case."""
+    return _catalogue()[1]
+
+
+def variants() -> frozenset[str]:
+    """Names of the variants of voices."""
+    return _catalogue()[2]
+
+
 def check_voices(voices: tuple[str, ...]) -> None:
     """Checks names of voices: the library itself takes any variant without a word.
 
@@ -147,19 +157,19 @@ def _listed(library: ctypes.CDLL, wanted: Any) -> list[str]:
 @contextmanager
 def _library() -> Iterator[ctypes.CDLL]:
     """The library, freshly loaded and initialised; unloaded at the end."""
-    loader = _loader()
+    wheel = loader()
     try:
-        library = ctypes.CDLL(loader.get_library_path())
+        library = ctypes.CDLL(wheel.get_library_path())
     except OSError as error:
         raise PrerequisiteError(
             f"the speech library cannot be loaded ({error})",
             todo="pip install --force-reinstall espeakng-loader",
         ) from error
     try:
-        rate = library.espeak_Initialize(_SYNCHRONOUS, 0, _data_path().encode(), _DONT_EXIT)
+        rate = library.espeak_Initialize(_SYNCHRONOUS, 0, data_path().encode(), _DONT_EXIT)
         if rate != SAMPLE_RATE_HZ:
             raise PrerequisiteError(
-                f"the speech library did not start (it answered {rate})", where=_data_path(),
+                f"the speech library did not start (it answered {rate})", where=data_path(),
                 expected=f"{SAMPLE_RATE_HZ}, its sample rate", todo="pip install --force-reinstall espeakng-loader",
             )  # fmt: skip
         library.espeak_Synth.argtypes = [
@@ -183,7 +193,7 @@ def _seed() -> None:
     runtime.srand(1)
 
 
-def _loader() -> Any:
+def loader() -> Any:
     try:
         import espeakng_loader
     except ImportError as error:
@@ -192,9 +202,9 @@ def _loader() -> Any:
 
 
 @lru_cache(maxsize=1)
-def _data_path() -> str:
+def data_path() -> str:
     """The folder of the voices, by a path that is short enough for the library."""
-    path = str(_loader().get_data_path())
+    path = str(loader().get_data_path())
     return path if len(os.fsencode(path)) <= _LONGEST_DATA_PATH else _short_path(path)
 
 

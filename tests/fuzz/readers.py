@@ -1,0 +1,150 @@
+"""The five readers that take files from outside, each with real files to start from and one way to read a file.
+
+`read` raises nothing but `XmbenchError`, whatever the bytes; `True` where the file was taken as whole.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from xmbench import content
+from xmbench.builder import ledger, plan
+from xmbench.builder.validate import open_unchecked, validate
+from xmbench.errors import MediaError, XmbenchError
+from xmbench.formats.dataset import Dataset
+from xmbench.formats.document import load_toml
+from xmbench.formats.recipe import Recipe
+from xmbench.interfaces import AudioFormat, ImageFormat, RawClip, RawImage, Task
+from xmbench.media import audio
+from xmbench.sources import cifar, recordings
+from xmbench.sources.cifar import CifarOptions
+from xmbench.sources.mnist import parse_idx
+
+TASK = Task(("cat", "dog"), ("cat", "dog"), ImageFormat(32, 32, 3), AudioFormat(22050, 24020, 0.1, 1.0))
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One reader: files that it reads, and how it reads bytes."""
+
+    seeds: list[bytes]
+    read: Callable[[bytes], bool]
+
+
+class OneFile:
+    """An upstream of a single file."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self.name, self.data = name, data
+
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def read(self, name: str) -> bytes:
+        return self.data
+
+
+def idx_reader() -> Reader:
+    """Unsigned bytes of one and three dimensions."""
+    seeds = [
+        bytes([0, 0, 8, len(shape)])
+        + b"".join(size.to_bytes(4, "big") for size in shape)
+        + bytes(range(int(np.prod(shape))))
+        for shape in ((5,), (2, 3, 4), (0,), (1, 1, 1))
+    ]
+
+    def read(data: bytes) -> bool:
+        return parse_idx(data, 3 if data[3:4] == b"\x03" else 1, "fuzzed").size >= 0
+
+    return Reader(seeds, read)
+
+
+def pickle_reader() -> Reader:
+    """CIFAR batches of every protocol, in the hands of the source that reads them."""
+    name = "cifar-10-batches-py/data_batch_1"
+    planes = np.arange(3 * 3072, dtype=np.uint8).reshape(3, 3072)
+    batch = {b"labels": [0, 1, 0], b"data": planes, b"batch_label": b"x", b"filenames": [b"a", b"b", b"c"]}
+    seeds = [pickle.dumps(batch, protocol) for protocol in range(6)]
+    seeds.append(pickle.dumps({"labels": np.array([1, 0, 1]), "data": np.asfortranarray(planes)}, 4))
+    seeds.append(pickle.dumps({"labels": [1], "data": print}, 2))
+
+    def read(data: bytes) -> bool:
+        upstream = OneFile(name, data)
+        entries = cifar.SOURCE.entries(upstream, CifarOptions(), TASK)
+        return all(isinstance(raw, RawImage) for raw in cifar.SOURCE.read(upstream, CifarOptions(), TASK, entries))
+
+    return Reader(seeds, read)
+
+
+def toml_reader(folder: Path) -> Reader:
+    """Recipes, up to the check of what they name."""
+    path = folder / "fuzzed.toml"
+
+    def read(data: bytes) -> bool:
+        path.write_bytes(data)
+        plan.check(load_toml(path, Recipe))
+        return True
+
+    names = ("digits-ad", "mnist-ad-human", "cifar10-ad")
+    return Reader([content.find("recipes", name).read_bytes() for name in names], read)
+
+
+def parquet_reader(dataset: Dataset, folder: Path) -> Reader:
+    """A shard and a ledger, as `validate`, the evaluator and the trainers read them."""
+    copy = folder / "fuzzed"
+    shutil.copytree(dataset.folder, copy)
+    shard = copy / dataset.manifest.shards[0].path
+    split = dataset.manifest.shards[0].split
+
+    def read(data: bytes) -> bool:
+        shard.write_bytes(data)
+        opened = open_unchecked(copy)
+        whole = validate(opened).holds
+        try:
+            list(opened.rows(split, ["image", "audio", "label"]))
+            opened.table(split, ["label", "duration_s"])
+        except XmbenchError:
+            whole = False
+        try:
+            ledger.read(shard)
+        except XmbenchError:
+            return whole
+        return True
+
+    return Reader([shard.read_bytes(), (copy / "ledger.parquet").read_bytes()], read)
+
+
+def wav_reader() -> Reader:
+    """Sounds in the forms that people hand in, decoded in each of the three ways."""
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 600)
+    forms = [
+        ("WAV", "PCM_16", 1),
+        ("WAV", "PCM_24", 1),
+        ("WAV", "FLOAT", 1),
+        ("WAV", "PCM_U8", 2),
+        ("FLAC", "PCM_16", 1),
+    ]
+    seeds = [audio.encode_wav(audio.to_int16(samples), 8000)]
+    for container, subtype, channels in forms:
+        stream = io.BytesIO()
+        soundfile.write(stream, np.tile(samples[:, None], channels), 8000, format=container, subtype=subtype)
+        seeds.append(stream.getvalue())
+
+    def read(data: bytes) -> bool:
+        whole = isinstance(recordings.read_take(data, 22050), RawClip)
+        try:
+            audio.decode_mono_int16(data)
+        except MediaError:
+            whole = False
+        audio.decode(data)
+        return whole
+
+    return Reader(seeds, read)

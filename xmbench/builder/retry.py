@@ -1,0 +1,191 @@
+"""`xmbench retry`: what failed for a temporary reason is tried again, everything else stays as it is.
+
+The plan is made again with the clips and the failures that the folder knows, so it comes out as if the failure had
+never been. Shards whose rows the plan would pair in another way are written again; all others are kept, after
+their content was compared with the manifest.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from xmbench.builder import earlier, execute, ledger, plan, workspace, write
+from xmbench.builder.assemble import ShardReport
+from xmbench.builder.build import check, silent
+from xmbench.builder.fetch import Report, obtain
+from xmbench.builder.ledger import LedgerRow
+from xmbench.builder.plan import Plan, Request
+from xmbench.builder.workspace import Workspace
+from xmbench.errors import DatasetError
+from xmbench.formats.dataset import LEDGER_FILE, Dataset, Manifest, open_dataset
+from xmbench.formats.files import writing
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What a retry did.
+
+    Attributes:
+        dataset: as it is now.
+        due: items that had failed for a temporary reason.
+        left: those of them that still do.
+        shards: files that were written again.
+    """
+
+    dataset: Dataset
+    due: int
+    left: int
+    shards: int
+
+
+def retry(
+    folder: Path,
+    *,
+    source: str | Path | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+    report: Report = silent,
+) -> Retried:
+    """Tries again what failed for a temporary reason.
+
+    Args:
+        folder: of a finished data set.
+        source: where the upstream files are, as in `build`.
+        workers: processes; None for one per processor.
+        offline: use only upstream files that were fetched before, and ask no online speech engine.
+        report: called with one line of progress at a time.
+
+    Raises:
+        DatasetError: no finished data set, a damaged one, or one that other versions or files have built.
+        UpstreamError: upstream files are missing, wrong or unreachable.
+        OutputError: the folder cannot be written, or another process is at work in it.
+    """
+    if not workspace.manifest_of(folder):
+        open_dataset(folder)  # says what is wrong
+    with workspace.opened(folder) as space:
+        space.finish_replacing()
+        dataset = open_dataset(folder)
+        before = ledger.read(folder / LEDGER_FILE)
+        if not any(row.temporary for row in before):
+            report(f"{folder}: nothing failed for a temporary reason")
+            return Retried(dataset, 0, 0, 0)
+        decided = _decided(dataset, source, offline, report)
+        space.claim(decided.identity, [shard.name for shard in decided.shards])
+        lost = _lost_for_good(before)
+        decided = earlier.without(decided, lost)
+        changed = _changed(dataset, decided)
+        rows, manifest = _written(space, dataset, decided, lost, changed, workers, report)
+        tried = {(row.kind, row.id): row.attempts + row.temporary for row in before}
+        rows = [replace(row, attempts=tried.get((row.kind, row.id), 1)) for row in rows]
+        write.documents(space, Dataset(space.work, manifest), decided.attributes, rows)
+        space.replace([shard.name for shard in decided.shards])
+    return Retried(open_dataset(folder), _temporary_items(before), _temporary_items(rows), len(changed))
+
+
+def _temporary_items(rows: Iterable[LedgerRow]) -> int:
+    return sum(row.kind == "item" and row.temporary for row in rows)
+
+
+def _decided(dataset: Dataset, source: str | Path | None, offline: bool, report: Report) -> Plan:
+    """The plan of the data set, made again with what is known.
+
+    Raises:
+        DatasetError: files, versions or layout are not those that it was built with.
+    """
+    before, folder = dataset.manifest, dataset.folder
+    # A seed that is the recipe's own was most likely not given, and then splits have the recipe's as well.
+    seed = None if before.seed == before.recipe.pairing.seed else before.seed
+    request = Request(before.recipe, before.limit, seed, before.speech)
+    place = check(request, source)
+    changed = any(record.changed for record in before.sources.values())
+    files = obtain(before.recipe, place, offline=offline, report=report, accept_changed=changed)
+    known = earlier.clips(folder, before, again=True)
+    decided = plan.make(request, files, report, known, offline)
+    problems = _differences(before, decided)
+    if problems:
+        raise DatasetError(
+            "what is installed or read now is not what this data set was built from", where=folder,
+            problems=problems, expected="the same files and versions",
+            todo="install those versions, or build it anew with `xmbench build --rebuild`",
+        )  # fmt: skip
+    return decided
+
+
+def _differences(before: Manifest, decided: Plan) -> list[str]:
+    problems = []
+    for role, record in before.sources.items():
+        now = decided.sources[role]
+        for then, found in ((record.versions, now.versions), (record.files, now.files)):
+            problems += [
+                f"{role}: {name} {then.get(name, '-')} then, {found.get(name, '-')} now"
+                for name in sorted({*then, *found})
+                if then.get(name) != found.get(name)
+            ]
+    there = {Path(shard.path).name for shard in before.shards}
+    planned = {shard.name for shard in decided.shards}
+    return problems + [f"{name}: only one of the two versions of xmbench writes it" for name in sorted(there ^ planned)]
+
+
+def _lost_for_good(before: Iterable[LedgerRow]) -> dict[str, LedgerRow]:
+    """Items whose image cannot be used, by id: they are not tried again. Those without a take are planned anew."""
+    rows = list(before)
+    takes = {(row.stage, row.reason, row.detail) for row in rows if row.kind == "take"}
+    return {
+        row.id: row
+        for row in rows
+        if row.kind == "item"
+        and not row.temporary
+        and row.stage != "pair"
+        and (row.stage, row.reason, row.detail) not in takes
+    }
+
+
+def _changed(dataset: Dataset, decided: Plan) -> list[str]:
+    """Names of the shards that do not hold just the planned rows."""
+    return [
+        shard.name
+        for shard in decided.shards
+        if earlier.takes_of(dataset.folder / workspace.DATA_FOLDER / shard.name)
+        != {item.id: item.take for item in shard.items}
+    ]
+
+
+def _written(
+    space: Workspace,
+    dataset: Dataset,
+    decided: Plan,
+    lost: Mapping[str, LedgerRow],
+    changed: list[str],
+    workers: int | None,
+    report: Report,
+) -> tuple[list[LedgerRow], Manifest]:
+    """Writes the changed shards into the work folder, links the others there; ledger rows and manifest of all."""
+    fresh = write.shards(space, decided, changed, workers or execute.available_workers(), report)
+    reports: dict[str, ShardReport] = {done.name: done for done in fresh}
+    for shard in dataset.manifest.shards:
+        path = dataset.folder / shard.path
+        if path.name not in reports:
+            reports[path.name] = earlier.reread(dataset.folder, dataset.manifest, shard)
+            _link(path, space.data / path.name)
+    ordered = [reports[shard.name] for shard in decided.shards]
+    planned = {row.id for row in decided.ledger if row.kind == "item"}
+    rows = [
+        *decided.ledger,
+        *(row for row in lost.values() if row.id not in planned),
+        *(row for done in fresh for row in done.ledger),
+    ]
+    manifest = write.manifest(decided, ordered, rows)
+    return rows, manifest.model_copy(update={"mirror": dataset.manifest.mirror})
+
+
+def _link(path: Path, link: Path) -> None:
+    with writing(link.parent):
+        link.unlink(missing_ok=True)
+        try:
+            os.link(path, link)
+        except OSError:  # a file system without links
+            shutil.copy2(path, link)

@@ -1,0 +1,88 @@
+"""Commands that look into data sets: `diff`, `preview`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xmbench.cli.tables import Progress, table
+
+if TYPE_CHECKING:
+    from xmbench.builder.diff import Difference
+
+_DOCUMENTS_SHOWN = 40
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this module's commands."""
+    app.command("diff")(diff)
+    app.command("preview")(preview)
+
+
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="DIR_A", help="a data set folder")],
+    second: Annotated[Path, typer.Argument(metavar="DIR_B", help="another one")],
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+) -> None:
+    """Which rows differ between two builds, and in what. Exit code 0: the same content; 1: not."""
+    from xmbench.builder.diff import compare
+    from xmbench.formats.dataset import open_dataset
+
+    progress = Progress(interval_s=0)
+    found = compare(open_dataset(first), open_dataset(second), progress.show)
+    progress.close()
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+    else:
+        print(render(found, first, second))
+    if not found.equal:
+        raise typer.Exit(1)
+
+
+def preview(
+    folder: Annotated[Path, typer.Argument(help="a data set folder")],
+    out: Annotated[Path | None, typer.Option(help="the page (default: DIR.html beside the folder)")] = None,
+    items: Annotated[
+        int | None, typer.Option(min=1, help="clips on the page (default: as many as fit into a megabyte)")
+    ] = None,
+) -> None:
+    """One page that opens offline: images with playable audio, counts, durations, what was left out."""
+    from xmbench.formats.dataset import open_dataset
+    from xmbench.preview import write_preview
+
+    dataset = open_dataset(folder)
+    target = out or folder.resolve().with_name(f"{folder.resolve().name}.html")
+    shown = write_preview(dataset, target, clips=items)
+    print(f"wrote {target}: {target.stat().st_size / 1e6:.2f} MB, {shown.clips} clips, {shown.images} images")
+
+
+def render(found: Difference, first: Path, second: Path) -> str:
+    """What `diff` prints."""
+    lines = [f"A  {first}  digest {found.digests[0]}", f"B  {second}  digest {found.digests[1]}"]
+    if found.documents:
+        shown = [[what, _cut(a), _cut(b)] for what, a, b in found.documents[:_DOCUMENTS_SHOWN]]
+        lines += ["", table(["how it was made", "A", "B"], shown)]
+        if len(found.documents) > _DOCUMENTS_SHOWN:
+            lines.append(f"... and {len(found.documents) - _DOCUMENTS_SHOWN} more (--json lists all)")
+    lines += ["", *(f"{split}: {a:,} rows in A, {b:,} in B" for split, (a, b) in found.rows.items())]
+    lines += [f"the column '{column}' is only in {side}" for column, side in found.columns]
+    for name, kind in found.kinds.items():
+        lines.append(f"{kind.rows:,} row(s) differ: {name}" if not name.startswith("only") else f"{kind.rows:,} {name}")
+        lines += [f"  '{item}': {detail}" for item, detail in kind.first]
+        if kind.rows > len(kind.first):
+            lines.append(f"  ... and {kind.rows - len(kind.first):,} more")
+    if found.reencoded:
+        lines.append(f"{found.reencoded:,} images or clips are encoded differently, with the same content")
+    if found.equal:
+        rest = " (other columns differ)" if found.kinds or found.columns else ""
+        return "\n".join([*lines, f"the same content: ids, labels, pixels and samples{rest}"])
+    if not found.kinds:
+        lines.append("no row differs, so one of the digests is not true: run `xmbench validate` on both")
+    return "\n".join([*lines, "not the same content"])
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."

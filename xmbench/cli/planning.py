@@ -1,0 +1,73 @@
+"""Commands before and after a build: `plan`, `retry`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xmbench.cli.tables import Progress, table
+
+if TYPE_CHECKING:
+    from xmbench.builder.preflight import Preflight
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this module's commands."""
+    app.command("plan")(plan)
+    app.command("retry")(retry)
+
+
+def plan(
+    recipe: Annotated[str, typer.Argument(help="name of a recipe, or path to its TOML file")],
+    source: Annotated[
+        str | None,
+        typer.Option(help="folder with the upstream files, or hf:OWNER/NAME@REVISION"),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="items per split, stratified by class")] = None,
+    speech: Annotated[str | None, typer.Option(help="speech engine, instead of the recipe's")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+) -> None:
+    """What a build would do: rows, bytes to download, disk, time, licences, what is missing. Does none of it."""
+    from xmbench.builder.plan import load_recipe
+    from xmbench.builder.preflight import preflight
+
+    found = preflight(load_recipe(recipe), source=source, limit=limit, speech=speech)
+    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else _shown(found))
+
+
+def retry(
+    folder: Annotated[Path, typer.Argument(help="a data set folder")],
+    source: Annotated[str | None, typer.Option(help="folder with the upstream files, as for the build")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="processes (default: one per processor)")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
+) -> None:
+    """Tries again what failed for a temporary reason; everything else stays as it is."""
+    from xmbench.builder.retry import retry as retry_failed
+
+    progress = Progress(interval_s=0)
+    done = retry_failed(folder, source=source, workers=workers, offline=offline, report=progress.show)
+    progress.close()
+    print(f"{done.due:,} item(s) to try again, {done.due - done.left:,} of them written, {done.left:,} left")
+    print(f"{done.shards} shard(s) written again")
+    print(f"digest {done.dataset.digest}")
+
+
+def _shown(found: Preflight) -> str:
+    rows = [f"{split} {'?' if number is None else f'{number:,}'}" for split, number in found.rows.items()]
+    unknown = f", and {len(found.unknown_sizes)} file(s) of unknown size" if found.unknown_sizes else ""
+    lines = [
+        f"{found.recipe} {found.version}, recipe digest {found.recipe_digest}",
+        f"rows      {', '.join(rows)}" + ("" if found.exact else " (as promised: the files are not here yet)"),
+        f"download  {found.download_bytes / 1e6:,.1f} MB at most{unknown}",
+        f"disk      about {found.disk_bytes / 1e6:,.0f} MB with the downloads",
+        f"time      about {found.seconds:,.0f} s, without the download",
+    ]
+    if found.takes is not None:
+        lines.append(f"takes     {found.takes:,}, {found.takes_cached:,} of them in the cache")
+    lines += [f"missing   {what}" for what in (*found.missing_programs, *found.missing_files)]
+    lines += [f"note      {note}" for note in found.notes]
+    cells = [[part.role, part.title, part.licence, "yes" if part.redistributable else "no"] for part in found.licences]
+    return "\n".join([*lines, "", table(["source", "what", "licence", "may be passed on"], cells)])

@@ -1,0 +1,123 @@
+"""What self-contained HTML pages share: escaping, data URIs, small charts as SVG, the frame of a page.
+
+A page opens from a file, offline: media are data URIs, styles and scripts stand inside. Its content security
+policy forbids everything else, so a mistake shows at once instead of asking a server.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.media import audio
+
+_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_WAVE_WIDTH = 160
+_WAVE_HALF = 20
+_CHART_WIDTH = 360
+_CHART_HEIGHT = 120
+
+STYLE = """
+:root{color-scheme:light dark;--line:#8884;--soft:#8881;--mark:#2f6fb5;--back:#fff}
+@media(prefers-color-scheme:dark){:root{--mark:#6ea8e6;--back:#14161a}}
+*{box-sizing:border-box}[hidden]{display:none!important}
+body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:92rem;padding:0 1rem;background:var(--back)}
+h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.85rem}
+th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+audio{width:100%;height:30px}
+"""
+
+
+def escape(text: object) -> str:
+    """Text for an element or a quoted attribute."""
+    return html.escape(str(text))
+
+
+def link(text: str, address: str) -> str:
+    """A link where there is a web address, the text otherwise."""
+    if not address.startswith(("https://", "http://")):
+        return escape(text)
+    return f'<a href="{escape(address)}" rel=noreferrer>{escape(text)}</a>'
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """A file inside an attribute."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def player(samples: NDArray[np.int16], sample_rate_hz: int, label: str) -> str:
+    """An audio element that holds the clip (T,) exactly, as FLAC; nothing is decoded before it is played."""
+    flac = data_uri("audio/flac", audio.encode_flac(samples, sample_rate_hz))
+    return f'<audio controls preload=none aria-label="{escape(label)}" src="{flac}"></audio>'
+
+
+def document(title: str, body: str, *, style: str = "", script: str = "") -> str:
+    """A whole page."""
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f'<meta http-equiv=Content-Security-Policy content="{_POLICY}">'
+        f"<title>{escape(title)}</title><style>{STYLE}{style}</style>{body}"
+        f"{f'<script>{script}</script>' if script else ''}</html>\n"
+    )
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
+    """A table that scrolls sideways where it is too wide; heads and cells are HTML, numbers stand to the right."""
+    numbers = [bool(rows) and all(_numeric(row[i]) for row in rows) for i in range(len(heads))]
+    sides = [" class=n" if number else "" for number in numbers]
+    head = "".join(f"<th scope=col{side}>{cell}</th>" for cell, side in zip(heads, sides, strict=True))
+    body = "".join(
+        f"<tr><th scope=row>{row[0]}</th>"
+        + "".join(_cell(cell, side) for cell, side in zip(row[1:], sides[1:], strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    told = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<div class=wide tabindex=0><table>{told}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _numeric(cell: str) -> bool:
+    return cell.startswith("<td class=bar") or cell.replace(",", "").isdecimal()
+
+
+def _cell(content: str, side: str) -> str:
+    return content if content.startswith("<td") else f"<td{side}>{content}</td>"
+
+
+def waveform(samples: NDArray[np.int16], label: str) -> str:
+    """The lowest and highest sample of each of 160 spans of a clip (T,), as SVG; full scale fills the height."""
+    edges = np.linspace(0, len(samples), _WAVE_WIDTH + 1).astype(int)
+    spans = [samples[a : max(b, a + 1)] for a, b in pairwise(edges)]
+    scale = _WAVE_HALF / audio.FULL_SCALE
+    high = [_WAVE_HALF - round(float(span.max(initial=0)) * scale, 1) for span in spans]
+    low = [_WAVE_HALF - round(float(span.min(initial=0)) * scale, 1) for span in spans]
+    points = [f"{x} {y:.3g}" for x, y in enumerate(high)] + [f"{x} {low[x]:.3g}" for x in reversed(range(len(low)))]
+    return (
+        f'<svg class=wave viewBox="0 0 {_WAVE_WIDTH} {2 * _WAVE_HALF}" preserveAspectRatio=none role=img '
+        f'aria-label="{escape(label)}"><path d="M{"L".join(points)}Z" stroke-width=.6 /></svg>'
+    )
+
+
+def histogram(values: NDArray[np.float64], low: float, high: float, label: str, unit: str, bins: int = 24) -> str:
+    """How often values fall into equal spans of low..high, as SVG with both ends and the highest count written."""
+    counts, _ = np.histogram(values, bins=bins, range=(low, high) if high > low else (low - 0.5, low + 0.5))
+    most, width = max(int(counts.max(initial=0)), 1), _CHART_WIDTH / bins
+    bars = "".join(
+        f'<rect x="{i * width + 0.5:.1f}" y="{14 + _CHART_HEIGHT * (1 - count / most):.1f}" '
+        f'width="{width - 1:.1f}" height="{_CHART_HEIGHT * count / most:.1f}"><title>{count:,}</title></rect>'
+        for i, count in enumerate(counts)
+        if count
+    )
+    base = 14 + _CHART_HEIGHT
+    return (
+        f'<svg class=chart viewBox="0 0 {_CHART_WIDTH} {base + 16}" role=img aria-label="{escape(label)}">{bars}'
+        f'<path d="M0 {base}H{_CHART_WIDTH}"/><text x=0 y=10>highest bar: {most:,}</text>'
+        f"<text x=0 y={base + 13}>{low:.3g} {unit}</text>"
+        f"<text x={_CHART_WIDTH} y={base + 13} text-anchor=end>{high:.3g} {unit}</text></svg>"
+    )

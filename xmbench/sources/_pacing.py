@@ -1,0 +1,70 @@
+"""Manners towards a speech service: a pause between requests, a limit to their number, and none after a refusal.
+
+How often a service is asked changes no sound, so it is no part of a recipe: two environment variables set it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.errors import DocumentError
+from xmbench.interfaces import Engine, EngineFacts, Rejected
+
+PAUSE_VARIABLE = "XMBENCH_SPEECH_PAUSE_S"
+REQUESTS_VARIABLE = "XMBENCH_SPEECH_REQUESTS"
+_DEFAULT_PAUSE_S = 1.0
+_DEFAULT_REQUESTS = 500
+
+
+def pause_s() -> float:
+    """Seconds between two requests; raises DocumentError for a value that is no such number."""
+    return _number(PAUSE_VARIABLE, _DEFAULT_PAUSE_S)
+
+
+def most_requests() -> int:
+    """Requests that one build may make; raises DocumentError for a value that is no such number."""
+    return int(_number(REQUESTS_VARIABLE, _DEFAULT_REQUESTS))
+
+
+class Paced:
+    """An engine for the time of one build. An offline engine is called as it is."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.facts: EngineFacts = engine.facts
+        self._engine = engine
+        self._requests = 0
+        self._next_s = 0.0
+        self._refusal: Rejected | None = None
+
+    def speak(self, word: str, voice: str, rate: int, pitch: int) -> NDArray[np.int16] | Rejected:
+        """As the engine does; an online one is spared after its first temporary failure."""
+        if not self.facts.online:
+            return self._engine.speak(word, voice, rate, pitch)
+        if self._refusal is not None:
+            why = f"'{word}' by {voice}: not asked for, after this: {self._refusal.detail}"
+            return Rejected("speech", self._refusal.reason, why, temporary=True)
+        if self._requests >= most_requests():
+            why = f"'{word}' by {voice}: {self._requests} requests were made, as many as {REQUESTS_VARIABLE} allows"
+            return Rejected("speech", "request-limit", why, temporary=True)
+        time.sleep(max(0.0, self._next_s - time.monotonic()))
+        self._requests += 1
+        spoken = self._engine.speak(word, voice, rate, pitch)
+        self._next_s = time.monotonic() + pause_s()
+        if isinstance(spoken, Rejected) and spoken.temporary:
+            self._refusal = spoken
+        return spoken
+
+
+def _number(variable: str, usual: float) -> float:
+    text = os.environ.get(variable, "")
+    try:
+        value = float(text) if text else usual
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
+        raise DocumentError(f"{variable} is '{text}'", expected=f"a number from 0 on, like {usual:g}")
+    return value
