@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import xmbench
 from xmbench.engines import _espeak
 from xmbench.errors import MediaError, PrerequisiteError, UnknownNameError, nearest
 from xmbench.interfaces import EngineFacts, Rejected
@@ -185,7 +184,7 @@ class Pyttsx3:
 
 def _environment() -> dict[str, str]:
     """This process's, with the way to this package and to the voices."""
-    root = str(Path(xmbench.__file__).parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     paths = [*os.environ.get("PYTHONPATH", "").split(os.pathsep), root]
     found = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     return {**found, "ESPEAK_DATA_PATH": _espeak.data_path()} if _ON_ESPEAK else found
