@@ -397,7 +397,13 @@ def test_recipes_that_name_what_is_not_there(corpus: Corpus, tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", content.names("recipes"))
+def synthesised(name: str) -> bool:
+    """Whether a recipe's clips come from an engine; recorded ones need their files before anything can be listed."""
+    recipe = plan.load_recipe(name)
+    return recipe.sources[recipe.pairing.clips].reader == "speech"
+
+
+@pytest.mark.parametrize("name", filter(synthesised, content.names("recipes")))
 def test_readers_take_what_every_recipe_asks_of_them(name: str) -> None:
     """Options, voices and words; many voices, and none of the test's among the training ones."""
     recipe = plan.load_recipe(name)

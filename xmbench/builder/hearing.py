@@ -108,7 +108,7 @@ class Hearing:
             return
         slack_s = duration_s - heard.sound_s
         if slack_s < -_TOLERANCE_S or (slack_s > _SLACK_S and self.dataset.recipe.classes.words and heard.sound_s):
-            self.found.add("duration", f"'{item}': sound until {heard.sound_s:.3f} s, but a duration of {duration_s} s")
+            self.found.add("duration", f"'{item}': sound until {heard.sound_s:.6f} s, but a duration of {duration_s} s")
 
     def counts(self, split: str) -> Counter[int]:
         """Distinct takes of each label."""
