@@ -403,7 +403,7 @@ def synthesised(name: str) -> bool:
     return recipe.sources[recipe.pairing.clips].reader == "speech"
 
 
-@pytest.mark.parametrize("name", filter(synthesised, content.names("recipes")))
+@pytest.mark.parametrize("name", [name for name in content.names("recipes") if synthesised(name)])
 def test_readers_take_what_every_recipe_asks_of_them(name: str) -> None:
     """Options, voices and words; many voices, and none of the test's among the training ones."""
     recipe = plan.load_recipe(name)

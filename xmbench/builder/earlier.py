@@ -109,7 +109,7 @@ def reread(folder: Path, manifest: Manifest, shard: ShardRecord) -> ShardReport:
 
 
 def _ledger(folder: Path) -> list[LedgerRow]:
-    return ledger.read(folder / LEDGER_FILE) if (folder / LEDGER_FILE).is_file() else []
+    return ledger.read(folder / LEDGER_FILE) if workspace.readable(folder / LEDGER_FILE) else []
 
 
 def _stored(path: Path, manifest: Manifest, known: Collection[str]) -> dict[str, RawClip]:
