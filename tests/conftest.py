@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Started in the background, a process inherits an ignored Ctrl-C and so would every program that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def shared(*parts: str) -> Path:
