@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.builder.conftest import Corpus
+from tests.builder.conftest import Corpus, write_corpus
 from tests.conftest import shared
 from tests.sources.test_mnist import TEST_COUNTS, TRAIN_COUNTS
 from xmbench import content, registry
@@ -346,6 +346,27 @@ def test_files_of_others_are_never_touched(corpus: Corpus, tmp_path: Path, name:
     with pytest.raises(OutputError, match=r"no build made|none of a data set"):
         build(corpus.single, tmp_path, source=corpus.folder, rebuild=rebuild)
     assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("left", [None, '{"a"'])
+def test_a_data_set_without_its_manifest_is_made_again_with_rebuild(
+    corpus: Corpus, built: Dataset, left: str | None
+) -> None:
+    """Lost or damaged: the error names the way out, and the way out works."""
+    path = built.folder / "manifest.json"
+    path.write_text(left) if left else path.unlink()
+    with pytest.raises(OutputError, match=r"lost its manifest.json|none of a data set") as caught:
+        build(corpus.single, built.folder, source=corpus.folder)
+    assert "--rebuild" in caught.value.todo
+    assert build(corpus.single, built.folder, source=corpus.folder, rebuild=True).digest == built.digest
+    assert validate(open_dataset(built.folder)).problems == []
+
+
+def test_a_source_without_items_is_refused(tmp_path: Path) -> None:
+    empty = write_corpus(tmp_path / "upstream", train=0, test=0)
+    with pytest.raises(DocumentError, match="offers no item"):
+        build(empty.single, tmp_path / "out", source=empty.folder)
+    assert not (tmp_path / "out").exists()
 
 
 def test_rebuild_refuses_strange_files_among_the_data(corpus: Corpus, built: Dataset) -> None:

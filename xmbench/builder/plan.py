@@ -217,6 +217,11 @@ def _reader(recipe: Recipe, role: str, modality: Modality, files: Mapping[str, V
 def _checked(entries: Iterable[Entry], recipe: Recipe) -> list[Entry]:
     """The entries, each with an id that can be one."""
     found = list(entries)
+    if not found:
+        raise DocumentError(
+            "the image source offers no item", where=f"{recipe.name}: sources.{recipe.pairing.images}",
+            expected="files with at least one item", todo="look at its options and at the files that it reads",
+        )  # fmt: skip
     counted = Counter(entry.key for entry in found)
     problems = [f"'{key}' {number} times" for key, number in counted.items() if number > 1]
     problems += [f"'{key}' does not match {ID_PATTERN}" for key in counted if not re.match(ID_PATTERN, key)]

@@ -110,8 +110,9 @@ class _Takes:
 
 
 def preflight(
-    recipe: Recipe, *, source: str | Path | None = None, limit: int | None = None, speech: str | None = None
-) -> Preflight:
+    recipe: Recipe, *, source: str | Path | None = None, limit: int | None = None, speech: str | None = None,
+    accept_changed: bool = False,
+) -> Preflight:  # fmt: skip
     """What `build` with the same arguments would do. Uses no network and writes nothing but an empty cache folder.
 
     Raises:
@@ -123,7 +124,7 @@ def preflight(
     place = check(request, source)
     programs: list[str] = []
     files = _looked_for(recipe, place)
-    entries = _entries(request, place, programs) if files.complete else None
+    entries = _entries(request, place, accept_changed, programs) if files.complete else None
     rows = _rows(request, entries)
     spoken = _spoken(recipe, programs)
     fetched = sum(files.fetched.values())
@@ -169,10 +170,14 @@ def _here(spec: FileSpec, place: Path | HubMirror | None) -> bool:
     return located(place, spec) is not None if isinstance(place, Path) else in_cache(spec)
 
 
-def _entries(request: Request, place: Path | HubMirror | None, programs: list[str]) -> dict[str, list[Entry]] | None:
+def _entries(
+    request: Request, place: Path | HubMirror | None, accept_changed: bool, programs: list[str]
+) -> dict[str, list[Entry]] | None:
     """Items of each split, counted in files that are all here; None where a program is missing."""
     recipe = request.recipe
-    files = obtain(recipe, place if isinstance(place, Path) else None, offline=True, report=silent)
+    files = obtain(
+        recipe, place if isinstance(place, Path) else None, offline=True, report=silent, accept_changed=accept_changed
+    )
     role = recipe.pairing.images
     source, options = _reader(recipe.sources[role])
     try:

@@ -29,6 +29,7 @@ SHARD_NAME = re.compile(r"^(train|test)-\d{5}-of-\d{5}\.parquet$")
 _PLAN_FILE = "plan.json"
 _REPLACING_FILE = "replacing.json"
 _LOCK_FILE = "lock"
+_START_OVER = "the same command with --rebuild makes the data set again in this folder"
 
 
 class Workspace:
@@ -137,7 +138,8 @@ def manifest_of(folder: Path) -> Manifest | None:
     except DocumentError as error:
         raise OutputError(
             f"the folder holds a {MANIFEST_FILE} that is none of a data set", where=folder,
-            problems=error.problems or (error.what,), todo="choose another folder with --out",
+            problems=error.problems or (error.what,),
+            todo=_START_OVER if _is_orphan(folder) else "choose another folder with --out",
         ) from error  # fmt: skip
 
 
@@ -149,6 +151,8 @@ def refuse_foreign(folder: Path) -> None:
     """
     if _started(folder) is not None or (folder / MANIFEST_FILE).exists():
         return
+    if _is_orphan(folder):
+        raise OutputError(f"the data set in this folder has lost its {MANIFEST_FILE}", where=folder, todo=_START_OVER)
     there = [name for name in (CARD_FILE, LEDGER_FILE, DATA_FOLDER) if (folder / name).exists()]
     if there:
         raise OutputError(
@@ -188,8 +192,9 @@ def remove_build(space: Workspace) -> None:
     Raises:
         OutputError: the folder holds files under our names that no build made.
     """
-    refuse_foreign(space.folder)
-    manifest_of(space.folder)
+    if not _is_orphan(space.folder):
+        refuse_foreign(space.folder)
+        manifest_of(space.folder)
     data = space.folder / DATA_FOLDER
     others = [path.name for path in data.iterdir() if not SHARD_NAME.match(path.name)] if data.is_dir() else []
     if others:
@@ -209,6 +214,19 @@ def remove_build(space: Workspace) -> None:
             if path.name not in (_LOCK_FILE, _PLAN_FILE):
                 path.unlink()
         (space.work / _PLAN_FILE).unlink()
+
+
+def _is_orphan(folder: Path) -> bool:
+    """Whether a build made what is here, although its manifest is lost or damaged: its card says so, and every
+    file has a name that a build gives.
+    """
+    try:
+        card = (folder / CARD_FILE).read_text(encoding="utf-8", errors="replace")
+        names = [path.name for path in (folder / DATA_FOLDER).iterdir()]
+    except OSError:
+        return False
+    header = card.split("\n---", 1)[0]
+    return header.startswith("---") and "\n- xmbench" in header and all(SHARD_NAME.match(name) for name in names)
 
 
 def damaged_shards(folder: Path, manifest: Manifest) -> list[str]:

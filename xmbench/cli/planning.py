@@ -28,13 +28,17 @@ def plan(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="items per split, stratified by class")] = None,
     speech: Annotated[str | None, typer.Option(help="speech engine, instead of the recipe's")] = None,
+    accept_changed: Annotated[
+        bool, typer.Option("--accept-changed-sources", help="take re-encoded or re-ordered upstream files")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
     """What a build would do: rows, bytes to download, disk, time, licences, what is missing. Does none of it."""
     from xmbench.builder.plan import load_recipe
     from xmbench.builder.preflight import preflight
 
-    found = preflight(load_recipe(recipe), source=source, limit=limit, speech=speech)
+    chosen = load_recipe(recipe)
+    found = preflight(chosen, source=source, limit=limit, speech=speech, accept_changed=accept_changed)
     print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else _shown(found))
 
 
