@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.builder.conftest import Corpus, write_corpus
+from tests.builder.conftest import Corpus
 from tests.conftest import shared
 from tests.sources.test_mnist import TEST_COUNTS, TRAIN_COUNTS
 from xmbench import content, registry
@@ -362,10 +362,10 @@ def test_a_data_set_without_its_manifest_is_made_again_with_rebuild(
     assert validate(open_dataset(built.folder)).problems == []
 
 
-def test_a_source_without_items_is_refused(tmp_path: Path) -> None:
-    empty = write_corpus(tmp_path / "upstream", train=0, test=0)
+def test_a_source_without_items_is_refused(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Mnist, "entries", lambda *args: [])
     with pytest.raises(DocumentError, match="offers no item"):
-        build(empty.single, tmp_path / "out", source=empty.folder)
+        build(corpus.single, tmp_path / "out", source=corpus.folder)
     assert not (tmp_path / "out").exists()
 
 
