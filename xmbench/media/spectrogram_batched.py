@@ -1,4 +1,4 @@
-"""The auditory spectrogram of whole batches in torch: on a GPU, and differentiable, for training and for millions of clips.
+"""The auditory spectrogram of whole batches in torch: on a GPU, and differentiable, for training and big sets.
 
 The same model as `xmbench.media.spectrogram`, which stays the definition of the metric. Here each filter is a
 convolution with its impulse response as long as the clip, done by FFT: exact for a causal filter, since later taps
@@ -49,7 +49,7 @@ def auditory_spectrograms(waveforms: Tensor) -> Tensor:
         bank = response[low : low + _CHANNELS_AT_ONCE + 1]
         filtered = torch.fft.irfft(spectrum * bank, size)[..., :length]  # (B, 33, T)
         rectified = torch.relu(filtered[:, :-1] - filtered[:, 1:])  # (B, 32, T)
-        summed = rectified.unflatten(2, (frames, FRAME_SAMPLES)) @ within  # (B, 32, F)
+        summed = rectified.reshape(*rectified.shape[:2], frames, FRAME_SAMPLES) @ within  # (B, 32, F)
         found.append(summed @ across)
     return torch.cat(found, 1).transpose(1, 2)
 
