@@ -304,11 +304,30 @@ class ItemState:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassReferences:
+    """The distinct references of a split, for metrics that compare an output with several of its class.
+
+    Attributes:
+        file: a .npy file that every process may map: int16 (M, T) of sounds.
+        labels: M labels.
+        sample_rate_hz: of the sounds.
+    """
+
+    file: Path
+    labels: tuple[int, ...]
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
 class ScoringContext:
-    """What a metric may know beside the pairs: the task, and the weights of the track's judge."""
+    """What a metric may know beside the pairs: the task, the weights of the track's judge, the classes' references.
+
+    `references` is there for metrics that declare `against_class` (see `AgainstClass`).
+    """
 
     task: Task
     judge: bytes | None = None
+    references: ClassReferences | None = None
 
 
 class Metric(Protocol):
@@ -353,6 +372,13 @@ class Metric(Protocol):
             shape (B,).
         """
         ...
+
+
+@runtime_checkable
+class AgainstClass(Protocol):
+    """What a metric declares beside the rest when it compares an output with several references of its class."""
+
+    against_class: bool
 
 
 # ---------------------------------------------------------------------------------------------- models

@@ -8,10 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmbench import registry
-from xmbench.interfaces import AudioFormat, ImageFormat, Pair, ScoringContext, Task
+from xmbench.interfaces import AgainstClass, AudioFormat, ImageFormat, Pair, ScoringContext, Task
 from xmbench.media.signal import Sound
 
-SPEECH = [name for name in registry.names("metrics") if not registry.metric(name).needs_judge]
+SPEECH = [
+    name
+    for name in registry.names("metrics")
+    if not registry.metric(name).needs_judge and not isinstance(registry.metric(name), AgainstClass)
+]
 TASK = Task(("0", "1"), ("zero", "one"), ImageFormat(28, 28, 1), AudioFormat(22050, 18140, 0.3, 0.82))
 CONTEXT = ScoringContext(TASK)
 
