@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import xmbench
 from tests.conftest import shared
 from tests.making import wav
+from xmbench.cli import app
 from xmbench.errors import MediaError, SubmissionError
 from xmbench.evaluator.pair import METRICS, read_list, score_files
 
@@ -110,3 +112,27 @@ def test_bad_files_and_lists_are_explained(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 4
     with pytest.raises(MediaError):
         xmbench.score_pair(np.zeros((2, 2)), np.zeros(4), 16000)
+
+
+def test_one_bad_file_of_a_list_costs_only_its_own_line(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(tone(), 22050))
+    (tmp_path / "text.wav").write_text("no sound")
+    (tmp_path / "pairs.csv").write_text("id,reference,output\nx,a.wav,text.wav\ny,a.wav,a.wav\nz,text.wav,a.wav\n")
+    run = CliRunner().invoke(app, ["pair", "--list", str(tmp_path / "pairs.csv"), "--json"])
+    assert run.exit_code == 1
+    found = {row["id"]: row for row in map(json.loads, run.stdout.splitlines())}
+    assert {name: row["status"] for name, row in found.items()} == {
+        "x": "unreadable", "y": "ok", "z": "reference-unscorable",
+    }  # fmt: skip
+    assert found["x"]["corr2d"] is None
+    assert found["y"]["corr2d"] == pytest.approx(1.0)
+    assert "BytesIO" not in run.stdout + run.stderr
+    assert "2 of 3 pairs" in run.stderr
+
+
+def test_an_id_that_stands_twice_is_refused_before_anything_is_scored(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(tone(), 22050))
+    (tmp_path / "pairs.csv").write_text("id,reference,output\nx,a.wav,a.wav\nx,a.wav,a.wav\n")
+    run = CliRunner().invoke(app, ["pair", "--list", str(tmp_path / "pairs.csv")])
+    assert (run.exit_code, run.stdout) == (2, "")
+    assert "stands there 2 times" in run.stderr

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xmbench.cli.tables import Progress, table
-from xmbench.errors import MAX_LISTED, OutputError
+from xmbench.errors import MAX_LISTED, CheckError, OutputError
 
 if TYPE_CHECKING:
     from xmbench.evaluator.evaluate import Scored
@@ -99,19 +99,26 @@ def pair(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per pair.")] = False,
 ) -> None:
     """Scores single pairs of sound files with the reference-based speech metrics, at any sample rate."""
-    from xmbench.evaluator.pair import read_list, score_files
+    from xmbench.evaluator.pair import read_list, score_files, score_listed
 
     if (pairs is None) == (reference is None or output is None):
         raise typer.BadParameter("give REFERENCE and OUTPUT, or --list pairs.csv")
     jobs = read_list(pairs) if pairs else [("", Path(str(reference)), Path(str(output)))]
+    unusable = []
     for name, first, second in jobs:
-        found = score_files(first, second)
+        found = score_listed(first, second) if pairs else score_files(first, second)
+        unusable += [f"{name}: {found['detail']}"] if "detail" in found else []
         if as_json:
             print(json.dumps({"id": name or second.stem, **found}))
             continue
         print(f"{second} against {first}: {found['status']}")
         numbers = {key: value for key, value in found.items() if isinstance(value, float) or value is None}
         print("\n".join(f"  {key:14} {'–' if value is None else f'{value:.4f}'}" for key, value in numbers.items()))
+    if unusable:
+        sys.stdout.flush()
+        raise CheckError(
+            f"{len(unusable)} of {len(jobs)} pairs hold a file that cannot be used", where=pairs, problems=unusable
+        )
 
 
 def fit_judge(

@@ -59,8 +59,13 @@ def decode(data: bytes) -> tuple[NDArray[np.float32], int]:
     try:
         samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
-        raise MediaError(f"no readable audio ({error})", expected="a wav or flac file") from error
+        raise MediaError(f"no readable audio ({_reason(error)})", expected="a wav or flac file") from error
     return samples, int(rate)
+
+
+def _reason(error: Exception) -> str:
+    """The library's words, without the name that it gives to bytes in memory."""
+    return str(getattr(error, "error_string", error)).strip().rstrip(".")
 
 
 def decode_mono_int16(data: bytes) -> tuple[NDArray[np.int16], int]:
@@ -72,7 +77,7 @@ def decode_mono_int16(data: bytes) -> tuple[NDArray[np.int16], int]:
     try:
         samples, rate = soundfile.read(io.BytesIO(data), dtype="int16", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
-        raise MediaError(f"no readable audio ({error})", expected="a 16-bit mono wav or flac file") from error
+        raise MediaError(f"no readable audio ({_reason(error)})", expected="a 16-bit mono wav or flac file") from error
     if samples.shape[1] != 1:
         raise MediaError(f"{samples.shape[1]} channels", expected="1 channel (mono)")
     return samples[:, 0], int(rate)
