@@ -160,11 +160,9 @@ def render(scored: Scored) -> str:
 
 
 def _dataset(submission: Path, data: Path | None) -> Dataset:
-    from xmbench.evaluator.find import find_dataset
-    from xmbench.evaluator.outputs import open_submission
-    from xmbench.formats.dataset import open_dataset
+    from xmbench.evaluator.find import open_for
 
-    return open_dataset(data) if data else find_dataset(open_submission(submission))
+    return open_for(submission, data)
 
 
 def _is_result(path: Path) -> bool:

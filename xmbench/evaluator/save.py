@@ -69,7 +69,7 @@ def load_scored(path: Path) -> tuple[Result, pa.Table]:
         DatasetError: the table is missing, damaged, or not the one that the result names.
     """
     result = load_json(path, Result)
-    table_path = path.with_name(result.items_table)
+    table_path = path.parent / Path(result.items_table).name
     try:
         items = pq.read_table(table_path)
     except (OSError, pa.ArrowException) as error:
