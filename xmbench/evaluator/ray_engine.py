@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from xmbench.errors import PrerequisiteError, XmbenchError
 from xmbench.evaluator.measure import States, Work, measure
 from xmbench.interfaces import ScoringContext
+
+_PATIENCE_S = 10.0
 
 
 def measured_by_ray(
@@ -49,13 +52,21 @@ def _started(address: str) -> Any:
             "`--engine ray` needs the package Ray, which is not installed", todo="pip install 'xmbench[ray]'"
         ) from error
     try:
+        _reach(address)
         ray.init(address=address or None, include_dashboard=None if address else False, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise PrerequisiteError(
             f"Ray cannot be started ({error})", where=address or "this machine",
             todo="check --ray-address, or start a cluster with `ray start --head`",
         ) from error  # fmt: skip
     return ray
+
+
+def _reach(address: str) -> None:
+    """Raises OSError where nobody listens at host:port: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "://" not in address:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
 
 
 def _result(ray: Any, handle: Any) -> list[tuple[bytes, States]]:
