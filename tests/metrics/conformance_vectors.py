@@ -2,8 +2,8 @@
 
 Two steps, because the libraries of the second one want another numpy than xmbench:
 
-1. ``python benchmarks/conformance_vectors.py speak`` (with xmbench) writes `xmbench/conformance/*.flac`;
-2. ``python benchmarks/conformance_vectors.py score`` (with pesq, pystoi, naplib, soundfile; no xmbench) writes
+1. ``python tests/metrics/conformance_vectors.py speak`` (with xmbench) writes `xmbench/conformance/*.flac`;
+2. ``python tests/metrics/conformance_vectors.py score`` (with pesq, pystoi, naplib, soundfile; no xmbench) writes
    `xmbench/conformance/pairs.json`.
 
 What eSpeak NG speaks belongs to nobody (CC0), so the vectors may ship with the package.
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-FOLDER = Path(__file__).resolve().parent.parent / "xmbench" / "conformance"
+FOLDER = Path(__file__).resolve().parents[2] / "xmbench" / "conformance"
 RATE_HZ = 16_000
 PAIRS = (
     ("identity", "seven", "seven"),
@@ -127,10 +127,10 @@ def score() -> None:
         })  # fmt: skip
     document = {
         "made_by": {name: version(name) for name in ("pesq", "pystoi", "naplib", "numpy", "scipy")},
-        "how": "benchmarks/conformance_vectors.py; words spoken by eSpeak NG, trimmed, at 16 kHz; an output is cut or "
-        "zero-padded at the end to its reference; pesq = (4.6607 - ln(4 / (nb - 0.999) - 1)) / 1.4945; stoi and estoi: "
-        "pystoi with N = min(30, J) frames; corr2d: correlation of naplib's spectrograms (10 ms, 10 ms, linear) to the "
-        "power 0.3",
+        "how": "tests/metrics/conformance_vectors.py; words spoken by eSpeak NG, trimmed, at 16 kHz; an output is cut "
+        "or zero-padded at the end to its reference; pesq = (4.6607 - ln(4 / (nb - 0.999) - 1)) / 1.4945; "
+        "stoi and estoi: pystoi with N = min(30, J) frames; corr2d: correlation of naplib's spectrograms (10 ms, "
+        "10 ms, linear) to the power 0.3",
         "licence": "CC0-1.0",
         "pairs": rows,
     }
