@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from pystoi import stoi
 
 import xmbench
+from tests.conftest import shared
 from tests.recordings import RATE_HZ, real_digits
 from xmbench import registry
 from xmbench.interfaces import AudioFormat, ImageFormat, ItemState, Pair, ScoringContext, Task
@@ -172,3 +174,22 @@ def test_real_recordings_against_themselves_have_stoi_1_and_full_coverage() -> N
         found = xmbench.score_pair(clip, clip, RATE_HZ)
         assert found["stoi"] == pytest.approx(1.0, abs=1e-9)
         assert found["corr2d"] == pytest.approx(1.0, abs=1e-9)
+
+
+def test_every_reference_vector_matches_through_the_metrics() -> None:
+    folder = shared("reference", "metrics")
+    names = {
+        "pesq_raw": "pesq", "pesq_nb": "pesq-nb", "pesq_wb": "pesq-wb", "stoi": "stoi", "stoi_strict": "stoi-strict",
+        "corr2d": "corr2d", "corr2d_linear": "corr2d-linear",
+    }  # fmt: skip
+    rows = json.loads((folder / "speech_pairs.json").read_text())
+    assert len(rows) == 36
+    with np.load(folder / "speech_pairs.npz") as arrays:
+        for row in rows:
+            known, made = (np.float32(arrays[f"{side}_{row['id']:03d}"]) for side in ("ref", "deg"))
+            found = xmbench.score_pair(known, made, RATE_HZ)
+            for key, name in names.items():
+                tolerance = 1e-3 if name.startswith("corr2d") else 1e-6
+                assert found[name] == pytest.approx(row[key], abs=tolerance), (row["id"], name)
+            if row["estoi_strict"] is not None:
+                assert found["estoi"] == pytest.approx(row["estoi_strict"], abs=1e-6)

@@ -129,6 +129,8 @@ def measurements(
         judge: sha256 of the judge, or "".
         protocol: of the evaluator.
     """
+    if folder is None:
+        return Measurements()
     here = environment("")
     stamp = {
         "protocol": protocol, "dataset": dataset.digest, "recipe": dataset.manifest.recipe_digest,
