@@ -76,6 +76,15 @@ def test_a_value_where_the_reference_has_none_is_no_agreement(monkeypatch: pytes
     assert "has a value where the reference has none" in str(found)
 
 
+def test_a_package_that_is_missing_costs_its_own_metrics_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pesq", None)
+    found = {agreement.metric: agreement for agreement in testing.agreements()}
+    assert not found["pesq"].holds
+    assert "pesq could NOT be measured: PrerequisiteError" in str(found["pesq"])
+    assert found["stoi"].holds
+    assert found["corr2d"].holds
+
+
 @pytest.mark.parametrize("name", SPEECH)
 def test_every_built_in_speech_metric_keeps_its_promises(name: str) -> None:
     testing.check_metric(registry.metric(name))

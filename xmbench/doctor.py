@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 import platform
 import shutil
 import subprocess
@@ -56,7 +57,10 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        scores = [{**asdict(a), "holds": a.holds} for a in self.agreements]
+        scores = [
+            {**asdict(a), "largest": a.largest if math.isfinite(a.largest) else None, "holds": a.holds}
+            for a in self.agreements
+        ]
         known = [asdict(finding) for finding in self.findings]
         return {"healthy": self.healthy, "metrics": scores, "references": self.references, "findings": known}
 

@@ -19,7 +19,7 @@ from xmbench.errors import CheckError, DocumentError
 from xmbench.formats.files import read_bytes
 from xmbench.interfaces import AudioFormat, ImageFormat, ItemState, Metric, Pair, ScoringContext, Task
 from xmbench.media import audio
-from xmbench.media.signal import Sound
+from xmbench.media.signal import Picture, Sound
 
 FOLDER = Path(str(files("xmbench"))) / "conformance"
 # Corr2D: the reference works with a filter bank rounded to single precision.
@@ -44,6 +44,7 @@ class Agreement:
         worst: id of the vector where it is found.
         vectors: how many were compared.
         tolerance: up to which the metric is said to match.
+        fault: why the vectors could not be measured at all.
     """
 
     metric: str
@@ -51,14 +52,17 @@ class Agreement:
     worst: str
     vectors: int
     tolerance: float
+    fault: str = ""
 
     @property
     def holds(self) -> bool:
         """Whether it matches."""
-        return self.largest <= self.tolerance
+        return not self.fault and self.largest <= self.tolerance
 
     def __str__(self) -> str:
         """`corr2d matches the reference to 3e-08 (8 pairs)`, or what does not."""
+        if self.fault:
+            return f"{self.metric} could NOT be measured: {self.fault}"
         if self.holds:
             size = f"to {self.largest:.0e}" if self.largest else "exactly"
             return f"{self.metric} matches the reference {size} ({self.vectors} pairs)"
@@ -104,10 +108,16 @@ def agreements(metrics: Sequence[str] = ()) -> list[Agreement]:
 
 
 def _agreement(name: str, vectors: list[Vector]) -> Agreement:
-    states = registry.metric(name).prepare([v.pair for v in vectors], _context(vectors[0].pair))
+    tolerance = TOLERANCES.get(name, TOLERANCE)
+    metric = registry.metric(name)
+    try:
+        states = metric.prepare([v.pair for v in vectors], _context(vectors[0].pair))
+    except Exception as error:  # a package that is missing or broken: the other metrics are measured all the same
+        fault = f"{type(error).__name__}: {error}".splitlines()[0]
+        return Agreement(name, float("inf"), "", 0, tolerance, fault)
     gaps = [_gap(state, v.expected[name]) for state, v in zip(states, vectors, strict=True)]
     worst = int(np.argmax(gaps))
-    return Agreement(name, gaps[worst], vectors[worst].pair.id, len(vectors), TOLERANCES.get(name, TOLERANCE))
+    return Agreement(name, gaps[worst], vectors[worst].pair.id, len(vectors), tolerance)
 
 
 def _gap(state: ItemState, expected: float | None) -> float:
@@ -188,9 +198,10 @@ def _within(metric: Metric, value: float) -> bool:
 
 
 def _context(pair: Pair) -> ScoringContext:
-    sound = pair.reference
-    rate, samples = (sound.sample_rate_hz, len(sound.samples)) if isinstance(sound, Sound) else (16_000, 16_000)
-    return ScoringContext(Task(("0",), (), ImageFormat(1, 1, 1), AudioFormat(rate, samples, 0.0, samples / rate)))
+    known = pair.reference
+    rate, samples = (known.sample_rate_hz, len(known.samples)) if isinstance(known, Sound) else (16_000, 16_000)
+    picture = ImageFormat(*known.pixels.shape) if isinstance(known, Picture) else ImageFormat(1, 1, 1)
+    return ScoringContext(Task(("0",), (), picture, AudioFormat(rate, samples, 0.0, samples / rate)))
 
 
 def _document() -> dict[str, Any]:
