@@ -23,6 +23,7 @@ def test_the_wheel_carries_its_content(tmp_path: Path) -> None:
     for name in content.names("baselines"):
         assert f"xmbench/_content/baselines/{name}.toml" in names
     assert {"xmbench/py.typed", "xmbench/media/data/cochba.npz", "xmbench/judges/weights/digits.safetensors"} <= names
+    assert {"xmbench/conformance/pairs.json", "xmbench/conformance/seven.flac"} <= names
     assert not any(name.startswith(("tests/", "leaderboards/")) for name in names)
     probe = (
         "from xmbench import content; print(content.find('recipes', 'mnist-ad'), content.find('baselines', 'silence'))"

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 import xmbench
-from xmbench.cli import boards, building, inspecting, planning, running, scoring, sharing
+from xmbench.cli import boards, building, inspecting, judging, planning, running, scoring, sharing
 from xmbench.errors import XmbenchError
 
 
@@ -40,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for stage in (building, inspecting, planning, running, scoring, boards, sharing):
+for stage in (building, inspecting, planning, running, scoring, judging, boards, sharing):
     stage.register(app)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 Submission = Annotated[Path, typer.Argument(help="folder with submission.json and its outputs")]
 Data = Annotated[Path | None, typer.Option("--data", help="The data set; found by digest if left out.")]
+
+
+class Engine(StrEnum):
+    """Who measures."""
+
+    local = "local"
+    ray = "ray"
 
 
 def register(app: typer.Typer) -> None:
@@ -60,9 +68,14 @@ def score(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
     metrics: Annotated[str | None, typer.Option(help="Only these metrics, separated by commas.")] = None,
     local_judge: Annotated[bool, typer.Option("--local-judge", help="Use the judge of `fit-judge`.")] = False,
+    engine: Annotated[Engine, typer.Option(help="Processes of this machine, or a Ray cluster (same numbers).")] = (
+        Engine.local
+    ),
+    ray_address: Annotated[str | None, typer.Option(help="The cluster (default: $RAY_ADDRESS, or a new one).")] = None,
 ) -> None:
     """Scores a submission: prints a table, writes the result and the per-item table.
 
+    A run that was killed is taken up by the same command.
     Exit code 1 says that the submission has problems (they are listed and counted at the floor).
     """
     from xmbench.evaluator.save import score_and_save
@@ -73,6 +86,8 @@ def score(
     chosen = [name.strip() for name in (metrics or "").split(",") if name.strip()]
     if metrics is not None and not chosen:
         raise typer.BadParameter("no metric named", param_hint="--metrics")
+    if ray_address and engine is Engine.local:
+        raise typer.BadParameter("needs --engine ray", param_hint="--ray-address")
     if target.exists() and not _is_result(target):
         raise OutputError(
             "a file that is no result stands here", where=target, todo="choose another name with --out, or remove it"
@@ -81,8 +96,11 @@ def score(
         submission, dataset, target, metrics=chosen, workers=workers, local_judge=local_judge,
         command=shlex.join(["xmbench", *sys.argv[1:]]),
         report=lambda done, seen: progress.show(f"scored {seen} items ({done} distinct)"),
+        ray=(ray_address or "") if engine is Engine.ray else None,
     )  # fmt: skip
     progress.close()
+    if scored.taken_up:
+        print(f"{scored.taken_up} distinct pairs were taken up from an interrupted run")
     print(render(scored))
     print(f"\nwrote {target} and {target.with_suffix('.items.parquet')}")
     if scored.problems:
@@ -167,11 +185,9 @@ def render(scored: Scored) -> str:
 
 
 def _dataset(submission: Path, data: Path | None) -> Dataset:
-    from xmbench.evaluator.find import find_dataset
-    from xmbench.evaluator.outputs import open_submission
-    from xmbench.formats.dataset import open_dataset
+    from xmbench.evaluator.find import open_for
 
-    return open_dataset(data) if data else find_dataset(open_submission(submission))
+    return open_for(submission, data)
 
 
 def _is_result(path: Path) -> bool:

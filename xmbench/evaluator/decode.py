@@ -36,6 +36,8 @@ class Decoded:
 
 def decode_output(raw: RawOutput, task: Task, direction: str) -> Decoded:
     """Decodes one output for a track's direction."""
+    if raw.fault:
+        return Decoded("unreadable", None, raw.fault)
     try:
         if direction == "i2a":
             return _sound(raw, task.audio)

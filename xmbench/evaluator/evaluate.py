@@ -23,6 +23,8 @@ from xmbench.evaluator.check import OpenedSubmission, Problem, id_problems, open
 from xmbench.evaluator.environment import environment
 from xmbench.evaluator.judge import LoadedJudge
 from xmbench.evaluator.measure import CHUNK, States, Work, measured, prepare
+from xmbench.evaluator.ray_engine import measured_by_ray
+from xmbench.evaluator.resume import Measurements, measurements
 from xmbench.evaluator.walk import Ledger, distinct_pairs
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.result import Result, Score
@@ -34,11 +36,15 @@ JUDGE_BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A result, its per-item table (one row per id) and everything that was wrong with the submission."""
+    """A result, its per-item table (one row per id) and everything that was wrong with the submission.
+
+    `taken_up` is how many distinct pairs an earlier, interrupted run had measured.
+    """
 
     result: Result
     items: pa.Table
     problems: tuple[Problem, ...]
+    taken_up: int = 0
 
 
 def score(
@@ -50,6 +56,8 @@ def score(
     command: str = "",
     judge: LoadedJudge | None = None,
     report: Callable[[int, int], None] | None = None,
+    partial: Path | None = None,
+    ray: str | None = None,
 ) -> Scored:
     """Scores a submission against a data set.
 
@@ -61,6 +69,8 @@ def score(
         command: noted in the result.
         judge: the track's judge; metrics that need one are refused without.
         report: called with (distinct pairs measured, items seen).
+        partial: folder where measured pairs are kept on the way and taken up from; None to keep none.
+        ray: address of a Ray cluster that measures instead of `workers` ("" for $RAY_ADDRESS or this machine).
 
     Raises:
         SubmissionError: it belongs to other data, or has no outputs.
@@ -78,14 +88,25 @@ def score(
         )
     context = ScoringContext(dataset.recipe.task)
     judging = ScoringContext(dataset.recipe.task, judge.weights if judge else None)
-    ledger, states = Ledger(), dict[bytes, States]()
-    work = _chunks(distinct_pairs(opened, dataset, ledger, plain), states, judged, judging)
-    for chunk in measured(work, plain, context, workers):
-        for key, own in chunk:
-            states.setdefault(key, {}).update(own)
+    ledger = Ledger()
+    kept = measurements(partial, dataset, names, judge.card.sha256 if judge else "", PROTOCOL)
+
+    def tell() -> None:
         if report:
-            report(len(states), len(ledger.ids))
-    columns = {name: _items(registry.metric(name), ledger, states) for name in names}
+            report(kept.measured, len(ledger.ids))
+
+    work = _chunks(distinct_pairs(opened, dataset, ledger, plain), kept, plain, judged, judging, tell)
+    spread = measured(work, plain, context, workers) if ray is None else measured_by_ray(work, plain, context, ray)
+    try:
+        for chunk in spread:
+            for key, own in chunk:
+                kept.add(key, own)
+            tell()
+    except BaseException:  # Ctrl-C too: what is measured is kept for the next run
+        kept.flush()
+        raise
+    tell()
+    columns = {name: _items(registry.metric(name), ledger, kept.states) for name in names}
     scores = _scores(columns, ledger.groups)
     items = _items_table(ledger, dataset, columns)
     card = judge.card if judge and judged else None
@@ -108,7 +129,7 @@ def score(
         items_digest=items_digest(items),
         environment=environment(command),
     )
-    return Scored(result, items, (*id_problems(opened), *ledger.problems))
+    return Scored(result, items, (*id_problems(opened), *ledger.problems), kept.taken_up)
 
 
 def items_digest(items: pa.Table) -> str:
@@ -130,32 +151,38 @@ def _chosen(opened: OpenedSubmission, metrics: Sequence[str]) -> tuple[str, ...]
 
 
 def _chunks(
-    distinct: Iterator[tuple[Work, Pair]], states: dict[bytes, States], judged: tuple[str, ...], context: ScoringContext
-) -> Iterator[list[Work]]:
-    """Chunks of distinct pairs, in id order; the judge hears them on the way, in batches of one size."""
+    distinct: Iterator[tuple[Work, Pair]], kept: Measurements, plain: tuple[str, ...], judged: tuple[str, ...],
+    context: ScoringContext, tell: Callable[[], None],
+) -> Iterator[list[Work]]:  # fmt: skip
+    """Chunks of distinct pairs to be measured, in id order; the judge hears all on the way, in batches of one size."""
     chunk: list[Work] = []
     batch: list[tuple[bytes, Pair]] = []
     for work, pair in distinct:
-        chunk.append(work)
+        kept.meet(work.key)
+        if kept.lacks(work.key, plain):
+            chunk.append(work)
         batch.append((work.key, pair))
         if len(batch) == JUDGE_BATCH:
-            _judge(batch, judged, context, states)
+            _judge(batch, judged, context, kept)
+            tell()
             batch = []
         if len(chunk) == CHUNK:
             yield chunk
             chunk = []
-    _judge(batch, judged, context, states)
+    _judge(batch, judged, context, kept)
     if chunk:
         yield chunk
 
 
 def _judge(
-    batch: list[tuple[bytes, Pair]], judged: tuple[str, ...], context: ScoringContext, states: dict[bytes, States]
+    batch: list[tuple[bytes, Pair]], judged: tuple[str, ...], context: ScoringContext, kept: Measurements
 ) -> None:
+    """A batch is heard whole or not at all: what it is heard with could change a value's last digit."""
     pairs = [pair for _, pair in batch]
-    for name in judged if batch else ():
-        for (key, _), state in zip(batch, prepare(name, pairs, context), strict=True):
-            states.setdefault(key, {})[name] = state
+    for name in judged:
+        if any(kept.lacks(key, [name]) for key, _ in batch):
+            for (key, _), state in zip(batch, prepare(name, pairs, context), strict=True):
+                kept.add(key, {name: state})
 
 
 def _items(metric: Metric, ledger: Ledger, states: dict[bytes, States]) -> list[ItemState]:

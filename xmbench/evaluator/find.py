@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from xmbench.errors import DatasetError, XmbenchError
+from xmbench.evaluator.outputs import open_submission
 from xmbench.formats.dataset import MANIFEST_FILE, Dataset, open_dataset
 from xmbench.formats.submission import Submission
 
@@ -40,3 +41,12 @@ def find_dataset(submission: Submission) -> Dataset:
         where=", ".join(str(root) for root in roots), expected=f"the data set of {submission.track}",
         problems=seen, todo=f"name it with --data DIR, or set ${DATA_VARIABLE}",
     )  # fmt: skip
+
+
+def open_for(submission: Path, data: Path | None) -> Dataset:
+    """The data set of a submission folder: the one that is named, or the one with the submission's digest.
+
+    Raises:
+        SubmissionError, DocumentError, DatasetError: no submission, no data set.
+    """
+    return open_dataset(data) if data else find_dataset(open_submission(submission))

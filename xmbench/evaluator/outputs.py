@@ -21,11 +21,12 @@ _BATCH_ROWS = 64
 
 @dataclass(frozen=True, slots=True)
 class RawOutput:
-    """One output as submitted: its id, its suffix (how to decode it) and its bytes."""
+    """One output as submitted: its id, its suffix (how to decode it) and its bytes, or why they cannot be read."""
 
     id: str
     suffix: str
     data: bytes
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,10 @@ class Outputs:
                 continue
             path = self.folder / OUTPUT_FOLDER / str(name)
             try:
-                data = path.read_bytes()
-            except OSError:
-                data = b""
-            yield RawOutput(item_id, path.suffix.lower(), data)
+                data, fault = path.read_bytes(), ""
+            except OSError as error:
+                data, fault = b"", f"the file cannot be read ({error.strerror})"
+            yield RawOutput(item_id, path.suffix.lower(), data, fault)
 
     def _read_table(self, path: Path, ids: Iterable[str]) -> Iterator[RawOutput | None]:
         """Streams the table beside the ids; rows that stand in another order wait in memory for their id."""

@@ -13,6 +13,7 @@ from xmbench.errors import DatasetError
 from xmbench.evaluator.check import open_checked
 from xmbench.evaluator.evaluate import Scored, items_digest, score
 from xmbench.evaluator.judge import load_judge
+from xmbench.evaluator.resume import remove
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.files import make_folder, replacing, write_text
@@ -29,8 +30,11 @@ def score_and_save(
     local_judge: bool = False,
     command: str = "",
     report: Callable[[int, int], None] | None = None,
+    ray: str | None = None,
 ) -> Scored:
     """Scores and writes `out` and, beside it, `<out stem>.items.parquet`. The result is written last.
+
+    What is measured is kept in `<out stem>.partial/` until then: a run that was killed is taken up by the next.
 
     Args:
         submission: the folder.
@@ -41,24 +45,34 @@ def score_and_save(
         local_judge: use the data set's own judge instead of the frozen one.
         command: noted in the result.
         report: called with (distinct pairs measured, items seen).
+        ray: address of a Ray cluster ("" for $RAY_ADDRESS or this machine); None for processes of this one.
 
     Raises:
         SubmissionError, DatasetError, PrerequisiteError, OutputError: nothing was written.
     """
     make_folder(out.parent)
     judge = load_judge(dataset, open_checked(submission, dataset).track, local=local_judge)
-    scored = score(submission, dataset, metrics=metrics, workers=workers, command=command, judge=judge, report=report)
+    scored = score(
+        submission, dataset, metrics=metrics, workers=workers, command=command, judge=judge, report=report,
+        partial=partial_path(out), ray=ray,
+    )  # fmt: skip
     table = items_path(out)
     named = scored.result.model_copy(update={"items_table": table.name})
     with replacing(table) as temporary:
         pq.write_table(scored.items, temporary, compression="zstd")
     write_text(out, named.to_json())
+    remove(partial_path(out))
     return replace(scored, result=named)
 
 
 def items_path(result: Path) -> Path:
     """Where the per-item table of a result stands."""
     return result.with_suffix(".items.parquet")
+
+
+def partial_path(result: Path) -> Path:
+    """Where the measured pairs of an unfinished run stand."""
+    return result.with_suffix(".partial")
 
 
 def load_scored(path: Path) -> tuple[Result, pa.Table]:
@@ -69,7 +83,7 @@ def load_scored(path: Path) -> tuple[Result, pa.Table]:
         DatasetError: the table is missing, damaged, or not the one that the result names.
     """
     result = load_json(path, Result)
-    table_path = path.with_name(result.items_table)
+    table_path = path.parent / Path(result.items_table).name
     try:
         items = pq.read_table(table_path)
     except (OSError, pa.ArrowException) as error:

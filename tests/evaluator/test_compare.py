@@ -1,0 +1,210 @@
+"""`compare`: paired, clustered, on the results' own tables; says plainly what the data cannot separate."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.making import submit
+from xmbench.errors import DatasetError, DocumentError
+from xmbench.evaluator.bootstrap import resampled_weights
+from xmbench.evaluator.compare import compare
+from xmbench.evaluator.evaluate import items_digest
+from xmbench.evaluator.save import items_path, load_scored, score_and_save
+from xmbench.formats.dataset import Dataset
+from xmbench.formats.result import Result, Score
+
+METRICS = ["corr2d", "stoi", "stoi-strict"]
+
+
+def noisy(level: float, missing: int = 0) -> Any:
+    def make(item_id: str, label: int, reference: np.ndarray) -> np.ndarray | None:
+        if int(item_id.split("-")[-1]) < missing:
+            return None
+        rng = np.random.default_rng(zlib.crc32(f"{level} {item_id}".encode()))
+        return np.asarray(0.5 * reference + rng.normal(0, level, len(reference)))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def results(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Three systems: little noise, a little more, and the first with nine items of forty missing."""
+    folder = tmp_path_factory.mktemp("compare")
+    ids = digits.table("test", []).column("id").to_pylist()
+    gone = set(ids[::5])
+    makes = {"clear": noisy(0.01), "twin": noisy(0.0101), "noisy": noisy(0.05)}
+    makes["gappy"] = lambda i, k, x: None if i in gone else makes["clear"](i, k, x)
+    for name, make in makes.items():
+        sent = submit(digits, folder / name, make, system=name)
+        score_and_save(sent, digits, folder / f"{name}.json", metrics=METRICS)
+    return {name: folder / f"{name}.json" for name in makes}
+
+
+def test_a_clear_difference_is_called_one(results: dict[str, Path]) -> None:
+    found = compare(results["clear"], results["noisy"])
+    for score in found.scores:
+        assert score.verdict == "A is better", score
+        assert 0 < score.low <= score.difference <= score.high
+        assert score.a_wins == 1.0
+        assert score.wins + score.ties + score.losses == score.n
+    back = {score.metric: score for score in compare(results["noisy"], results["clear"]).scores}
+    for score in found.scores:
+        assert back[score.metric].verdict == "B is better"
+        assert back[score.metric].difference == -score.difference
+        assert back[score.metric].low == pytest.approx(-score.high, abs=1e-12)
+        assert back[score.metric].losses == score.wins
+
+
+def test_a_system_against_itself_cannot_be_separated(results: dict[str, Path]) -> None:
+    for score in compare(results["clear"], results["clear"]).scores:
+        assert score.verdict == "the data cannot separate them"
+        assert (score.low, score.high, score.a_wins) == (0.0, 0.0, 0.0)
+        assert score.ties == score.n
+
+
+def test_twins_cannot_be_separated_and_the_sentence_says_so(results: dict[str, Path]) -> None:
+    corr = compare(results["clear"], results["twin"]).scores[0]
+    assert corr.low < 0 < corr.high or corr.verdict != "the data cannot separate them"
+    assert f"{corr.n:,} items in {corr.groups:,} groups" in corr.sentence
+
+
+def test_the_interval_is_that_of_the_paired_means_drawn_by_hand(results: dict[str, Path]) -> None:
+    (a, items_a), (_, items_b) = load_scored(results["clear"]), load_scored(results["gappy"])
+    groups = items_a.column("group").to_pylist()
+    weights = np.concatenate(list(resampled_weights(groups)))
+    values = [np.array([-1.0 if v is None else v for v in t.column("corr2d").to_pylist()]) for t in (items_a, items_b)]
+    drawn = [np.average(values[0], weights=w) - np.average(values[1], weights=w) for w in weights]
+    (found,) = [s for s in compare(results["clear"], results["gappy"]).scores if s.metric == "corr2d"]
+    np.testing.assert_allclose([found.low, found.high], np.percentile(drawn, [2.5, 97.5]), atol=1e-12)
+    assert found.a == a.scores["corr2d"].value
+    assert found.wins == 8  # the missing ones count the floor; the others are equal
+    assert found.ties == 32
+
+
+def test_left_out_items_leave_the_pair_as_they_leave_the_mean(results: dict[str, Path]) -> None:
+    found = {s.metric: s for s in compare(results["clear"], results["gappy"]).scores}
+    strict, (result, _) = found["stoi-strict"], load_scored(results["gappy"])
+    assert strict.b == result.scores["stoi-strict"].value
+    assert strict.n == 40 - result.scores["stoi-strict"].statuses["too-short"] < found["stoi"].n == 40
+
+
+def edited(path: Path, out: Path, **changes: Any) -> Path:
+    result, items = load_scored(path)
+    name = items_path(out).name
+    out.write_text(result.model_copy(update={"items_table": name, **changes}).to_json())
+    pq.write_table(items, items_path(out))
+    return out
+
+
+def test_other_data_protocol_metric_version_or_judge_is_refused_with_every_reason(
+    results: dict[str, Path], tmp_path: Path
+) -> None:
+    result, _ = load_scored(results["clear"])
+    scores = dict(result.scores)
+    scores["stoi"] = scores["stoi"].model_copy(update={"metric_version": "0"})
+    other = edited(results["clear"], tmp_path / "other.json", track="mnist-ad/i2a", dataset_digest="0" * 64,
+                   protocol="xmbench-protocol/0", scores=scores)  # fmt: skip
+    with pytest.raises(DocumentError) as caught:
+        compare(results["clear"], other)
+    said = [problem.split(":")[0] for problem in caught.value.problems]
+    assert said == ["track", "dataset_digest", "protocol", "stoi"]
+
+
+def test_another_judge_is_refused(digits: Dataset, results: dict[str, Path], tmp_path: Path) -> None:
+    judged = score_and_save(submit(digits, tmp_path / "s"), digits, tmp_path / "a.json", metrics=["word-accuracy"])
+    assert judged.result.judge is not None
+    strange = judged.result.judge.model_copy(update={"sha256": "0" * 64})
+    other = edited(tmp_path / "a.json", tmp_path / "b.json", judge=strange)
+    with pytest.raises(DocumentError, match="judge: sha256"):
+        compare(tmp_path / "a.json", other)
+
+
+def test_metrics_without_a_partner_or_without_items_are_named(results: dict[str, Path], tmp_path: Path) -> None:
+    result, _ = load_scored(results["clear"])
+    whole = Score(
+        value=1.5, low=1.0, high=2.0, n=40, coverage=1.0, unit="", higher_is_better=False, floor=None,
+        metric_version="1", statuses={"ok": 40},
+    )  # fmt: skip
+    a = edited(results["clear"], tmp_path / "a.json", scores={**result.scores, "distance": whole, "only": whole})
+    b = edited(results["clear"], tmp_path / "b.json", scores={**result.scores, "distance": whole})
+    assert compare(a, b).unpaired == {
+        "distance": "not paired: a distribution has no per-item values",
+        "only": "not paired: only A has it",
+    }
+
+
+def test_a_score_that_its_table_does_not_give_is_not_paired(results: dict[str, Path], tmp_path: Path) -> None:
+    result, _ = load_scored(results["clear"])
+    scores = dict(result.scores)
+    scores["corr2d"] = scores["corr2d"].model_copy(update={"value": 0.999})
+    a = edited(results["clear"], tmp_path / "a.json", scores=scores)
+    assert "do not make up this score" in compare(a, results["clear"]).unpaired["corr2d"]
+
+
+def test_a_changed_or_missing_table_is_refused(results: dict[str, Path], tmp_path: Path) -> None:
+    a = edited(results["clear"], tmp_path / "a.json")
+    items = pq.read_table(items_path(a))
+    pq.write_table(items.set_column(8, "corr2d", pa.array([0.5] * 40)), items_path(a))
+    with pytest.raises(DatasetError, match="not the result's own"):
+        compare(a, results["clear"])
+    items_path(a).unlink()
+    with pytest.raises(DatasetError, match="cannot be read"):
+        compare(a, results["clear"])
+
+
+def large(path: Path, result: Result, count: int, seed: int, groups: int) -> Path:
+    """A result of `count` items with nine metrics, made up."""
+    rng = np.random.default_rng(seed)
+    names = [f"m{i}" for i in range(9)]
+    columns: dict[str, Any] = {
+        "id": [f"i-{i:06d}" for i in range(count)], "label": np.arange(count) % 10,
+        "group": [f"g-{i % groups}" for i in range(count)],
+    }  # fmt: skip
+    scores = {}
+    like = result.scores["stoi"]
+    for name in names:
+        columns[name] = rng.normal(0.5, 0.1, count)
+        columns[f"{name}:status"] = ["ok"] * count
+        scores[name] = like.model_copy(update={"value": float(columns[name].mean()), "n": count})
+    table = pa.table(columns)
+    changes = {"scores": scores, "items_digest": items_digest(table), "items_table": items_path(path).name}
+    path.write_text(result.model_copy(update=changes).to_json())
+    pq.write_table(table, items_path(path))
+    return path
+
+
+def test_ten_thousand_items_take_less_than_two_seconds(results: dict[str, Path], tmp_path: Path) -> None:
+    result, _ = load_scored(results["clear"])
+    a, b = (large(tmp_path / f"{seed}.json", result, 10_000, seed, 10_000) for seed in (1, 2))
+    started = time.process_time()
+    found = compare(a, b)
+    assert time.process_time() - started < 2.0
+    assert len(found.scores) == 9
+
+
+def test_few_groups_widen_the_interval_and_one_separates_nothing(results: dict[str, Path], tmp_path: Path) -> None:
+    result, _ = load_scored(results["clear"])
+    a, b = (large(tmp_path / f"one{seed}.json", result, 50, seed, 1) for seed in (1, 2))
+    for score in compare(a, b).scores:
+        assert score.verdict == "the data cannot separate them"
+        assert "so few groups" in score.sentence
+
+
+def test_the_command_prints_a_table_or_one_object(results: dict[str, Path]) -> None:
+    command = [sys.executable, "-m", "xmbench", "compare", str(results["clear"]), str(results["noisy"])]
+    plain = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "corr2d: A is better" in plain
+    found = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
+    assert found["scores"][0]["verdict"] == "A is better"
+    assert found["system_b"] == "noisy"

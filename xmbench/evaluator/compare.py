@@ -1,0 +1,221 @@
+"""Two results on the same items: the paired difference, how sure it is, and whether the data can separate them.
+
+Nothing is measured again: both per-item tables are read, and both systems are drawn with identical resamples of the
+groups (paired, clustered percentile bootstrap, Efron 1979).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from xmbench import registry
+from xmbench.errors import DocumentError
+from xmbench.evaluator.bootstrap import LEVEL, resampled_weights
+from xmbench.evaluator.save import load_scored
+from xmbench.formats.result import Result, Score
+
+FEW_GROUPS = 10
+_EQUAL = 1e-12  # sums of the same values in another order differ by less
+_DISTRIBUTION = "not paired: a distribution has no per-item values"
+_OTHER_TABLE = "not paired: the per-item values do not make up this score"
+
+Verdict = Literal["A is better", "B is better", "the data cannot separate them"]
+
+
+@dataclass(frozen=True, slots=True)
+class PairedScore:
+    """One metric of both systems.
+
+    Attributes:
+        a, b: the scores as the results state them.
+        difference: a - b.
+        low, high: 95 % interval of the difference.
+        a_wins: share of the resamples in which A is better, 0..1.
+        wins, ties, losses: items on which A is better, equal, worse; a failed item counts the metric's floor.
+        n: items that count for both.
+        groups: clusters among them.
+        sentence: the verdict in words, with n and groups.
+    """
+
+    metric: str
+    a: float
+    b: float
+    difference: float
+    low: float
+    high: float
+    a_wins: float
+    wins: int
+    ties: int
+    losses: int
+    n: int
+    groups: int
+    verdict: Verdict
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two systems on one track and data set; `unpaired` says of the other metrics why there is no pairing."""
+
+    track: str
+    primary: str
+    system_a: str
+    system_b: str
+    scores: tuple[PairedScore, ...]
+    unpaired: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One system's values (N,) with the floor where it counts, and which items count."""
+
+    values: NDArray[np.float64]
+    counts: NDArray[np.bool_]
+
+
+def compare(first: Path, second: Path) -> Comparison:
+    """Compares two results with their per-item tables.
+
+    Raises:
+        DocumentError: no result, or two that cannot be compared (every reason is listed).
+        DatasetError: a per-item table is missing, damaged, or not its result's own.
+    """
+    (a, items_a), (b, items_b) = load_scored(first), load_scored(second)
+    problems = differences(a, b) or _item_differences(items_a, items_b)
+    if problems:
+        raise DocumentError(
+            "the two results cannot be compared", where=f"{first} and {second}", problems=problems,
+            todo="score both submissions on the same data set with the same version of xmbench",
+        )  # fmt: skip
+    paired: dict[str, tuple[_Column, _Column]] = {}
+    unpaired: dict[str, str] = {}
+    for name in dict.fromkeys((*a.scores, *b.scores)):
+        if name not in a.scores or name not in b.scores:
+            unpaired[name] = f"not paired: only {'A' if name in a.scores else 'B'} has it"
+            continue
+        found = [_column(name, r.scores[name], t) for r, t in ((a, items_a), (b, items_b))]
+        if isinstance(found[0], str) or isinstance(found[1], str):
+            unpaired[name] = next(reason for reason in found if isinstance(reason, str))
+        else:
+            paired[name] = found[0], found[1]
+    groups = [str(group) for group in items_a.column("group").to_pylist()]
+    draws = _draws(paired, groups, a.bootstrap["resamples"], a.bootstrap["seed"]) if paired else {}
+    scores = tuple(_paired(name, a, b, paired[name], draws[name], groups) for name in paired)
+    return Comparison(a.track, a.primary, a.submission.system, b.submission.system, scores, unpaired)
+
+
+def differences(a: Result, b: Result) -> list[str]:
+    """Why two results cannot be compared; empty if they can."""
+    fields = ("track", "split", "dataset_digest", "recipe_digest", "protocol", "bootstrap")
+    problems = [
+        f"{field}: {getattr(a, field)} and {getattr(b, field)}"
+        for field in fields
+        if getattr(a, field) != getattr(b, field)
+    ]
+    problems += [
+        f"{name}: metric version {a.scores[name].metric_version} and {b.scores[name].metric_version}"
+        for name in a.scores
+        if name in b.scores and a.scores[name].metric_version != b.scores[name].metric_version
+    ]
+    if a.judge and b.judge and a.judge.sha256 != b.judge.sha256:
+        problems.append(f"judge: sha256 {a.judge.sha256} and {b.judge.sha256}")
+    return problems
+
+
+def _item_differences(a: pa.Table, b: pa.Table) -> list[str]:
+    return [
+        f"per-item tables: the column '{name}' differs"
+        for name in ("id", "label", "group")
+        if not a.column(name).equals(b.column(name))
+    ]
+
+
+def _column(name: str, score: Score, items: pa.Table) -> _Column | str:
+    """The values behind a score, or why it has none.
+
+    What counts is what counted when the score was made: everything, or everything but the statuses that the metric
+    leaves out. The metric itself is asked only where that decides, for a judged one takes seconds to import.
+    """
+    if score.floor is None or name not in items.column_names:
+        return _DISTRIBUTION if score.floor is None else _OTHER_TABLE
+    if score.value is None:
+        return "not paired: nothing could be measured"
+    column = items.column(name)
+    measured = column.is_valid().to_numpy()
+    values = np.where(measured, column.fill_null(score.floor).to_numpy(), score.floor)
+    everything = _Column(values, np.ones(len(values), dtype=bool))
+    if _makes_up(score.value, everything):
+        return everything
+    left_out = registry.metric(name).left_out
+    statuses = items.column(f"{name}:status").to_pylist()
+    some = _Column(values, measured | ~np.isin(np.asarray(statuses, dtype=str), sorted(left_out)))
+    return some if _makes_up(score.value, some) else _OTHER_TABLE
+
+
+def _makes_up(value: float, column: _Column) -> bool:
+    counted = column.values[column.counts]
+    return bool(len(counted)) and abs(float(counted.mean()) - value) <= 1e-9 * max(1.0, abs(value))
+
+
+def _draws(
+    paired: dict[str, tuple[_Column, _Column]], groups: list[str], resamples: int, seed: int
+) -> dict[str, NDArray[np.float64]]:
+    """A - B in every resample, by metric; identical resamples for both systems and all metrics."""
+    columns = [column for pair in paired.values() for column in pair]
+    values = np.stack([np.where(c.counts, c.values, 0.0) for c in columns], axis=1)
+    counts = np.stack([c.counts for c in columns], axis=1).astype(np.float64)
+    complete = bool(counts.all())
+    means = []
+    for weights in resampled_weights(groups, resamples, seed):
+        totals = weights.sum(axis=1, keepdims=True) if complete else weights @ counts
+        with np.errstate(invalid="ignore"):  # a resample without any item that counts has no mean
+            means.append((weights @ values) / totals)
+    stacked = np.concatenate(means)
+    return {name: stacked[:, 2 * i] - stacked[:, 2 * i + 1] for i, name in enumerate(paired)}
+
+
+def _paired(
+    name: str, a: Result, b: Result, pair: tuple[_Column, _Column], draws: NDArray[np.float64], groups: list[str]
+) -> PairedScore:
+    score_a, score_b = a.scores[name], b.scores[name]
+    assert score_a.value is not None  # _column gives no values otherwise
+    assert score_b.value is not None
+    tail = 100.0 * (1.0 - LEVEL) / 2.0
+    low, high = (float(end) for end in np.nanpercentile(draws, [tail, 100.0 - tail]))
+    both = pair[0].counts & pair[1].counts
+    better = 1.0 if score_a.higher_is_better else -1.0
+    gains = better * (pair[0].values - pair[1].values)[both]
+    known = draws[~np.isnan(draws)]
+    clusters = len({group for group, counted in zip(groups, both, strict=True) if counted})
+    verdict = _verdict(better * low, better * high, clusters)
+    size = f"{len(gains):,} items in {clusters:,} group{'s' if clusters != 1 else ''}"
+    ends = f"[{low:.4f}, {high:.4f}]"
+    difference = score_a.value - score_b.value
+    sentence = f"{name}: {verdict} (A - B = {difference:.4f} {ends}; {size})"
+    if clusters < FEW_GROUPS:
+        sentence += "; with so few groups the interval itself is rough"
+    return PairedScore(
+        metric=name, a=score_a.value, b=score_b.value, difference=difference, low=low, high=high,
+        a_wins=float((better * known > _EQUAL).mean()), wins=int((gains > _EQUAL).sum()),
+        ties=int((np.abs(gains) <= _EQUAL).sum()), losses=int((gains < -_EQUAL).sum()),
+        n=len(gains), groups=clusters, verdict=verdict, sentence=sentence,
+    )  # fmt: skip
+
+
+def _verdict(one_end: float, other_end: float, clusters: int) -> Verdict:
+    """From the ends of the interval of A's gain; one group alone has no spread to judge by."""
+    if clusters > 1 and min(one_end, other_end) > _EQUAL:
+        return "A is better"
+    if clusters > 1 and max(one_end, other_end) < -_EQUAL:
+        return "B is better"
+    return "the data cannot separate them"

@@ -1,0 +1,163 @@
+"""Is this result what the submission scores? Everything is measured again and the whole document is compared.
+
+Only where and when it was made (`environment`), the name of the table and the status may differ: a status is what
+somebody says about the other fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xmbench.evaluator.check import open_checked
+from xmbench.evaluator.environment import environment
+from xmbench.evaluator.evaluate import Scored, items_digest, score
+from xmbench.evaluator.judge import load_judge
+from xmbench.formats.dataset import Dataset
+from xmbench.formats.document import load_json
+from xmbench.formats.files import write_text
+from xmbench.formats.result import Environment, Result
+
+_FREE = ("environment", "items_table", "status")
+_ABSENT = "(nothing)"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that is not what the submission gives."""
+
+    field: str
+    claimed: Any
+    found: Any
+
+    def __str__(self) -> str:
+        """Both values in full: a changed last digit must be seen."""
+        return f"{self.field}: the result says {self.claimed!r}, the submission gives {self.found!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `verify` found.
+
+    Attributes:
+        differences: every field and every cell of the per-item table that differs; empty if the result holds.
+        table_checked: whether the per-item table was there; its digest in the result is compared either way.
+        notes: differences of the two machines and versions, which are no fault by themselves.
+        result: as the file states it.
+    """
+
+    differences: tuple[Difference, ...]
+    table_checked: bool
+    notes: tuple[str, ...]
+    result: Result
+
+
+def verify(
+    path: Path, submission: Path, dataset: Dataset, *,
+    workers: int = 1, tolerance: float = 0.0, report: Callable[[int, int], None] | None = None,
+) -> Verification:  # fmt: skip
+    """Scores the submission again and compares with the result.
+
+    Args:
+        path: the result's file.
+        submission: the folder that it was made from.
+        dataset: what it was made for.
+        workers: processes.
+        tolerance: numbers may differ by this times max(1, |number|); 0 demands every digit. Another processor may
+            round the last digits in another way.
+        report: called with (distinct pairs measured, items seen).
+
+    Raises:
+        DocumentError: no result.
+        SubmissionError, DatasetError, PrerequisiteError: the submission cannot be scored.
+    """
+    result = load_json(path, Result)
+    track = open_checked(submission, dataset).track
+    known = [name for name in result.scores if name in track.metrics]
+    judge = load_judge(dataset, track, local=result.judge is not None and result.judge.local)
+    again = score(submission, dataset, metrics=known, workers=workers, judge=judge, report=report)
+    claimed, found = (_flat(r.model_dump(mode="json", by_alias=True)) for r in (result, again.result))
+    table = _table(path, result)
+    found_items = list(_items(table, result, again, tolerance)) if table is not None else []
+    differing = [
+        Difference(field, claimed.get(field, _ABSENT), found.get(field, _ABSENT))
+        for field in dict.fromkeys((*claimed, *found))
+        if not _same(claimed.get(field, _ABSENT), found.get(field, _ABSENT), tolerance)
+    ]
+    if tolerance > 0.0 and table is not None and not found_items:  # the cells agree, so their digest need not
+        differing = [d for d in differing if d.field != "items_digest"]
+    notes = tuple(_surroundings(result.environment, environment("")))
+    return Verification((*differing, *found_items), table is not None, notes, result)
+
+
+def mark_verified(path: Path, verification: Verification) -> None:
+    """Writes the status "verified" into a result that holds.
+
+    Raises:
+        ValueError: it does not hold.
+        OutputError: the file cannot be written.
+    """
+    if verification.differences:
+        raise ValueError("a result that does not hold is not marked as verified")
+    write_text(path, verification.result.model_copy(update={"status": "verified"}).to_json())
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Leaves of a document by dotted path, without the fields that may differ."""
+    if not isinstance(value, dict) or (name and not value):
+        return {name: value}
+    leaves: dict[str, Any] = {}
+    for key, inner in value.items():
+        if name or key not in _FREE:
+            leaves.update(_flat(inner, f"{name}.{key}" if name else key))
+    return leaves
+
+
+def _same(a: Any, b: Any, tolerance: float) -> bool:
+    if isinstance(a, float) and isinstance(b, float) and tolerance > 0.0:
+        return abs(a - b) <= tolerance * max(1.0, abs(a), abs(b))
+    return bool(a == b)
+
+
+def _table(path: Path, result: Result) -> pa.Table | None:
+    """The per-item table beside the result, or None where only the document was handed over."""
+    named = path.parent / Path(result.items_table).name
+    if not result.items_table or not named.is_file():
+        return None
+    try:
+        return pq.read_table(named)
+    except (OSError, pa.ArrowException):
+        return pa.table({})  # damaged: every column is missing
+
+
+def _items(table: pa.Table, result: Result, again: Scored, tolerance: float) -> Iterator[Difference]:
+    """Cells of the per-item table that differ, and a table that is not the result's own."""
+    if items_digest(table) != result.items_digest:
+        yield Difference("items_table: sha256 of its content", items_digest(table), result.items_digest)
+    ids = again.items.column("id").to_pylist()
+    for name in dict.fromkeys((*table.column_names, *again.items.column_names)):
+        if name not in table.column_names or name not in again.items.column_names:
+            there, here = name in table.column_names, name in again.items.column_names
+            yield Difference(f"items.{name}", "a column" if there else _ABSENT, "a column" if here else _ABSENT)
+            continue
+        claimed, found = table.column(name).to_pylist(), again.items.column(name).to_pylist()
+        if len(claimed) != len(found):
+            yield Difference(f"items.{name}", f"{len(claimed)} rows", f"{len(found)} rows")
+            continue
+        for item, one, other in zip(ids, claimed, found, strict=True):
+            if not _same(one, other, tolerance):
+                yield Difference(f"items.{name}[{item}]", one, other)
+
+
+def _surroundings(there: Environment, here: Environment) -> Iterator[str]:
+    for field in ("xmbench", "commit", "python", "machine"):
+        if getattr(there, field) != getattr(here, field):
+            yield f"{field}: made with {getattr(there, field) or '?'}, verified with {getattr(here, field) or '?'}"
+    for name in sorted({*there.packages, *here.packages}):
+        if there.packages.get(name) != here.packages.get(name):
+            yield f"{name}: made with {there.packages.get(name, '-')}, verified with {here.packages.get(name, '-')}"
