@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from tests.making import submit
 from tests.metrics.test_conformance import TASK
 from xmbench import registry
 from xmbench.builder.build import build
 from xmbench.builder.plan import load_recipe
 from xmbench.errors import PrerequisiteError
 from xmbench.evaluator.class_references import gathered
+from xmbench.evaluator.evaluate import score
 from xmbench.formats.dataset import Dataset
 from xmbench.interfaces import ClassReferences, Pair, ScoringContext
 from xmbench.media.audio import to_float
@@ -30,6 +32,8 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     options = {**recipe.sources["speech"].options, "voices": ["en-us", "en-us+f1", "en-us+m3", "en-gb-x-rp"]}
     source = recipe.sources["speech"].model_copy(update={"options": {**options, "rates": [120, 130]}})
     changed = recipe.model_copy(update={"sources": {**recipe.sources, "speech": source}})
+    track = changed.tracks[0].model_copy(update={"metrics": ("corr2d", "corr2d-best5", "stoi-mean5"), "judge": None})
+    changed = changed.model_copy(update={"tracks": (track,)})
     return build(changed, folder / "out", limit=120, workers=1)
 
 
@@ -107,3 +111,15 @@ def test_silence_fails_and_a_class_without_references_says_so(references: ClassR
 def test_without_references_it_is_refused() -> None:
     with pytest.raises(PrerequisiteError, match="references"):
         registry.metric("corr2d-best5").prepare([], ScoringContext(TASK))
+
+
+def test_a_submission_is_scored_the_same_by_any_number_of_workers(spoken: Dataset, tmp_path: Path) -> None:
+    """The references themselves: the best of five is 1, one reference's Corr2D too, and the mean of five lies below."""
+    folder = submit(spoken, tmp_path / "s")
+    one, two = (score(folder, spoken, workers=workers) for workers in (1, 2))
+    assert one.items.equals(two.items)
+    assert one.result.scores == two.result.scores
+    assert one.result.scores["corr2d-best5"].value == pytest.approx(1.0)
+    mean = one.result.scores["stoi-mean5"].value
+    assert mean is not None
+    assert 0.2 < mean < 0.95

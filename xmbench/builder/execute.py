@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 
 from xmbench.builder.assemble import Job, ShardReport, ShardTask, write_shard
 from xmbench.errors import XmbenchError
+from xmbench.processes import interrupts_held, start_worker
 
 POOL_FROM_ROWS = 5_000  # starting a pool takes longer than writing fewer rows
 
@@ -55,7 +52,7 @@ def _pooled(
     )
     futures: list[Future[ShardReport]] = []
     try:
-        with _interrupts_held():
+        with interrupts_held():
             futures += [pool.submit(_work, task) for task in tasks]
         for future in as_completed(futures):
             done(future.result())
@@ -77,32 +74,10 @@ def _stop(pool: ProcessPoolExecutor, futures: Sequence[Future[ShardReport]]) -> 
     pool.shutdown(wait=True, cancel_futures=True)
 
 
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Workers start with Ctrl-C held back, so that only this process answers it; held ones come afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _start_worker(job: Job) -> None:
     global _job
     _job = job
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+    start_worker()
 
 
 def _work(task: ShardTask) -> ShardReport:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from xmbench import registry
 from xmbench.errors import PrerequisiteError, UnknownNameError, nearest
 from xmbench.evaluator.bootstrap import RESAMPLES, SEED, intervals
 from xmbench.evaluator.check import OpenedSubmission, Problem, id_problems, open_checked
+from xmbench.evaluator.class_references import gathered
 from xmbench.evaluator.environment import environment
 from xmbench.evaluator.judge import LoadedJudge
 from xmbench.evaluator.measure import CHUNK, States, Work, measured, prepare
@@ -28,7 +30,7 @@ from xmbench.evaluator.resume import Measurements, measurements
 from xmbench.evaluator.walk import Ledger, distinct_pairs
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.result import Result, Score
-from xmbench.interfaces import ItemState, Metric, Pair, ScoringContext
+from xmbench.interfaces import AgainstClass, ItemState, Metric, Pair, ScoringContext
 
 PROTOCOL = "xmbench-protocol/1"
 JUDGE_BATCH = 64
@@ -86,7 +88,6 @@ def score(
             f"{', '.join(judged)}: no judge for {opened.submission.track}",
             todo=f"xmbench fit-judge {dataset.folder}, or leave the metric out with --metrics",
         )
-    context = ScoringContext(dataset.recipe.task)
     judging = ScoringContext(dataset.recipe.task, judge.weights if judge else None)
     ledger = Ledger()
     kept = measurements(partial, dataset, names, judge.card.sha256 if judge else "", PROTOCOL)
@@ -96,15 +97,16 @@ def score(
             report(kept.measured, len(ledger.ids))
 
     work = _chunks(distinct_pairs(opened, dataset, ledger, plain), kept, plain, judged, judging, tell)
-    spread = measured(work, plain, context, workers) if ray is None else measured_by_ray(work, plain, context, ray)
-    try:
-        for chunk in spread:
-            for key, own in chunk:
-                kept.add(key, own)
-            tell()
-    except BaseException:  # Ctrl-C too: what is measured is kept for the next run
-        kept.flush()
-        raise
+    with _context(opened, dataset, plain) as context:
+        spread = measured(work, plain, context, workers) if ray is None else measured_by_ray(work, plain, context, ray)
+        try:
+            for chunk in spread:
+                for key, own in chunk:
+                    kept.add(key, own)
+                tell()
+        except BaseException:  # Ctrl-C too: what is measured is kept for the next run
+            kept.flush()
+            raise
     tell()
     columns = {name: _items(registry.metric(name), ledger, kept.states) for name in names}
     scores = _scores(columns, ledger.groups)
@@ -148,6 +150,17 @@ def _chosen(opened: OpenedSubmission, metrics: Sequence[str]) -> tuple[str, ...]
                 f"the track {opened.submission.track} has no metric '{name}'", expected=nearest(name, known)
             )
     return tuple(name for name in known if not metrics or name in metrics)
+
+
+@contextmanager
+def _context(opened: OpenedSubmission, dataset: Dataset, metrics: tuple[str, ...]) -> Iterator[ScoringContext]:
+    """What metrics that need no judge may know; the classes' references only where one of them asks for them."""
+    task = dataset.recipe.task
+    if not any(isinstance(registry.metric(name), AgainstClass) for name in metrics):
+        yield ScoringContext(task)
+        return
+    with gathered(dataset, opened.track.split) as references:
+        yield ScoringContext(task, references=references)
 
 
 def _chunks(

@@ -7,7 +7,6 @@ nothing but its own pairs: results are the same for any number of workers.
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -22,6 +21,7 @@ from xmbench import registry
 from xmbench.errors import XmbenchError
 from xmbench.interfaces import ItemState, Pair, ScoringContext
 from xmbench.media.signal import Media, Picture, Sound
+from xmbench.processes import interrupts_held, start_worker
 
 CHUNK = 8  # small enough that no process is left alone with much work at the end
 _REFERENCES_KEPT = 512
@@ -84,10 +84,12 @@ def _pooled(
     pool: ProcessPoolExecutor, work: Iterable[list[Work]], metrics: tuple[str, ...],
     context: ScoringContext, workers: int,
 ) -> Iterator[list[tuple[bytes, States]]]:  # fmt: skip
-    pool.submit(_ready)  # the processes start while the first outputs are read
+    with interrupts_held():
+        pool.submit(_ready)  # the processes start while the first outputs are read
     waiting: deque[Future[list[tuple[bytes, States]]]] = deque()
     for chunk in work:
-        waiting.append(pool.submit(measure, chunk, metrics, context))
+        with interrupts_held():  # a process may start here
+            waiting.append(pool.submit(measure, chunk, metrics, context))
         if len(waiting) > 4 * workers:
             yield waiting.popleft().result()
     while waiting:
@@ -96,7 +98,7 @@ def _pooled(
 
 def _start_worker(metrics: tuple[str, ...]) -> None:
     """Ctrl-C is the parent's business; metrics are imported before the first chunk."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    start_worker()
     for name in metrics:
         registry.metric(name)
 
