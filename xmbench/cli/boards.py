@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -37,12 +38,12 @@ def register(app: typer.Typer) -> None:
             print("every page is current")
             return
         for path, text in leaderboard.pages(folder).items():
-            if path.name != "README.md":
+            if path.suffix == ".md" and path.name != "README.md":
                 print(text)
 
     @board.command()
     def build(folder: Folder = _DEFAULT) -> None:
-        """Writes the pages (leaderboards/*.md)."""
+        """Writes the pages: leaderboards/*.md, and index.html to sort and filter in a browser."""
         from xmbench import leaderboard
 
         changed = leaderboard.build(folder)
@@ -56,7 +57,10 @@ def register(app: typer.Typer) -> None:
         from xmbench import leaderboard
 
         for path in results:
-            print(f"added {leaderboard.add(folder, path)}")
+            added = leaderboard.add(folder, path)
+            print(f"added {added.path}, compared item by item with {added.paired} others")
+            for warning in added.warnings:
+                print(f"  warning: {warning}", file=sys.stderr)
         leaderboard.build(folder)
 
 
