@@ -105,7 +105,7 @@ def _board(number: int, board: Board, compared: Compared, root: Path) -> str:
     heads = [
         ("rank", "rank", "low"), ("system", "system", "low"), ("kind", "kind", "low"),
         ("normalised", "normalised", "high"),
-        *((name, f"{name} ★" if name == board.primary else name, _better(board, name)) for name in board.metrics),
+        *((name, f"{name} ★" if name == board.primary else name, _better(board, name)) for name in _columns(board)),
     ]  # fmt: skip
     head = "".join(
         f'<th scope=col data-k="{escape(key)}" data-better={better}><button type=button>{escape(text)}</button></th>'
@@ -123,6 +123,11 @@ def _board(number: int, board: Board, compared: Compared, root: Path) -> str:
         f"<div class=wide tabindex=0 role=region aria-label='{escape(board.track)}'><table><thead><tr>{head}</tr>"
         f"</thead><tbody>{rows}</tbody></table></div></section>"
     )
+
+
+def _columns(board: Board) -> list[str]:
+    """The board's metrics, the primary one first: what ranks must be seen without scrolling."""
+    return [board.primary, *(name for name in board.metrics if name != board.primary)]
 
 
 def _better(board: Board, metric: str) -> str:
@@ -155,7 +160,7 @@ def _row(name: str, row: Row, board: Board, compared: Compared, root: Path) -> s
     rank = "–" if row.rank is None else f"{row.rank}{'&nbsp;~' if row.by == 'intervals' else ''}"
     shared = " shared" if row.rank is not None and [r.rank for r in board.rows].count(row.rank) > 1 else ""
     known = "" if row.normalised is None else f"{row.normalised:.3f}"
-    cells = "".join(_cell(metric, result.scores.get(metric), board) for metric in board.metrics)
+    cells = "".join(_cell(metric, result.scores.get(metric), board) for metric in _columns(board))
     report, kind, preset = _report(result, root), result.submission.kind, escape(preset_of(result) or "none")
     return (
         f'<tr class="row{shared}" id={name} data-kind={kind} data-preset="{preset}">'
@@ -185,7 +190,7 @@ def _cell(metric: str, score: Score | None, board: Board) -> str:
     head = f'data-h="{escape(metric)}"{_value(score.value)}'
     if metric != board.primary:
         return f"<td {head}>{score.value:.4f}{covered}</td>"
-    ends = "" if score.low is None else f" <small>[{score.low:.4f}, {score.high:.4f}]</small>"
+    ends = "" if score.low is None else f"<br><small>[{score.low:.4f}, {score.high:.4f}]</small>"
     return f"<td class=first {head}><b>{score.value:.4f}</b>{covered}{ends}{interval_bar(score, board)}</td>"
 
 
@@ -210,8 +215,8 @@ def interval_bar(score: Score, board: Board) -> str:
     return (
         f'<svg class=bar viewBox="0 0 {_BAR_WIDTH} {_BAR_HEIGHT}" role=img aria-label="{told}">'
         f'<path class=axis d="M4 {half:g}H{_BAR_WIDTH - 4}"/>{marks}'
-        f"<rect x={start} y={half - 3:g} width={max(1.5, end - start):.1f} height=6 rx=1 />"
-        f"<circle cx={x(value)} cy={half:g} r=2.5 /></svg>"
+        f"<rect x={start} y={half - 5:g} width={max(2.0, end - start):.1f} height=10 />"
+        f'<path class=value d="M{x(value)} {half - 5:g}v10"/></svg>'
     )
 
 

@@ -9,27 +9,29 @@ form{align-items:end;border-bottom:1px solid var(--line)}label{font-size:.8rem}
 form select{font:inherit;padding:.25rem;display:block;max-width:14rem}form button,.turn{padding:.3rem 0}
 form button{padding:.3rem .7rem;font:inherit;font-size:.85rem}#told{font-size:.85rem}
 thead th{padding:0 .2rem;vertical-align:bottom}
-thead button{all:unset;cursor:pointer;padding:.3rem .35rem;font-weight:600}
+thead button{all:unset;cursor:pointer;padding:.3rem .25rem;font-weight:600;font-size:.95em}
 thead button:focus-visible{outline:2px solid var(--mark)}thead th[aria-sort]{background:var(--soft)}
 thead th[aria-sort=ascending] button::after{content:" ▲"}thead th[aria-sort=descending] button::after{content:" ▼"}
-td,tbody th{vertical-align:top}tbody th{text-align:left;white-space:normal;min-width:14rem;font-weight:600}
+td,tbody th{vertical-align:top}.row>th{text-align:left;white-space:normal;min-width:13rem;font-weight:600}
 thead th:nth-child(2),thead th:nth-child(3),td[data-h=kind]{text-align:left}
 .links{font-weight:400;font-size:.8rem;white-space:nowrap}
 .fold{all:unset;cursor:pointer;color:var(--mark);text-decoration:underline}
 .fold:focus-visible{outline:2px solid var(--mark)}
 .fold[aria-expanded=true]::before{content:"▾ "}.fold[aria-expanded=false]::before{content:"▸ "}
-small{opacity:.8;font-size:.82em}.first{min-width:11.5rem}.bar{display:block;width:150px;height:16px;margin-left:auto}
-.bar rect,.bar circle{fill:var(--mark)}.bar rect{opacity:.55}.axis{stroke:currentColor;opacity:.25}
+small{opacity:.8;font-size:.82em}.row td{padding:.25rem .45rem}.first{min-width:150px}
+.bar{display:block;width:150px;height:16px;margin-left:auto}
+.bar rect{fill:var(--mark);opacity:.5}.value{stroke:var(--mark);stroke-width:2}
+.axis{stroke:currentColor;opacity:.25}
 .mark{stroke:currentColor;stroke-width:1.5;opacity:.75}.bar text{fill:currentColor;font-size:12px}
 .shared>td:first-child{box-shadow:inset 3px 0 var(--mark)}
 [data-kind=floor]>td:first-child,[data-kind=ceiling]>td:first-child{opacity:.8}
 tr.row[data-kind=floor],tr.row[data-kind=ceiling]{background:var(--soft)}
 .more>td{text-align:left;white-space:normal;background:var(--soft);padding:.6rem}
 .detail{max-width:70rem}.detail h3{font-size:.85rem;margin:.8rem 0 .2rem}.detail table{margin:.6rem 0}
-.detail tbody th{min-width:0;font-weight:400}
+.detail tbody th{font-weight:400}
 .detail dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem .8rem;margin:0}
 .detail dt{opacity:.8}.detail dd{margin:0;overflow-wrap:anywhere}.detail ul{margin:0;padding-left:1.1rem}
-.detail td,.detail th{text-align:left}.detail .n{text-align:right}
+.detail td,.detail th{text-align:left;padding:.2rem .5rem}.detail .n{text-align:right}
 .paper td,.paper th{text-align:left;white-space:normal}.paper td.n{text-align:right}
 @media(max-width:48rem){body{margin:.8rem auto}form{position:static}
 form label{flex:1 1 8rem}form select{width:100%;max-width:none}
@@ -41,6 +43,8 @@ tr.row>td,tr.row>th{border:0;padding:.1rem 0;display:flex;gap:.5rem;justify-cont
 tr.row>td{flex-wrap:wrap}tr.row>td::before{content:attr(data-h);opacity:.75}
 tr.row>th{grid-column:1/-1;order:-2;display:block;font-size:.95rem}tr.row>.first{grid-column:1/-1;order:-1}
 tr.row>td[data-h=kind]{text-align:right}
+.shared>td:first-child{box-shadow:none}
+.shared{box-shadow:inset 3px 0 var(--mark)}
 .first .bar{width:100%;margin:0}tr.more:not([hidden]){display:block}tr.more>td{display:block;border:0}
 .detail dl{grid-template-columns:1fr}.detail dt{margin-top:.3rem}}
 """
