@@ -14,7 +14,7 @@ from xmbench.media.image import encode_palette_png
 from xmbench.pages import data_uri, escape, table
 
 _TABLE_CLASSES = 24
-_PAIRS_SHOWN = 20
+_PAIRS_SHOWN = 12
 _CELL_PX = 4
 NONE, FAILED = "none", "no output"
 
@@ -44,8 +44,8 @@ def section(items: pa.Table, found: Sequence[Verdicts], result: Result) -> str:
 def _one(metric: str, counts: NDArray[np.int64], names: Sequence[str], result: Result) -> str:
     right, total = int(np.trace(counts)), int(counts.sum())
     judge = result.judge
-    who = f"{judge.name} ({', '.join(f'{v:.3f} on {k}' for k, v in judge.accuracy.items())})" if judge else ""
-    told = f"{right:,} of {total:,} found as asked. The judge itself errs: {who}."
+    known = ", ".join(f"{value:.3f} on {name}" for name, value in judge.accuracy.items()) if judge else "not known"
+    told = f"{right:,} of {total:,} found as asked. The judge's own accuracy: {known}."
     drawn = _grid(counts, names) if len(names) <= _TABLE_CLASSES else _picture(counts)
     return (
         f"<h2>What the judge found: {escape(metric)}</h2><p class=sub>{escape(told)} Rows: the class that was asked "
@@ -86,5 +86,5 @@ def _largest(counts: NDArray[np.int64], names: Sequence[str]) -> str:
     found = [(int(off.flat[i]), names[i // off.shape[1]], columns[i % off.shape[1]]) for i in order if off.flat[i]]
     if not found:
         return "<p>Nothing was confused.</p>"
-    shown = ", ".join(f"{escape(a)} → {escape(b)} {count:,}" for count, a, b in found)
+    shown = "; ".join(f"{escape(a)} → {escape(b)}: {count:,}" for count, a, b in found)
     return f"<p class=sub>Most frequent: {shown}.</p>"

@@ -69,7 +69,7 @@ def write_report(
         chosen, shown = items.section(result, table, media.opened, media.dataset, found)
     body = [
         facts.head(result, table), facts.absent(missing), facts.scores(result, board), facts.classes(result, table),
-        confusion.section(table, found, result), chosen, spread.section(result, table, board), facts.failed(table),
+        confusion.section(table, found, result), spread.section(result, table, board), chosen, facts.failed(table),
     ]  # fmt: skip
     title = f"{result.submission.system} on {result.track}"
     write_text(out, pages.document(title, "".join(body), style=STYLE, script=SCRIPT))
