@@ -14,12 +14,14 @@
 from __future__ import annotations
 
 from xmbench.leaderboard.board import Board, Row, boards, cell
+from xmbench.leaderboard.pairs import Compared, compared
 from xmbench.leaderboard.publish import build, check, pages
 from xmbench.leaderboard.store import Added, Loaded, add, load, place, slug
 
 __all__ = [
     "Added",
     "Board",
+    "Compared",
     "Loaded",
     "Row",
     "add",
@@ -27,6 +29,7 @@ __all__ = [
     "build",
     "cell",
     "check",
+    "compared",
     "load",
     "pages",
     "place",

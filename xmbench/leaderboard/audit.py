@@ -19,23 +19,25 @@ from xmbench.leaderboard.pairs import Pairing
 _CLOSE = 1e-9
 
 
-def problems(result: Result, recipe: Recipe | None) -> list[str]:
+def problems(result: Result, recipe: Recipe | None, *, metrics: bool = True) -> list[str]:
     """Everything in a result that does not agree.
 
     Args:
         result: as loaded.
         recipe: the installed recipe of its name, if there is one.
+        metrics: also compare with what the metrics say of themselves (bounds, floors): imports them, which takes
+            seconds where one brings a network along.
 
     Returns:
         One sentence each; empty where nothing is wrong.
     """
     found = _identity(result)
-    metrics = {name: _metric(name) for name in result.scores}
+    known = {name: _metric(name) if metrics else None for name in result.scores}
     for name, score in result.scores.items():
-        found += [f"{name}: {problem}" for problem in _score(score, metrics[name])]
+        found += [f"{name}: {problem}" for problem in _score(score, known[name])]
     if len({score.n for score in result.scores.values()}) > 1:
         found.append("scores: the metrics have different numbers of items")
-    judged = [name for name, metric in metrics.items() if metric is not None and metric.needs_judge]
+    judged = [name for name, metric in known.items() if metric is not None and metric.needs_judge]
     return found + _judge(result, judged, recipe) + _complete(result, recipe)
 
 
@@ -73,10 +75,8 @@ def _score(score: Score, metric: Metric | None) -> list[str]:
 
 
 def _judge(result: Result, judged: Sequence[str], recipe: Recipe | None) -> list[str]:
-    if not judged:
-        return []
     if result.judge is None:
-        return [f"{', '.join(judged)} without a judge"]
+        return [f"{', '.join(judged)} without a judge"] if judged else []
     if result.judge.local:
         return [f"scored with a local judge ({result.judge.name}): such results are never ranked with others"]
     track = _track(result, recipe)

@@ -163,6 +163,13 @@ def pair_up(new: Result, own: Column, others: Sequence[tuple[Result, Column]]) -
     ]
 
 
+def compared(scored: Sequence[tuple[Result, pa.Table]]) -> Compared:
+    """Compares every two of some results whose per-item tables are at hand; the results are of one board."""
+    columns = [(result, column(items, result.primary, result.scores[result.primary].floor)) for result, items in scored]
+    known = [(result, own) for result, own in columns if own is not None]
+    return Compared.of(pair for i, (result, own) in enumerate(known) for pair in pair_up(result, own, known[i + 1 :]))
+
+
 def write_pairs(path: Path, track: str, found: Iterable[Pairing], results: Sequence[Result]) -> None:
     """Writes the pairings between results that are still there; no file where there is none."""
     there = {result.items_digest for result in results}

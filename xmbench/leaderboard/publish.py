@@ -19,7 +19,7 @@ def pages(root: Path) -> dict[Path, str]:
     Raises:
         DocumentError: documents that cannot stand under `root`.
     """
-    loaded = load(root)
+    loaded = load(root, metrics=False)
     found = boards(loaded.results, loaded.compared)
     tracks = sorted({board.track for board in found} | {item.track for item in loaded.reported})
     made = {
@@ -50,8 +50,14 @@ def build(root: Path) -> list[Path]:
 
 
 def check(root: Path) -> None:
-    """Raises CheckError if a page is not what the results give; links to reports, which stay local, do not count."""
+    """Checks every document, and that each page is what they give; links to reports, which stay local, do not count.
+
+    Raises:
+        DocumentError: documents that cannot stand under `root`.
+        CheckError: pages that are out of date.
+    """
     _require(root)
+    load(root)
     stale = [
         str(path)
         for path, text in pages(root).items()

@@ -151,8 +151,12 @@ def _is_result(path: Path) -> bool:
     return path.name != PAIRS_FILE and not path.name.startswith(_REPORTED)
 
 
-def load(root: Path) -> Loaded:
-    """Every document under `root`, checked: places, digests, bounds, duplicates, pairings.
+def load(root: Path, *, metrics: bool = True) -> Loaded:
+    """Every document under `root`, checked: places, digests, numbers that must agree, duplicates, pairings.
+
+    Args:
+        root: the folder of the leaderboards.
+        metrics: also check bounds and floors against the metrics themselves; see `audit.problems`.
 
     Raises:
         DocumentError: all files that cannot stand there are listed.
@@ -174,7 +178,7 @@ def load(root: Path) -> Loaded:
                 problems += _misplaced(path, place(root, results[path]))
         except DocumentError as error:
             problems.append(f"{path}: {error.what}; {'; '.join(error.problems)}")
-    problems += _contradictions(root, results, pairs)
+    problems += _contradictions(root, results, pairs, metrics)
     if problems:
         raise DocumentError("the leaderboards hold files that cannot stand there", where=root, problems=problems)
     known = Compared.of(pair for document in pairs.values() for pair in document.pairs)
@@ -185,12 +189,12 @@ def _misplaced(path: Path, expected: Path) -> list[str]:
     return [] if path == expected else [f"{path}: its content belongs at {expected}"]
 
 
-def _contradictions(root: Path, results: dict[Path, Result], pairs: dict[Path, Pairs]) -> list[str]:
+def _contradictions(root: Path, results: dict[Path, Result], pairs: dict[Path, Pairs], metrics: bool) -> list[str]:
     recipes = installed({result.track.split("/")[0] for result in results.values()})
     found = [
         f"{path}: {problem}"
         for path, result in results.items()
-        for problem in audit.problems(result, recipes.get(result.track.split("/")[0]))
+        for problem in audit.problems(result, recipes.get(result.track.split("/")[0]), metrics=metrics)
     ]
     found += audit.duplicates(list(results.values()))
     for path, document in pairs.items():

@@ -97,7 +97,7 @@ def _board(result: Result, root: Path | None) -> Board | None:
     """The result's own board, if there is a folder of leaderboards that has one."""
     if root is None or not root.is_dir():
         return None
-    loaded = load(root)
+    loaded = load(root, metrics=False)
     for board in boards(loaded.results, loaded.compared):
         if (board.track, board.dataset_digest, board.recipe_digest) == (
             result.track, result.dataset_digest, result.recipe_digest,
