@@ -16,6 +16,7 @@ from tests.browsing import asks_for_nothing, in_browser
 from tests.conftest import ROOT
 from tests.making import submit
 from xmbench import content, leaderboard
+from xmbench.cli import main
 from xmbench.errors import CheckError, DatasetError, DocumentError, UnknownNameError
 from xmbench.evaluator.save import load_scored, score_and_save
 from xmbench.formats.dataset import Dataset
@@ -204,7 +205,9 @@ def test_a_result_that_is_replaced_loses_its_pairs(digits: Dataset, root: Path, 
     folder = submit(digits, tmp_path / "again" / "submission", noisy(0.5), system="better")
     score_and_save(folder, digits, tmp_path / "again" / "result.json")
     assert leaderboard.add(root, tmp_path / "again" / "result.json").paired == 3
-    assert len(json.loads(next(root.glob("*/*/pairs.json")).read_text())["pairs"]) == before == 6
+    assert (
+        len(json.loads(next(root.glob("*/*/pairs.json")).read_text())["pairs"]) == before == 5
+    )  # all but the floor with the ceiling
     assert len(list((root / ".tables").glob("*.parquet"))) == 4
     leaderboard.load(root)
 
@@ -254,6 +257,21 @@ def test_a_commit_that_nobody_can_check_out_is_told(scored: dict[str, Path], tmp
     )
     (warning,) = leaderboard.add(tmp_path / "boards", dirty).warnings
     assert "clean commit" in warning
+
+
+def test_the_command_tells_what_it_did(
+    scored: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dirty = copied(scored["worse"], tmp_path / "x", lambda data: data["environment"].update(commit=""))
+    words = ["leaderboard", "add", str(scored["better"]), str(dirty), "--dir", str(tmp_path / "boards")]
+    monkeypatch.setattr("sys.argv", ["xmbench", *words])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert not stopped.value.code
+    told = capsys.readouterr()
+    assert "worse--limit-40.json, compared item by item with 1 other" in told.out
+    assert "warning: scored outside a clean commit" in told.err
+    assert (tmp_path / "boards" / "index.html").is_file()
 
 
 # ------------------------------------------------------------------------------------------------- the data

@@ -21,6 +21,7 @@ from xmbench.builder.build import build
 from xmbench.cli import main
 from xmbench.errors import DatasetError, SubmissionError
 from xmbench.evaluator.save import load_scored, score_and_save
+from xmbench.evaluator.verdicts import Verdicts
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.items import read_image
 from xmbench.formats.recipe import TrackSpec
@@ -29,7 +30,7 @@ from xmbench.interfaces import ItemState, Metric, Pair, ScoringContext, Status
 from xmbench.media import image
 from xmbench.media.signal import Picture
 from xmbench.report import write_report
-from xmbench.report.confusion import matrix
+from xmbench.report.confusion import matrix, section
 from xmbench.report.items import choose
 
 
@@ -108,6 +109,15 @@ def test_the_confusion_gives_the_accuracy_that_was_scored(digits: Dataset, score
 def test_the_matrix_by_hand() -> None:
     found = matrix(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 2, -1]), 2)
     assert found.tolist() == [[1, 1, 0, 0], [0, 1, 1, 1]]
+
+
+def test_the_confusion_of_many_classes_is_a_picture(scored: Path) -> None:
+    result, items = load_scored(scored)
+    labels = np.asarray(items.column("label").to_pylist(), dtype=np.int64)
+    names = tuple(f"class {k}" for k in range(100))
+    text = section(items, [Verdicts("word-accuracy", names, np.where(labels == 3, 99, labels))], result)
+    assert len(asks_for_nothing(text).of("img")) == 1
+    assert f"Most frequent: class 3 → class 99: {(labels == 3).sum()}." in text
 
 
 def test_best_median_and_worst_by_the_primary_metric(scored: Path) -> None:

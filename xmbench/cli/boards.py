@@ -59,7 +59,8 @@ def register(app: typer.Typer) -> None:
 
         for path in results:
             added = leaderboard.add(folder, path)
-            print(f"added {added.path}, compared item by item with {added.paired} others")
+            others = "other" if added.paired == 1 else "others"
+            print(f"added {added.path}, compared item by item with {added.paired} {others}")
             for warning in added.warnings:
                 print(f"  warning: {warning}", file=sys.stderr)
         leaderboard.build(folder)

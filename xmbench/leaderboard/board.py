@@ -21,7 +21,7 @@ from xmbench.formats.recipe import Recipe
 from xmbench.formats.result import Result, Score
 from xmbench.leaderboard.pairs import Compared
 
-_RANKED = ("learned", "reference")
+RANKED = ("learned", "reference")
 _ANCHORS = (("floor", "random-"), ("ceiling", "oracle-class"))  # kind, and how the baseline's name begins
 _BASELINE = re.compile(r"\brun-baseline (\S+)")
 
@@ -63,6 +63,11 @@ class Board:
     current: bool | None = True
     floor: float | None = None
     ceiling: float | None = None
+
+    @property
+    def version(self) -> str:
+        """Of the primary metric."""
+        return next(row.result.scores[self.primary].metric_version for row in self.rows)
 
     @property
     def limit(self) -> int | None:
@@ -116,7 +121,7 @@ def _board(results: list[Result], compared: Compared, recipes: dict[str, Recipe]
         score = result.scores.get(primary)
         by: Way = ""
         known = _normalised(score, floor, ceiling)
-        if result.submission.kind not in _RANKED or score is None or score.value is None:
+        if result.submission.kind not in RANKED or score is None or score.value is None:
             rows.append(Row(None, result, by, known))
             continue
         position += 1

@@ -56,7 +56,9 @@ def about_recipe(board: Board) -> str:
 def _board(board: Board) -> list[str]:
     first = board.rows[0].result
     lines = [f"## {board.track}: {heading(board)}", ""]
-    lines += [f"Regime: {first.regime}; {first.scores[board.primary].n} items of the {first.split} split."]
+    lines += [
+        f"Regime: {first.regime}; {first.scores[board.primary].n} items of the {first.split} split; {board.protocol}."
+    ]
     judge = next((row.result.judge for row in board.rows if row.result.judge), None)
     if judge:
         shown = ", ".join(f"{value:.3f} on {name}" for name, value in judge.accuracy.items())

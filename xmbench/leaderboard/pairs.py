@@ -136,10 +136,11 @@ def compare(first: Column, others: Sequence[Column]) -> list[tuple[float, float,
     columns = (first, *others)
     values = np.stack([np.where(c.kept, c.values, 0.0) for c in columns], axis=1)  # (N, S)
     kept = np.stack([c.kept.astype(np.float64) for c in columns], axis=1)
-    means = []
+    everything, means = bool(kept.all()), []
     for weights in resampled_weights(first.groups):
+        counted = weights.sum(axis=1, keepdims=True) if everything else weights @ kept
         with np.errstate(invalid="ignore"):
-            means.append((weights @ values) / (weights @ kept))
+            means.append((weights @ values) / counted)
     drawn = np.concatenate(means)  # (resamples, S)
     tail = 100.0 * (1.0 - LEVEL) / 2.0
     ends = np.nanpercentile(drawn[:, :1] - drawn[:, 1:], [tail, 100.0 - tail], axis=0)

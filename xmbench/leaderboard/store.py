@@ -15,7 +15,7 @@ from xmbench.formats.document import load_json
 from xmbench.formats.files import make_folder, write_text
 from xmbench.formats.result import ReportedResult, Result
 from xmbench.leaderboard import audit
-from xmbench.leaderboard.board import board_key, installed
+from xmbench.leaderboard.board import RANKED, board_key, installed
 from xmbench.leaderboard.pairs import (
     PAIRS_FILE,
     Column,
@@ -128,7 +128,12 @@ def _taken(target: Path, result: Result) -> list[str]:
 
 def _pairs(root: Path, result: Result, own: Column, others: Sequence[Result]) -> list[Pairing]:
     keep(root, result, own)
-    rivals = [other for other in others if board_key(other) == board_key(result)]
+    # Floors and ceilings carry no rank: what separates them from each other decides nothing.
+    ranked = result.submission.kind in RANKED
+    rivals = [
+        other for other in others
+        if board_key(other) == board_key(result) and (ranked or other.submission.kind in RANKED)
+    ]  # fmt: skip
     known = [(other, found) for other in rivals if (found := kept_column(root, other)) is not None]
     return pair_up(result, own, known)
 
