@@ -251,6 +251,34 @@ def test_a_result_without_its_own_table_is_refused(scored: dict[str, Path], tmp_
     assert not (tmp_path / "boards").exists()
 
 
+@pytest.mark.parametrize("name", ["", "../result.items.parquet", "/etc/passwd", ".."])
+def test_a_table_elsewhere_is_none(scored: dict[str, Path], tmp_path: Path, name: str) -> None:
+    strange = copied(scored["better"], tmp_path / "x", lambda data: data.update(items_table=name))
+    with pytest.raises(DatasetError, match="not beside it"):
+        leaderboard.add(tmp_path / "boards", strange)
+
+
+@pytest.mark.parametrize("track", ["digits-ad", "../../i2a", "a/b/c", ""])
+def test_a_track_that_is_no_place_is_refused(scored: dict[str, Path], tmp_path: Path, track: str) -> None:
+    strange = copied(scored["better"], tmp_path / "x", lambda data: data.update(track=track))
+    with pytest.raises(DocumentError, match="but its submission says"):
+        leaderboard.add(tmp_path / "boards", strange)
+    assert not (tmp_path / "boards").exists()
+
+
+def test_nothing_unescaped(root: Path) -> None:
+    path = root / "digits-ad" / "i2a" / "better--limit-40.json"
+    data = json.loads(path.read_text())
+    bad = "<script>x</script>\"'"
+    data["split"] = data["environment"]["machine"] = bad
+    data["submission"].update(authors=[bad], notes=[bad], url=f"javascript:{bad}", command=f"{bad} --preset {bad}")
+    path.write_text(json.dumps(data))
+    leaderboard.build(root)
+    text = (root / "index.html").read_text()
+    assert "<script>x" not in text
+    assert all("javascript" not in str(a["href"]) for a in asks_for_nothing(text).of("a"))
+
+
 def test_a_commit_that_nobody_can_check_out_is_told(scored: dict[str, Path], tmp_path: Path) -> None:
     dirty = copied(
         scored["better"], tmp_path / "x", lambda data: data["environment"].update(commit="b" * 40 + "-dirty")

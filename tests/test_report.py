@@ -162,6 +162,21 @@ def test_without_the_submission_there_are_tables_and_a_reason(scored: Path, tmp_
     assert len(page.of("svg")) == 3
 
 
+def test_without_its_table_a_result_has_no_report(scored: Path, tmp_path: Path) -> None:
+    shutil.copy(scored, tmp_path)
+    with pytest.raises(DatasetError, match="not beside it"):
+        write_report(tmp_path / "result.json", tmp_path / "page.html")
+
+
+def test_where_everything_failed_there_is_nothing_to_listen_to(digits: Dataset, tmp_path: Path) -> None:
+    submit(digits, tmp_path / "submission", lambda _, __, reference: np.zeros(len(reference)))
+    score_and_save(tmp_path / "submission", digits, tmp_path / "result.json", metrics=["corr2d"])
+    assert write_report(tmp_path / "result.json", tmp_path / "page.html", data=digits.folder).shown == 0
+    text = (tmp_path / "page.html").read_text()
+    assert len(cells(text, "<h2>Failed items</h2>")) == 40
+    assert "highest bar: 0" in text
+
+
 def test_without_the_data_set_the_reason_is_told(scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = write_report(scored, tmp_path / "page.html")

@@ -144,7 +144,7 @@ def histogram(
     return (
         f'<svg class=chart viewBox="0 0 {_CHART_WIDTH} {base + 16}" role=img aria-label="{escape(label)}">{bars}'
         f'<path d="M0 {base}H{_CHART_WIDTH}"/>{drawn.replace("BASE", str(base))}'
-        f"<text x=0 y=10>highest bar: {most:,}</text>"
+        f"<text x=0 y=10>highest bar: {counts.max(initial=0):,}</text>"
         f"<text x=0 y={base + 13}>{low:.3g} {unit}</text>"
         f"<text x={_CHART_WIDTH} y={base + 13} text-anchor=end>{high:.3g} {unit}</text></svg>"
     )

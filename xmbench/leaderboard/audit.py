@@ -99,7 +99,7 @@ def _complete(result: Result, recipe: Recipe | None) -> list[str]:
 def _track(result: Result, recipe: Recipe | None) -> TrackSpec | None:
     if recipe is None or recipe.digest != result.recipe_digest:
         return None
-    direction = result.track.split("/")[1]
+    direction = result.track.partition("/")[2]
     return next((track for track in recipe.tracks if track.direction == direction), None)
 
 

@@ -73,7 +73,7 @@ def add(root: Path, source: Path) -> Added:
         OutputError: the folder cannot be written.
     """
     result = load_json(source, Result)
-    items = _table(source, result)
+    items = items_of(source, result)
     recipe = installed({result.track.split("/")[0]}).get(result.track.split("/")[0])
     target = place(root, result)
     found = [*audit.problems(result, recipe), *_disagreeing(result, items), *_taken(target, result)]
@@ -96,9 +96,11 @@ def add(root: Path, source: Path) -> Added:
 _TODO = "score the submission again, with all metrics and without --local-judge: `xmbench score SUBMISSION`"
 
 
-def _table(source: Path, result: Result) -> pa.Table:
-    path = source.with_name(result.items_table)
-    if not result.items_table or not path.is_file():
+def items_of(source: Path, result: Result) -> pa.Table:
+    """The per-item table beside a result; raises DatasetError where it is missing or not the result's own."""
+    name = Path(result.items_table).name
+    path = source.with_name(name or "(no table named)")
+    if name != result.items_table or not path.is_file():
         raise DatasetError(
             "the result's per-item table is not beside it", where=path,
             expected="the table that `xmbench score` wrote with the result",

@@ -15,13 +15,14 @@ from xmbench.pages import escape, link, table
 from xmbench.report.values import per_item
 
 _FAILED_SHOWN = 200
+_ALIKE = 1e-9  # means of the same value differ by rounding
 
 
 def head(result: Result, items: pa.Table) -> str:
     """System, track, digests, judge with its accuracy on real data, environment."""
     made, scored, judge = result.submission, result.environment, result.judge
     who = ", ".join(map(escape, made.authors)) + (f" · {link(made.url, made.url)}" if made.url else "")
-    size = f"{items.num_rows:,} items of the {result.split} split"
+    size = f"{items.num_rows:,} items of the {escape(result.split)} split"
     size += f", limited to {result.limit:,} items per split" if result.limit else ""
     known = ", ".join(f"{value:.4f} on {escape(name)}" for name, value in judge.accuracy.items()) if judge else ""
     known += " · a local judge: such results are never ranked with others" if judge and judge.local else ""
@@ -131,7 +132,7 @@ def _shaded(values: Sequence[float | None], position: int) -> str:
     if value is None:
         return "<td class=n>–</td>"
     low, high = min(known), max(known)
-    share = 100 * (value - low) / (high - low) if high > low else 100
+    share = 100 * (value - low) / (high - low) if high - low > _ALIKE else 0
     return f"<td class=heat style=--p:{share:.0f}%>{value:.4f}</td>"
 
 

@@ -128,7 +128,7 @@ def _article(
     values = "".join(
         f"<dt>{escape(name)}{' ★' if name == result.primary else ''}</dt><dd>"
         f"{escape(facts[f'{name}:status']) if facts[name] is None else f'{facts[name]:.4f}'}</dd>"
-        for name in per_item(result, items)
+        for name in sorted(per_item(result, items), key=lambda name: name != result.primary)
     )
     heard = "".join(f"<p class=sub>{escape(metric)}: found “{escape(name)}”</p>" for metric, name in told)
     note = f"<p class=sub>{escape(facts['detail'])}</p>" if facts["detail"] else ""

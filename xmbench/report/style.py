@@ -23,7 +23,7 @@ article{display:grid;grid-template-columns:19rem 6.5rem 1fr 1fr;gap:.9rem;backgr
 article{padding:.7rem;margin:.6rem 0;content-visibility:auto;align-items:start}
 article h4{margin:0;font-size:1rem}
 article dl{display:grid;grid-template-columns:1fr auto 1fr auto;gap:0 .6rem;margin:.3rem 0 0}
-article dl{font-size:.78rem}article dd{margin:0;font-variant-numeric:tabular-nums}
+article dl{font-size:.78rem}article dt{white-space:nowrap}article dd{margin:0;font-variant-numeric:tabular-nums}
 .wave{width:100%;height:40px;fill:var(--mark);stroke:var(--mark);display:block}
 .spec{width:100%;height:84px;display:block;border-radius:4px;margin:.2rem 0 .4rem}
 .pic{width:100%;max-width:9rem;image-rendering:pixelated;border-radius:4px;display:block}

@@ -14,13 +14,14 @@ from xmbench.evaluator.check import OpenedSubmission, open_checked
 from xmbench.evaluator.find import find_dataset
 from xmbench.evaluator.judge import load_judge
 from xmbench.evaluator.outputs import open_submission
-from xmbench.evaluator.save import load_scored
 from xmbench.evaluator.verdicts import Verdicts, naming_metrics, verdicts
 from xmbench.formats.dataset import Dataset, open_dataset
+from xmbench.formats.document import load_json
 from xmbench.formats.files import write_text
 from xmbench.formats.result import Result
 from xmbench.formats.submission import SUBMISSION_FILE
 from xmbench.leaderboard import Board, boards, load
+from xmbench.leaderboard.store import items_of
 from xmbench.report import confusion, facts, items, spread
 from xmbench.report.style import SCRIPT, STYLE
 
@@ -59,7 +60,8 @@ def write_report(
         SubmissionError: the submission is not the one that was scored.
         OutputError: the file cannot be written.
     """
-    result, table = load_scored(path)
+    result = load_json(path, Result)
+    table = items_of(path, result)
     media = _media(path, submission, data)
     board = _board(result, root)
     found, missing = _verdicts(result, table, media)
