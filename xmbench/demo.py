@@ -19,7 +19,7 @@ from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
 from xmbench.gallery import Shown, write_gallery
-from xmbench.leaderboard import Board, boards
+from xmbench.leaderboard import Board, boards, compared
 from xmbench.runner import run
 
 RECIPE = "digits-ad"
@@ -62,7 +62,8 @@ def run_demo(out: Path, *, report: Callable[[str], None]) -> Demo:
     build(recipe, out / "data" / RECIPE, report=say)
     dataset = open_dataset(out / "data" / RECIPE)
     shown = [_system(name, preset, dataset, out / "runs", say) for name, preset in SYSTEMS]
-    (board,) = boards([system.result for system in shown])
+    known = compared([(system.result, system.items) for system in shown])
+    (board,) = boards([system.result for system in shown], known)
     page = write_gallery(dataset, shown, out / "index.html")
     say("done")
     return Demo(board, page)

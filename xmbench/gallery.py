@@ -20,7 +20,7 @@ from xmbench.formats.dataset import Dataset
 from xmbench.formats.files import write_text
 from xmbench.formats.items import read_clip
 from xmbench.formats.result import Result
-from xmbench.leaderboard import boards, cell
+from xmbench.leaderboard import Compared, boards, cell, compared
 from xmbench.media import audio
 from xmbench.media.figures import spectrogram_png
 from xmbench.media.signal import Media, Sound
@@ -66,7 +66,8 @@ def write_gallery(dataset: Dataset, systems: Sequence[Shown], out: Path, *, item
         for system, made, values in zip(systems, outputs, scores, strict=True):
             cards.append(_card(system.result.submission.system, "", made.get(item_id), values[item_id]))
         sections.append(_section(dataset, row, cards))
-    write_text(out, _page(dataset, [system.result for system in systems], sections))
+    pairs = compared([(system.result, system.items) for system in systems])
+    write_text(out, _page(dataset, [system.result for system in systems], pairs, sections))
     return out
 
 
@@ -133,7 +134,7 @@ def _section(dataset: Dataset, row: dict[str, Any], cards: Sequence[str]) -> str
     )
 
 
-def _page(dataset: Dataset, results: Sequence[Result], sections: Sequence[str]) -> str:
+def _page(dataset: Dataset, results: Sequence[Result], pairs: Compared, sections: Sequence[str]) -> str:
     recipe = dataset.recipe
     facts = (
         f"{escape(recipe.title)} · {escape(recipe.regime)} · {dataset.count(results[0].split)} items in "
@@ -141,13 +142,13 @@ def _page(dataset: Dataset, results: Sequence[Result], sections: Sequence[str]) 
     )
     body = (
         f"<h1>{escape(recipe.name)}: what the systems say</h1><p>{facts}</p>"
-        f"{_table(results)}<h2>Items</h2>{''.join(sections)}"
+        f"{_table(results, pairs)}<h2>Items</h2>{''.join(sections)}"
     )
     return document(f"{recipe.name}: outputs", body, style=_STYLE)
 
 
-def _table(results: Sequence[Result]) -> str:
-    (board, *_) = boards(results)
+def _table(results: Sequence[Result], pairs: Compared) -> str:
+    (board, *_) = boards(results, pairs)
     heads = "".join(f"<th>{escape(name)}{' ★' if name == board.primary else ''}</th>" for name in board.metrics)
     lines = []
     for row in board.rows:

@@ -381,6 +381,16 @@ class AgainstClass(Protocol):
     against_class: bool
 
 
+@runtime_checkable
+class Naming(Protocol):
+    """What a metric offers beside `prepare` when its judge names a class: where in the state that class stands.
+
+    The class is 0..K-1, or K where the judge found none of them.
+    """
+
+    named_class: int
+
+
 # ---------------------------------------------------------------------------------------------- models
 @dataclass(frozen=True, slots=True)
 class Examples:

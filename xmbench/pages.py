@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +22,8 @@ _WAVE_WIDTH = 160
 _WAVE_HALF = 20
 _CHART_WIDTH = 360
 _CHART_HEIGHT = 120
+_LETTER_WIDTH = 11
+_LETTER_HEIGHT = 12
 
 STYLE = """
 :root{color-scheme:light dark;--line:#8884;--soft:#8881;--mark:#2f6fb5;--back:#fff}
@@ -104,20 +107,61 @@ def waveform(samples: NDArray[np.int16], label: str) -> str:
     )
 
 
-def histogram(values: NDArray[np.float64], low: float, high: float, label: str, unit: str, bins: int = 24) -> str:
-    """How often values fall into equal spans of low..high, as SVG with both ends and the highest count written."""
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place on a chart's axis, with the letter that its legend explains."""
+
+    value: float
+    letter: str
+
+
+def histogram(
+    values: NDArray[np.float64], low: float, high: float, label: str, unit: str, bins: int = 24,
+    marks: Sequence[Mark] = (),
+) -> str:  # fmt: skip
+    """How often values fall into equal spans of low..high, as SVG with both ends and the highest count written.
+
+    Args:
+        values: (N,).
+        low: left end of the axis; values beyond are left out.
+        high: right end.
+        label: what it shows, for readers who do not see it.
+        unit: behind the ends.
+        bins: number of spans.
+        marks: vertical lines with a letter each; those beyond the axis are left out.
+    """
     counts, _ = np.histogram(values, bins=bins, range=(low, high) if high > low else (low - 0.5, low + 0.5))
     most, width = max(int(counts.max(initial=0)), 1), _CHART_WIDTH / bins
+    drawn, rows = _marks([mark for mark in marks if low <= mark.value <= high], low, high)
+    top = 14 + _LETTER_HEIGHT * rows
     bars = "".join(
-        f'<rect x="{i * width + 0.5:.1f}" y="{14 + _CHART_HEIGHT * (1 - count / most):.1f}" '
+        f'<rect x="{i * width + 0.5:.1f}" y="{top + _CHART_HEIGHT * (1 - count / most):.1f}" '
         f'width="{width - 1:.1f}" height="{_CHART_HEIGHT * count / most:.1f}"><title>{count:,}</title></rect>'
         for i, count in enumerate(counts)
         if count
     )
-    base = 14 + _CHART_HEIGHT
+    base = top + _CHART_HEIGHT
     return (
         f'<svg class=chart viewBox="0 0 {_CHART_WIDTH} {base + 16}" role=img aria-label="{escape(label)}">{bars}'
-        f'<path d="M0 {base}H{_CHART_WIDTH}"/><text x=0 y=10>highest bar: {most:,}</text>'
+        f'<path d="M0 {base}H{_CHART_WIDTH}"/>{drawn.replace("BASE", str(base))}'
+        f"<text x=0 y=10>highest bar: {counts.max(initial=0):,}</text>"
         f"<text x=0 y={base + 13}>{low:.3g} {unit}</text>"
         f"<text x={_CHART_WIDTH} y={base + 13} text-anchor=end>{high:.3g} {unit}</text></svg>"
     )
+
+
+def _marks(marks: Sequence[Mark], low: float, high: float) -> tuple[str, int]:
+    """Lines down to BASE, letters above the bars in as many rows as keep them apart."""
+    ends: list[float] = []  # of the last letter in each row
+    drawn = []
+    for mark in sorted(marks, key=lambda mark: mark.value):
+        x = _CHART_WIDTH * (mark.value - low) / (high - low) if high > low else _CHART_WIDTH / 2
+        x = min(max(x, 4.0), _CHART_WIDTH - 4.0)
+        row = next((i for i, end in enumerate(ends) if x - end > _LETTER_WIDTH), len(ends))
+        ends[row : row + 1] = [x]
+        y = 14 + _LETTER_HEIGHT * (row + 1) - 2
+        drawn.append(
+            f'<path class=line d="M{x:.1f} {y + 1}VBASE"/>'
+            f"<text class=letter x={x:.1f} y={y} text-anchor=middle>{escape(mark.letter)}</text>"
+        )
+    return "".join(drawn), len(ends)

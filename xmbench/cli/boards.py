@@ -1,7 +1,8 @@
-"""Commands of the last stage: `leaderboard` and `demo`."""
+"""Commands of the last stage: `leaderboard`, `report` and `demo`."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Adds this module's commands."""
     board = typer.Typer(help="Tables from the results under leaderboards/.", invoke_without_command=True)
     app.add_typer(board, name="leaderboard")
+    app.command()(report)
     app.command()(demo)
 
     @board.callback()
@@ -37,12 +39,12 @@ def register(app: typer.Typer) -> None:
             print("every page is current")
             return
         for path, text in leaderboard.pages(folder).items():
-            if path.name != "README.md":
+            if path.suffix == ".md" and path.name != "README.md":
                 print(text)
 
     @board.command()
     def build(folder: Folder = _DEFAULT) -> None:
-        """Writes the pages (leaderboards/*.md)."""
+        """Writes the pages: leaderboards/*.md, and index.html to sort and filter in a browser."""
         from xmbench import leaderboard
 
         changed = leaderboard.build(folder)
@@ -56,8 +58,31 @@ def register(app: typer.Typer) -> None:
         from xmbench import leaderboard
 
         for path in results:
-            print(f"added {leaderboard.add(folder, path)}")
+            added = leaderboard.add(folder, path)
+            others = "other" if added.paired == 1 else "others"
+            print(f"added {added.path}, compared item by item with {added.paired} {others}")
+            for warning in added.warnings:
+                print(f"  warning: {warning}", file=sys.stderr)
         leaderboard.build(folder)
+
+
+def report(
+    result: Annotated[Path, typer.Argument(help="result.json, with its per-item table beside it")],
+    submission: Annotated[
+        Path | None, typer.Option(help="What was scored, for the media (default: submission/ beside the result).")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="The data set; found by digest if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The page (default: RESULT.report.html beside the result).")] = None,
+    folder: Annotated[Path, typer.Option("--dir", help="The boards, for their floors and ceilings.")] = _DEFAULT,
+) -> None:
+    """One page per result: scores per class, confusion of the judge, best, median and worst items with their media."""
+    from xmbench.report import write_report
+
+    target = out or result.with_suffix(".report.html")
+    done = write_report(result, target, submission=submission, data=data, root=folder)
+    for text in done.missing:
+        print(text, file=sys.stderr)
+    print(f"wrote {target}: {target.stat().st_size / 1e6:.2f} MB, {done.shown} items with media")
 
 
 def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("demo")) -> None:

@@ -1,0 +1,86 @@
+"""What a judge found in every output of a submission: the class, not only whether it was the right one.
+
+The per-item table keeps one value per metric, so the verdicts are computed again, in the batches in which `score`
+forms them: the same network on the same batches finds the same classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench import registry
+from xmbench.evaluator.check import OpenedSubmission
+from xmbench.evaluator.evaluate import JUDGE_BATCH
+from xmbench.evaluator.judge import LoadedJudge
+from xmbench.evaluator.measure import prepare
+from xmbench.evaluator.walk import Ledger, distinct_pairs
+from xmbench.formats.dataset import Dataset
+from xmbench.interfaces import Naming, Pair, ScoringContext
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdicts:
+    """One metric's verdicts on a submission, in id order.
+
+    Attributes:
+        metric: whose judge it was.
+        names: of the K classes.
+        classes: int64 (N,): the class found, K where the judge found none of them, -1 where there was nothing to judge.
+    """
+
+    metric: str
+    names: tuple[str, ...]
+    classes: NDArray[np.int64]
+
+
+def naming_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the metrics whose judge names a class."""
+    return tuple(name for name in names if isinstance(registry.metric(name), Naming))
+
+
+def verdicts(
+    opened: OpenedSubmission, dataset: Dataset, judge: LoadedJudge, metrics: tuple[str, ...]
+) -> tuple[list[Verdicts], str]:
+    """What the judge finds in each output.
+
+    Args:
+        opened: the submission.
+        dataset: what it was made for.
+        judge: the one that graded it.
+        metrics: of `naming_metrics`.
+
+    Returns:
+        One value per metric, and the digest of the outputs as a result states it.
+
+    Raises:
+        PrerequisiteError: the judge knows other classes.
+        DatasetError: an item cannot be read.
+    """
+    ledger, context = Ledger(), ScoringContext(dataset.recipe.task, judge.weights)
+    found: dict[str, dict[bytes, int]] = {name: {} for name in metrics}
+    batch: list[tuple[bytes, Pair]] = []
+    for work, pair in distinct_pairs(opened, dataset, ledger, ()):
+        batch.append((work.key, pair))
+        if len(batch) == JUDGE_BATCH:
+            _judge(batch, context, found)
+            batch = []
+    _judge(batch, context, found)
+    names = dataset.recipe.classes.names
+    told = [
+        Verdicts(name, names, np.asarray([-1 if key is None else own[key] for key in ledger.keys], dtype=np.int64))
+        for name, own in found.items()
+    ]
+    return told, ledger.outputs_digest
+
+
+def _judge(batch: list[tuple[bytes, Pair]], context: ScoringContext, found: dict[str, dict[bytes, int]]) -> None:
+    if not batch:
+        return
+    for name, own in found.items():
+        metric = registry.metric(name)
+        assert isinstance(metric, Naming)
+        for (key, _), state in zip(batch, prepare(name, [pair for _, pair in batch], context), strict=True):
+            own[key] = -1 if state.state is None else int(state.state[metric.named_class])

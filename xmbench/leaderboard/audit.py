@@ -1,0 +1,138 @@
+"""Whether a result can be what the evaluator wrote: fields that must agree with each other, bounds, digests.
+
+Recomputing every number is `xmbench verify`; this needs nothing but the documents, so it runs over all boards.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from xmbench import registry
+from xmbench.errors import UnknownNameError
+from xmbench.formats.recipe import Recipe, TrackSpec
+from xmbench.formats.result import Result, Score
+from xmbench.interfaces import Metric
+from xmbench.leaderboard.board import board_key
+from xmbench.leaderboard.pairs import Pairing
+
+_CLOSE = 1e-9
+
+
+def problems(result: Result, recipe: Recipe | None, *, metrics: bool = True) -> list[str]:
+    """Everything in a result that does not agree.
+
+    Args:
+        result: as loaded.
+        recipe: the installed recipe of its name, if there is one.
+        metrics: also compare with what the metrics say of themselves (bounds, floors): imports them, which takes
+            seconds where one brings a network along.
+
+    Returns:
+        One sentence each; empty where nothing is wrong.
+    """
+    found = _identity(result)
+    known = {name: _metric(name) if metrics else None for name in result.scores}
+    for name, score in result.scores.items():
+        found += [f"{name}: {problem}" for problem in _score(score, known[name])]
+    if len({score.n for score in result.scores.values()}) > 1:
+        found.append("scores: the metrics have different numbers of items")
+    judged = [name for name, metric in known.items() if metric is not None and metric.needs_judge]
+    return found + _judge(result, judged, recipe) + _complete(result, recipe)
+
+
+def _identity(result: Result) -> list[str]:
+    found = [
+        f"{name}: {getattr(result, name)!r}, but its submission says {getattr(result.submission, name)!r}"
+        for name in ("track", "recipe_digest", "dataset_digest")
+        if getattr(result, name) != getattr(result.submission, name)
+    ]
+    score = result.scores.get(result.primary)
+    if score is None or score.value is None:
+        found.append(f"the primary metric {result.primary} has no value")
+    return found
+
+
+def _score(score: Score, metric: Metric | None) -> list[str]:
+    found = []
+    if sum(score.statuses.values()) != score.n:
+        found.append(f"its statuses are {sum(score.statuses.values())} items of {score.n}")
+    if abs(score.coverage - score.statuses.get("ok", 0) / max(1, score.n)) > _CLOSE:
+        found.append(f"coverage {score.coverage} with {score.statuses.get('ok', 0)} of {score.n} items measured")
+    if None not in (score.value, score.low, score.high) and score.floor is not None:
+        low, value, high = float(score.low or 0), float(score.value or 0), float(score.high or 0)
+        if not low - _CLOSE <= value <= high + _CLOSE:
+            found.append(f"{value} is not within its own interval [{low}, {high}]")
+    if metric is None:
+        return found
+    for name in ("floor", "higher_is_better", "unit"):
+        if metric.version == score.metric_version and getattr(metric, name) != getattr(score, name):
+            found.append(f"{name} {getattr(score, name)}, but the metric has {getattr(metric, name)}")
+    beyond = [v for v in (score.value, score.low, score.high) if v is not None]
+    if any(not metric.low - _CLOSE <= v <= metric.high + _CLOSE for v in beyond):
+        found.append(f"{score.value} [{score.low}, {score.high}] is beyond its bounds {metric.low}..{metric.high}")
+    return found
+
+
+def _judge(result: Result, judged: Sequence[str], recipe: Recipe | None) -> list[str]:
+    if result.judge is None:
+        return [f"{', '.join(judged)} without a judge"] if judged else []
+    if result.judge.local:
+        return [f"scored with a local judge ({result.judge.name}): such results are never ranked with others"]
+    track = _track(result, recipe)
+    if track is not None and track.judge is not None and track.judge.sha256 != result.judge.sha256:
+        return [f"judge {result.judge.sha256[:12]}, but the recipe names {track.judge.sha256[:12]}"]
+    return []
+
+
+def _complete(result: Result, recipe: Recipe | None) -> list[str]:
+    """A result of the installed recipe has all of its track's metrics."""
+    track = _track(result, recipe)
+    if track is None:
+        return []
+    found = [f"no score of {name}" for name in track.metrics if name not in result.scores]
+    if track.primary != result.primary:
+        found.append(f"primary metric {result.primary}, but the recipe says {track.primary}")
+    return found
+
+
+def _track(result: Result, recipe: Recipe | None) -> TrackSpec | None:
+    if recipe is None or recipe.digest != result.recipe_digest:
+        return None
+    direction = result.track.partition("/")[2]
+    return next((track for track in recipe.tracks if track.direction == direction), None)
+
+
+def _metric(name: str) -> Metric | None:
+    try:
+        return registry.metric(name)
+    except UnknownNameError:
+        return None
+
+
+def duplicates(results: Sequence[Result]) -> list[str]:
+    """Systems that stand on one board with exactly the same outputs; floors and ceilings may coincide."""
+    grouped: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for result in results:
+        if result.submission.kind == "learned":
+            grouped[(*board_key(result), result.outputs_digest)].append(result.submission.system)
+    return [f"{key[0]}: the same outputs under {len(who)} names: {', '.join(who)}"
+            for key, who in grouped.items() if len(who) > 1]  # fmt: skip
+
+
+def pairings(pairs: Sequence[Pairing], results: Sequence[Result]) -> list[str]:
+    """Pairings that do not agree with the scores they are about."""
+    known: Mapping[str, Result] = {result.items_digest: result for result in results}
+    found = []
+    for pair in pairs:
+        names = f"{pair.metric} of {pair.a[:12]} and {pair.b[:12]}"
+        a, b = known.get(pair.a), known.get(pair.b)
+        if a is None or b is None:
+            found.append(f"{names}: one of them is not on this track")
+            continue
+        values = [result.scores[pair.metric].value if pair.metric in result.scores else None for result in (a, b)]
+        if None in values or abs(float(values[0] or 0) - float(values[1] or 0) - pair.difference) > _CLOSE:
+            found.append(f"{names}: difference {pair.difference}, but the scores are {values[0]} and {values[1]}")
+        if not pair.low - _CLOSE <= pair.difference <= pair.high + _CLOSE:
+            found.append(f"{names}: {pair.difference} is not within its own interval [{pair.low}, {pair.high}]")
+    return found

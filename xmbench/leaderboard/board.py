@@ -1,0 +1,196 @@
+"""Results -> boards: which results may stand together, and what rank each one has.
+
+A board holds results of one data set digest, recipe digest, protocol and version of the primary metric: whatever
+differs there is another board. Floors and ceilings stand on every board and carry no rank. Systems that the data
+do not separate share a rank: by a paired bootstrap where the pair was compared, by overlapping 95 % intervals
+where it was not; each row says which.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from xmbench import content
+from xmbench.errors import UnknownNameError
+from xmbench.formats.document import load_toml
+from xmbench.formats.recipe import Recipe
+from xmbench.formats.result import Result, Score
+from xmbench.leaderboard.pairs import Compared
+
+RANKED = ("learned", "reference")
+_ANCHORS = (("floor", "random-"), ("ceiling", "oracle-class"))  # kind, and how the baseline's name begins
+_BASELINE = re.compile(r"\brun-baseline (\S+)")
+
+Way = Literal["", "paired", "intervals"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a board.
+
+    Attributes:
+        rank: None for floors, ceilings and results without the primary metric.
+        by: how it was compared with the first of the rank above or of its own; "" where nothing was compared.
+        normalised: 0 at the random training item, 1 at the oracle's class; None where one of them is not on the board.
+    """
+
+    rank: int | None
+    result: Result
+    by: Way = ""
+    normalised: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One track on one data set digest: rows from best to worst.
+
+    Attributes:
+        current: whether its recipe is the one that is installed; None where no recipe of that name is.
+        floor, ceiling: values of the two rows between which scores are normalised.
+    """
+
+    track: str
+    dataset_digest: str
+    recipe_digest: str
+    protocol: str
+    primary: str
+    metrics: tuple[str, ...]
+    rows: tuple[Row, ...]
+    current: bool | None = True
+    floor: float | None = None
+    ceiling: float | None = None
+
+    @property
+    def version(self) -> str:
+        """Of the primary metric."""
+        return next(row.result.scores[self.primary].metric_version for row in self.rows)
+
+    @property
+    def limit(self) -> int | None:
+        """Items per split of a part of a set."""
+        return self.rows[0].result.limit
+
+
+def board_key(result: Result) -> tuple[str, ...]:
+    """What two results must share to stand on one board."""
+    primary = result.scores.get(result.primary)
+    version = primary.metric_version if primary else ""
+    return result.track, result.dataset_digest, result.recipe_digest, result.protocol, result.primary, version
+
+
+def boards(results: Sequence[Result], compared: Compared | None = None) -> list[Board]:
+    """Groups results and ranks each group by its primary metric.
+
+    Args:
+        results: in any order.
+        compared: paired differences by the digests of two per-item tables.
+
+    Returns:
+        Boards by track; those of an installed recipe first, whole data sets before parts.
+    """
+    grouped: dict[tuple[str, ...], list[Result]] = defaultdict(list)
+    for result in results:
+        grouped[board_key(result)].append(result)
+    recipes = installed({result.track.split("/")[0] for result in results})
+    found = [_board(group, compared or Compared(), recipes) for group in grouped.values()]
+    return sorted(found, key=lambda b: (b.track, b.current is False, b.limit or float("inf"), b.dataset_digest))
+
+
+def installed(names: set[str]) -> dict[str, Recipe]:
+    """The recipes of these names that this installation has."""
+    found = {}
+    for name in sorted(names):
+        try:
+            found[name] = load_toml(content.find("recipes", name), Recipe)
+        except UnknownNameError:
+            continue
+    return found
+
+
+def _board(results: list[Result], compared: Compared, recipes: dict[str, Recipe]) -> Board:
+    first = results[0]
+    primary, recipe = first.primary, recipes.get(first.track.split("/")[0])
+    floor, ceiling = (_anchor(results, primary, kind, name) for kind, name in _ANCHORS)
+    rows: list[Row] = []
+    rank, position, best = 0, 0, None
+    for result in sorted(results, key=lambda result: _sort_key(result, primary)):
+        score = result.scores.get(primary)
+        by: Way = ""
+        known = _normalised(score, floor, ceiling)
+        if result.submission.kind not in RANKED or score is None or score.value is None:
+            rows.append(Row(None, result, by, known))
+            continue
+        position += 1
+        tied = False
+        if best is not None:
+            tied, by = _tied(best, result, compared)
+        if not tied:
+            rank, best = position, result
+        rows.append(Row(rank, result, by, known))
+    return Board(
+        first.track, first.dataset_digest, first.recipe_digest, first.protocol, primary,
+        tuple(dict.fromkeys(name for result in results for name in result.scores)), tuple(rows),
+        None if recipe is None else recipe.digest == first.recipe_digest, floor, ceiling,
+    )  # fmt: skip
+
+
+def _anchor(results: Sequence[Result], primary: str, kind: str, name: str) -> float | None:
+    """The value of a reference row, known by the baseline that made it."""
+    for result in results:
+        score = result.scores.get(primary)
+        if result.submission.kind == kind and score is not None and baseline_of(result).startswith(name):
+            return score.value
+    return None
+
+
+def baseline_of(result: Result) -> str:
+    """The baseline that a command ran as it is shipped; "" for other systems, changed settings and controls."""
+    command = result.submission.command
+    found = _BASELINE.search(command)
+    changed = "--set" in command or "--shuffle-conditions" in command
+    return found.group(1) if found and not changed else ""
+
+
+def _normalised(score: Score | None, floor: float | None, ceiling: float | None) -> float | None:
+    if score is None or score.value is None or floor is None or ceiling is None or floor == ceiling:
+        return None
+    return (score.value - floor) / (ceiling - floor)
+
+
+def _sort_key(result: Result, primary: str) -> tuple[float, str]:
+    score = result.scores.get(primary)
+    if score is None or score.value is None:
+        return float("inf"), result.submission.system
+    return (-score.value if score.higher_is_better else score.value), result.submission.system
+
+
+def _tied(best: Result, other: Result, compared: Compared) -> tuple[bool, Way]:
+    """Whether the data separate two systems, and by what that was found."""
+    pair = compared.between(best, other)
+    if pair is not None:
+        return pair.low <= 0.0 <= pair.high, "paired"
+    return _overlap(best.scores[best.primary], other.scores[best.primary]), "intervals"
+
+
+def _overlap(a: Score, b: Score) -> bool:
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        return False
+    return a.low <= b.high and b.low <= a.high
+
+
+def cell(score: Score | None, *, interval: bool) -> str:
+    """A score for a table: value, interval where wanted, coverage where it is not complete."""
+    if score is None:
+        return ""
+    if score.value is None:
+        return "–"
+    text = f"{score.value:.4f}"
+    if interval and score.low is not None and score.high is not None:
+        text += f" [{score.low:.4f}, {score.high:.4f}]"
+    if score.coverage < 1.0:
+        text += f" ({score.coverage:.0%})"
+    return text

@@ -1,0 +1,84 @@
+"""What stands behind a row of a board: who made it and how, every digest, every status, its paired comparisons."""
+
+from __future__ import annotations
+
+from xmbench.formats.result import Result, Score
+from xmbench.leaderboard.board import Board, Row
+from xmbench.leaderboard.pairs import Compared
+from xmbench.pages import escape, link, table
+
+
+def details(row: Row, board: Board, compared: Compared) -> str:
+    """The folded part of a row, as HTML."""
+    result = row.result
+    parts = [_facts(result), _scores(result), _pairs(row, board, compared)]
+    if result.submission.notes:
+        notes = "".join(f"<li>{escape(note)}</li>" for note in result.submission.notes)
+        parts.append(f"<h3>how it departs from its source</h3><ul>{notes}</ul>")
+    return f"<div class=detail>{''.join(parts)}</div>"
+
+
+def _facts(result: Result) -> str:
+    made, scored = result.submission, result.environment
+    judge = result.judge
+    facts = [
+        ("made by", f"<code>{escape(made.command)}</code>" if made.command else "outputs were handed in"),
+        ("by", ", ".join(map(escape, made.authors)) + (f" {link(made.url, made.url)}" if made.url else "")),
+        ("training data", escape(made.training_data)),
+        ("seed, hardware", escape(" · ".join(filter(None, (str(made.seed or 0), made.hardware))))),
+        ("licence", escape(made.licence)),
+        ("scored by", f"<code>{escape(scored.command)}</code>"),
+        ("commit", f"<code>{escape(scored.commit or 'unknown')}</code>, xmbench {escape(scored.xmbench)}"),
+        ("machine", escape(f"{scored.machine}, Python {scored.python}, {scored.created}")),
+        ("packages", escape(", ".join(f"{name} {version}" for name, version in scored.packages.items()))),
+        ("judge", f"{escape(judge.name)} <code>{judge.sha256}</code>" if judge else ""),
+        ("data set", f"<code>{result.dataset_digest}</code>"),
+        ("recipe", f"<code>{result.recipe_digest}</code>"),
+        ("outputs", f"<code>{result.outputs_digest}</code>"),
+        ("per-item table", f"<code>{result.items_digest}</code>"),
+        ("status", escape(result.status)),
+    ]
+    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{text}</dd>' for name, text in facts if text)}</dl>"
+
+
+def _scores(result: Result) -> str:
+    rows = [
+        [
+            escape(name), number(score.value), f"{number(score.low)} … {number(score.high)}", f"{score.n:,}",
+            f"{score.coverage:.1%}", number(score.floor), escape(statuses(score)), escape(score.metric_version),
+        ]
+        for name, score in result.scores.items()
+    ]  # fmt: skip
+    heads = ("metric", "value", "95 % interval", "items", "coverage", "a failed item counts", "statuses", "version")
+    return table(heads, rows)
+
+
+def number(value: float | None) -> str:
+    """A value for a table, or a dash."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def statuses(score: Score) -> str:
+    """`1805 ok, 195 too-short`."""
+    return ", ".join(f"{count:,} {status}" for status, count in score.statuses.items())
+
+
+def _pairs(row: Row, board: Board, compared: Compared) -> str:
+    rows = []
+    for other in board.rows:
+        pair = None if other is row else compared.between(row.result, other.result)
+        if pair is not None:
+            separated = "no" if pair.low <= 0.0 <= pair.high else "yes"
+            difference = f"{pair.difference:+.4f}"
+            rows.append([
+                escape(other.result.submission.system), difference, f"{pair.low:+.4f} … {pair.high:+.4f}", separated,
+            ])  # fmt: skip
+    if not rows:
+        return "<p>Not compared item by item with another row.</p>"
+    heads = (
+        f"{escape(board.primary)}, this row minus",
+        "difference",
+        "95 % interval, paired",
+        "the data separate them",
+    )
+    return table(heads, rows)

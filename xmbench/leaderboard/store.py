@@ -1,0 +1,211 @@
+"""The files under `leaderboards/`: taking a result in, and loading all of them with everything that is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from xmbench.errors import DatasetError, DocumentError
+from xmbench.evaluator.save import load_scored
+from xmbench.formats.document import load_json
+from xmbench.formats.files import make_folder, write_text
+from xmbench.formats.result import ReportedResult, Result
+from xmbench.leaderboard import audit
+from xmbench.leaderboard.board import RANKED, board_key, installed
+from xmbench.leaderboard.pairs import (
+    PAIRS_FILE,
+    Column,
+    Compared,
+    Pairing,
+    Pairs,
+    agrees,
+    column,
+    forget,
+    keep,
+    kept_column,
+    pair_up,
+    write_pairs,
+)
+
+_REPORTED = "reported-"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Everything under `leaderboards/`."""
+
+    results: tuple[Result, ...]
+    reported: tuple[ReportedResult, ...]
+    compared: Compared
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A result that was taken in: where it stands, what a reader should know, with how many others it was paired."""
+
+    path: Path
+    warnings: tuple[str, ...]
+    paired: int
+
+
+def slug(name: str) -> str:
+    """A system's name as a file name: `MT-Net (lite)` -> `mt-net-lite`."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def place(root: Path, result: Result) -> Path:
+    """Where a result stands: its track, its system, and the number of items where a build was limited."""
+    suffix = f"--limit-{result.limit}" if result.limit else ""
+    return root / result.track / f"{slug(result.submission.system)}{suffix}.json"
+
+
+def add(root: Path, source: Path) -> Added:
+    """Takes a result into the boards, with its paired comparisons; replaces an older one of the same system.
+
+    Raises:
+        DocumentError: the file is no result, or one that cannot stand on a board (local judge, missing metrics,
+            numbers that do not agree); every reason is listed.
+        DatasetError: its per-item table is missing or not its own.
+        OutputError: the folder cannot be written.
+    """
+    result = load_json(source, Result)
+    items = items_of(source, result)
+    recipe = installed({result.track.split("/")[0]}).get(result.track.split("/")[0])
+    target = place(root, result)
+    found = [*audit.problems(result, recipe), *_disagreeing(result, items), *_taken(target, result)]
+    if found:
+        raise DocumentError("this result cannot stand on a board", where=source, problems=found, todo=_TODO)
+    warnings = []
+    if not result.environment.commit or result.environment.commit.endswith("-dirty"):
+        warnings.append("scored outside a clean commit: nobody can check out the code that made these numbers")
+    if recipe is None or recipe.digest != result.recipe_digest:
+        warnings.append("its recipe is not the installed one: it gets a board of its own")
+    others = [other for other in _results(target.parent) if place(root, other) != target]
+    make_folder(target.parent)
+    own = column(items, result.primary, result.scores[result.primary].floor)
+    pairs = _pairs(root, result, own, others) if own is not None else []
+    write_text(target, result.to_json())
+    _remember(root, target.parent, pairs, [*others, result])
+    return Added(target, tuple(warnings), len(pairs))
+
+
+_TODO = "score the submission again, with all metrics and without --local-judge: `xmbench score SUBMISSION`"
+
+
+def items_of(source: Path, result: Result) -> pa.Table:
+    """The per-item table beside a result; raises DatasetError where it is missing or not the result's own."""
+    name = Path(result.items_table).name
+    path = source.with_name(name or "(no table named)")
+    if name != result.items_table or not path.is_file():
+        raise DatasetError(
+            "the result's per-item table is not beside it", where=path,
+            expected="the table that `xmbench score` wrote with the result",
+            todo="keep the two files together, or score the submission again",
+        )  # fmt: skip
+    return load_scored(source)[1]
+
+
+def _disagreeing(result: Result, items: pa.Table) -> list[str]:
+    """Scores that the result's own per-item table does not give."""
+    found = []
+    for name, score in result.scores.items():
+        own = column(items, name, score.floor)
+        if own is not None and own.kept.any() and not agrees(own, score.value):
+            found.append(f"{name}: {score.value}, but its per-item table gives {own.mean}")
+    return found
+
+
+def _taken(target: Path, result: Result) -> list[str]:
+    if not target.is_file():
+        return []
+    older = load_json(target, Result).submission.system
+    return [f"the name {result.submission.system!r} makes the same file as {older!r}"] if (
+        older != result.submission.system
+    ) else []  # fmt: skip
+
+
+def _pairs(root: Path, result: Result, own: Column, others: Sequence[Result]) -> list[Pairing]:
+    keep(root, result, own)
+    # Floors and ceilings carry no rank: what separates them from each other decides nothing.
+    ranked = result.submission.kind in RANKED
+    rivals = [
+        other for other in others
+        if board_key(other) == board_key(result) and (ranked or other.submission.kind in RANKED)
+    ]  # fmt: skip
+    known = [(other, found) for other in rivals if (found := kept_column(root, other)) is not None]
+    return pair_up(result, own, known)
+
+
+def _remember(root: Path, folder: Path, new: Sequence[Pairing], there: Sequence[Result]) -> None:
+    older = _read_pairs(folder / PAIRS_FILE)
+    write_pairs(folder / PAIRS_FILE, there[0].track, [*older, *new], there)
+    forget(root, [result for track in root.glob("*/*") for result in _results(track)])
+
+
+def _read_pairs(path: Path) -> tuple[Pairing, ...]:
+    return load_json(path, Pairs).pairs if path.is_file() else ()
+
+
+def _results(folder: Path) -> list[Result]:
+    return [load_json(path, Result) for path in sorted(folder.glob("*.json")) if _is_result(path)]
+
+
+def _is_result(path: Path) -> bool:
+    return path.name != PAIRS_FILE and not path.name.startswith(_REPORTED)
+
+
+def load(root: Path, *, metrics: bool = True) -> Loaded:
+    """Every document under `root`, checked: places, digests, numbers that must agree, duplicates, pairings.
+
+    Args:
+        root: the folder of the leaderboards.
+        metrics: also check bounds and floors against the metrics themselves; see `audit.problems`.
+
+    Raises:
+        DocumentError: all files that cannot stand there are listed.
+    """
+    problems: list[str] = []
+    results: dict[Path, Result] = {}
+    reported: list[ReportedResult] = []
+    pairs: dict[Path, Pairs] = {}
+    for path in sorted(root.glob("*/*/*.json")):
+        try:
+            if path.name == PAIRS_FILE:
+                pairs[path] = load_json(path, Pairs)
+            elif path.name.startswith(_REPORTED):
+                paper = load_json(path, ReportedResult)
+                reported.append(paper)
+                problems += _misplaced(path, root / paper.track / f"{_REPORTED}{slug(paper.system)}.json")
+            else:
+                results[path] = load_json(path, Result)
+                problems += _misplaced(path, place(root, results[path]))
+        except DocumentError as error:
+            problems.append(f"{path}: {error.what}; {'; '.join(error.problems)}")
+    problems += _contradictions(root, results, pairs, metrics)
+    if problems:
+        raise DocumentError("the leaderboards hold files that cannot stand there", where=root, problems=problems)
+    known = Compared.of(pair for document in pairs.values() for pair in document.pairs)
+    return Loaded(tuple(results.values()), tuple(reported), known)
+
+
+def _misplaced(path: Path, expected: Path) -> list[str]:
+    return [] if path == expected else [f"{path}: its content belongs at {expected}"]
+
+
+def _contradictions(root: Path, results: dict[Path, Result], pairs: dict[Path, Pairs], metrics: bool) -> list[str]:
+    recipes = installed({result.track.split("/")[0] for result in results.values()})
+    found = [
+        f"{path}: {problem}"
+        for path, result in results.items()
+        for problem in audit.problems(result, recipes.get(result.track.split("/")[0]), metrics=metrics)
+    ]
+    found += audit.duplicates(list(results.values()))
+    for path, document in pairs.items():
+        found += _misplaced(path, root / document.track / PAIRS_FILE)
+        own = [result for result in results.values() if result.track == document.track]
+        found += [f"{path}: {problem}" for problem in audit.pairings(document.pairs, own)]
+    return found
