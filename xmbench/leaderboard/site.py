@@ -118,8 +118,8 @@ def _board(number: int, board: Board, compared: Compared, root: Path) -> str:
         f'<section class="board{old}" data-recipe="{escape(recipe)}" data-track="{escape(direction)}" '
         f'data-protocol="{escape(board.protocol)}"><h2>{escape(board.track)}{escape(about_recipe(board))}</h2>'
         f"<p class=facts>{escape(first.regime)} · {first.scores[board.primary].n:,} items of the "
-        f"{escape(first.split)} split{limit} · data set <code>{board.dataset_digest[:12]}</code> · {escape(board.protocol)}"
-        f" · {escape(board.primary)} version {escape(board.version)}"
+        f"{escape(first.split)} split{limit} · data set <code>{board.dataset_digest[:12]}</code>"
+        f" · {escape(board.protocol)} · {escape(board.primary)} version {escape(board.version)}"
         f"{_judge(board)}<br>{_ways(board)}</p>"
         f"<div class=wide tabindex=0 role=region aria-label='{escape(board.track)}'><table><thead><tr>{head}</tr>"
         f"</thead><tbody>{rows}</tbody></table></div></section>"

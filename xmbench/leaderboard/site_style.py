@@ -32,7 +32,8 @@ tr.row[data-kind=floor],tr.row[data-kind=ceiling]{background:var(--soft)}
 .detail dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem .8rem;margin:0}
 .detail dt{opacity:.8}.detail dd{margin:0;overflow-wrap:anywhere}.detail ul{margin:0;padding-left:1.1rem}
 .detail td,.detail th{text-align:left;padding:.2rem .5rem}.detail .n{text-align:right}
-.paper td,.paper th{text-align:left;white-space:normal}.paper td.n{text-align:right}
+.paper td,.paper th{text-align:left;white-space:normal;padding:.25rem .5rem}.paper td.n{text-align:right}
+.paper td:nth-last-child(-n+2){min-width:13rem}
 @media(max-width:48rem){body{margin:.8rem auto}form{position:static}
 form label{flex:1 1 8rem}form select{width:100%;max-width:none}
 .board:not(.paper)>.wide>table,.board:not(.paper)>.wide>table>tbody{display:block}
