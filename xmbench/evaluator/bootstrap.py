@@ -36,6 +36,31 @@ def resampled_weights(
         yield counts[:, member].astype(np.float64)
 
 
+def resampled_means(
+    values: NDArray[np.float64], counts: NDArray[np.bool_], groups: Sequence[str],
+    resamples: int = RESAMPLES, seed: int = SEED,
+) -> NDArray[np.float64]:  # fmt: skip
+    """Means of several systems or metrics under the same resamples: differences of columns are paired.
+
+    Args:
+        values: shape (N, S).
+        counts: shape (N, S): which items enter each mean.
+        groups: N group names.
+        resamples: how many.
+        seed: of the resamples.
+
+    Returns:
+        shape (resamples, S); NaN where a resample has no item that counts.
+    """
+    kept, shares = np.where(counts, values, 0.0), counts.astype(np.float64)
+    complete, means = bool(counts.all()), []
+    for weights in resampled_weights(groups, resamples, seed):
+        totals = weights.sum(axis=1, keepdims=True) if complete else weights @ shares
+        with np.errstate(invalid="ignore"):
+            means.append((weights @ kept) / totals)
+    return np.concatenate(means)
+
+
 def interval(
     reduce: Reduce, states: NDArray[np.float64], groups: Sequence[str], seed: int = SEED
 ) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.errors import DocumentError
-from xmbench.evaluator.bootstrap import LEVEL, resampled_weights
+from xmbench.evaluator.bootstrap import LEVEL, resampled_means
 from xmbench.evaluator.save import load_scored
 from xmbench.formats.result import Result, Score
 
@@ -172,15 +172,8 @@ def _draws(
 ) -> dict[str, NDArray[np.float64]]:
     """A - B in every resample, by metric; identical resamples for both systems and all metrics."""
     columns = [column for pair in paired.values() for column in pair]
-    values = np.stack([np.where(c.counts, c.values, 0.0) for c in columns], axis=1)
-    counts = np.stack([c.counts for c in columns], axis=1).astype(np.float64)
-    complete = bool(counts.all())
-    means = []
-    for weights in resampled_weights(groups, resamples, seed):
-        totals = weights.sum(axis=1, keepdims=True) if complete else weights @ counts
-        with np.errstate(invalid="ignore"):  # a resample without any item that counts has no mean
-            means.append((weights @ values) / totals)
-    stacked = np.concatenate(means)
+    values, counts = (np.stack(part, axis=1) for part in zip(*((c.values, c.counts) for c in columns), strict=True))
+    stacked = resampled_means(values, counts, groups, resamples, seed)
     return {name: stacked[:, 2 * i] - stacked[:, 2 * i + 1] for i, name in enumerate(paired)}
 
 

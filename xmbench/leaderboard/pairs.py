@@ -20,7 +20,7 @@ from pydantic import Field
 
 from xmbench import registry
 from xmbench.errors import UnknownNameError
-from xmbench.evaluator.bootstrap import LEVEL, RESAMPLES, SEED, resampled_weights
+from xmbench.evaluator.bootstrap import LEVEL, RESAMPLES, SEED, resampled_means
 from xmbench.formats.document import Document, Part
 from xmbench.formats.files import make_folder, replacing, write_text
 from xmbench.formats.recipe import Name, Sha256
@@ -134,14 +134,8 @@ def compare(first: Column, others: Sequence[Column]) -> list[tuple[float, float,
         (difference, low, high) of each, low..high the 95 % percentile interval.
     """
     columns = (first, *others)
-    values = np.stack([np.where(c.kept, c.values, 0.0) for c in columns], axis=1)  # (N, S)
-    kept = np.stack([c.kept.astype(np.float64) for c in columns], axis=1)
-    everything, means = bool(kept.all()), []
-    for weights in resampled_weights(first.groups):
-        counted = weights.sum(axis=1, keepdims=True) if everything else weights @ kept
-        with np.errstate(invalid="ignore"):
-            means.append((weights @ values) / counted)
-    drawn = np.concatenate(means)  # (resamples, S)
+    values, kept = (np.stack(part, axis=1) for part in zip(*((c.values, c.kept) for c in columns), strict=True))
+    drawn = resampled_means(values, kept, first.groups)  # (resamples, S)
     tail = 100.0 * (1.0 - LEVEL) / 2.0
     ends = np.nanpercentile(drawn[:, :1] - drawn[:, 1:], [tail, 100.0 - tail], axis=0)
     return [
