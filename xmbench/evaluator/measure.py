@@ -12,6 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,14 +85,29 @@ def _pooled(
     pool: ProcessPoolExecutor, work: Iterable[list[Work]], metrics: tuple[str, ...],
     context: ScoringContext, workers: int,
 ) -> Iterator[list[tuple[bytes, States]]]:  # fmt: skip
-    pool.submit(_ready)  # the processes start while the first outputs are read
+    with _undisturbed():
+        pool.submit(_ready)  # the processes start while the first outputs are read
     waiting: deque[Future[list[tuple[bytes, States]]]] = deque()
     for chunk in work:
-        waiting.append(pool.submit(measure, chunk, metrics, context))
+        with _undisturbed():
+            waiting.append(pool.submit(measure, chunk, metrics, context))
         if len(waiting) > 4 * workers:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits while a process may be started, which inherits that: it would end with a traceback of its own."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker(metrics: tuple[str, ...]) -> None:
