@@ -15,13 +15,14 @@ import pytest
 from tests.browsing import asks_for_nothing, in_browser
 from tests.conftest import ROOT
 from tests.making import submit
-from xmbench import content, leaderboard
+from xmbench import content, leaderboard, registry
 from xmbench.cli import main
 from xmbench.errors import CheckError, DatasetError, DocumentError, UnknownNameError
 from xmbench.evaluator.save import load_scored, score_and_save
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.result import Result, Score
+from xmbench.leaderboard import audit
 from xmbench.leaderboard.pairs import Compared, Pairing, column, compare
 
 REPOSITORY = ROOT / "leaderboards"
@@ -300,6 +301,30 @@ def test_the_command_tells_what_it_did(
     assert "worse--limit-40.json, compared item by item with 1 other" in told.out
     assert "warning: scored outside a clean commit" in told.err
     assert (tmp_path / "boards" / "index.html").is_file()
+
+
+def test_a_metric_that_looks_at_all_items_together_is_not_taken_for_a_mean(
+    scored: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, items = load_scored(scored["better"])
+    biased = result.scores["stoi"].model_copy(update={"low": 0.999, "high": 1.0})
+    edited = result.model_copy(update={"scores": {**result.scores, "stoi": biased}})
+    assert column(items, "stoi", 0.0) is not None
+    assert any("not within its own interval" in problem for problem in audit.problems(edited, None))
+    known = registry.metric
+
+    class Whole:
+        """`stoi` as a metric of the whole set."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(known("stoi"), name)
+
+        def finish(self) -> None:
+            """Sees every item."""
+
+    monkeypatch.setattr(registry, "metric", lambda name: Whole() if name == "stoi" else known(name))
+    assert column(items, "stoi", 0.0) is None
+    assert audit.problems(edited, None) == []
 
 
 # ------------------------------------------------------------------------------------------------- the data

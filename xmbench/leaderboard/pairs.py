@@ -102,14 +102,14 @@ class Column:
 
 
 def column(items: pa.Table, metric: str, floor: float | None) -> Column | None:
-    """One metric of a per-item table; None where items have no value of their own (distributions).
+    """One metric of a per-item table; None where its score is not the mean of items' own values (distributions).
 
     Args:
         items: the table that `xmbench score` writes.
         metric: a name among its columns.
         floor: what a failed item counts.
     """
-    if floor is None or metric not in items.column_names:
+    if floor is None or metric not in items.column_names or of_whole_set(metric):
         return None
     statuses = np.asarray(items.column(f"{metric}:status").to_pylist(), dtype=object)
     raw = np.asarray([np.nan if value is None else value for value in items.column(metric).to_pylist()], dtype=float)
@@ -211,6 +211,14 @@ def forget(root: Path, results: Sequence[Result]) -> None:
 
 def _place(root: Path, result: Result) -> Path:
     return root / TABLES / f"{result.items_digest}.parquet"
+
+
+def of_whole_set(metric: str) -> bool:
+    """Whether a metric looks at all items together, before it reduces them: its score is no mean of a column."""
+    try:
+        return hasattr(registry.metric(metric), "finish")
+    except UnknownNameError:
+        return False
 
 
 def _left_out(metric: str) -> frozenset[str]:
