@@ -15,7 +15,7 @@ from xmbench.evaluator.decode import Decoded, decode_output
 from xmbench.evaluator.measure import Work, kept, prepare, reference
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_clip, read_image
-from xmbench.interfaces import Pair, ScoringContext, Status
+from xmbench.interfaces import SIDES, Pair, ScoringContext, Status
 from xmbench.media import audio
 from xmbench.media.signal import Media, Picture, Sound
 
@@ -64,7 +64,7 @@ def distinct_pairs(
 ) -> Iterator[tuple[Work, Pair]]:
     """Each (output, reference, label) at its first appearance; every item enters the ledger."""
     direction, task = opened.track.direction, dataset.recipe.task
-    column = "audio" if direction == "i2a" else "image"
+    column = SIDES[direction].output
     partial = tuple(name for name in metrics if registry.metric(name).left_out)
     context = ScoringContext(task)
     seen: set[bytes] = set()
