@@ -330,7 +330,7 @@ class Metric(Protocol):
     Attributes:
         name: public name, kebab-case; the module is its snake_case form.
         version: changes whenever a value could change.
-        modality: what it scores.
+        modality: what it scores; "any" where it sees items only through the track's judge.
         unit: "" for a plain number.
         low, high: bounds of a value.
         floor: what a failed item counts; None where items have no value of their own (distributions).
@@ -341,7 +341,7 @@ class Metric(Protocol):
 
     name: str
     version: str
-    modality: Modality
+    modality: Modality | Literal["any"]
     unit: str
     low: float
     high: float

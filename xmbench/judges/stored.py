@@ -59,7 +59,7 @@ def header(data: bytes) -> dict[str, Any]:
         if not isinstance(about, dict) or not isinstance(about.get("format"), str):
             raise TypeError("no format")
     except Exception as error:  # any damage to the file
-        raise PrerequisiteError("the judge's weights cannot be read", expected="a safetensors file of a judge") from error
+        raise PrerequisiteError("the judge's weights cannot be read", expected="a safetensors file") from error
     return about
 
 

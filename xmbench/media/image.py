@@ -88,9 +88,8 @@ def _refuse(picture: Image.Image, data: bytes, size_px: tuple[int, int] | None, 
     if picture.format not in formats:
         raise MediaError(f"a {picture.format} file", expected=f"a {' or '.join(formats)} file")
     if size_px is not None and (picture.height, picture.width) != size_px:
-        raise MediaError(
-            f"image of {picture.height} x {picture.width} pixels", expected=f"{size_px[0]} x {size_px[1]} (height x width)"
-        )
+        found = f"image of {picture.height} x {picture.width} pixels"
+        raise MediaError(found, expected=f"{size_px[0]} x {size_px[1]} (height x width)")
     if getattr(picture, "n_frames", 1) > 1:
         raise MediaError(f"{getattr(picture, 'n_frames', 1)} images in one file (animated)", expected="a single image")
     if picture.mode not in MODES.values():
