@@ -27,6 +27,7 @@ _WEIGHT_DECAY = 1e-2
 _SMOOTHING = 0.05
 _AVERAGE = 0.99
 _TOLD_EVERY = 200
+_NEAR = 1000  # images of the training set that an average is taken from
 
 
 def fit(
@@ -177,10 +178,15 @@ class Augmenter:
         return (self.uniform(SIZE, SIZE) < 0.4 * float(self.uniform(1))).float()
 
     def _average(self, plain: Tensor) -> Tensor:
-        """Many images of several classes at once: what a model that ignores its input learns."""
-        count = int(torch.randint(6, 61, (1,), generator=self.generator))
-        others = torch.randint(len(plain), (count,), generator=self.generator)
-        return plain[others].mean(0) * float(1 + 0.5 * self.uniform(1))
+        """Many images of several classes at once: what a model that ignores its input learns.
+
+        They stand near each other in the training set, so that most averages are over images of one data set.
+        """
+        count = round(5 * 80 ** float(self.uniform(1)))  # 5 to 400
+        centre = int(np.searchsorted(self.total, self.rng.random()))
+        first = max(0, min(centre - _NEAR // 2, len(self.images) - _NEAR))
+        others = torch.from_numpy(self.rng.integers(first, min(first + _NEAR, len(self.images)), size=count))
+        return (self.images[others].mean(0) * float(1 + 0.5 * self.uniform(1))).clamp(0, 1)
 
     def _cut_up(self, plain: Tensor) -> Tensor:
         """Patches of 4 or 7 pixels of one image in another order."""
