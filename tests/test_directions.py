@@ -1,4 +1,4 @@
-"""No one who evaluates, runs or ranks asks which direction it is: a table in `interfaces` says what a direction means."""
+"""No one who evaluates, runs or ranks asks which direction it is: a table in `interfaces` says what one means."""
 
 from __future__ import annotations
 
