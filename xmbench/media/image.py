@@ -70,12 +70,12 @@ def decode(
         raise MediaError("empty file", expected=expected)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damage that does not concern the pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        with picture:
-            _refuse(picture, data, size_px, formats)
-            picture.load()
-            pixels = np.asarray(picture)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                _refuse(picture, data, size_px, formats)
+                picture.load()
+                pixels = np.asarray(picture)
     except UnidentifiedImageError as error:
         raise MediaError("no readable image", expected=expected) from error
     except _DAMAGE as error:
