@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from xmbench.media.audio import to_float
 from xmbench.media.signal import Media
 
 if TYPE_CHECKING:
@@ -28,6 +29,18 @@ Direction = Literal["i2a", "a2i"]
 Status = Literal[
     "ok", "missing", "unreadable", "non-finite", "silent", "too-short", "reference-unscorable", "metric-error"
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What a direction goes from and to; each is also the name of the data set's column."""
+
+    condition: Modality
+    output: Modality
+
+
+# The one place that says what a direction means: everyone else asks for the modality of a side.
+SIDES: Mapping[Direction, Sides] = {"i2a": Sides("image", "audio"), "a2i": Sides("audio", "image")}
 
 
 # ---------------------------------------------------------------------------------------------- formats
@@ -336,7 +349,7 @@ class Metric(Protocol):
     Attributes:
         name: public name, kebab-case; the module is its snake_case form.
         version: changes whenever a value could change.
-        modality: what it scores.
+        modality: what it scores; "any" where it sees items only through the track's judge.
         unit: "" for a plain number.
         low, high: bounds of a value.
         floor: what a failed item counts; None where items have no value of their own (distributions).
@@ -347,7 +360,7 @@ class Metric(Protocol):
 
     name: str
     version: str
-    modality: Modality
+    modality: Modality | Literal["any"]
     unit: str
     low: float
     high: float
@@ -391,6 +404,33 @@ class Naming(Protocol):
     named_class: int
 
 
+@runtime_checkable
+class WholeSet(Protocol):
+    """What a metric that looks at all items together (a distribution) offers beside `prepare` and `reduce`.
+
+    For an item without a usable output it is given the state of the neutral output (black, silence) beside the
+    item's own reference, so that nothing is dropped.
+
+    Attributes:
+        centred: the bootstrap of the score is biased (repeated items shift it): the interval is the value and the
+            spread of the resamples around their own mean.
+    """
+
+    centred: bool
+
+    def finish(self, states: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Called once with every item, before any `reduce`.
+
+        Args:
+            states: shape (N, D), as `prepare` gave them.
+            usable: shape (N,); False where the item has no usable output, and the state is the neutral one's.
+
+        Returns:
+            shape (N, D'), for `reduce`; the first column is the item's own value, unless `floor` is None.
+        """
+        ...
+
+
 # ---------------------------------------------------------------------------------------------- models
 @dataclass(frozen=True, slots=True)
 class Examples:
@@ -412,6 +452,12 @@ class Examples:
     clip_index: NDArray[np.int64]
     groups: tuple[str, ...]
 
+    def as_outputs(self, rows: Sequence[int] | NDArray[np.int64], direction: Direction) -> NDArray[Any]:
+        """Training items in the form of outputs: float32 (B, T) in -1..1, or uint8 (B, H, W, C)."""
+        if SIDES[direction].output == "image":
+            return self.images[rows]
+        return to_float(self.clips[self.clip_index[rows]])
+
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
@@ -421,11 +467,14 @@ class Conditions:
         ids: B item ids.
         inputs: uint8 (B, H, W, C) for i2a; int16 (B, T) for a2i.
         labels: int64 (B,), only for a model that declares `oracle`; otherwise None.
+        references: what the outputs are compared with, in their form as stored (int16 (B, T) or uint8
+            (B, H, W, C)); only for the ceiling that declares `sees_references`, otherwise None.
     """
 
     ids: tuple[str, ...]
     inputs: NDArray[Any]
     labels: NDArray[np.int64] | None = None
+    references: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,13 +522,20 @@ class Classifier(Protocol):
         ...
 
 
+@runtime_checkable
+class SeesReferences(Protocol):
+    """What a model declares beside `oracle` to be handed the references themselves: a ceiling, and no system."""
+
+    sees_references: bool
+
+
 class Model(Protocol):
     """One baseline: fitted on training examples, then asked for outputs.
 
     Attributes:
         name: public name, kebab-case.
         directions: what it can generate.
-        oracle: sees the labels of the items it generates for; only for ceilings, and marked as such.
+        oracle: sees the labels of the items it generates for; only for floors and ceilings, and marked as such.
         Config: every hyper-parameter, checked against the baseline's TOML.
     """
 

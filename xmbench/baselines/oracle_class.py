@@ -1,9 +1,11 @@
-"""A stored training clip of the true class: the ceiling of every system that transmits the class and no more.
+"""A training item of the true class: the ceiling of every system that transmits the class and no more.
 
-It sees labels, and is marked as such. In single-take data its output is the reference itself.
+It sees labels, and is marked as such. In single-take data its clip is the reference itself.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,6 @@ from numpy.typing import NDArray
 from xmbench.errors import DatasetError
 from xmbench.formats.document import Part
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task, item_rng
-from xmbench.media.audio import to_float
 
 
 class Config(Part):
@@ -19,35 +20,35 @@ class Config(Part):
 
 
 class _OracleClass:
-    def __init__(self, examples: Examples, classes: int, seed: int) -> None:
-        self._clips, self._seed = examples.clips, seed
-        self._of_class = [examples.clip_index[examples.labels == label] for label in range(classes)]
+    def __init__(self, examples: Examples, classes: int, direction: Direction, seed: int) -> None:
+        self._examples, self._direction, self._seed = examples, direction, seed
+        self._of_class = [np.flatnonzero(examples.labels == label) for label in range(classes)]
 
-    def generate(self, conditions: Conditions) -> NDArray[np.float32]:
-        """The clip of a training item of the true class, drawn by the hash of each id, float32 (B, T)."""
+    def generate(self, conditions: Conditions) -> NDArray[Any]:
+        """The clip or image of a training item of the true class, drawn by the hash of each id."""
         assert conditions.labels is not None  # the runner gives labels to models that declare `oracle`
         chosen = []
         for item, label in zip(conditions.ids, conditions.labels, strict=True):
-            stored = self._of_class[int(label)]
-            chosen.append(int(stored[item_rng(self._seed, item).integers(len(stored))]))
-        return to_float(self._clips[chosen])
+            rows = self._of_class[int(label)]
+            chosen.append(int(rows[item_rng(self._seed, item).integers(len(rows))]))
+        return self._examples.as_outputs(chosen, self._direction)
 
 
 class _OracleClassModel:
     """See the module."""
 
     name = "oracle-class"
-    directions: tuple[Direction, ...] = ("i2a",)
+    directions: tuple[Direction, ...] = ("i2a", "a2i")
     oracle = True
     Config = Config
 
     def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
-        """Keeps the training clips by class."""
+        """Keeps the training items by class."""
         classes = len(task.class_names)
         empty = [task.class_names[k] for k in range(classes) if not (examples.labels == k).any()]
         if empty:
             raise DatasetError("classes without a training item", problems=empty)
-        return _OracleClass(examples, classes, run.seed)
+        return _OracleClass(examples, classes, direction, run.seed)
 
 
 MODEL = _OracleClassModel()

@@ -8,7 +8,7 @@ import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -43,7 +43,7 @@ def check(
     data: Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Lists every problem of a submission in seconds: ids, format, rate, length, silence, NaN, duplicates."""
+    """Lists every problem of a submission in seconds: ids, format, rate, length, size, silence, NaN, duplicates."""
     from xmbench.evaluator.check import check as run
 
     found = run(submission, _dataset(submission, data))
@@ -145,24 +145,33 @@ def fit_judge(
     voices: Annotated[Path | None, typer.Option(help="Folder of more training clips <word>_<voice>_*.wav.")] = None,
     recordings: Annotated[Path | None, typer.Option(help="Folder of real recordings <class>_*.wav to test on.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where it goes (default: DATA/judges).")] = None,
-    name: Annotated[str, typer.Option(help="Name of the judge's files.")] = "spoken-word",
+    direction: Annotated[Literal["i2a", "a2i"], typer.Option(help="Whose outputs it grades.")] = "i2a",
+    name: Annotated[str | None, typer.Option(help="Name of the judge's files.")] = None,
     seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each network.")] = None,
 ) -> None:
-    """Trains a spoken-word judge on a data set's training clips; tests it on held-out clips."""
-    from xmbench.evaluator.fit import fit_spoken_word_judge
+    """Trains a judge on a data set's training items (clips, or images); tests it on held-out ones."""
+    from xmbench.evaluator import fit, fit_image
     from xmbench.formats.dataset import open_dataset
+    from xmbench.interfaces import SIDES
 
     progress = Progress()
-    card = fit_spoken_word_judge(
-        [open_dataset(path) for path in (data, *(also or []))], out or data / "judges",
-        voices=voices, recordings=recordings, name=name, seed=seed, steps=steps, report=progress.show,
-        command=shlex.join(["xmbench", *sys.argv[1:]]),
-    )  # fmt: skip
+    sets, folder = [open_dataset(path) for path in (data, *(also or []))], out or data / "judges"
+    given: dict[str, Any] = {
+        "seed": seed, "steps": steps, "report": progress.show, "command": shlex.join(["xmbench", *sys.argv[1:]]),
+    }  # fmt: skip
+    if SIDES[direction].output == "image":
+        if voices or recordings:
+            raise typer.BadParameter("--voices and --recordings belong to a judge of sounds (--direction i2a)")
+        card = fit_image.fit_image_judge(sets, folder, name=name or fit_image.NAME, **given)
+    else:
+        card = fit.fit_spoken_word_judge(
+            sets, folder, name=name or fit.NAME, voices=voices, recordings=recordings, **given
+        )
     progress.close()
     print(f"judge {card['sha256'][:12]}, {card['bytes']} bytes")
-    for name, found in card["accuracy"].items():
-        print(f"  accuracy on {name}: {found['accuracy']:.4f} (n = {found['n']})")
+    for tested, found in card["accuracy"].items():
+        print(f"  accuracy on {tested}: {found['accuracy']:.4f} (n = {found['n']})")
 
 
 def render(scored: Scored) -> str:

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from xmbench.errors import SubmissionError
 from xmbench.evaluator.decode import Decoded, decode_output
 from xmbench.evaluator.outputs import Outputs, RawOutput, find_outputs, open_submission
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.submission import Submission
+from xmbench.media.signal import Media, Sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +66,12 @@ def open_checked(folder: Path, dataset: Dataset) -> OpenedSubmission:
         DocumentError: `submission.json` does not fit its schema.
     """
     submission = open_submission(folder)
-    recipe_name, direction = submission.track.split("/")
-    track = dataset.recipe.track("i2a" if direction == "i2a" else "a2i")
+    track_of = {dataset.recipe.track_id(t.direction): t for t in dataset.recipe.tracks}
+    track = track_of.get(submission.track)
     manifest = dataset.manifest
     problems = []
-    if recipe_name != dataset.recipe.name or track is None:
-        known = ", ".join(dataset.recipe.track_id(t.direction) for t in dataset.recipe.tracks)
-        problems.append(f"track: '{submission.track}', but this data set has {known}")
+    if track is None:
+        problems.append(f"track: '{submission.track}', but this data set has {', '.join(track_of)}")
     if submission.dataset_digest != dataset.digest:
         problems.append(f"dataset_digest: {submission.dataset_digest}, but this data set is {dataset.digest}")
     if submission.recipe_digest != manifest.recipe_digest:
@@ -79,7 +81,7 @@ def open_checked(folder: Path, dataset: Dataset) -> OpenedSubmission:
             "the submission was made for other data", where=folder, problems=problems,
             todo="name the right data set with --data, or make the outputs again from this one",
         )  # fmt: skip
-    outputs = find_outputs(folder, direction)
+    outputs = find_outputs(folder, track.direction)
     ids = tuple(str(i) for i in dataset.table(track.split, []).column("id").to_pylist())
     return OpenedSubmission(submission, track, outputs, ids)
 
@@ -107,9 +109,9 @@ def check(folder: Path, dataset: Dataset) -> CheckReport:
     opened = open_checked(folder, dataset)
     problems = id_problems(opened)
     notes: list[Problem] = []
-    same: Counter[str] = Counter()
+    same: Counter[bytes] = Counter()
     for raw, decoded in decoded_outputs(opened, dataset):
-        same[hashlib.sha256(raw.data).hexdigest()] += 1
+        same[content(decoded.media) if decoded.media else hashlib.sha256(raw.data).digest()] += 1
         if decoded.status != "ok":
             problems.append(Problem(raw.id, decoded.status, decoded.detail))
         for note in decoded.notes:
@@ -117,8 +119,14 @@ def check(folder: Path, dataset: Dataset) -> CheckReport:
             target.append(Problem(raw.id, "length" if target is problems else "note", note))
     repeated = sum(count for count in same.values() if count > 1)
     if repeated:
-        notes.append(Problem("", "identical", f"{repeated} outputs are byte-identical to another one"))
+        notes.append(Problem("", "identical", f"{repeated} outputs are identical to another one"))
     return CheckReport(opened.submission.track, len(opened.ids), tuple(problems), tuple(notes))
+
+
+def content(media: Media) -> bytes:
+    """sha256 of samples or pixels: the same for two files that encode the same."""
+    values = media.samples if isinstance(media, Sound) else media.pixels
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).digest()
 
 
 def decoded_outputs(opened: OpenedSubmission, dataset: Dataset) -> Iterator[tuple[RawOutput, Decoded]]:

@@ -1,13 +1,16 @@
 """One submitted output -> a sound or picture in the data set's format, or the reason why not.
 
 Rate and channels must be the recipe's; the length is cut or zero-padded at the end (the protocol's length
-policy); float samples beyond -1..1 are clipped, as a player would.
+policy); float samples beyond -1..1 are clipped, as a player would. An image must have the recipe's size and
+channels in 8 bits: nothing is resized, rescaled or converted. An image of one even colour is an image (judged, with
+a note), as a blank sheet is.
 """
 
 from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +19,7 @@ from numpy.typing import NDArray
 
 from xmbench.errors import MediaError
 from xmbench.evaluator.outputs import RawOutput
-from xmbench.interfaces import AudioFormat, ImageFormat, Status, Task
+from xmbench.interfaces import SIDES, AudioFormat, Direction, ImageFormat, Modality, Status, Task
 from xmbench.media import audio, image
 from xmbench.media.signal import Media, Picture, Sound
 
@@ -34,17 +37,23 @@ class Decoded:
     notes: tuple[str, ...] = ()
 
 
-def decode_output(raw: RawOutput, task: Task, direction: str) -> Decoded:
+def decode_output(raw: RawOutput, task: Task, direction: Direction) -> Decoded:
     """Decodes one output for a track's direction."""
     if raw.fault:
         return Decoded("unreadable", None, raw.fault)
     try:
-        if direction == "i2a":
-            return _sound(raw, task.audio)
-        return _picture(raw, task.image)
+        return _DECODERS[SIDES[direction].output](raw, task)
     except MediaError as error:
         detail = f"{error.what}; expected {error.expected}" if error.expected else error.what
         return Decoded("unreadable", None, detail)
+
+
+def neutral_output(task: Task, direction: Direction) -> Media:
+    """What stands for an output that is not there, where a number needs one: silence, or a black image."""
+    if SIDES[direction].output == "audio":
+        return Sound(np.zeros(task.audio.samples, dtype=np.float32), task.audio.sample_rate_hz)
+    size = (task.image.height_px, task.image.width_px, task.image.channels)
+    return Picture(np.zeros(size, dtype=np.uint8))
 
 
 def _sound(raw: RawOutput, wanted: AudioFormat) -> Decoded:
@@ -75,15 +84,25 @@ def _sound(raw: RawOutput, wanted: AudioFormat) -> Decoded:
 
 
 def _picture(raw: RawOutput, wanted: ImageFormat) -> Decoded:
-    pixels = _array(raw.data) if raw.suffix == ".npy" else image.decode(raw.data)
+    if raw.suffix == ".npy":
+        pixels = _array(raw.data)
+        if pixels.dtype != np.uint8:
+            raise MediaError(f"pixels of type {pixels.dtype}", expected="uint8, 0..255")
+    else:
+        pixels = image.decode(raw.data, size_px=(wanted.height_px, wanted.width_px), formats=("PNG",))
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     expected = (wanted.height_px, wanted.width_px, wanted.channels)
     if pixels.shape != expected:
-        raise MediaError(f"image of shape {pixels.shape}", expected=f"shape {expected}")
-    if pixels.dtype != np.uint8:
-        raise MediaError(f"pixels of type {pixels.dtype}", expected="uint8")
-    notes = ("every pixel is the same",) if pixels.min() == pixels.max() else ()
+        raise MediaError(f"image of shape {pixels.shape}", expected=f"shape {expected} (height, width, channels)")
+    flat = pixels.reshape(-1, wanted.channels)
+    notes = (f"every pixel is the same: {flat[0].tolist()}",) if (flat == flat[0]).all() else ()
     return Decoded("ok", Picture(np.ascontiguousarray(pixels)), "", notes)
+
+
+_DECODERS: dict[Modality, Callable[[RawOutput, Task], Decoded]] = {
+    "audio": lambda raw, task: _sound(raw, task.audio),
+    "image": lambda raw, task: _picture(raw, task.image),
+}
 
 
 def _array(data: bytes) -> NDArray[Any]:

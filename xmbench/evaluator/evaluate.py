@@ -8,7 +8,7 @@ depend on the number of workers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from xmbench.evaluator.measure import CHUNK, States, Work, measured, prepare
 from xmbench.evaluator.ray_engine import measured_by_ray
 from xmbench.evaluator.resume import Measurements, measurements
 from xmbench.evaluator.walk import Ledger, distinct_pairs
+from xmbench.evaluator.whole import Finished, centred_interval, finished, item_values
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.result import Result, Score
 from xmbench.interfaces import AgainstClass, ItemState, Metric, Pair, ScoringContext
@@ -109,8 +110,9 @@ def score(
             raise
     tell()
     columns = {name: _items(registry.metric(name), ledger, kept.states) for name in names}
-    scores = _scores(columns, ledger.groups)
-    items = _items_table(ledger, dataset, columns)
+    whole = finished(columns, ledger, dataset, opened.track, judging)
+    scores = _scores(columns, ledger.groups, whole)
+    items = _items_table(ledger, dataset, columns, whole)
     card = judge.card if judge and judged else None
     manifest, track = dataset.manifest, opened.track
     result = Result(
@@ -209,20 +211,26 @@ def _items(metric: Metric, ledger: Ledger, states: dict[bytes, States]) -> list[
     return found
 
 
-def _scores(columns: dict[str, list[ItemState]], groups: Sequence[str]) -> dict[str, Score]:
+def _scores(
+    columns: dict[str, list[ItemState]], groups: Sequence[str], whole: Mapping[str, Finished]
+) -> dict[str, Score]:
     """Every metric over all items; metrics over the same items share the resamples of their intervals."""
     metrics = {name: registry.metric(name) for name in columns}
     tables: dict[str, NDArray[np.float64]] = {}
     alike: dict[tuple[bool, ...], list[str]] = {}
     for name, items in columns.items():
-        kept = tuple(_counts(metrics[name], item) for item in items)
+        kept = tuple(name in whole or _counts(metrics[name], item) for item in items)
         if any(kept):
-            tables[name] = _table(metrics[name], items)[list(kept)]
+            tables[name] = whole[name].table if name in whole else _table(metrics[name], items)[list(kept)]
+        if any(kept) and not (name in whole and whole[name].centred):
             alike.setdefault(kept, []).append(name)
     ends: dict[str, tuple[float, float]] = {}
     for kept, names in alike.items():
         own = [group for group, keep in zip(groups, kept, strict=True) if keep]
         ends.update(zip(names, intervals([(metrics[n].reduce, tables[n]) for n in names], own), strict=True))
+    for name, done in whole.items():
+        if done.centred:
+            ends[name] = centred_interval(metrics[name], done, _value(metrics[name], done.table), groups)
     return {name: _score(metrics[name], items, tables.get(name), ends.get(name)) for name, items in columns.items()}
 
 
@@ -237,7 +245,7 @@ def _score(
     metric: Metric, items: list[ItemState], table: NDArray[np.float64] | None, ends: tuple[float, float] | None
 ) -> Score:
     """One metric over all items; no value where the mean has no items."""
-    value = None if table is None else float(metric.reduce(table, np.ones((1, len(table))))[0])
+    value = None if table is None else _value(metric, table)
     low, high = ends or (None, None)
     statuses = [str(item.status) for item in items]
     return Score(
@@ -254,6 +262,11 @@ def _score(
     )
 
 
+def _value(metric: Metric, table: NDArray[np.float64]) -> float:
+    """The score of all items, each counted once."""
+    return float(metric.reduce(table, np.ones((1, len(table))))[0])
+
+
 def _counts(metric: Metric, item: ItemState) -> bool:
     """Whether an item enters the mean: with its value, or with the floor."""
     if item.state is not None:
@@ -261,7 +274,9 @@ def _counts(metric: Metric, item: ItemState) -> bool:
     return metric.floor is not None and item.status not in metric.left_out
 
 
-def _items_table(ledger: Ledger, dataset: Dataset, columns: dict[str, list[ItemState]]) -> pa.Table:
+def _items_table(
+    ledger: Ledger, dataset: Dataset, columns: dict[str, list[ItemState]], whole: Mapping[str, Finished]
+) -> pa.Table:
     names = dataset.recipe.classes.names
     data = {
         "id": pa.array(ledger.ids, pa.string()),
@@ -275,6 +290,8 @@ def _items_table(ledger: Ledger, dataset: Dataset, columns: dict[str, list[ItemS
     }
     for name, items in columns.items():
         values = [None if item.state is None else float(item.state[0]) for item in items]
+        if name in whole:
+            values = item_values(registry.metric(name), whole[name])
         data[name] = pa.array(values, pa.float64())
         data[f"{name}:status"] = pa.array([str(item.status) for item in items], pa.string())
     return pa.table(data)

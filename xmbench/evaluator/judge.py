@@ -18,6 +18,7 @@ from xmbench.errors import PrerequisiteError
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.result import JudgeCard
+from xmbench.interfaces import SIDES
 
 LOCAL_FOLDER = "judges"
 
@@ -42,13 +43,15 @@ def load_judge(dataset: Dataset, track: TrackSpec, *, local: bool = False) -> Lo
         PrerequisiteError: the installed judge is not the one that the recipe names, or `local` was asked
             for and no judge was fitted.
     """
-    fitted = sorted((dataset.folder / LOCAL_FOLDER).glob("*.safetensors"))
+    wanted = SIDES[track.direction].output
+    found = sorted((dataset.folder / LOCAL_FOLDER).glob("*.safetensors"))
+    fitted = [path for path in found if _card_of(path).get("modality", "audio") == wanted]
     if local or (track.judge is None and fitted):
         if not fitted:
             raise PrerequisiteError(
-                "no local judge",
+                "no local judge for this direction",
                 where=dataset.folder / LOCAL_FOLDER,
-                todo=f"xmbench fit-judge {dataset.folder}",
+                todo=f"xmbench fit-judge {dataset.folder} --direction {track.direction}",
             )
         return _read(fitted[0].stem, fitted[0].read_bytes(), _card_of(fitted[0]), local=True)
     if track.judge is None:

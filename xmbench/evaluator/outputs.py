@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from xmbench.errors import SubmissionError
 from xmbench.formats.document import ID_PATTERN, load_json
 from xmbench.formats.submission import OUTPUT_FOLDER, OUTPUT_TABLE, SUBMISSION_FILE, Submission
+from xmbench.interfaces import SIDES, Direction, Modality
 
-SUFFIXES = {"i2a": (".wav", ".flac", ".npy"), "a2i": (".png", ".npy")}
+SUFFIXES: dict[Modality, tuple[str, ...]] = {"audio": (".wav", ".flac", ".npy"), "image": (".png", ".npy")}
 _BATCH_ROWS = 64
 
 
@@ -35,7 +36,7 @@ class Outputs:
 
     Attributes:
         folder: the submission.
-        suffixes: suffixes that the track's direction allows; a table holds the first.
+        suffixes: suffixes that the track's kind of output allows; a table holds the first.
         found: id -> file name in `outputs/`, or row number in `outputs.parquet`.
         duplicates: ids with more than one output.
         strangers: entries of `outputs/` that are no output (other suffix, or a name that is no id).
@@ -100,13 +101,13 @@ def open_submission(folder: Path) -> Submission:
     return load_json(path, Submission)
 
 
-def find_outputs(folder: Path, direction: str) -> Outputs:
+def find_outputs(folder: Path, direction: Direction) -> Outputs:
     """Lists the outputs of a submission without decoding any.
 
     Raises:
         SubmissionError: there are none, or both forms at once, or a damaged table.
     """
-    suffixes = SUFFIXES[direction]
+    suffixes = SUFFIXES[SIDES[direction].output]
     table, files = folder / OUTPUT_TABLE, folder / OUTPUT_FOLDER
     if table.exists() and files.exists():
         raise SubmissionError(

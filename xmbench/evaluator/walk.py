@@ -15,7 +15,7 @@ from xmbench.evaluator.decode import Decoded, decode_output
 from xmbench.evaluator.measure import Work, kept, prepare, reference
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_clip, read_image
-from xmbench.interfaces import Pair, ScoringContext, Status
+from xmbench.interfaces import SIDES, Pair, ScoringContext, Status
 from xmbench.media import audio
 from xmbench.media.signal import Media, Picture, Sound
 
@@ -64,7 +64,7 @@ def distinct_pairs(
 ) -> Iterator[tuple[Work, Pair]]:
     """Each (output, reference, label) at its first appearance; every item enters the ledger."""
     direction, task = opened.track.direction, dataset.recipe.task
-    column = "audio" if direction == "i2a" else "image"
+    column = SIDES[direction].output
     partial = tuple(name for name in metrics if registry.metric(name).left_out)
     context = ScoringContext(task)
     seen: set[bytes] = set()
@@ -85,13 +85,14 @@ def distinct_pairs(
 
 def _work(key: bytes, digest: bytes, row: dict[str, Any], dataset: Dataset, decoded: Decoded | None) -> Work:
     """The pair as arrays; without an output, the reference stands on both sides."""
-    known = kept((dataset.digest, digest), lambda: _reference(row, dataset))
+    known = kept((dataset.digest, digest), lambda: reference_of(row, dataset))
     made = known if decoded is None or decoded.media is None else decoded.media
     rate = known.sample_rate_hz if isinstance(known, Sound) else None
     return Work(key, str(row["id"]), int(row["label"]), _values(made), _values(known), digest, rate)
 
 
-def _reference(row: dict[str, Any], dataset: Dataset) -> Media:
+def reference_of(row: dict[str, Any], dataset: Dataset) -> Media:
+    """The reference of a row that holds one of the two media columns."""
     if "audio" in row:
         return Sound(audio.to_float(read_clip(row, dataset)), dataset.recipe.audio.sample_rate_hz)
     return Picture(read_image(row, dataset))

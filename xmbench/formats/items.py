@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from xmbench.errors import DatasetError, MediaError
 from xmbench.formats.dataset import Dataset
-from xmbench.interfaces import Conditions, Direction, Examples
+from xmbench.interfaces import SIDES, Conditions, Direction, Examples, Modality
 from xmbench.media import audio, image
 
 
@@ -100,8 +100,9 @@ def read_examples(dataset: Dataset, split: str = "train") -> Examples:
 
 
 def read_conditions(
-    dataset: Dataset, split: str, direction: Direction, batch_size: int, with_labels: bool
-) -> Iterator[Conditions]:
+    dataset: Dataset, split: str, direction: Direction, batch_size: int, with_labels: bool,
+    with_references: bool = False,
+) -> Iterator[Conditions]:  # fmt: skip
     """The inputs of a split in batches, in the order of their ids, without any reference.
 
     Args:
@@ -110,20 +111,28 @@ def read_conditions(
         direction: "i2a" yields images, "a2i" clips.
         batch_size: items per batch; the last one may be smaller.
         with_labels: only for models that declare `oracle`.
+        with_references: only for the ceiling that declares `sees_references`.
     """
-    column = "image" if direction == "i2a" else "audio"
-    ids, inputs, labels = [], [], []
-    for row in dataset.rows(split, [column, "label"]):
-        ids.append(str(row["id"]))
-        inputs.append(read_image(row, dataset) if direction == "i2a" else read_clip(row, dataset))
-        labels.append(row["label"])
-        if len(ids) == batch_size:
-            yield _batch(ids, inputs, labels, with_labels)
-            ids, inputs, labels = [], [], []
-    if ids:
-        yield _batch(ids, inputs, labels, with_labels)
+    sides = SIDES[direction]
+    columns = ["label", sides.condition, *([sides.output] if with_references else [])]
+    waiting: list[dict[str, Any]] = []
+    for row in dataset.rows(split, columns):
+        waiting.append(row)
+        if len(waiting) == batch_size:
+            yield _batch(waiting, dataset, direction, with_labels, with_references)
+            waiting = []
+    if waiting:
+        yield _batch(waiting, dataset, direction, with_labels, with_references)
 
 
-def _batch(ids: list[str], inputs: list[Any], labels: list[int], with_labels: bool) -> Conditions:
-    known = np.asarray(labels, dtype=np.int64) if with_labels else None
-    return Conditions(tuple(ids), np.stack(inputs), known)
+def _batch(
+    rows: list[dict[str, Any]], dataset: Dataset, direction: Direction, with_labels: bool, with_references: bool
+) -> Conditions:
+    sides = SIDES[direction]
+    inputs = np.stack([_READERS[sides.condition](row, dataset) for row in rows])
+    labels = np.asarray([row["label"] for row in rows], dtype=np.int64) if with_labels else None
+    references = np.stack([_READERS[sides.output](row, dataset) for row in rows]) if with_references else None
+    return Conditions(tuple(str(row["id"]) for row in rows), inputs, labels, references)
+
+
+_READERS: dict[Modality, Callable[[dict[str, Any], Dataset], NDArray[Any]]] = {"image": read_image, "audio": read_clip}

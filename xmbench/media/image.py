@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import warnings
+import zlib
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,16 @@ from PIL import Image, UnidentifiedImageError
 from xmbench.errors import MediaError
 
 MODES = {1: "L", 3: "RGB"}
+FORMATS = ("PNG", "JPEG")
+_IN_WORDS = {
+    "1": "1-bit pixels", "P": "a palette", "PA": "a palette with alpha", "LA": "grey with an alpha channel",
+    "RGBA": "colour with an alpha channel", "I": "32-bit pixels", "I;16": "16-bit pixels", "F": "float pixels",
+}  # fmt: skip
+_PNG_DEPTH_AT = 24  # offset of the bit depth in a PNG file: signature, chunk head, width and height before it
+_DAMAGE = (
+    OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError,
+    struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -39,21 +52,52 @@ def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 80) -> bytes:
     return stream.getvalue()
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
-    """Reads an image file into (H, W, C).
+def decode(
+    data: bytes, *, size_px: tuple[int, int] | None = None, formats: tuple[str, ...] = FORMATS
+) -> NDArray[np.uint8]:
+    """Reads an image file into (H, W, C). Nothing is converted: what is not 8-bit grey or RGB is refused.
+
+    Args:
+        data: the bytes of the file.
+        size_px: height and width that it must have; another size is refused before its pixels are unpacked.
+        formats: kinds of files, as Pillow names them.
 
     Raises:
-        MediaError: no readable image, or a mode other than grey and RGB.
+        MediaError: no readable image, more than one image, another size, or pixels other than 8-bit grey and RGB.
     """
+    expected = f"a {' or '.join(formats)} file"
+    if not data:
+        raise MediaError("empty file", expected=expected)
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            picture.load()
-            mode, pixels = picture.mode, np.asarray(picture)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise MediaError(f"no readable image ({error})", expected="a PNG or JPEG file") from error
-    if mode not in MODES.values() or pixels.dtype != np.uint8:
-        raise MediaError(f"image mode {mode}", expected="8-bit grey (L) or RGB")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damage that does not concern the pixels
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                _refuse(picture, data, size_px, formats)
+                picture.load()
+                pixels = np.asarray(picture)
+    except UnidentifiedImageError as error:
+        raise MediaError("no readable image", expected=expected) from error
+    except _DAMAGE as error:
+        raise MediaError(f"no readable image ({error})", expected=expected) from error
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _refuse(picture: Image.Image, data: bytes, size_px: tuple[int, int] | None, formats: tuple[str, ...]) -> None:
+    """Raises MediaError by what the header says."""
+    if picture.format not in formats:
+        raise MediaError(f"a {picture.format} file", expected=f"a {' or '.join(formats)} file")
+    if size_px is not None and (picture.height, picture.width) != size_px:
+        found = f"image of {picture.height} x {picture.width} pixels"
+        raise MediaError(found, expected=f"{size_px[0]} x {size_px[1]} (height x width)")
+    if getattr(picture, "n_frames", 1) > 1:
+        raise MediaError(f"{getattr(picture, 'n_frames', 1)} images in one file (animated)", expected="a single image")
+    if picture.mode not in MODES.values():
+        raise MediaError(_IN_WORDS.get(picture.mode, f"image mode {picture.mode}"), expected="8-bit grey (L) or RGB")
+    if picture.format == "PNG" and data[_PNG_DEPTH_AT] > 8:  # Pillow would drop the lower half of 16-bit RGB silently
+        raise MediaError(f"{data[_PNG_DEPTH_AT]}-bit pixels", expected="8-bit grey (L) or RGB")
+    if "transparency" in picture.info:
+        raise MediaError("a transparent colour", expected="8-bit grey (L) or RGB without transparency")
 
 
 def resize(pixels: NDArray[np.uint8], height_px: int, width_px: int) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xmbench.errors import CheckError, DatasetError
 from xmbench.formats.dataset import Dataset
-from xmbench.interfaces import Conditions, Direction
+from xmbench.interfaces import SIDES, Conditions, Direction, Modality
 from xmbench.media import audio, image
 
 BATCH = 64
@@ -38,10 +38,13 @@ def shuffled(batches: Iterator[Conditions], seed: int) -> Iterator[Conditions]:
     inputs = np.concatenate([part.inputs for part in parts])[source]
     known = [part.labels for part in parts if part.labels is not None]
     labels = np.concatenate(known)[source] if known else None
+    shown = [part.references for part in parts if part.references is not None]
+    references = np.concatenate(shown)[source] if shown else None
     for start in range(0, len(ids), BATCH):
-        stop = start + BATCH
-        part_labels = None if labels is None else labels[start:stop]
-        yield Conditions(tuple(ids[start:stop]), inputs[start:stop], part_labels)
+        part = slice(start, start + BATCH)
+        part_labels = None if labels is None else labels[part]
+        part_references = None if references is None else references[part]
+        yield Conditions(tuple(ids[part]), inputs[part], part_labels, part_references)
 
 
 class Outputs:
@@ -50,7 +53,12 @@ class Outputs:
     SCHEMA = pa.schema([("id", pa.string()), ("bytes", pa.binary())])
 
     def __init__(self, dataset: Dataset, direction: Direction) -> None:
-        self._task, self._direction = dataset.recipe.task, direction
+        self._task = dataset.recipe.task
+        forms: dict[Modality, tuple[tuple[int, ...], Callable[[NDArray[Any]], bytes | str]]] = {
+            "audio": ((self._task.audio.samples,), self._wav),
+            "image": ((self._task.image.height_px, self._task.image.width_px, self._task.image.channels), self._png),
+        }
+        self._shape, self._encode = forms[SIDES[direction].output]
         self._rows: list[tuple[str, bytes]] = []
         self._problems: list[str] = []
         self.items = self.clipped = 0
@@ -64,35 +72,37 @@ class Outputs:
         return self._file
 
     def add(self, ids: tuple[str, ...], outputs: NDArray[Any]) -> None:
-        """Adds one batch: float (B, T) in -1..1 for i2a, uint8 (B, H, W, C) for a2i."""
-        task = self._task
-        shape: tuple[int, ...] = (len(ids), task.audio.samples)
-        if self._direction == "a2i":
-            shape = (len(ids), task.image.height_px, task.image.width_px, task.image.channels)
+        """Adds one batch: float (B, T) in -1..1, or uint8 (B, H, W, C), as the direction asks."""
+        shape = (len(ids), *self._shape)
         if outputs.shape != shape:
             raise CheckError(f"the model gave outputs of shape {outputs.shape}", expected=str(shape))
         for item, output in zip(ids, outputs, strict=True):
             self.items += 1
-            if self._direction == "a2i":
-                self._rows.append((item, image.encode_png(np.asarray(output, dtype=np.uint8))))
-            elif not np.isfinite(output).all():
-                self._problems.append(f"{item}: not finite")
+            made = self._encode(output)
+            if isinstance(made, str):
+                self._problems.append(f"{item}: {made}")
             else:
-                self._rows.append((item, self._wav(output)))
+                self._rows.append((item, made))
         if len(self._rows) >= GROUP_ROWS:
             self._flush()
 
     def finish(self) -> None:
-        """Writes what is left; raises CheckError if any output was not finite."""
+        """Writes what is left; raises CheckError if any output was not finite, or no 8-bit image."""
         if self._problems:
             raise CheckError(
-                f"{len(self._problems)} of {self.items} outputs are not finite numbers; no submission written",
+                f"{len(self._problems)} of {self.items} outputs are not finite or not 8-bit; no submission written",
                 problems=self._problems,
                 todo="the training went wrong: see curves.csv; try a lower learning rate",
             )
         self._flush()
 
-    def _wav(self, output: NDArray[Any]) -> bytes:
+    def _png(self, output: NDArray[Any]) -> bytes | str:
+        """A PNG file, or why there is none: nothing is rescaled or rounded for a model."""
+        return image.encode_png(output) if output.dtype == np.uint8 else f"pixels of type {output.dtype}, not uint8"
+
+    def _wav(self, output: NDArray[Any]) -> bytes | str:
+        if not np.isfinite(output).all():
+            return "not finite"
         scaled = np.rint(np.asarray(output, dtype=np.float64) * audio.FULL_SCALE)
         self.clipped += int(((scaled > audio.FULL_SCALE - 1) | (scaled < -audio.FULL_SCALE)).sum())
         return audio.encode_wav(audio.to_int16(output), self._task.audio.sample_rate_hz)

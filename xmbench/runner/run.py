@@ -14,7 +14,7 @@ from xmbench.formats.dataset import Dataset
 from xmbench.formats.files import make_folder, replacing, write_text
 from xmbench.formats.items import read_conditions, read_examples
 from xmbench.formats.submission import OUTPUT_TABLE, SUBMISSION_FILE
-from xmbench.interfaces import Classifier, Direction, Generator, Model, Run
+from xmbench.interfaces import Classifier, Direction, Generator, Model, Run, SeesReferences
 from xmbench.runner.describe import command_of, hardware_of, now, submission_of, versions
 from xmbench.runner.outputs import BATCH, Outputs, shuffled
 from xmbench.runner.settings import (
@@ -118,7 +118,8 @@ def _generate(
     track = dataset.recipe.track(direction)
     assert track is not None
     (make_folder(folder) / SUBMISSION_FILE).unlink(missing_ok=True)
-    batches = read_conditions(dataset, track.split, direction, BATCH, model.oracle)
+    shown = isinstance(model, SeesReferences) and model.sees_references
+    batches = read_conditions(dataset, track.split, direction, BATCH, model.oracle, shown)
     if folder.name.endswith("shuffled"):
         batches = shuffled(batches, seed)
     labels = dataset.table(track.split, ["label"])

@@ -69,6 +69,11 @@ def require_track(baseline: Baseline, model: Model, dataset: Dataset) -> None:
             f"the model '{model.name}' cannot generate in direction {direction}",
             expected=", ".join(model.directions),
         )
+    if model.oracle and baseline.kind not in ("floor", "ceiling"):
+        raise DocumentError(
+            f"the model '{model.name}' sees labels or references of what it generates for",
+            where=f"baseline {baseline.name}", expected='kind = "floor" or "ceiling"',
+        )  # fmt: skip
     track = recipe.track(direction)
     if track is None:
         raise DatasetError(

@@ -1,0 +1,48 @@
+"""The reference itself: what every score gives to a perfect answer.
+
+The only model that is handed references, because it declares `sees_references`. A ceiling, and no system.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.formats.document import Part
+from xmbench.interfaces import SIDES, Conditions, Direction, Examples, Generator, Run, Task
+from xmbench.media.audio import to_float
+
+
+class Config(Part):
+    """Nothing to set."""
+
+
+class _Identity:
+    def __init__(self, direction: Direction) -> None:
+        self._direction = direction
+
+    def generate(self, conditions: Conditions) -> NDArray[Any]:
+        """The references: float32 (B, T) in -1..1, or uint8 (B, H, W, C)."""
+        assert conditions.references is not None  # the runner gives them to a model that declares `sees_references`
+        if SIDES[self._direction].output == "image":
+            return conditions.references
+        return to_float(np.asarray(conditions.references, dtype=np.int16))
+
+
+class _IdentityModel:
+    """See the module."""
+
+    name = "identity"
+    directions: tuple[Direction, ...] = ("i2a", "a2i")
+    oracle = True
+    sees_references = True
+    Config = Config
+
+    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
+        """Learns nothing."""
+        return _Identity(direction)
+
+
+MODEL = _IdentityModel()

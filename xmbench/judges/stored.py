@@ -1,0 +1,103 @@
+"""Weights of small networks as they ship: 8-bit integers with one scale per output channel, in a safetensors file.
+
+What computes with them runs on the CPU in float32 on one thread, in batches of one size, so that a score is the same
+everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from xmbench.errors import PrerequisiteError
+
+
+@contextlib.contextmanager
+def exactly() -> Iterator[None]:
+    """One thread and no gradients: sums are then taken in one order on every machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def pack(about: Mapping[str, Any], networks: Sequence[nn.Module]) -> bytes:
+    """A safetensors file of the networks' weights; `about` (with its "format") stands in the header."""
+    tensors: dict[str, Tensor] = {}
+    for number, network in enumerate(networks):
+        for name, value in network.state_dict().items():
+            if value.dtype != torch.float32:
+                continue  # counters of batch normalisation
+            if value.ndim < 2:
+                tensors[f"{number}.{name}"] = value.contiguous()
+                continue
+            scale = value.abs().flatten(1).amax(1).clamp_min(1e-12) / 127.0
+            rounded = (value / _along(scale, value)).round().to(torch.int8)
+            tensors[f"{number}.{name}"], tensors[f"{number}.{name}:scale"] = rounded, scale
+    header = json.dumps({**about, "networks": len(networks)})
+    return bytes(save(tensors, {"judge": header}))  # one key: the order of several is not fixed
+
+
+def header(data: bytes) -> dict[str, Any]:
+    """What stands in the header of a judge's file: its "format" and more.
+
+    Raises:
+        PrerequisiteError: these are no weights of a judge.
+    """
+    try:
+        size = int.from_bytes(data[:8], "little")
+        about = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["judge"])
+        if not isinstance(about, dict) or not isinstance(about.get("format"), str):
+            raise TypeError("no format")
+    except Exception as error:  # any damage to the file
+        raise PrerequisiteError("the judge's weights cannot be read", expected="a safetensors file") from error
+    return about
+
+
+def tensors(data: bytes, expected: str) -> dict[str, Tensor]:
+    """The tensors of a judge's file.
+
+    Raises:
+        PrerequisiteError: the file is damaged, or of another format than `expected`.
+    """
+    about = header(data)
+    if about["format"] != expected:
+        raise PrerequisiteError("the weights belong to another judge", where=about["format"], expected=expected)
+    try:
+        return load(data)
+    except Exception as error:  # any damage to the file
+        raise PrerequisiteError("the judge's weights cannot be read", expected=f"a file of {expected}") from error
+
+
+def restore(network: nn.Module, stored: Mapping[str, Tensor], number: int) -> None:
+    """Fills network `number` from stored tensors and sets it to evaluation mode.
+
+    Raises:
+        PrerequisiteError: a tensor is missing or of another shape.
+    """
+    state = network.state_dict()
+    try:
+        for name, value in state.items():
+            if value.dtype != torch.float32:
+                continue
+            kept = stored[f"{number}.{name}"]
+            if kept.dtype == torch.int8:
+                kept = kept.to(torch.float32) * _along(stored[f"{number}.{name}:scale"], value)
+            state[name] = kept
+        network.load_state_dict(state)
+    except (KeyError, RuntimeError) as error:
+        raise PrerequisiteError("the judge's weights do not fit its network", expected="another version") from error
+    network.eval()
+
+
+def _along(scale: Tensor, value: Tensor) -> Tensor:
+    return scale.view(-1, *[1] * (value.ndim - 1))

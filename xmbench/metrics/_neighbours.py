@@ -1,0 +1,59 @@
+"""Distances between two sets of points, in blocks: never more than a few million of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+_AT_ONCE = 4_000_000
+SAME = 1e-9  # relative to the square of the larger of two points: what rounding leaves of a distance of zero
+
+Points = NDArray[np.float64]
+
+
+def squared_distances(a: Points, b: Points) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Squared Euclidean distances of blocks of (N, D) to all of (M, D): rows, and (rows, M).
+
+    What is zero but for rounding is zero, so that identical points are recognised.
+    """
+    norms_a, norms_b = np.square(a).sum(axis=1), np.square(b).sum(axis=1)
+    step = max(1, _AT_ONCE // max(1, len(b)))
+    for start in range(0, len(a), step):
+        rows = slice(start, start + step)
+        found = norms_a[rows, None] + norms_b[None] - 2.0 * (a[rows] @ b.T)
+        found[found < SAME * np.maximum(norms_a[rows, None], norms_b[None])] = 0.0
+        yield rows, found
+
+
+def nearest_others(points: Points, k: int) -> NDArray[np.float64]:
+    """Squared distance of each point of (N, D) to its k-th nearest other point; fewer others: the farthest; none: 0."""
+    if len(points) < 2:
+        return np.zeros(len(points))
+    found = np.empty(len(points))
+    for rows, distances in squared_distances(points, points):
+        own = np.arange(rows.start, rows.start + len(distances))
+        distances[np.arange(len(distances)), own] = np.inf
+        nth = min(k, len(points) - 1) - 1
+        found[rows] = np.partition(distances, nth, axis=1)[:, nth]
+    return found
+
+
+def inside(points: Points, centres: Points, squared_radii: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each point of (N, D) lies in a ball around any of the centres (M, D)."""
+    found = np.zeros(len(points), dtype=bool)
+    if len(centres):
+        for rows, distances in squared_distances(points, centres):
+            found[rows] = (distances <= squared_radii[None] * (1.0 + SAME)).any(axis=1)
+    return found
+
+
+def mean_distance_to_others(points: Points) -> NDArray[np.float64]:
+    """Mean Euclidean distance of each point of (N, D) to the other ones; 0 for a point alone."""
+    if len(points) < 2:
+        return np.zeros(len(points))
+    found = np.empty(len(points))
+    for rows, distances in squared_distances(points, points):
+        found[rows] = np.sqrt(distances).sum(axis=1) / (len(points) - 1)
+    return found

@@ -1,0 +1,63 @@
+"""collapse: share of outputs that repeat another output. Lower is better.
+
+An output repeats another one where the two are identical or nearly so: in the judge's embedding nearer than a tenth
+of the median distance from a reference to its nearest other reference. Where references repeat (single-take data)
+that median is 0, and only identical outputs count. All items are looked at, of every class. A failed item counts 1.
+The neighbours are fixed over all items; the bootstrap draws items.
+
+A system without chance has to answer one condition with one output: where conditions repeat, so do its outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
+from xmbench.metrics._judged import OUTPUT, REFERENCE, embedded, mean
+from xmbench.metrics._neighbours import nearest_others
+
+NEAR = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Collapse:
+    """Value of an item: 1 if another output is the same or nearly so, else 0; without an output 1."""
+
+    name: str = "collapse"
+    version: str = "1"
+    modality: Modality | Literal["any"] = "any"
+    unit: str = ""
+    low: float = 0.0
+    high: float = 1.0
+    higher_is_better: bool = False
+    floor: float = 1.0
+    left_out: frozenset[Status] = frozenset()
+    needs_judge: bool = True
+    centred: bool = False
+    citation: str = "the protocol of xmbench: share of outputs with a (near-)identical other output"
+
+    def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
+        """Embeddings of output and reference."""
+        return embedded(pairs, context, self.name)
+
+    def finish(self, states: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """(N, 129) -> (N, 1)."""
+        near = NEAR**2 * float(np.median(nearest_others(states[:, REFERENCE], 1)))
+        found = np.ones((len(states), 1))
+        if usable.sum() == 1:
+            found[usable, 0] = 0.0
+        elif usable.any():
+            found[usable, 0] = nearest_others(states[usable][:, OUTPUT], 1) <= near
+        return found
+
+    def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weighted shares."""
+        return mean(states, weights)
+
+
+METRIC = Collapse()

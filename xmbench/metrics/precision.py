@@ -1,0 +1,56 @@
+"""precision: share of outputs that look real, as the judge sees them (improved precision, k = 3).
+
+An output counts where its embedding lies within the manifold of the references: in a ball around any of them that
+reaches to that reference's third nearest other reference. The manifold is fixed over all items; the bootstrap draws
+items against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
+from xmbench.metrics._judged import OUTPUT, REFERENCE, embedded, mean
+from xmbench.metrics._neighbours import inside, nearest_others
+
+NEIGHBOURS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Value of an item: 1 if its output is within the references' manifold, else 0; without an output 0."""
+
+    name: str = "precision"
+    version: str = "1"
+    modality: Modality | Literal["any"] = "any"
+    unit: str = ""
+    low: float = 0.0
+    high: float = 1.0
+    higher_is_better: bool = True
+    floor: float = 0.0
+    left_out: frozenset[Status] = frozenset()
+    needs_judge: bool = True
+    centred: bool = False
+    citation: str = "Kynkaanniemi et al., Improved Precision and Recall Metric for Assessing Generative Models, 2019"
+
+    def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
+        """Embeddings of output and reference."""
+        return embedded(pairs, context, self.name)
+
+    def finish(self, states: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """(N, 129) -> (N, 1)."""
+        references = states[:, REFERENCE]
+        real = inside(states[:, OUTPUT], references, nearest_others(references, NEIGHBOURS))
+        return (real & usable)[:, None].astype(np.float64)
+
+    def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weighted shares."""
+        return mean(states, weights)
+
+
+METRIC = Precision()

@@ -1,0 +1,56 @@
+"""recall: share of references that the outputs could have been, as the judge sees them (improved recall, k = 3).
+
+A reference counts where its embedding lies within the manifold of the usable outputs: in a ball around any of them
+that reaches to that output's third nearest other output. Ten pictures shown a thousand times each have balls of
+radius 0. The manifold is fixed over all items; the bootstrap draws items against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
+from xmbench.metrics._judged import OUTPUT, REFERENCE, embedded, mean
+from xmbench.metrics._neighbours import inside, nearest_others
+
+NEIGHBOURS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Value of an item: 1 if its reference is within the outputs' manifold, else 0; without an output of its own 0."""
+
+    name: str = "recall"
+    version: str = "1"
+    modality: Modality | Literal["any"] = "any"
+    unit: str = ""
+    low: float = 0.0
+    high: float = 1.0
+    higher_is_better: bool = True
+    floor: float = 0.0
+    left_out: frozenset[Status] = frozenset()
+    needs_judge: bool = True
+    centred: bool = False
+    citation: str = "Kynkaanniemi et al., Improved Precision and Recall Metric for Assessing Generative Models, 2019"
+
+    def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
+        """Embeddings of output and reference."""
+        return embedded(pairs, context, self.name)
+
+    def finish(self, states: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """(N, 129) -> (N, 1)."""
+        outputs = states[usable][:, OUTPUT]
+        reached = inside(states[:, REFERENCE], outputs, nearest_others(outputs, NEIGHBOURS))
+        return (reached & usable)[:, None].astype(np.float64)
+
+    def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weighted shares."""
+        return mean(states, weights)
+
+
+METRIC = Recall()
