@@ -305,10 +305,11 @@ class ItemState:
 
 @dataclass(frozen=True, slots=True)
 class ScoringContext:
-    """What a metric may know beside the pairs: the task, and the weights of the track's judge."""
+    """What a metric may know beside the pairs: the task, and the weights of the track's judge and of its second one."""
 
     task: Task
     judge: bytes | None = None
+    second_judge: bytes | None = None
 
 
 class Metric(Protocol):

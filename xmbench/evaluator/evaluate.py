@@ -49,6 +49,7 @@ def score(
     workers: int = 1,
     command: str = "",
     judge: LoadedJudge | None = None,
+    second_judge: LoadedJudge | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> Scored:
     """Scores a submission against a data set.
@@ -60,6 +61,7 @@ def score(
         workers: processes.
         command: noted in the result.
         judge: the track's judge; metrics that need one are refused without.
+        second_judge: the track's second judge, if it has one.
         report: called with (distinct pairs measured, items seen).
 
     Raises:
@@ -77,7 +79,8 @@ def score(
             todo=f"xmbench fit-judge {dataset.folder}, or leave the metric out with --metrics",
         )
     context = ScoringContext(dataset.recipe.task)
-    judging = ScoringContext(dataset.recipe.task, judge.weights if judge else None)
+    weights = [each.weights if each else None for each in (judge, second_judge)]
+    judging = ScoringContext(dataset.recipe.task, *weights)
     ledger, states = Ledger(), dict[bytes, States]()
     work = _chunks(distinct_pairs(opened, dataset, ledger, plain), states, judged, judging)
     for chunk in measured(work, plain, context, workers):
@@ -88,7 +91,7 @@ def score(
     columns = {name: _items(registry.metric(name), ledger, states) for name in names}
     scores = _scores(columns, ledger.groups)
     items = _items_table(ledger, dataset, columns)
-    card = judge.card if judge and judged else None
+    cards = [each.card if each and judged else None for each in (judge, second_judge)]
     manifest, track = dataset.manifest, opened.track
     result = Result(
         protocol=PROTOCOL,
@@ -102,7 +105,8 @@ def score(
         outputs_digest=ledger.outputs_digest,
         submission=opened.submission,
         scores=scores,
-        judge=card,
+        judge=cards[0],
+        second_judge=cards[1],
         bootstrap={"resamples": RESAMPLES, "seed": SEED, "clusters": len(set(ledger.groups))},
         items_table="",
         items_digest=items_digest(items),
