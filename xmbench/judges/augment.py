@@ -50,7 +50,9 @@ class Augmenter:
         for row, clip in zip(self.samples, wide, strict=True):
             row[: len(clip)] = torch.from_numpy(clip)
         self.samples /= self.samples.abs().amax(1, keepdim=True)
-        self.spectra = torch.cat([_spectra(part) for part in torch.split(self.samples, _PART)])
+        self.spectra = torch.empty(len(wide), WINDOW + 1, 1 + self.samples.shape[1] // (2 * HOP))
+        for start in range(0, len(wide), _PART):
+            self.spectra[start : start + _PART] = _spectra(self.samples[start : start + _PART])
         self.labels = torch.tensor(labels)
         self.weights = torch.tensor(weights, dtype=torch.float64)
         self.classes = classes
@@ -107,9 +109,11 @@ class Augmenter:
         gain = 2 + 8 * self.uniform(len(chosen), 1)
         driven = (self.uniform(len(chosen), 1) < 0.15)[:, 0]
         tracts = self.tracts[torch.randint(_TRACTS, (len(chosen),), generator=self.generator)]
-        spectra = self.spectra[chosen]
+        longest = int(self.lengths[chosen].max())
+        spectra = self.spectra[chosen, :, : longest // (2 * HOP) + 3]
         if driven.any():
-            spectra[driven] = _spectra(torch.tanh(self.samples[chosen[driven]] * gain[driven]))
+            loud = torch.tanh(self.samples[chosen[driven]] * gain[driven])
+            spectra[driven] = _spectra(loud)[:, :, : spectra.shape[2]]
         return torch.einsum("bft,bfm->bmt", spectra, tracts)
 
     def _timed(self, bands: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:

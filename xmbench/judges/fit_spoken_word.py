@@ -31,8 +31,8 @@ class Size:
 
 
 FEW_WORDS = Size(3, 500)
-MANY_WORDS = Size(1, 1200, (16, 32, 64, 96))  # of one size on disk, one wide network tells more words apart than three
-RECURRENT = Size(1, 2000)
+MANY_WORDS = Size(1, 900, (16, 32, 64, 96))  # of one size on disk, one wide network tells more words apart than three
+RECURRENT = Size(1, 1200)
 _MANY = 40
 _SECOND_SEED = 500  # the second judge never sees the first one's draws
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)

@@ -26,7 +26,7 @@ from xmbench.judges.stored import exactly, pack, unpack
 FORMAT = "xmbench/recurrent-word-judge/1"
 CEPSTRA = 16
 _HIDDEN = (64, 48)
-_STRIDE = 2  # frames read at once
+_STRIDE = 3  # frames read at once
 _SLOPE_FRAMES = 2  # on either side
 
 
@@ -75,9 +75,9 @@ class RecurrentNet(nn.Module):
         cepstra = cepstra - cepstra.mean(2, keepdim=True)
         slope = slopes(cepstra)
         h = self.scaled(torch.cat([cepstra, slope, slopes(slope)], 1)).transpose(1, 2)  # (B, T, 48)
-        h = h.reshape(len(h), -1, _STRIDE * h.shape[2])  # (B, T / 2, 96)
+        h = h[:, : h.shape[1] // _STRIDE * _STRIDE].reshape(len(h), -1, _STRIDE * h.shape[2])  # (B, T / 3, 144)
         h = self.dropout(self.first(h)[0])
-        h = self.second(h)[0]  # (B, T / 2, 96)
+        h = self.second(h)[0]  # (B, T / 3, 96)
         share = torch.softmax(self.look(h), 1)
         found: Tensor = self.embedding(torch.cat([(share * h).sum(1), h.mean(1)], 1))
         return found
