@@ -28,7 +28,7 @@ from xmbench.media import audio
 
 CLIPS = 200
 BATCH = 50
-STEPS = 150
+STEPS = 60
 RATE = 0.02  # of Adam, relative to the clip's level
 CHANGE_DB = -20.0
 
@@ -93,10 +93,6 @@ def main() -> None:
     clips, labels = clips_of(dataset, length)
     torch.manual_seed(0)
     wanted = (labels + torch.randint(1, classes, labels.shape)) % classes
-    # cuDNN-free gradients of recurrent layers need training mode; their dropout is off and no statistics are kept
-    for network in networks(second):
-        for part in network.modules():
-            part.training = isinstance(part, nn.GRU)
     noise = torch.randn(len(clips), length)
     loudest = 10 ** (CHANGE_DB / 20)
 
@@ -111,17 +107,17 @@ def main() -> None:
     def tell(what: str, sounds: Tensor, right: Tensor) -> None:
         one, other = (heard(judge, sounds, rate) for judge in (first, second))
         shares = [float((found == right.numpy()).mean()) for found in (one, other)]
-        print(f"{what:46} {shares[0]:.3f}  {shares[1]:.3f}   {float((one == other).mean()):.3f}", flush=True)
+        print(f"{what:42} {shares[0]:.3f}  {shares[1]:.3f}   {float((one == other).mean()):.3f}", flush=True)
 
     def run(start: Tensor, judges: tuple[Judge, ...], limit: Limit) -> Tensor:
         parts = zip(start.split(BATCH), wanted.split(BATCH), strict=True)
         return torch.cat([attacked(part, aim, judges, limit) for part, aim in parts])
 
     tell("the clips themselves, their own words", clips, labels)
-    for name, judges in (("first", (first,)), ("second", (second,)), ("both", (first, second))):
+    tell("near silence, optimised against the first", run(noise * 1e-3, (first,), free), wanted)
+    for name, judges in (("the first", (first,)), ("both", (first, second))):
         tell(f"noise, optimised against {name}", run(noise, judges, free), wanted)
-        tell(f"near silence, optimised against {name}", run(noise * 1e-3, judges, free), wanted)
-        tell(f"another word, changed at -20 dB against {name}", run(clips, judges, small), wanted)
+        tell(f"another word, changed against {name}", run(clips, judges, small), wanted)
 
 
 if __name__ == "__main__":

@@ -120,6 +120,7 @@ def fit_judge(
     also: Annotated[list[Path] | None, typer.Option(help="More data sets to train on.")] = None,
     voices: Annotated[Path | None, typer.Option(help="Folder of more training clips <word>_<voice>_*.wav.")] = None,
     hold_out: Annotated[list[str] | None, typer.Option(help="A voice of that folder to test on instead.")] = None,
+    voices_share: Annotated[float, typer.Option(min=0, max=1, help="Of the draws, clips of that folder.")] = 0.8,
     recordings: Annotated[Path | None, typer.Option(help="Folder of real recordings <class>_*.wav to test on.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where it goes (default: DATA/judges).")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the judge's files.")] = None,
@@ -135,8 +136,8 @@ def fit_judge(
     progress = Progress()
     card = fit_spoken_word_judge(
         [open_dataset(path) for path in (data, *(also or []))], out or data / "judges",
-        voices=voices, hold_out=hold_out or (), recordings=recordings, architecture=architecture, beside=beside,
-        name=name, seed=seed, steps=steps, report=progress.show,
+        voices=voices, hold_out=hold_out or (), voices_share=voices_share, recordings=recordings,
+        architecture=architecture, beside=beside, name=name, seed=seed, steps=steps, report=progress.show,
         command=shlex.join(["xmbench", *sys.argv[1:]]),
     )  # fmt: skip
     progress.close()

@@ -56,6 +56,7 @@ def fit_spoken_word_judge(
     name: str | None = None,
     voices: Path | None = None,
     hold_out: Sequence[str] = (),
+    voices_share: float = VOICES_SHARE,
     recordings: Path | None = None,
     architecture: Architecture = "convolutional",
     beside: Path | None = None,
@@ -73,6 +74,7 @@ def fit_spoken_word_judge(
         name: of the judge's files; None for `spoken-word`, or `spoken-word-second` for a recurrent one.
         voices: folder of more training clips, `<class or word>_<voice>_<number>.wav`, a hyphen for a space in a word.
         hold_out: voices of that folder that are not trained on but tested on, apart from the other tests.
+        voices_share: how many of the draws are of that folder, 0..1.
         recordings: folder of real recordings `<class or word>_<speaker>_<number>.wav`, for a test only.
         architecture: of the networks; "recurrent" makes a second judge.
         beside: weights of another judge; the card then says how often the two hear the same.
@@ -104,8 +106,9 @@ def fit_spoken_word_judge(
     if recordings is not None:
         tests["real recordings"] = _recorded(recordings, datasets[0])
     judge = fit_spoken_word.fit(
-        train.samples, rate, train.labels, words, weights=_weights(own, len(train)), seed=seed, steps=steps,
-        frames=frames_for(audio_format.max_duration_s), architecture=architecture, report=report,
+        train.samples, rate, train.labels, words, weights=_weights(own, len(train), voices_share),
+        seed=seed, steps=steps, frames=frames_for(audio_format.max_duration_s), architecture=architecture,
+        report=report,
     )  # fmt: skip
     card = {
         "schema": "xmbench/judge/1",
@@ -159,11 +162,11 @@ def _beside(judge: Judge, other: Path, tests: dict[str, dict[int, _Clips]]) -> d
     return {"agreement": {"with": other.stem, "sha256": first.sha256, "share": agreement}}
 
 
-def _weights(own: int, total: int) -> list[float]:
+def _weights(own: int, total: int, share: float) -> list[float]:
     """Draws are shared between the data sets' clips and the folder's, whatever their numbers."""
     if total == own:
         return [1.0] * own
-    return [(1.0 - VOICES_SHARE) / own] * own + [VOICES_SHARE / (total - own)] * (total - own)
+    return [(1.0 - share) / own] * own + [share / (total - own)] * (total - own)
 
 
 def _words(dataset: Dataset) -> list[str]:

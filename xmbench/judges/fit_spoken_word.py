@@ -23,7 +23,7 @@ Architecture = Literal["convolutional", "recurrent"]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many networks vote, how long each is trained, and how wide it is (convolutional ones only)."""
+    """How many networks vote, how long each is trained, and how wide a convolutional one is."""
 
     networks: int
     steps: int
@@ -31,9 +31,11 @@ class Size:
 
 
 FEW_WORDS = Size(3, 500)
-MANY_WORDS = Size(1, 900, (16, 32, 64, 96))  # of one size on disk, one wide network tells more words apart than three
+MANY_WORDS = Size(1, 2200, (16, 32, 64, 96))  # of one size on disk, one wide network tells more words apart than three
 RECURRENT = Size(1, 1200)
 _MANY = 40
+_DROPOUT = 0.2
+_DROPOUT_OF_MANY = 0.1  # many words are learned too little rather than too closely
 _SECOND_SEED = 500  # the second judge never sees the first one's draws
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 _BATCH = 96
@@ -79,6 +81,7 @@ def fit(
     chances = list(weights) if weights is not None else [1.0] * len(clips)
     classes = len(class_names)
     size = RECURRENT if architecture == "recurrent" else MANY_WORDS if classes > _MANY else FEW_WORDS
+    dropout = _DROPOUT_OF_MANY if classes > _MANY else _DROPOUT
     count, length = networks or size.networks, steps or size.steps
 
     def train(make: Callable[[], AnyNetwork], number: int) -> AnyNetwork:
@@ -91,8 +94,8 @@ def fit(
         return _train(drawn, make, own, length, tell)
 
     if architecture == "recurrent":
-        return RecurrentWordJudge.of(class_names, train(lambda: RecurrentNet(classes), _SECOND_SEED), frames)
-    trained = [train(lambda: WordNet(classes, channels=size.channels), number) for number in range(count)]
+        return RecurrentWordJudge.of(class_names, train(lambda: RecurrentNet(classes, dropout), _SECOND_SEED), frames)
+    trained = [train(lambda: WordNet(classes, dropout, size.channels), number) for number in range(count)]
     return SpokenWordJudge.of(class_names, trained, frames)
 
 
