@@ -97,7 +97,7 @@ def main() -> None:
     loudest = 10 ** (CHANGE_DB / 20)
 
     def small(change: Tensor) -> Tensor:
-        return change * (loudest / change.square().mean(1, keepdim=True).sqrt().clamp_min(loudest))
+        return change * (loudest / (change.square().mean(1, keepdim=True) + 1e-12).sqrt().clamp_min(loudest))
 
     def free(change: Tensor) -> Tensor:
         return change

@@ -23,19 +23,19 @@ Architecture = Literal["convolutional", "recurrent"]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many networks vote, how long each is trained, and how wide a convolutional one is."""
+    """How many networks vote, how long each is trained, how wide a convolutional one is, and whether in bfloat16."""
 
     networks: int
     steps: int
     channels: tuple[int, int, int, int] = CHANNELS
+    half: bool = False
+    dropout: float = 0.2
 
 
-FEW_WORDS = Size(3, 500)
-MANY_WORDS = Size(1, 2200, (16, 32, 64, 96))  # of one size on disk, one wide network tells more words apart than three
-RECURRENT = Size(1, 1200)
-_MANY = 40
-_DROPOUT = 0.2
-_DROPOUT_OF_MANY = 0.1  # many words are learned too little rather than too closely
+SHORT_WORDS = Size(3, 500)
+# For longer words: of one size on disk and one time of training, one wide network tells more words apart than three.
+LONG_WORDS = Size(1, 2200, (16, 32, 64, 96), half=True, dropout=0.1)
+RECURRENT_SHORT, RECURRENT_LONG = Size(1, 1200), Size(1, 1800, dropout=0.1)
 _SECOND_SEED = 500  # the second judge never sees the first one's draws
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 _BATCH = 96
@@ -69,8 +69,8 @@ def fit(
         class_names: the K words.
         weights: how often each clip is drawn, relative to the others.
         seed: of initial weights, batches and augmentation.
-        steps: of each network; None for what the number of words asks for.
-        networks: how many vote; None for what the number of words asks for. A recurrent judge has one.
+        steps: of each network; None for what the words ask for.
+        networks: how many vote; None for what the words ask for. A recurrent judge has one.
         frames: how much of a clip is heard.
         architecture: of the networks; "recurrent" makes the second judge.
         report: called with a line of progress.
@@ -80,8 +80,8 @@ def fit(
     """
     chances = list(weights) if weights is not None else [1.0] * len(clips)
     classes = len(class_names)
-    size = RECURRENT if architecture == "recurrent" else MANY_WORDS if classes > _MANY else FEW_WORDS
-    dropout = _DROPOUT_OF_MANY if classes > _MANY else _DROPOUT
+    short, long = (RECURRENT_SHORT, RECURRENT_LONG) if architecture == "recurrent" else (SHORT_WORDS, LONG_WORDS)
+    size = long if frames > FRAMES else short
     count, length = networks or size.networks, steps or size.steps
 
     def train(make: Callable[[], AnyNetwork], number: int) -> AnyNetwork:
@@ -91,16 +91,24 @@ def fit(
             report(f"network {number % _SECOND_SEED + 1} of {count}, step {step} of {length}: loss {loss:.3f}")
 
         drawn = Augmenter(clips, sample_rate_hz, labels, chances, classes, own, frames)
-        return _train(drawn, make, own, length, tell)
+        return _train(drawn, make, own, length, tell, half=size.half)
 
     if architecture == "recurrent":
-        return RecurrentWordJudge.of(class_names, train(lambda: RecurrentNet(classes, dropout), _SECOND_SEED), frames)
-    trained = [train(lambda: WordNet(classes, dropout, size.channels), number) for number in range(count)]
+        return RecurrentWordJudge.of(
+            class_names, train(lambda: RecurrentNet(classes, size.dropout), _SECOND_SEED), frames
+        )
+    trained = [train(lambda: WordNet(classes, size.dropout, size.channels), number) for number in range(count)]
     return SpokenWordJudge.of(class_names, trained, frames)
 
 
 def _train(
-    drawn: Augmenter, make: Callable[[], AnyNetwork], seed: int, steps: int, tell: Callable[[int, float], None]
+    drawn: Augmenter,
+    make: Callable[[], AnyNetwork],
+    seed: int,
+    steps: int,
+    tell: Callable[[int, float], None],
+    *,
+    half: bool,
 ) -> AnyNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -109,10 +117,14 @@ def _train(
         optimiser = torch.optim.AdamW(network.parameters(), _PEAK_LR, weight_decay=_WEIGHT_DECAY)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _PEAK_LR, steps, pct_start=0.15)
         network.train()
+        if half:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         running = 0.0
         for step in range(1, steps + 1):
             bands, labels = drawn.batch(_BATCH)
-            loss = F.cross_entropy(network(bands), labels, label_smoothing=_SMOOTHING)
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                logits = network(bands)
+            loss = F.cross_entropy(logits.float(), labels, label_smoothing=_SMOOTHING)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
