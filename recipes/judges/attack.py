@@ -28,7 +28,7 @@ from xmbench.media import audio
 
 CLIPS = 200
 BATCH = 50
-STEPS = 60
+STEPS = 40
 RATE = 0.02  # of Adam, relative to the clip's level
 CHANGE_DB = -20.0
 
