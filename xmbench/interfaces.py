@@ -333,13 +333,14 @@ class ClassReferences:
 
 @dataclass(frozen=True, slots=True)
 class ScoringContext:
-    """What a metric may know beside the pairs: the task, the weights of the track's judge, the classes' references.
+    """What a metric may know beside the pairs: the task, the weights of the track's judges, the classes' references.
 
     `references` is there for metrics that declare `against_class` (see `AgainstClass`).
     """
 
     task: Task
     judge: bytes | None = None
+    second_judge: bytes | None = None
     references: ClassReferences | None = None
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.drawing import draw
 from tests.making import submit
 from xmbench.evaluator.evaluate import Scored, score
-from xmbench.evaluator.judge import load_judge
+from xmbench.evaluator.judge import load_judges
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_examples
 
@@ -21,7 +21,7 @@ WHOLE = TRACK[1:6]
 def scored(dataset: Dataset, folder: Path, metrics: tuple[str, ...] = (), workers: int = 1) -> Scored:
     track = dataset.recipe.track("a2i")
     assert track is not None
-    return score(folder, dataset, metrics=metrics, workers=workers, judge=load_judge(dataset, track))
+    return score(folder, dataset, metrics=metrics, workers=workers, judge=load_judges(dataset, track)[0])
 
 
 def values(found: Scored) -> dict[str, float | None]:
@@ -133,7 +133,7 @@ def test_the_same_metrics_serve_sounds(digits: Dataset, tmp_path: Path) -> None:
     folder = submit(dataset, tmp_path / "s", lambda i, _k, x: None if i.endswith("7") else x)
     track = recipe.track("i2a")
     assert track is not None
-    found = score(folder, dataset, metrics=WHOLE, judge=load_judge(dataset, track))
+    found = score(folder, dataset, metrics=WHOLE, judge=load_judges(dataset, track)[0])
     known, coverage = values(found), found.result.scores["precision"].coverage
     assert coverage < 1
     assert known["precision"] == known["recall"] == pytest.approx(coverage)  # single-take: references again

@@ -13,7 +13,7 @@ from tests.drawing import draw
 from xmbench.cli import app
 from xmbench.errors import DatasetError, PrerequisiteError
 from xmbench.evaluator.fit_image import fit_image_judge
-from xmbench.evaluator.judge import load_judge
+from xmbench.evaluator.judge import load_judges
 from xmbench.evaluator.save import score_and_save
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.result import Result
@@ -52,7 +52,7 @@ def test_a_local_judge_is_fitted_tested_and_used(digits: Dataset, tmp_path: Path
     track = dataset.recipe.track("i2a")
     assert track is not None
     with pytest.raises(PrerequisiteError, match="no local judge for this direction") as caught:
-        load_judge(dataset, track, local=True)  # a judge of images hears nothing
+        load_judges(dataset, track, local=True)  # a judge of images hears nothing
     assert caught.value.todo is not None
     assert caught.value.todo.endswith("--direction i2a")
 
@@ -62,7 +62,7 @@ def test_each_direction_has_its_own_frozen_judge(digits: Dataset) -> None:
     for direction, name in sides.items():
         track = digits.recipe.track(direction)
         assert track is not None
-        judge = load_judge(digits, track)
+        judge = load_judges(digits, track)[0]
         assert judge is not None
         assert judge.card.name == name
 

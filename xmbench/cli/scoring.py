@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from xmbench.evaluator.evaluate import Scored
     from xmbench.formats.dataset import Dataset
 
+Architecture = Literal["convolutional", "recurrent"]
 Submission = Annotated[Path, typer.Argument(help="folder with submission.json and its outputs")]
 Data = Annotated[Path | None, typer.Option("--data", help="The data set; found by digest if left out.")]
 
@@ -143,10 +144,14 @@ def fit_judge(
     data: Annotated[Path, typer.Argument(help="a data set folder")],
     also: Annotated[list[Path] | None, typer.Option(help="More data sets to train on.")] = None,
     voices: Annotated[Path | None, typer.Option(help="Folder of more training clips <word>_<voice>_*.wav.")] = None,
+    hold_out: Annotated[list[str] | None, typer.Option(help="A voice of that folder to test on instead.")] = None,
+    voices_share: Annotated[float, typer.Option(min=0, max=1, help="Of the draws, clips of that folder.")] = 0.8,
     recordings: Annotated[Path | None, typer.Option(help="Folder of real recordings <class>_*.wav to test on.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where it goes (default: DATA/judges).")] = None,
     direction: Annotated[Literal["i2a", "a2i"], typer.Option(help="Whose outputs it grades.")] = "i2a",
     name: Annotated[str | None, typer.Option(help="Name of the judge's files.")] = None,
+    architecture: Annotated[Architecture, typer.Option(help="recurrent makes a second judge.")] = "convolutional",
+    beside: Annotated[Path | None, typer.Option(help="Another judge's weights: how often both hear the same.")] = None,
     seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each network.")] = None,
 ) -> None:
@@ -161,17 +166,20 @@ def fit_judge(
         "seed": seed, "steps": steps, "report": progress.show, "command": shlex.join(["xmbench", *sys.argv[1:]]),
     }  # fmt: skip
     if SIDES[direction].output == "image":
-        if voices or recordings:
-            raise typer.BadParameter("--voices and --recordings belong to a judge of sounds (--direction i2a)")
+        if voices or recordings or beside:
+            raise typer.BadParameter("--voices, --recordings and --beside belong to judges of sounds (--direction i2a)")
         card = fit_image.fit_image_judge(sets, folder, name=name or fit_image.NAME, **given)
     else:
         card = fit.fit_spoken_word_judge(
-            sets, folder, name=name or fit.NAME, voices=voices, recordings=recordings, **given
-        )
+            sets, folder, name=name, voices=voices, hold_out=hold_out or (), voices_share=voices_share,
+            recordings=recordings, architecture=architecture, beside=beside, **given,
+        )  # fmt: skip
     progress.close()
     print(f"judge {card['sha256'][:12]}, {card['bytes']} bytes")
     for tested, found in card["accuracy"].items():
         print(f"  accuracy on {tested}: {found['accuracy']:.4f} (n = {found['n']})")
+    for tested, share in card.get("agreement", {"share": {}})["share"].items():
+        print(f"  agreement with {card['agreement']['with']} on {tested}: {share:.4f}")
 
 
 def render(scored: Scored) -> str:
@@ -186,10 +194,11 @@ def render(scored: Scored) -> str:
         rows.append([name + star, shown[0], f"[{shown[1]}, {shown[2]}]", f"{found.coverage:.1%}", failed])
     head = f"{result.submission.system} on {result.track} ({result.regime}, {scored.items.num_rows} items)"
     lines = [head, table(["metric", "value", "95 % interval", "coverage", "not measured"], rows)]
-    if result.judge:
-        known = ", ".join(f"{value:.4f} on {name}" for name, value in result.judge.accuracy.items())
-        kind = "local judge" if result.judge.local else "judge"
-        lines.append(f"{kind} {result.judge.name} {result.judge.sha256[:12]}: accuracy {known}")
+    for what, judge in (("judge", result.judge), ("second judge", result.second_judge)):
+        if judge:
+            known = ", ".join(f"{value:.4f} on {name}" for name, value in judge.accuracy.items())
+            kind = f"local {what}" if judge.local else what
+            lines.append(f"{kind} {judge.name} {judge.sha256[:12]}: accuracy {known}")
     return "\n".join([*lines, "* primary metric; a failed item counts the metric's floor"])
 
 

@@ -58,6 +58,7 @@ def score(
     workers: int = 1,
     command: str = "",
     judge: LoadedJudge | None = None,
+    second_judge: LoadedJudge | None = None,
     report: Callable[[int, int], None] | None = None,
     partial: Path | None = None,
     ray: str | None = None,
@@ -71,6 +72,7 @@ def score(
         workers: processes.
         command: noted in the result.
         judge: the track's judge; metrics that need one are refused without.
+        second_judge: the track's second judge, if it has one.
         report: called with (distinct pairs measured, items seen).
         partial: folder where measured pairs are kept on the way and taken up from; None to keep none.
         ray: address of a Ray cluster that measures instead of `workers` ("" for $RAY_ADDRESS or this machine).
@@ -89,9 +91,11 @@ def score(
             f"{', '.join(judged)}: no judge for {opened.submission.track}",
             todo=f"xmbench fit-judge {dataset.folder}, or leave the metric out with --metrics",
         )
-    judging = ScoringContext(dataset.recipe.task, judge.weights if judge else None)
+    weights, second = (each.weights if each else None for each in (judge, second_judge))
+    judging = ScoringContext(dataset.recipe.task, weights, second)
     ledger = Ledger()
-    kept = measurements(partial, dataset, names, judge.card.sha256 if judge else "", PROTOCOL)
+    judges = " ".join(each.card.sha256 for each in (judge, second_judge) if each)
+    kept = measurements(partial, dataset, names, judges, PROTOCOL)
 
     def tell() -> None:
         if report:
@@ -113,7 +117,7 @@ def score(
     whole = finished(columns, ledger, dataset, opened.track, judging)
     scores = _scores(columns, ledger.groups, whole)
     items = _items_table(ledger, dataset, columns, whole)
-    card = judge.card if judge and judged else None
+    cards = [each.card if each and judged else None for each in (judge, second_judge)]
     manifest, track = dataset.manifest, opened.track
     result = Result(
         protocol=PROTOCOL,
@@ -127,7 +131,8 @@ def score(
         outputs_digest=ledger.outputs_digest,
         submission=opened.submission,
         scores=scores,
-        judge=card,
+        judge=cards[0],
+        second_judge=cards[1],
         bootstrap={"resamples": RESAMPLES, "seed": SEED, "clusters": len(set(ledger.groups))},
         items_table="",
         items_digest=items_digest(items),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,13 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.errors import DatasetError, MediaError, UnknownNameError
+from xmbench.evaluator.judge import SECOND
 from xmbench.formats.dataset import Dataset
-from xmbench.formats.files import make_folder, write_bytes, write_text
+from xmbench.formats.files import make_folder, read_bytes, write_bytes, write_text
 from xmbench.formats.items import read_clip
 from xmbench.judges import fit_spoken_word
+from xmbench.judges.features import frames_for
+from xmbench.judges.fit_spoken_word import Architecture
+from xmbench.judges.loading import load
+from xmbench.judges.recurrent_word import RecurrentWordJudge
 from xmbench.judges.spoken_word import SpokenWordJudge
 from xmbench.media import audio
+from xmbench.media.signal import Sound
 
+Judge = SpokenWordJudge | RecurrentWordJudge
 NAME = "spoken-word"
 VOICES_SHARE = 0.8  # of the draws, where a folder of more voices is given: they are nearer to real speech
 
@@ -34,6 +42,9 @@ class _Clips:
     speakers: list[str] = field(default_factory=list)
     takes: set[tuple[str, int]] = field(default_factory=set)
 
+    def __len__(self) -> int:
+        return len(self.samples)
+
     def add(self, samples: NDArray[np.float32], label: int, speaker: str) -> None:
         self.samples.append(samples)
         self.labels.append(label)
@@ -44,9 +55,13 @@ def fit_spoken_word_judge(
     datasets: Sequence[Dataset],
     out: Path,
     *,
-    name: str = NAME,
+    name: str | None = None,
     voices: Path | None = None,
+    hold_out: Sequence[str] = (),
+    voices_share: float = VOICES_SHARE,
     recordings: Path | None = None,
+    architecture: Architecture = "convolutional",
+    beside: Path | None = None,
     seed: int = 0,
     steps: int | None = None,
     command: str = "",
@@ -58,9 +73,13 @@ def fit_spoken_word_judge(
         datasets: their training clips are used, each distinct take once; the first names classes and rate,
             and its test split is the held-out test.
         out: folder.
-        name: of the judge's files.
-        voices: folder of more training clips, `<class or word>_<voice>_<number>.wav`.
+        name: of the judge's files; None for `spoken-word`, or `spoken-word-second` for a recurrent one.
+        voices: folder of more training clips, `<class or word>_<voice>_<number>.wav`, a hyphen for a space in a word.
+        hold_out: voices of that folder that are not trained on but tested on, apart from the other tests.
+        voices_share: how many of the draws are of that folder, 0..1.
         recordings: folder of real recordings `<class or word>_<speaker>_<number>.wav`, for a test only.
+        architecture: of the networks; "recurrent" makes a second judge.
+        beside: weights of another judge; the card then says how often the two hear the same.
         seed: of the training.
         steps: of each network; None for the default.
         command: noted in the card.
@@ -75,36 +94,38 @@ def fit_spoken_word_judge(
         OutputError: the folder cannot be written.
     """
     make_folder(out)
+    name = name or (NAME if architecture == "convolutional" else NAME + SECOND)
     words = _common(datasets)
-    rate = datasets[0].recipe.audio.sample_rate_hz
+    audio_format = datasets[0].recipe.audio
+    rate = audio_format.sample_rate_hz
     train, test = _Clips(), _Clips()
     for dataset in datasets:
         _collect(dataset, "train", train)
     _collect(datasets[0], "test", test)
-    own = len(train.samples)
-    for clip_rate, clips in _recorded(voices, datasets[0]).items() if voices else ():
-        for samples, label, speaker in zip(clips.samples, clips.labels, clips.speakers, strict=True):
-            train.add(audio.resample(samples, clip_rate, rate), label, speaker)
-    judge = fit_spoken_word.fit(
-        train.samples, rate, train.labels, words, weights=_weights(own, len(train.samples)),
-        seed=seed, steps=steps or fit_spoken_word.STEPS, report=report,
-    )  # fmt: skip
-    held_out = "held-out voices" if not test.takes & train.takes else "clips of the test split"
-    accuracy = {held_out: _accuracy(judge, {rate: test})}
+    tests = {"clips of the test split" if test.takes & train.takes else "held-out voices": {rate: test}}
+    own = len(train)
+    tests |= _more_voices(voices, hold_out, datasets[0], train) if voices else {}
     if recordings is not None:
-        accuracy["real recordings"] = _accuracy(judge, _recorded(recordings, datasets[0]))
+        tests["real recordings"] = _recorded(recordings, datasets[0])
+    judge = fit_spoken_word.fit(
+        train.samples, rate, train.labels, words, weights=_weights(own, len(train), voices_share),
+        seed=seed, steps=steps, frames=frames_for(audio_format.max_duration_s), architecture=architecture,
+        report=report,
+    )  # fmt: skip
     card = {
         "schema": "xmbench/judge/1",
         "name": name,
         "sha256": judge.sha256,
         "bytes": len(judge.data),
+        "architecture": architecture,
         "words": words,
-        "accuracy": accuracy,
+        "accuracy": {what: _accuracy(judge, clips) for what, clips in tests.items()},
+        **(_beside(judge, beside, tests) if beside else {}),
         "command": command,
         "seed": seed,
-        "training_clips": len(train.samples),
+        "training_clips": len(train),
         "training_voices": sorted(set(train.speakers)),
-        "held_out_voices": sorted(set(test.speakers)),
+        "held_out_voices": sorted({*test.speakers, *hold_out}),
         "data": {dataset.recipe.name: dataset.digest for dataset in datasets},
         "versions": {package: version(package) for package in ("xmbench", "torch", "numpy", "soxr")},
     }
@@ -113,11 +134,45 @@ def fit_spoken_word_judge(
     return card
 
 
-def _weights(own: int, total: int) -> list[float]:
+def _more_voices(
+    folder: Path, hold_out: Sequence[str], dataset: Dataset, train: _Clips
+) -> dict[str, dict[int, _Clips]]:
+    """Adds a folder's clips to the training; those of held-out voices are returned instead, by what they test."""
+    rate = dataset.recipe.audio.sample_rate_hz
+    held: dict[str, dict[int, _Clips]] = {}
+    for clip_rate, clips in _recorded(folder, dataset).items():
+        for samples, label, speaker in zip(clips.samples, clips.labels, clips.speakers, strict=True):
+            if speaker in hold_out:
+                held.setdefault(f"held-out {speaker}", {}).setdefault(clip_rate, _Clips()).add(samples, label, speaker)
+            else:
+                train.add(audio.resample(samples, clip_rate, rate), label, speaker)
+    missing = sorted({f"held-out {voice}" for voice in hold_out} - set(held))
+    if missing:
+        raise UnknownNameError(f"no clips of {', '.join(missing)} voices", where=folder)
+    return held
+
+
+def _beside(judge: Judge, other: Path, tests: dict[str, dict[int, _Clips]]) -> dict[str, Any]:
+    """How often two judges hear the same, right or wrong, in each test."""
+    weights = read_bytes(other)
+    first = load(weights)
+    if first.class_names != judge.class_names:
+        raise DatasetError("the two judges know other words", where=other, expected=", ".join(judge.class_names))
+    agreement = {}
+    for what, clips in tests.items():
+        alike = [
+            _heard(judge, part, rate) == first.probabilities([Sound(c, rate) for c in part.samples]).argmax(axis=1)
+            for rate, part in clips.items()
+        ]
+        agreement[what] = round(float(np.concatenate(alike).mean()), 6)
+    return {"agreement": {"with": other.stem, "sha256": hashlib.sha256(weights).hexdigest(), "share": agreement}}
+
+
+def _weights(own: int, total: int, share: float) -> list[float]:
     """Draws are shared between the data sets' clips and the folder's, whatever their numbers."""
     if total == own:
         return [1.0] * own
-    return [(1.0 - VOICES_SHARE) / own] * own + [VOICES_SHARE / (total - own)] * (total - own)
+    return [(1.0 - share) / own] * own + [share / (total - own)] * (total - own)
 
 
 def _words(dataset: Dataset) -> list[str]:
@@ -147,29 +202,37 @@ def _collect(dataset: Dataset, split: str, clips: _Clips) -> None:
 
 def _recorded(folder: Path, dataset: Dataset) -> dict[int, _Clips]:
     """Clips of a folder by sample rate; files of other words are left alone."""
-    names, words = list(dataset.recipe.task.class_names), _words(dataset)
+    spellings = {
+        spelling: label
+        for said in (dataset.recipe.task.class_names, _words(dataset))
+        for label, name in enumerate(said)
+        for spelling in (name, name.replace(" ", "-").replace("_", "-"))
+    }
     found: dict[int, _Clips] = defaultdict(_Clips)
     for path in sorted(folder.glob("*_*.wav")):
-        said, speaker = path.stem.split("_")[:2]
-        if said not in names and said not in words:
+        word = max((known for known in spellings if path.stem.startswith(f"{known}_")), key=len, default=None)
+        if word is None:
             continue
         try:
             samples, rate = audio.decode(path.read_bytes())
         except (OSError, MediaError) as error:
             raise MediaError(f"a clip cannot be read ({error})", where=path) from error
-        label = names.index(said) if said in names else words.index(said)
-        found[rate].add(samples[:, 0], label, speaker)
+        speaker = path.stem.removeprefix(f"{word}_").split("_")[0]
+        found[rate].add(samples[:, 0], spellings[word], speaker)
     if not found:
         raise UnknownNameError("no clips of these words", where=folder, expected="files <class or word>_<voice>_*.wav")
     return found
 
 
-def _accuracy(judge: SpokenWordJudge, clips_by_rate: dict[int, _Clips]) -> dict[str, Any]:
+def _heard(judge: Judge, clips: _Clips, rate: int) -> NDArray[np.int64]:
+    return np.asarray(judge.probabilities(clips.samples, rate).argmax(axis=1))
+
+
+def _accuracy(judge: Judge, clips_by_rate: dict[int, _Clips]) -> dict[str, Any]:
     """Accuracy over all clips, and by speaker."""
     right: dict[str, list[bool]] = defaultdict(list)
     for rate, clips in clips_by_rate.items():
-        heard = judge.probabilities(clips.samples, rate).argmax(axis=1)
-        for speaker, label, word in zip(clips.speakers, clips.labels, heard, strict=True):
+        for speaker, label, word in zip(clips.speakers, clips.labels, _heard(judge, clips, rate), strict=True):
             right[speaker].append(bool(label == word))
     every = [value for values in right.values() for value in values]
     return {

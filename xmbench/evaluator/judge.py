@@ -1,5 +1,7 @@
 """Which judge grades a track: the frozen one that the recipe names, or a local one fitted by the user.
 
+A second judge of another architecture may stand beside the first, to show whether a score depends on the judge.
+
 A frozen judge ships with the package; its sha256 stands in the recipe, so two people who score the same
 recipe are graded by the same network. A local judge (`xmbench fit-judge`) serves recipes without one; its
 results say so and are never ranked with others.
@@ -16,11 +18,12 @@ from typing import Any
 
 from xmbench.errors import PrerequisiteError
 from xmbench.formats.dataset import Dataset
-from xmbench.formats.recipe import TrackSpec
+from xmbench.formats.recipe import JudgeSpec, TrackSpec
 from xmbench.formats.result import JudgeCard
 from xmbench.interfaces import SIDES
 
 LOCAL_FOLDER = "judges"
+SECOND = "-second"  # ends the name of a second judge's files
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,41 +34,53 @@ class LoadedJudge:
     card: JudgeCard
 
 
-def load_judge(dataset: Dataset, track: TrackSpec, *, local: bool = False) -> LoadedJudge | None:
-    """The judge of a track, or None where there is none at all.
+def load_judges(
+    dataset: Dataset, track: TrackSpec, *, local: bool = False
+) -> tuple[LoadedJudge | None, LoadedJudge | None]:
+    """The judge of a track and its second judge; None where there is none.
 
     Args:
         dataset: its folder may hold local judges.
-        track: names the frozen judge, if the recipe has one.
-        local: prefer the local judge.
+        track: names the frozen judges, if the recipe has them.
+        local: prefer the local judges.
 
     Raises:
-        PrerequisiteError: the installed judge is not the one that the recipe names, or `local` was asked
+        PrerequisiteError: an installed judge is not the one that the recipe names, or `local` was asked
             for and no judge was fitted.
     """
     wanted = SIDES[track.direction].output
     found = sorted((dataset.folder / LOCAL_FOLDER).glob("*.safetensors"))
     fitted = [path for path in found if _card_of(path).get("modality", "audio") == wanted]
-    if local or (track.judge is None and fitted):
-        if not fitted:
+    first = [path for path in fitted if not path.stem.endswith(SECOND)]
+    if local or (track.judge is None and first):
+        if not first:
             raise PrerequisiteError(
                 "no local judge for this direction",
                 where=dataset.folder / LOCAL_FOLDER,
                 todo=f"xmbench fit-judge {dataset.folder} --direction {track.direction}",
             )
-        return _read(fitted[0].stem, fitted[0].read_bytes(), _card_of(fitted[0]), local=True)
-    if track.judge is None:
+        second = [path for path in fitted if path.stem.endswith(SECOND)]
+        return _fitted(first[0]), _fitted(second[0]) if second else None
+    return _frozen(track.judge), _frozen(track.second_judge)
+
+
+def _fitted(path: Path) -> LoadedJudge:
+    return _read(path.stem, path.read_bytes(), _card_of(path), local=True)
+
+
+def _frozen(spec: JudgeSpec | None) -> LoadedJudge | None:
+    if spec is None:
         return None
-    shipped = Path(str(files("xmbench"))) / "judges" / "weights" / f"{track.judge.name}.safetensors"
+    shipped = Path(str(files("xmbench"))) / "judges" / "weights" / f"{spec.name}.safetensors"
     if not shipped.is_file():
         raise PrerequisiteError(
-            f"the judge '{track.judge.name}' is not installed", where=shipped, todo="install xmbench again"
+            f"the judge '{spec.name}' is not installed", where=shipped, todo="install xmbench again"
         )
-    loaded = _read(track.judge.name, shipped.read_bytes(), _card_of(shipped), local=False)
-    if loaded.card.sha256 != track.judge.sha256:
+    loaded = _read(spec.name, shipped.read_bytes(), _card_of(shipped), local=False)
+    if loaded.card.sha256 != spec.sha256:
         raise PrerequisiteError(
-            f"the installed judge '{track.judge.name}' is not the one of this data set's recipe", where=shipped,
-            expected=f"sha256 {track.judge.sha256}, found {loaded.card.sha256}",
+            f"the installed judge '{spec.name}' is not the one of this data set's recipe", where=shipped,
+            expected=f"sha256 {spec.sha256}, found {loaded.card.sha256}",
             todo="install the version of xmbench that built the data set, or build it again with this one",
         )  # fmt: skip
     return loaded

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from xmbench.errors import DatasetError
 from xmbench.evaluator.check import open_checked
 from xmbench.evaluator.evaluate import Scored, items_digest, score
-from xmbench.evaluator.judge import load_judge
+from xmbench.evaluator.judge import load_judges
 from xmbench.evaluator.resume import remove
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
@@ -51,10 +51,10 @@ def score_and_save(
         SubmissionError, DatasetError, PrerequisiteError, OutputError: nothing was written.
     """
     make_folder(out.parent)
-    judge = load_judge(dataset, open_checked(submission, dataset).track, local=local_judge)
+    judge, second = load_judges(dataset, open_checked(submission, dataset).track, local=local_judge)
     scored = score(
-        submission, dataset, metrics=metrics, workers=workers, command=command, judge=judge, report=report,
-        partial=partial_path(out), ray=ray,
+        submission, dataset, metrics=metrics, workers=workers, command=command,
+        judge=judge, second_judge=second, report=report, partial=partial_path(out), ray=ray,
     )  # fmt: skip
     table = items_path(out)
     named = scored.result.model_copy(update={"items_table": table.name})

@@ -42,8 +42,9 @@ def naming_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def verdicts(
-    opened: OpenedSubmission, dataset: Dataset, judge: LoadedJudge, metrics: tuple[str, ...]
-) -> tuple[list[Verdicts], str]:
+    opened: OpenedSubmission, dataset: Dataset, judge: LoadedJudge, metrics: tuple[str, ...],
+    second: LoadedJudge | None = None,
+) -> tuple[list[Verdicts], str]:  # fmt: skip
     """What the judge finds in each output.
 
     Args:
@@ -51,6 +52,7 @@ def verdicts(
         dataset: what it was made for.
         judge: the one that graded it.
         metrics: of `naming_metrics`.
+        second: the second judge, if there is one.
 
     Returns:
         One value per metric, and the digest of the outputs as a result states it.
@@ -59,7 +61,8 @@ def verdicts(
         PrerequisiteError: the judge knows other classes.
         DatasetError: an item cannot be read.
     """
-    ledger, context = Ledger(), ScoringContext(dataset.recipe.task, judge.weights)
+    ledger = Ledger()
+    context = ScoringContext(dataset.recipe.task, judge.weights, second.weights if second else None)
     found: dict[str, dict[bytes, int]] = {name: {} for name in metrics}
     batch: list[tuple[bytes, Pair]] = []
     for work, pair in distinct_pairs(opened, dataset, ledger, ()):

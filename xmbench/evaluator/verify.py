@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from xmbench.evaluator.check import open_checked
 from xmbench.evaluator.environment import environment
 from xmbench.evaluator.evaluate import Scored, items_digest, score
-from xmbench.evaluator.judge import load_judge
+from xmbench.evaluator.judge import load_judges
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.files import write_text
@@ -79,8 +79,10 @@ def verify(
     result = load_json(path, Result)
     track = open_checked(submission, dataset).track
     known = [name for name in result.scores if name in track.metrics]
-    judge = load_judge(dataset, track, local=result.judge is not None and result.judge.local)
-    again = score(submission, dataset, metrics=known, workers=workers, judge=judge, report=report)
+    judge, second = load_judges(dataset, track, local=result.judge is not None and result.judge.local)
+    again = score(
+        submission, dataset, metrics=known, workers=workers, judge=judge, second_judge=second, report=report
+    )  # fmt: skip
     claimed, found = (_flat(r.model_dump(mode="json", by_alias=True)) for r in (result, again.result))
     table = _table(path, result)
     found_items = list(_items(table, result, again, tolerance)) if table is not None else []

@@ -168,13 +168,17 @@ class JudgeSpec(Part):
 
 
 class TrackSpec(Part):
-    """One task on a data set: a direction, the split that is scored, and the metrics."""
+    """One task on a data set: a direction, the split that is scored, the metrics, and the judges that some of them ask.
+
+    `second_judge` is of another architecture: it shows whether a score depends on the judge.
+    """
 
     direction: Direction
     split: Literal["train", "test"] = "test"
     metrics: tuple[Name, ...] = Field(min_length=1)
     primary: Name
     judge: JudgeSpec | None = None
+    second_judge: JudgeSpec | None = None
 
     @model_validator(mode="after")
     def _has_primary(self) -> TrackSpec:

@@ -71,6 +71,7 @@ class Result(Document):
     submission: Submission
     scores: dict[Name, Score]
     judge: JudgeCard | None = None
+    second_judge: JudgeCard | None = None
     bootstrap: dict[str, int]
     items_table: str
     items_digest: Sha256

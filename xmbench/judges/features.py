@@ -1,4 +1,4 @@
-"""What a spoken-word judge sees of a clip: 40 mel bands below 3.6 kHz, 96 frames of 10 ms around the word.
+"""What a spoken-word judge sees of a clip: 40 mel bands below 3.6 kHz, 96 frames (or more) of 10 ms around the word.
 
 Band-limited so that 8 kHz recordings and 22 kHz synthesis look alike; relative to the loudest band of the clip
 so that gain plays no part.
@@ -6,6 +6,7 @@ so that gain plays no part.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,21 +67,26 @@ def normalised(bands: Tensor) -> Tensor:
     return level / 20.0 - FLOOR_DB / 40.0
 
 
-def features(clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> Tensor:
-    """Clips float32 (T,) of any length -> (N, BANDS, FRAMES)."""
-    samples = torch.from_numpy(np.stack([_word(clip, sample_rate_hz) for clip in clips]))
+def frames_for(longest_s: float) -> int:
+    """Frames that hold words of up to this length: FRAMES, or for longer words the next multiple of 8."""
+    return max(FRAMES, 8 * math.ceil(longest_s * RATE_HZ / HOP / 8))
+
+
+def features(clips: Sequence[NDArray[np.float32]], sample_rate_hz: int, frames: int = FRAMES) -> Tensor:
+    """Clips float32 (T,) of any length -> (N, BANDS, frames)."""
+    samples = torch.from_numpy(np.stack([_word(clip, sample_rate_hz, frames) for clip in clips]))
     return normalised(torch.einsum("bft,fm->bmt", power(samples, WINDOW, HOP), mel_bands(WINDOW // 2 + 1)))
 
 
-def _word(clip: NDArray[np.float32], sample_rate_hz: int) -> NDArray[np.float32]:
-    """The 0.95 s with the most energy, at 8 kHz; in the middle of all that are within 0.1 % of it."""
+def _word(clip: NDArray[np.float32], sample_rate_hz: int, wanted: int) -> NDArray[np.float32]:
+    """The frames (0.95 s for 96) with the most energy, at 8 kHz; in the middle of all that are within 0.1 % of it."""
     samples = resample(np.asarray(clip, dtype=np.float32), sample_rate_hz, RATE_HZ)
-    length = (FRAMES - 1) * HOP
+    length = (wanted - 1) * HOP
     padded = np.pad(samples, length)
     frames = len(padded) // HOP
     energy = np.square(padded[: frames * HOP], dtype=np.float64).reshape(frames, HOP).sum(axis=1)
     sums = np.concatenate([[0.0], np.cumsum(energy)])
-    inside = sums[FRAMES - 1 :] - sums[: -(FRAMES - 1)]
+    inside = sums[wanted - 1 :] - sums[: -(wanted - 1)]
     best = np.flatnonzero(inside >= inside.max() * 0.999)
     start = int(best[0] + best[-1]) // 2 * HOP
     return np.asarray(padded[start : start + length], dtype=np.float32)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,10 @@ from xmbench.errors import PrerequisiteError
 from xmbench.interfaces import Modality
 from xmbench.judges.stored import header
 from xmbench.media.signal import Media, Picture, Sound
+
+if TYPE_CHECKING:
+    from xmbench.judges.recurrent_word import RecurrentWordJudge
+    from xmbench.judges.spoken_word import SpokenWordJudge
 
 
 class Judge(Protocol):
@@ -105,10 +109,21 @@ def _images(items: Sequence[Media]) -> list[NDArray[np.uint8]]:
     return [picture.pixels for picture in pictures]
 
 
-def _spoken_word(data: bytes) -> Judge:
-    from xmbench.judges.spoken_word import SpokenWordJudge
+def word_judge(data: bytes) -> SpokenWordJudge | RecurrentWordJudge:
+    """The spoken-word judge of a weights file as it is: its networks, and clips of one rate in.
 
-    return _Listener(SpokenWordJudge.from_bytes(data))
+    Raises:
+        PrerequisiteError: no weights of such a judge.
+    """
+    from xmbench.judges import recurrent_word, spoken_word
+
+    if header(data)["format"] == recurrent_word.FORMAT:
+        return recurrent_word.RecurrentWordJudge.from_bytes(data)
+    return spoken_word.SpokenWordJudge.from_bytes(data)
+
+
+def _spoken_word(data: bytes) -> Judge:
+    return _Listener(word_judge(data))
 
 
 def _digit_image(data: bytes) -> Judge:
@@ -119,5 +134,6 @@ def _digit_image(data: bytes) -> Judge:
 
 _KINDS: dict[str, Callable[[bytes], Judge]] = {
     "xmbench/spoken-word-judge/1": _spoken_word,
+    "xmbench/recurrent-word-judge/1": _spoken_word,
     "xmbench/digit-image-judge/1": _digit_image,
 }

@@ -6,27 +6,26 @@ the CPU, in batches of one size, so that a score is the same everywhere.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from xmbench.errors import PrerequisiteError, UnknownNameError
+from xmbench.errors import UnknownNameError
 from xmbench.judges.features import BANDS, FRAMES, features
+from xmbench.judges.stored import exactly, pack, unpack
 
 FORMAT = "xmbench/spoken-word-judge/1"
 BATCH = 64
 EMBEDDING = 64
-_CHANNELS = (12, 24, 40, 60)
+CHANNELS = (12, 24, 40, 60)
 
 
 def _block(inputs: int, outputs: int, kernel: tuple[int, int], padding: tuple[int, int], stride: int) -> nn.Sequential:
@@ -35,11 +34,11 @@ def _block(inputs: int, outputs: int, kernel: tuple[int, int], padding: tuple[in
 
 
 class WordNet(nn.Module):
-    """Mel bands (B, 40, 96) -> logits (B, K + 1); the last class is "none"."""
+    """Mel bands (B, 40, T) -> logits (B, K + 1); the last class is "none". Shapes below are for T = 96."""
 
-    def __init__(self, classes: int, dropout: float = 0.2) -> None:
+    def __init__(self, classes: int, dropout: float = 0.2, channels: Sequence[int] = CHANNELS) -> None:
         super().__init__()
-        a, b, c, d = _CHANNELS
+        a, b, c, d = self.channels = tuple(channels)
         self.bands = nn.Sequential(
             _block(1, a, (5, 5), (2, 2), 2),  # (B, 12, 20, 48)
             _block(a, b, (3, 3), (1, 1), 1),
@@ -55,7 +54,7 @@ class WordNet(nn.Module):
         self.head = nn.Linear(EMBEDDING, classes + 1)
 
     def embed(self, bands: Tensor) -> Tensor:
-        """(B, 40, 96) -> (B, 64)."""
+        """(B, 40, T) -> (B, 64)."""
         h = self.bands(bands[:, None]).squeeze(2)  # (B, 60, 24)
         h = h + self.near(h)
         h = h + self.far(h)
@@ -63,7 +62,7 @@ class WordNet(nn.Module):
         return found
 
     def forward(self, bands: Tensor) -> Tensor:
-        """(B, 40, 96) -> (B, K + 1)."""
+        """(B, 40, T) -> (B, K + 1)."""
         logits: Tensor = self.head(self.dropout(self.embed(bands)))
         return logits
 
@@ -76,16 +75,22 @@ class SpokenWordJudge:
         class_names: the K words.
         networks: in evaluation mode, with weights as they are stored.
         data: the safetensors file that they were read from.
+        frames: how much of a clip is heard.
     """
 
     class_names: tuple[str, ...]
     networks: tuple[WordNet, ...]
     data: bytes
+    frames: int = FRAMES
 
     @classmethod
-    def of(cls, class_names: Sequence[str], networks: Sequence[WordNet]) -> SpokenWordJudge:
+    def of(cls, class_names: Sequence[str], networks: Sequence[WordNet], frames: int = FRAMES) -> SpokenWordJudge:
         """A judge of trained networks, rounded to what is stored, so that tests see what users get."""
-        return cls.from_bytes(_pack(tuple(class_names), networks))
+        about: dict[str, Any] = {"format": FORMAT, "words": tuple(class_names), "networks": len(networks)}
+        about |= {"bands": BANDS, "frames": frames}
+        if networks[0].channels != CHANNELS:
+            about["channels"] = networks[0].channels
+        return cls.from_bytes(pack(about, networks))
 
     def probabilities(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
         """What is heard: float32 (N, K + 1), rows sum to 1, the last column is "none".
@@ -94,19 +99,19 @@ class SpokenWordJudge:
             clips: N clips, float32 (T,), any length; only relative levels matter.
             sample_rate_hz: of all of them.
         """
-        found = [self._vote(batch, count) for batch, count in _batches(clips, sample_rate_hz)]
+        found = [self._vote(batch, count) for batch, count in batches(clips, sample_rate_hz, self.frames)]
         return np.concatenate(found) if found else np.empty((0, len(self.class_names) + 1), np.float32)
 
     def embed(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
         """The first network's embedding, float32 (N, 64), for distances between sets of clips."""
         found = []
-        for batch, count in _batches(clips, sample_rate_hz):
-            with _exactly():
+        for batch, count in batches(clips, sample_rate_hz, self.frames):
+            with exactly():
                 found.append(self.networks[0].embed(batch)[:count].numpy())
         return np.concatenate(found) if found else np.empty((0, EMBEDDING), np.float32)
 
     def _vote(self, batch: Tensor, count: int) -> NDArray[np.float32]:
-        with _exactly():
+        with exactly():
             votes = torch.stack([torch.log_softmax(network(batch), 1) for network in self.networks]).mean(0)
             return np.asarray(torch.softmax(votes, 1)[:count].numpy())
 
@@ -129,18 +134,6 @@ class SpokenWordJudge:
         return _unpack(data)
 
 
-@contextlib.contextmanager
-def _exactly() -> Iterator[None]:
-    """One thread: sums are then taken in one order on every machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def load_frozen(name: str) -> SpokenWordJudge:
     """A judge that ships with the package.
 
@@ -153,53 +146,22 @@ def load_frozen(name: str) -> SpokenWordJudge:
     return SpokenWordJudge.from_bytes(path.read_bytes())
 
 
-def _batches(clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> list[tuple[Tensor, int]]:
+def batches(
+    clips: Sequence[NDArray[np.float32]], sample_rate_hz: int, frames: int = FRAMES
+) -> list[tuple[Tensor, int]]:
     """Batches of one size: the last is filled with its first clip, and how many count stands beside each."""
     found = []
     for start in range(0, len(clips), BATCH):
         part = list(clips[start : start + BATCH])
-        found.append((features(part + part[:1] * (BATCH - len(part)), sample_rate_hz), len(part)))
+        found.append((features(part + part[:1] * (BATCH - len(part)), sample_rate_hz, frames), len(part)))
     return found
-
-
-def _pack(class_names: tuple[str, ...], networks: Sequence[WordNet]) -> bytes:
-    tensors: dict[str, Tensor] = {}
-    for number, network in enumerate(networks):
-        for name, value in network.state_dict().items():
-            if value.dtype != torch.float32:
-                continue  # counters of batch normalisation
-            if value.ndim < 2:
-                tensors[f"{number}.{name}"] = value.contiguous()
-                continue
-            scale = value.abs().flatten(1).amax(1).clamp_min(1e-12) / 127.0
-            rounded = (value / scale.view(-1, *[1] * (value.ndim - 1))).round().to(torch.int8)
-            tensors[f"{number}.{name}"], tensors[f"{number}.{name}:scale"] = rounded, scale
-    about = {"format": FORMAT, "words": class_names, "networks": len(networks), "bands": BANDS, "frames": FRAMES}
-    return bytes(save(tensors, {"judge": json.dumps(about)}))  # one key: the order of several is not fixed
 
 
 @functools.lru_cache(maxsize=4)
 def _unpack(data: bytes) -> SpokenWordJudge:
-    try:
-        size = int.from_bytes(data[:8], "little")
-        about = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["judge"])
-        tensors = load(data)
-    except Exception as error:  # any damage to the file
-        raise PrerequisiteError("the judge's weights cannot be read", expected=f"a file of {FORMAT}") from error
-    if about.get("format") != FORMAT:
-        raise PrerequisiteError("the weights belong to another judge", where=about.get("format"), expected=FORMAT)
-    words = tuple(about["words"])
-    networks = []
-    for number in range(about["networks"]):
-        network = WordNet(len(words))
-        state = network.state_dict()
-        for name, value in state.items():
-            stored = tensors.get(f"{number}.{name}")
-            if stored is not None and stored.dtype == torch.int8:
-                scale = tensors[f"{number}.{name}:scale"].view(-1, *[1] * (value.ndim - 1))
-                state[name] = stored.to(torch.float32) * scale
-            elif stored is not None:
-                state[name] = stored
-        network.load_state_dict(state)
-        networks.append(network.eval())
-    return SpokenWordJudge(words, tuple(networks), data)
+    about, networks = unpack(data, FORMAT, _untrained)
+    return SpokenWordJudge(tuple(about["words"]), networks, data, about["frames"])
+
+
+def _untrained(about: dict[str, Any]) -> WordNet:
+    return WordNet(len(about["words"]), channels=about.get("channels", CHANNELS))

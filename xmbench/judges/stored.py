@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from xmbench.errors import PrerequisiteError
+
+AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 
 
 @contextlib.contextmanager
@@ -97,6 +99,29 @@ def restore(network: nn.Module, stored: Mapping[str, Tensor], number: int) -> No
     except (KeyError, RuntimeError) as error:
         raise PrerequisiteError("the judge's weights do not fit its network", expected="another version") from error
     network.eval()
+
+
+def unpack(
+    data: bytes, expected: str, make: Callable[[dict[str, Any]], AnyNetwork]
+) -> tuple[dict[str, Any], tuple[AnyNetwork, ...]]:
+    """What the header says of a judge, and its networks in evaluation mode, with weights as they are stored.
+
+    Args:
+        data: what `pack` gave.
+        expected: the format.
+        make: an untrained network, from what the header says.
+
+    Raises:
+        PrerequisiteError: these are no weights, or those of another judge, or of another version of it.
+    """
+    stored, about = tensors(data, expected), header(data)
+    try:
+        networks = tuple(make(about) for _ in range(about["networks"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PrerequisiteError("the judge's weights cannot be read", expected=f"a file of {expected}") from error
+    for number, network in enumerate(networks):
+        restore(network, stored, number)
+    return about, networks
 
 
 def _along(scale: Tensor, value: Tensor) -> Tensor:

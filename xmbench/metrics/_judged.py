@@ -5,13 +5,15 @@ The judge is whichever the track names (`judges.loading`); nothing here knows wh
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.errors import PrerequisiteError
-from xmbench.interfaces import ItemState, Pair, ScoringContext
+from xmbench.interfaces import ItemState, Pair, ScoringContext, Task
 from xmbench.judges.loading import Judge, load
 
 SIZE = 64  # of an embedding
@@ -21,9 +23,7 @@ _KEY = "embedded"
 
 def judge_of(context: ScoringContext, metric: str) -> Judge:
     """The track's judge; raises PrerequisiteError where there is none."""
-    if context.judge is None:
-        raise PrerequisiteError(f"{metric} needs a judge")
-    return load(context.judge)
+    return load(present(context.judge, metric))
 
 
 def columns(judge: Judge, wanted: Sequence[str], names: Sequence[str]) -> list[int]:
@@ -40,6 +40,52 @@ def columns(judge: Judge, wanted: Sequence[str], names: Sequence[str]) -> list[i
         "the judge knows other classes than the data set", where=", ".join(known), expected=", ".join(names),
         todo="xmbench fit-judge DATA, then score with --local-judge",
     )  # fmt: skip
+
+
+def named(pairs: Sequence[Pair], weights: bytes, task: Task) -> NDArray[np.float64]:
+    """Probabilities of the classes in label order, then of none: (N, K + 1). Several metrics pay for one verdict.
+
+    Raises:
+        PrerequisiteError: the judge knows other classes.
+    """
+    key = f"named by {_digest(weights)}"
+    if not all(key in pair.shared for pair in pairs):
+        judge = load(weights)
+        order = columns(judge, task.words, task.class_names)
+        found = judge.probabilities([pair.output for pair in pairs])
+        ordered = np.concatenate([found[:, order], found[:, len(order) :]], axis=1).astype(np.float64)
+        for pair, row in zip(pairs, ordered, strict=True):
+            pair.shared[key] = row
+    return np.stack([pair.shared[key] for pair in pairs])
+
+
+def verdicts(pairs: Sequence[Pair], weights: bytes | None, task: Task, metric: str) -> list[ItemState]:
+    """1 if the right class was named else 0, the class named (K for none), the right class's probability.
+
+    Raises:
+        PrerequisiteError: no judge, or one that knows other classes.
+    """
+    found = named(pairs, present(weights, metric), task)
+    return [
+        ItemState("ok", np.array([float(seen == pair.label), float(seen), row[pair.label]]))
+        for pair, seen, row in zip(pairs, found.argmax(axis=1), found, strict=True)
+    ]
+
+
+def present(weights: bytes | None, metric: str) -> bytes:
+    """A judge's weights; raises PrerequisiteError where there are none."""
+    if weights is None:
+        kind = "a second judge" if metric.endswith(("second", "agreement")) else "a judge"
+        raise PrerequisiteError(
+            f"{metric} needs {kind}",
+            todo="xmbench fit-judge DATA (--architecture recurrent for a second one), or leave it out with --metrics",
+        )
+    return weights
+
+
+@functools.lru_cache(maxsize=4)
+def _digest(weights: bytes) -> str:
+    return hashlib.sha256(weights).hexdigest()
 
 
 def embedded(pairs: Sequence[Pair], context: ScoringContext, metric: str) -> list[ItemState]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
-from xmbench.metrics._judged import columns, judge_of, mean
+from xmbench.metrics._judged import mean, verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,7 @@ class ImageAccuracy:
         Raises:
             PrerequisiteError: no judge, or one that knows other classes.
         """
-        judge = judge_of(context, self.name)
-        order = columns(judge, context.task.class_names, context.task.words)
-        found = judge.probabilities([pair.output for pair in pairs])
-        ordered = np.concatenate([found[:, order], found[:, len(order) :]], axis=1).astype(np.float64)
-        seen = ordered.argmax(axis=1)
-        return [
-            ItemState("ok", np.array([float(seen[i] == pair.label), float(seen[i]), ordered[i, pair.label]]))
-            for i, pair in enumerate(pairs)
-        ]
+        return verdicts(pairs, context.judge, context.task, self.name)
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weighted share of right classes."""

@@ -11,11 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.errors import PrerequisiteError
 from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
-from xmbench.judges.spoken_word import SpokenWordJudge
-from xmbench.media.signal import Sound
-from xmbench.metrics._speech import mean
+from xmbench.metrics._judged import mean, verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +38,11 @@ class WordAccuracy:
         Raises:
             PrerequisiteError: no judge, or one that knows other words.
         """
-        if context.judge is None:
-            raise PrerequisiteError("word-accuracy needs a judge")
-        judge = SpokenWordJudge.from_bytes(context.judge)
-        order = _columns(judge.class_names, context.task.words or context.task.class_names)
-        clips = [pair.output for pair in pairs]
-        sounds = [clip for clip in clips if isinstance(clip, Sound)]
-        found = judge.probabilities([sound.samples for sound in sounds], sounds[0].sample_rate_hz)
-        ordered = np.concatenate([found[:, order], found[:, len(order) :]], axis=1).astype(np.float64)
-        heard = ordered.argmax(axis=1)
-        return [
-            ItemState("ok", np.array([float(heard[i] == pair.label), float(heard[i]), ordered[i, pair.label]]))
-            for i, pair in enumerate(pairs)
-        ]
+        return verdicts(pairs, context.judge, context.task, self.name)
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weighted share of right words."""
         return mean(states, weights)
-
-
-def _columns(known: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    """Columns of the judge in the data set's label order."""
-    if sorted(known) != sorted(wanted):
-        raise PrerequisiteError(
-            "the judge knows other words than the data set",
-            expected=", ".join(wanted),
-            where=", ".join(known),
-            todo="xmbench fit-judge DATA, then score with --local-judge",
-        )
-    return [list(known).index(word) for word in wanted]
 
 
 METRIC = WordAccuracy()

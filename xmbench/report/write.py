@@ -12,7 +12,7 @@ from xmbench import pages
 from xmbench.errors import SubmissionError, XmbenchError
 from xmbench.evaluator.check import OpenedSubmission, open_checked
 from xmbench.evaluator.find import find_dataset
-from xmbench.evaluator.judge import load_judge
+from xmbench.evaluator.judge import load_judges
 from xmbench.evaluator.outputs import open_submission
 from xmbench.evaluator.verdicts import Verdicts, naming_metrics, verdicts
 from xmbench.formats.dataset import Dataset, open_dataset
@@ -112,14 +112,15 @@ def _verdicts(result: Result, table: pa.Table, media: _Media) -> tuple[list[Verd
     """What the judge found, where the judge and the outputs are those of the result."""
     if media.opened is None or media.dataset is None:
         return [], []
-    judge = load_judge(media.dataset, media.opened.track, local=result.judge.local) if result.judge else None
+    local = result.judge is not None and result.judge.local
+    judge, second = load_judges(media.dataset, media.opened.track, local=local) if result.judge else (None, None)
     names = naming_metrics(tuple(name for name in result.scores if name in table.column_names))
     if judge is None or result.judge is None or not names:
         _require_outputs(result, table, media.opened)
         return [], []
     if judge.card.sha256 != result.judge.sha256:
         return [], [f"No confusion of the judge: {result.judge.name} {result.judge.sha256[:12]} is not installed."]
-    found, digest = verdicts(media.opened, media.dataset, judge, names)
+    found, digest = verdicts(media.opened, media.dataset, judge, names, second)
     if digest != result.outputs_digest:
         raise _other_outputs(media.opened)
     return found, []

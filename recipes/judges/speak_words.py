@@ -1,11 +1,12 @@
-"""Speaks the ten digits with every English voice of flite and festival, as more training clips for a judge.
+"""Speaks the words of a recipe with every English voice of flite and festival, as more clips for a judge.
 
-usage: python speak_digits.py OUT        (needs the programs `flite` and `text2wave`, and the festival voices
-kal_diphone, ked_diphone and cmu_us_slt_arctic_hts; Debian: flite, festival, festvox-kallpc16k,
+usage: python speak_words.py RECIPE.toml OUT [--few]      (needs the programs `flite` and `text2wave`, and the festival
+voices kal_diphone, ked_diphone and cmu_us_slt_arctic_hts; Debian: flite, festival, festvox-kallpc16k,
 festvox-kdlpc16k, festvox-us-slt-hts)
 
-Writes OUT/<word>_<voice>_<number>.wav, trimmed at -40 dB. These voices are cut or modelled from real speakers,
-which eSpeak's are not: a judge that was trained on eSpeak alone hears real speech much worse.
+Writes OUT/<word>_<voice>_<number>.wav, trimmed at -40 dB; a space in a word becomes a hyphen. `--few` speaks 42 takes
+of a word instead of 180, for long lists of words. These voices are cut or modelled from real speakers, which eSpeak's
+are not: a judge that was trained on eSpeak alone hears real speech much worse.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 FLITE = {"kal16": (90, 110, 140), "kal": (100,), "awb": (90, 120, 150), "rms": (80, 105, 130), "slt": (150, 180, 220)}
 FLITE_STRETCH = (0.85, 1.0, 1.2, 1.45)
+FLITE_ENDS = ("", ".", "?")
 FESTIVAL = ("kal_diphone", "ked_diphone", "cmu_us_slt_arctic_hts")
 FESTIVAL_STRETCH = (0.85, 1.0, 1.25, 1.5)
+FESTIVAL_ENDS = ("", "?")
 
 
 def trimmed(samples: np.ndarray, rate: int) -> np.ndarray:
@@ -38,26 +41,33 @@ def trimmed(samples: np.ndarray, rate: int) -> np.ndarray:
 
 def main() -> None:
     """Speaks and writes."""
-    if len(sys.argv) != 2 or not all(map(shutil.which, ("flite", "text2wave"))):
+    few = "--few" in sys.argv[1:]
+    given = [argument for argument in sys.argv[1:] if argument != "--few"]
+    if len(given) != 2 or not all(map(shutil.which, ("flite", "text2wave"))):
         sys.exit(__doc__)
-    out = Path(sys.argv[1])
+    words = tomllib.loads(Path(given[0]).read_text())["classes"]["words"]
+    out = Path(given[1])
     out.mkdir(parents=True, exist_ok=True)
     number = itertools.count()
+    every_other = slice(0, 3, 2) if few else slice(None)
     with tempfile.TemporaryDirectory() as folder:
         spoken = Path(folder) / "spoken.wav"
 
         def keep(word: str, voice: str) -> None:
             samples, rate = soundfile.read(spoken)
             clip = trimmed(samples, rate)
-            soundfile.write(out / f"{word}_{voice}_{next(number):05d}.wav", 0.6 * clip / np.abs(clip).max(), rate)
+            name = f"{word.replace(' ', '-')}_{voice}_{next(number):05d}.wav"
+            soundfile.write(out / name, 0.6 * clip / np.abs(clip).max(), rate)
 
-        for (voice, pitches), word in itertools.product(FLITE.items(), WORDS):
-            for pitch, stretch, end in itertools.product(pitches, FLITE_STRETCH, ("", ".", "?")):
+        for (voice, pitches), word in itertools.product(FLITE.items(), words):
+            settings = (pitches[every_other], FLITE_STRETCH[every_other], FLITE_ENDS[every_other])
+            for pitch, stretch, end in itertools.product(*settings):
                 setting = ["--setf", f"int_f0_target_mean={pitch}", "--setf", f"duration_stretch={stretch}"]
                 command = ["flite", "-voice", voice, *setting, "-t", word + end, "-o", str(spoken)]
                 subprocess.run(command, check=True, capture_output=True)
                 keep(word, f"flite-{voice}")
-        for voice, word, stretch, end in itertools.product(FESTIVAL, WORDS, FESTIVAL_STRETCH, ("", "?")):
+        ends = FESTIVAL_ENDS[every_other]
+        for voice, word, stretch, end in itertools.product(FESTIVAL, words, FESTIVAL_STRETCH[every_other], ends):
             setting = ["-eval", f"(voice_{voice})", "-eval", f"(Parameter.set 'Duration_Stretch {stretch})"]
             command = ["text2wave", *setting, "-o", str(spoken)]
             subprocess.run(command, input=word + end, text=True, check=True, capture_output=True)

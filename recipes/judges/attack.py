@@ -1,0 +1,124 @@
+"""Optimises sounds against a judge until it hears the wanted word, and asks the second judge what it hears.
+
+usage: python attack.py DATA FIRST.safetensors SECOND.safetensors
+
+DATA is a built data set; 200 test clips of it are used. The attacker knows everything about the judge that it attacks
+(weights, features, gradients) and starts from white noise, from silence, or from the clip of another word, which it may
+change by no more than 20 dB below its level. Every sound is written at the data set's rate, then heard as
+`xmbench score` hears it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xmbench.formats.dataset import Dataset, open_dataset
+from xmbench.formats.items import read_clip
+from xmbench.judges.features import HOP, RATE_HZ, WINDOW, mel_bands, normalised, power
+from xmbench.judges.loading import word_judge
+from xmbench.judges.recurrent_word import RecurrentWordJudge
+from xmbench.judges.spoken_word import SpokenWordJudge
+from xmbench.media import audio
+
+CLIPS = 200
+BATCH = 50
+STEPS = 40
+RATE = 0.02  # of Adam, relative to the clip's level
+CHANGE_DB = -20.0
+
+Judge = SpokenWordJudge | RecurrentWordJudge
+Limit = Callable[[Tensor], Tensor]
+
+
+def clips_of(dataset: Dataset, length: int) -> tuple[Tensor, Tensor]:
+    """Distinct test clips at 8 kHz and unit level, (CLIPS, length), and their labels."""
+    takes, samples, labels = set(), [], []
+    for row in dataset.rows("test", ["audio", "label", "take"]):
+        if row["take"] in takes or len(samples) == CLIPS:
+            continue
+        takes.add(row["take"])
+        clip = audio.resample(audio.to_float(read_clip(row, dataset)), dataset.recipe.audio.sample_rate_hz, RATE_HZ)
+        samples.append(np.pad(clip, (0, max(0, length - len(clip))))[:length])
+        labels.append(int(row["label"]))
+    found = torch.from_numpy(np.stack(samples))
+    return found / found.square().mean(1, keepdim=True).sqrt(), torch.tensor(labels)
+
+
+def networks(judge: Judge) -> tuple[nn.Module, ...]:
+    """What the attacker differentiates through."""
+    return judge.networks if isinstance(judge, SpokenWordJudge) else (judge.network,)
+
+
+def attacked(start: Tensor, wanted: Tensor, judges: tuple[Judge, ...], limit: Limit) -> Tensor:
+    """Sounds (N, T) after gradient ascent on the log-probability of the wanted word, in every judge of `judges`."""
+    change = torch.zeros_like(start, requires_grad=True)
+    optimiser = torch.optim.Adam([change], RATE)
+    bands = mel_bands(WINDOW // 2 + 1)
+    for _ in range(STEPS):
+        seen = normalised(torch.einsum("bft,fm->bmt", power(start + limit(change), WINDOW, HOP), bands))
+        loss = sum(
+            nn.functional.cross_entropy(network(seen), wanted) for judge in judges for network in networks(judge)
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return (start + limit(change)).detach()
+
+
+def heard(judge: Judge, sounds: Tensor, rate: int) -> np.ndarray:
+    """What a judge hears of sounds written as 16-bit clips at the data set's rate."""
+    clips = []
+    for sound in sounds.numpy():
+        written = np.round(
+            audio.resample((0.5 * sound / np.abs(sound).max()).astype(np.float32), RATE_HZ, rate) * 32767
+        )
+        clips.append((written / 32768).astype(np.float32))
+    return judge.probabilities(clips, rate).argmax(axis=1)
+
+
+def main() -> None:
+    """Attacks and prints one line for each kind of attack."""
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    dataset = open_dataset(Path(sys.argv[1]))
+    first, second = (word_judge(Path(path).read_bytes()) for path in sys.argv[2:])
+    rate, classes = dataset.recipe.audio.sample_rate_hz, len(first.class_names)
+    length = (first.frames - 1) * HOP
+    clips, labels = clips_of(dataset, length)
+    torch.manual_seed(0)
+    wanted = (labels + torch.randint(1, classes, labels.shape)) % classes
+    noise = torch.randn(len(clips), length)
+    loudest = 10 ** (CHANGE_DB / 20)
+
+    def small(change: Tensor) -> Tensor:
+        return change * (loudest / (change.square().mean(1, keepdim=True) + 1e-12).sqrt().clamp_min(loudest))
+
+    def free(change: Tensor) -> Tensor:
+        return change
+
+    print(f"{'what':42} first  second  agreement (n = {len(clips)})")
+
+    def tell(what: str, sounds: Tensor, right: Tensor) -> None:
+        one, other = (heard(judge, sounds, rate) for judge in (first, second))
+        shares = [float((found == right.numpy()).mean()) for found in (one, other)]
+        print(f"{what:42} {shares[0]:.3f}  {shares[1]:.3f}   {float((one == other).mean()):.3f}", flush=True)
+
+    def run(start: Tensor, judges: tuple[Judge, ...], limit: Limit) -> Tensor:
+        parts = zip(start.split(BATCH), wanted.split(BATCH), strict=True)
+        return torch.cat([attacked(part, aim, judges, limit) for part, aim in parts])
+
+    tell("the clips themselves, their own words", clips, labels)
+    tell("near silence, optimised against the first", run(noise * 1e-3, (first,), free), wanted)
+    for name, judges in (("the first", (first,)), ("both", (first, second))):
+        tell(f"noise, optimised against {name}", run(noise, judges, free), wanted)
+        tell(f"another word, changed against {name}", run(clips, judges, small), wanted)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Every judge that ships: small, the one on its card and in the recipes, and as good on held-out voices as it says."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.conftest import ROOT
+from xmbench import content
+from xmbench.engines._espeak import SAMPLE_RATE_HZ, speak
+from xmbench.formats.document import load_toml
+from xmbench.formats.recipe import Recipe
+from xmbench.judges.features import FRAMES, HOP, RATE_HZ, features
+from xmbench.judges.loading import word_judge
+from xmbench.judges.recurrent_word import RecurrentWordJudge
+from xmbench.judges.spoken_word import SpokenWordJudge
+from xmbench.media.audio import to_float, trim_silence
+
+LARGEST_BYTES = 300_000
+RECIPES = {"digits": "mnist-ad-voices", "cifar10-words": "cifar10-ad-voices", "cifar100-words": "cifar100-ad-voices"}
+LISTS = list(RECIPES)
+JUDGES = [name + end for name in LISTS for end in ("", "-second")]
+VOICES = ("en-us+m7", "en-gb-x-rp+belinda")
+
+Clip = NDArray[np.float32]
+
+
+def stored(name: str) -> bytes:
+    return (files("xmbench") / "judges" / "weights" / f"{name}.safetensors").read_bytes()
+
+
+def card(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((files("xmbench") / "judges" / "weights" / f"{name}.json").read_text("utf-8"))
+    return found
+
+
+def recipe_of(name: str) -> Recipe:
+    return load_toml(content.find("recipes", RECIPES[name.removesuffix("-second")]), Recipe)
+
+
+@cache
+def spoken(words: tuple[str, ...]) -> list[Clip]:
+    """The words, freshly spoken by voices that no judge was trained on."""
+    takes = [trim_silence(speak(word, voice, 130, 50), SAMPLE_RATE_HZ) for voice in VOICES for word in words]
+    return [to_float(take) for take in takes]
+
+
+@pytest.mark.parametrize("name", JUDGES)
+def test_a_judge_is_small_and_is_the_one_on_its_card(name: str) -> None:
+    judge = word_judge(stored(name))
+    assert len(judge.to_bytes()) == card(name)["bytes"] <= LARGEST_BYTES
+    assert judge.sha256 == card(name)["sha256"]
+    assert isinstance(judge, RecurrentWordJudge if name.endswith("-second") else SpokenWordJudge)
+    assert list(judge.class_names) == card(name)["words"] == list(recipe_of(name).task.words)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: str(path.stem))
+def test_recipes_name_the_judges_that_ship(path: Any) -> None:
+    for track in load_toml(path, Recipe).tracks:
+        for spec in filter(None, (track.judge, track.second_judge)):
+            assert word_judge(stored(spec.name)).sha256 == spec.sha256
+        if track.second_judge:
+            assert track.judge
+            assert track.second_judge.name == f"{track.judge.name}-second"
+            assert {"word-accuracy", "word-accuracy-second", "judge-agreement"} <= set(track.metrics)
+
+
+@pytest.mark.parametrize("name", JUDGES)
+def test_held_out_voices_are_heard_as_well_as_the_card_says(name: str) -> None:
+    judge = word_judge(stored(name))
+    assert set(VOICES) <= set(card(name)["held_out_voices"])
+    assert not set(VOICES) & set(card(name)["training_voices"])
+    found = judge.probabilities(spoken(judge.class_names), SAMPLE_RATE_HZ).argmax(axis=1)
+    right = found == np.tile(np.arange(len(judge.class_names)), len(VOICES))
+    by_voice = card(name)["accuracy"]["held-out voices"]["by_speaker"]
+    assert right.mean() == pytest.approx(np.mean([by_voice[voice] for voice in VOICES]), abs=0.08)
+
+
+@pytest.mark.parametrize("name", JUDGES)
+def test_silence_and_noise_are_no_word(name: str) -> None:
+    judge = word_judge(stored(name))
+    noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE_HZ).astype(np.float32)
+    found = judge.probabilities([np.zeros_like(noise), noise], SAMPLE_RATE_HZ).argmax(axis=1)
+    assert found.tolist() == [len(judge.class_names)] * 2
+
+
+@pytest.mark.parametrize("name", ["cifar10-words", "cifar100-words"])
+def test_the_longest_word_is_heard_whole(name: str) -> None:
+    judge = word_judge(stored(name))
+    seconds = recipe_of(name).audio.max_duration_s
+    assert seconds * RATE_HZ <= judge.frames * HOP
+    clip = np.sin(2 * np.pi * 700 * np.arange(int(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ).astype(np.float32)
+    sounding = (features([clip], SAMPLE_RATE_HZ, judge.frames)[0] > 0).any(0).sum() * HOP / RATE_HZ
+    assert sounding == pytest.approx(seconds, abs=0.03)
+    assert (features([clip], SAMPLE_RATE_HZ)[0] > 0).any(0).all(), f"{FRAMES} frames would be too few"

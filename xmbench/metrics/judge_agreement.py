@@ -1,0 +1,55 @@
+"""judge-agreement: share of outputs in which the track's two judges hear the same, a word or none, right or wrong.
+
+Of ordinary outputs the two hear nearly the same; the agreement on the references says how nearly. Outputs that were
+optimised against one judge fall far below, whatever their word accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
+from xmbench.metrics._judged import mean, named, present
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAgreement:
+    """State of an item: 1 if both hear the same else 0, what the first hears (K for none), what the second hears."""
+
+    name: str = "judge-agreement"
+    version: str = "1"
+    modality: Modality = "audio"
+    unit: str = ""
+    low: float = 0.0
+    high: float = 1.0
+    higher_is_better: bool = True
+    floor: float = 0.0
+    left_out: frozenset[Status] = frozenset()
+    needs_judge: bool = True
+    citation: str = "the protocol of xmbench: two frozen judges of different architectures"
+
+    def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
+        """What the two judges hear in each output.
+
+        Raises:
+            PrerequisiteError: one of the judges is missing, or knows other words.
+        """
+        one, other = (
+            named(pairs, present(weights, self.name), context.task).argmax(axis=1)
+            for weights in (context.judge, context.second_judge)
+        )
+        return [
+            ItemState("ok", np.array([float(left == right), float(left), float(right)]))
+            for left, right in zip(one, other, strict=True)
+        ]
+
+    def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weighted share of outputs heard alike."""
+        return mean(states, weights)
+
+
+METRIC = JudgeAgreement()
