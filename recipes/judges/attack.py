@@ -1,11 +1,11 @@
 """Optimises sounds against a judge until it hears the wanted word, and asks the second judge what it hears.
 
-usage: python attack.py DATA FIRST.safetensors SECOND.safetensors
+usage: python attack.py DATA FIRST.safetensors SECOND.safetensors [UNSEEN.safetensors]
 
 DATA is a built data set; 200 test clips of it are used. The attacker knows everything about the judge that it attacks
 (weights, features, gradients) and starts from white noise, from silence, or from the clip of another word, which it may
-change by no more than 20 dB below its level. Every sound is written at the data set's rate, then heard as
-`xmbench score` hears it.
+change by no more than 20 dB below its level. UNSEEN is a judge that the attacker does not have. Every sound is written
+at the data set's rate, then heard as `xmbench score` hears it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.items import read_clip
 from xmbench.judges.features import HOP, RATE_HZ, WINDOW, mel_bands, normalised, power
-from xmbench.judges.loading import word_judge
 from xmbench.judges.recurrent_word import RecurrentWordJudge
 from xmbench.judges.spoken_word import SpokenWordJudge
 from xmbench.media import audio
@@ -84,10 +83,11 @@ def heard(judge: Judge, sounds: Tensor, rate: int) -> np.ndarray:
 
 def main() -> None:
     """Attacks and prints one line for each kind of attack."""
-    if len(sys.argv) != 4:
+    if len(sys.argv) not in (4, 5):
         sys.exit(__doc__)
     dataset = open_dataset(Path(sys.argv[1]))
-    first, second = (word_judge(Path(path).read_bytes()) for path in sys.argv[2:])
+    every = [load(Path(path).read_bytes()) for path in sys.argv[2:]]
+    first, second = every[:2]
     rate, classes = dataset.recipe.audio.sample_rate_hz, len(first.class_names)
     length = (first.frames - 1) * HOP
     clips, labels = clips_of(dataset, length)
@@ -102,12 +102,13 @@ def main() -> None:
     def free(change: Tensor) -> Tensor:
         return change
 
-    print(f"{'what':42} first  second  agreement (n = {len(clips)})")
+    print(f"{len(clips)} clips{'':33} agreement  heard right by the first, the second, the unseen judge")
 
     def tell(what: str, sounds: Tensor, right: Tensor) -> None:
-        one, other = (heard(judge, sounds, rate) for judge in (first, second))
-        shares = [float((found == right.numpy()).mean()) for found in (one, other)]
-        print(f"{what:42} {shares[0]:.3f}  {shares[1]:.3f}   {float((one == other).mean()):.3f}", flush=True)
+        found = [heard(judge, sounds, rate) for judge in every]
+        shares = [(one == right.numpy()).mean() for one in found]
+        alike = (found[0] == found[1]).mean()
+        print(f"{what:42} {alike:.3f}     {'  '.join(f'{share:.3f}' for share in shares)}", flush=True)
 
     def run(start: Tensor, judges: tuple[Judge, ...], limit: Limit) -> Tensor:
         parts = zip(start.split(BATCH), wanted.split(BATCH), strict=True)

@@ -34,7 +34,7 @@ class Size:
 
 SHORT_WORDS = Size(3, 500)
 # For longer words: of one size on disk and one time of training, one wide network tells more words apart than three.
-LONG_WORDS = Size(1, 2200, (16, 32, 64, 96), half=True, dropout=0.1)
+LONG_WORDS = Size(1, 1400, (16, 32, 64, 96), half=True, dropout=0.1)
 RECURRENT_SHORT, RECURRENT_LONG = Size(1, 1200), Size(1, 1800, dropout=0.1)
 _SECOND_SEED = 500  # the second judge never sees the first one's draws
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
