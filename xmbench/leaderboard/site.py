@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from xmbench.formats.result import ReportedResult, Result, Score
+from xmbench.interfaces import SIDES
 from xmbench.leaderboard.board import Board, Row
 from xmbench.leaderboard.details import details
 from xmbench.leaderboard.markdown import about_recipe
@@ -23,7 +24,7 @@ from xmbench.pages import document, escape, table
 _BAR_WIDTH = 150
 _BAR_HEIGHT = 16
 _REPORT = re.compile(r"<!--report-->.*?<!--/report-->", re.DOTALL)
-_DIRECTIONS = {"i2a": "image to audio", "a2i": "audio to image"}
+_DIRECTIONS: dict[str, str] = {direction: f"{sides.condition} to {sides.output}" for direction, sides in SIDES.items()}
 
 
 def page(found: Sequence[Board], reported: Sequence[ReportedResult], compared: Compared, root: Path) -> str:

@@ -17,6 +17,7 @@ from xmbench.evaluator.verdicts import Verdicts
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import pick_rows, read_clip, read_image
 from xmbench.formats.result import Result
+from xmbench.interfaces import SIDES, Modality
 from xmbench.leaderboard.pairs import column
 from xmbench.media import audio, image
 from xmbench.media.figures import mel_spectrogram_png
@@ -111,7 +112,9 @@ def _articles(
         made = decode_output(raw, dataset.recipe.task, opened.track.direction).media if raw is not None else None
         clip = Sound(audio.to_float(read_clip(rows[item_id], dataset)), dataset.recipe.audio.sample_rate_hz)
         picture = Picture(read_image(rows[item_id], dataset))
-        sides: tuple[Media, Media] = (picture, clip) if opened.track.direction == "i2a" else (clip, picture)
+        both: dict[Modality, Media] = {"image": picture, "audio": clip}
+        asked = SIDES[opened.track.direction]
+        sides = both[asked.condition], both[asked.output]
         told = [(verdict.metric, _named(int(verdict.classes[one.position]), dataset)) for verdict in found]
         yield one, _article(one, facts, result, items, (*sides, made), told)
 
