@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.items import read_clip
 from xmbench.judges.features import HOP, RATE_HZ, WINDOW, mel_bands, normalised, power
+from xmbench.judges.loading import word_judge
 from xmbench.judges.recurrent_word import RecurrentWordJudge
 from xmbench.judges.spoken_word import SpokenWordJudge
 from xmbench.media import audio
@@ -86,7 +87,7 @@ def main() -> None:
     if len(sys.argv) not in (4, 5):
         sys.exit(__doc__)
     dataset = open_dataset(Path(sys.argv[1]))
-    every = [load(Path(path).read_bytes()) for path in sys.argv[2:]]
+    every = [word_judge(Path(path).read_bytes()) for path in sys.argv[2:]]
     first, second = every[:2]
     rate, classes = dataset.recipe.audio.sample_rate_hz, len(first.class_names)
     length = (first.frames - 1) * HOP

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
@@ -16,8 +17,9 @@ from xmbench import content
 from xmbench.engines._espeak import SAMPLE_RATE_HZ, speak
 from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
+from xmbench.interfaces import SIDES
 from xmbench.judges.features import FRAMES, HOP, RATE_HZ, features
-from xmbench.judges.loading import word_judge
+from xmbench.judges.loading import load, word_judge
 from xmbench.judges.recurrent_word import RecurrentWordJudge
 from xmbench.judges.spoken_word import SpokenWordJudge
 from xmbench.media.audio import to_float, trim_silence
@@ -64,7 +66,8 @@ def test_a_judge_is_small_and_is_the_one_on_its_card(name: str) -> None:
 def test_recipes_name_the_judges_that_ship(path: Any) -> None:
     for track in load_toml(path, Recipe).tracks:
         for spec in filter(None, (track.judge, track.second_judge)):
-            assert word_judge(stored(spec.name)).sha256 == spec.sha256
+            assert sha256(stored(spec.name)).hexdigest() == spec.sha256
+            assert load(stored(spec.name)).modality == SIDES[track.direction].output
         if track.second_judge:
             assert track.judge
             assert track.second_judge.name == f"{track.judge.name}-second"
