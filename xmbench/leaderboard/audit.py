@@ -82,9 +82,14 @@ def _judge(result: Result, judged: Sequence[str], recipe: Recipe | None) -> list
     if result.judge.local:
         return [f"scored with a local judge ({result.judge.name}): such results are never ranked with others"]
     track = _track(result, recipe)
-    if track is not None and track.judge is not None and track.judge.sha256 != result.judge.sha256:
-        return [f"judge {result.judge.sha256[:12]}, but the recipe names {track.judge.sha256[:12]}"]
-    return []
+    if track is None:
+        return []
+    pairs = (("judge", track.judge, result.judge), ("second judge", track.second_judge, result.second_judge))
+    return [
+        f"{what} {found.sha256[:12] if found else 'none'}, but the recipe names {wanted.sha256[:12]}"
+        for what, wanted, found in pairs
+        if wanted is not None and (found is None or found.sha256 != wanted.sha256)
+    ]
 
 
 def _complete(result: Result, recipe: Recipe | None) -> list[str]:

@@ -18,7 +18,7 @@ from xmbench import content
 from xmbench.errors import UnknownNameError
 from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
-from xmbench.formats.result import Result, Score
+from xmbench.formats.result import JudgeCard, Result, Score
 from xmbench.leaderboard.pairs import Compared
 
 RANKED = ("learned", "reference")
@@ -73,6 +73,16 @@ class Board:
     def limit(self) -> int | None:
         """Items per split of a part of a set."""
         return self.rows[0].result.limit
+
+    @property
+    def judges(self) -> list[tuple[str, JudgeCard]]:
+        """The judges behind the scores: "judge", then "second judge"."""
+        results = [row.result for row in self.rows]
+        cards = {
+            "judge": next((result.judge for result in results if result.judge), None),
+            "second judge": next((result.second_judge for result in results if result.second_judge), None),
+        }
+        return [(what, card) for what, card in cards.items() if card is not None]
 
 
 def board_key(result: Result) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ def details(row: Row, board: Board, compared: Compared) -> str:
 
 def _facts(result: Result) -> str:
     made, scored = result.submission, result.environment
-    judge = result.judge
+    judge, second = result.judge, result.second_judge
     facts = [
         ("made by", f"<code>{escape(made.command)}</code>" if made.command else "outputs were handed in"),
         ("by", ", ".join(map(escape, made.authors)) + (f" {link(made.url, made.url)}" if made.url else "")),
@@ -32,6 +32,7 @@ def _facts(result: Result) -> str:
         ("machine", escape(f"{scored.machine}, Python {scored.python}, {scored.created}")),
         ("packages", escape(", ".join(f"{name} {version}" for name, version in scored.packages.items()))),
         ("judge", f"{escape(judge.name)} <code>{judge.sha256}</code>" if judge else ""),
+        ("second judge", f"{escape(second.name)} <code>{second.sha256}</code>" if second else ""),
         ("data set", f"<code>{result.dataset_digest}</code>"),
         ("recipe", f"<code>{result.recipe_digest}</code>"),
         ("outputs", f"<code>{result.outputs_digest}</code>"),
