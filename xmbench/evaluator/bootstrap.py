@@ -15,6 +15,7 @@ RESAMPLES = 1000
 SEED = 20261121
 LEVEL = 0.95
 _CHUNK = 50
+EQUAL = 1e-12  # sums of the same values in another order differ by less
 
 Reduce = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
@@ -89,3 +90,8 @@ def intervals(
     tail = 100.0 * (1.0 - LEVEL) / 2.0
     ends = [np.nanpercentile(np.concatenate(own), [tail, 100.0 - tail]) for own in values]
     return [(float(low), float(high)) for low, high in ends]
+
+
+def separates(low: float, high: float, groups: int) -> bool:
+    """Whether a paired difference is told from none by its interval; one group alone has no spread to judge by."""
+    return groups > 1 and (low > EQUAL or high < -EQUAL)
