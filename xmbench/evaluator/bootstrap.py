@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 RESAMPLES = 1000
 SEED = 20261121
@@ -37,6 +38,11 @@ def resampled_weights(
         yield counts[:, member].astype(np.float64)
 
 
+def one_thread() -> threadpool_limits:
+    """While it lasts, matrix products take their sums in one order on any number of cores."""
+    return threadpool_limits(limits=1, user_api="blas")
+
+
 def resampled_means(
     values: NDArray[np.float64], counts: NDArray[np.bool_], groups: Sequence[str],
     resamples: int = RESAMPLES, seed: int = SEED,
@@ -55,9 +61,9 @@ def resampled_means(
     """
     kept, shares = np.where(counts, values, 0.0), counts.astype(np.float64)
     complete, means = bool(counts.all()), []
-    for weights in resampled_weights(groups, resamples, seed):
-        totals = weights.sum(axis=1, keepdims=True) if complete else weights @ shares
-        with np.errstate(invalid="ignore"):
+    with one_thread(), np.errstate(invalid="ignore"):
+        for weights in resampled_weights(groups, resamples, seed):
+            totals = weights.sum(axis=1, keepdims=True) if complete else weights @ shares
             means.append((weights @ kept) / totals)
     return np.concatenate(means)
 
