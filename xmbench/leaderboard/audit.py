@@ -79,8 +79,10 @@ def _score(score: Score, metric: Metric | None) -> list[str]:
 def _judge(result: Result, judged: Sequence[str], recipe: Recipe | None) -> list[str]:
     if result.judge is None:
         return [f"{', '.join(judged)} without a judge"] if judged else []
-    if result.judge.local:
-        return [f"scored with a local judge ({result.judge.name}): such results are never ranked with others"]
+    cards = (("judge", result.judge), ("second judge", result.second_judge))
+    local = [f"local {what} ({card.name})" for what, card in cards if card is not None and card.local]
+    if local:
+        return [f"scored with a {' and a '.join(local)}: such results are never ranked with others"]
     track = _track(result, recipe)
     if track is None:
         return []

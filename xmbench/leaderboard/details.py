@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xmbench.formats.result import Result, Score
-from xmbench.leaderboard.board import Board, Row
+from xmbench.leaderboard.board import Board, Row, separated
 from xmbench.leaderboard.pairs import Compared
 from xmbench.pages import escape, link, table
 
@@ -69,10 +69,10 @@ def _pairs(row: Row, board: Board, compared: Compared) -> str:
     for other in board.rows:
         pair = None if other is row else compared.between(row.result, other.result)
         if pair is not None:
-            separated = "no" if pair.low <= 0.0 <= pair.high else "yes"
+            told = "yes" if separated(pair, row.result) else "no"
             difference = f"{pair.difference:+.4f}"
             rows.append([
-                escape(other.result.submission.system), difference, f"{pair.low:+.4f} … {pair.high:+.4f}", separated,
+                escape(other.result.submission.system), difference, f"{pair.low:+.4f} … {pair.high:+.4f}", told,
             ])  # fmt: skip
     if not rows:
         return "<p>Not compared item by item with another row.</p>"
