@@ -34,7 +34,8 @@ def index(found: Sequence[Board], tracks: Sequence[str]) -> str:
 NOTE = (
     "Values are means over all items of the split, with 95 % bootstrap intervals for the primary metric (bold). "
     "A failed item counts the metric's floor; where fewer than all items could be measured, the coverage stands "
-    "in brackets. Systems that the data do not separate share a rank: by a paired bootstrap, or, where a pair was "
+    "in brackets. Systems that the data do not separate from the first of a rank share it: by a paired bootstrap, or, "
+    "where a pair was "
     "not compared, by overlapping intervals (marked ~). Floors and ceilings carry none. `normalised` is 0 at "
     "the random training item and 1 at the oracle's class."
 )

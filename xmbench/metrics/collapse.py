@@ -5,6 +5,9 @@ of the median distance from a reference to its nearest other reference. Where re
 that median is 0, and only identical outputs count. All items are looked at, of every class. A failed item counts 1.
 The neighbours are fixed over all items; the bootstrap draws items.
 
+Leaving out all but one of several repeated outputs makes the share smaller, while every item left out counts 1 here
+and the floor of every other metric: read it with the coverage.
+
 A system without chance has to answer one condition with one output: where conditions repeat, so do its outputs.
 """
 
