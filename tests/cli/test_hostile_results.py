@@ -33,6 +33,7 @@ from xmbench.formats.document import load_json
 from xmbench.formats.result import ReportedResult, Result
 from xmbench.leaderboard.store import slug
 from xmbench.pages import histogram
+from xmbench.preview import write_preview
 from xmbench.report import write_report
 
 Edit = Callable[[dict[str, Any]], object]
@@ -112,6 +113,14 @@ def test_a_report_replaces_a_page_and_nothing_else(scored: Path, tmp_path: Path)
     write_report(own, page)
     write_report(own, page)
     assert page.read_bytes().startswith(b"<!doctype html>")
+
+
+def test_a_preview_replaces_a_page_and_nothing_else(digits: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("mine")
+    with pytest.raises(OutputError, match="no page"):
+        write_preview(digits, tmp_path / "mine.py", clips=1)
+    assert (tmp_path / "mine.py").read_text() == "mine"
+    write_preview(digits, tmp_path / "new" / "page.html", clips=1)
 
 
 def test_values_that_differ_by_rounding_alone_have_a_chart() -> None:
