@@ -58,7 +58,7 @@ def about_recipe(board: Board) -> str:
 def text(value: object) -> str:
     """Words of others as one line of a table's cell: no HTML, no link, no further column."""
     line = " ".join(html.escape(str(value), quote=False).split())
-    return re.sub(r"([\\|`\[\]])", r"\\\1", line)
+    return re.sub(r"([\\|`]|\](?=[(\[]))", r"\\\1", line)
 
 
 def code(value: object) -> str:
