@@ -118,6 +118,26 @@ def test_a_pair_that_was_compared_decides(scored: dict[str, Path], low: float, r
     assert ranks(board) == [("a", 1, ""), ("b", rank, "paired")]
 
 
+def test_one_group_alone_separates_nothing(scored: dict[str, Path]) -> None:
+    """Its resamples are all the same: the intervals have no width, whatever the scores."""
+    result = load_json(scored["better"], Result)
+    alone = result.model_copy(update={"bootstrap": {**result.bootstrap, "clusters": 1}})
+    found = [system(alone, "a", 0.9, 0.0), system(alone, "b", 0.5, 0.0)]
+    (board,) = leaderboard.boards(found)
+    assert ranks(board) == [("a", 1, ""), ("b", 1, "intervals")]
+    pair = Pairing(metric="corr2d", a="a" * 64, b="b" * 64, difference=0.4, low=0.4, high=0.4)
+    (board,) = leaderboard.boards(found, Compared.of([pair]))
+    assert ranks(board) == [("a", 1, ""), ("b", 1, "paired")]
+
+
+def test_rounding_separates_nothing(scored: dict[str, Path]) -> None:
+    result = load_json(scored["better"], Result)
+    found = [system(result, "a", 0.9, 0.02), system(result, "b", 0.9, 0.02)]
+    pair = Pairing(metric="corr2d", a="a" * 64, b="b" * 64, difference=0.0, low=1e-17, high=2e-16)
+    (board,) = leaderboard.boards(found, Compared.of([pair]))
+    assert ranks(board) == [("a", 1, ""), ("b", 1, "paired")]
+
+
 def test_real_systems_with_overlapping_intervals_are_separated_by_their_pairs(root: Path) -> None:
     board = only_board(root)
     assert ranks(board) == [
@@ -158,6 +178,18 @@ def test_without_both_ends_nothing_is_normalised(root: Path) -> None:
     next(root.glob("*/*/oracle*.json")).unlink()
     next(root.glob("*/*/pairs.json")).unlink()
     assert {row.normalised for row in only_board(root).rows} == {None}
+
+
+def test_an_oracle_below_the_random_item_is_no_scale(scored: dict[str, Path]) -> None:
+    """On it a better system would have a lower normalised score."""
+    low, high = (load_json(scored[name], Result) for name in ("Random training clip", "Oracle class"))
+    score = high.scores["corr2d"]
+    turned = high.model_copy(update={"scores": {**high.scores, "corr2d": low.scores["corr2d"]}})
+    floor = low.model_copy(update={"scores": {**low.scores, "corr2d": score}})
+    (board,) = leaderboard.boards([turned, floor, load_json(scored["better"], Result)])
+    assert board.floor is not None
+    assert board.ceiling is not None
+    assert {row.normalised for row in board.rows} == {None}
 
 
 def test_other_data_or_another_recipe_is_another_board(scored: dict[str, Path]) -> None:
@@ -217,6 +249,14 @@ def _local(data: dict[str, Any]) -> None:
     data["judge"]["local"] = True
 
 
+def _second_local(data: dict[str, Any]) -> None:
+    data["second_judge"]["local"] = True
+
+
+def _second_other(data: dict[str, Any]) -> None:
+    data["second_judge"]["sha256"] = "0" * 64
+
+
 def _half(data: dict[str, Any]) -> None:
     del data["scores"]["pesq"]
 
@@ -229,7 +269,9 @@ def _edited(data: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
-        (_local, "local judge"), (_half, "no score of pesq"), (_edited, "stoi: .* but its per-item table gives"),
+        (_local, "local judge"), (_second_local, "local second judge"),
+        (_second_other, "second judge 000000000000, but the recipe names"), (_half, "no score of pesq"),
+        (_edited, "stoi: .* but its per-item table gives"),
         (lambda data: data["submission"].update(system="BETTER!"), "makes the same file as 'better'"),
     ],
 )  # fmt: skip

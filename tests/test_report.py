@@ -106,6 +106,22 @@ def test_the_confusion_gives_the_accuracy_that_was_scored(digits: Dataset, score
     assert counts[:, -2].sum() > 0  # noise is heard as no word
 
 
+def test_a_second_judge_that_is_another_one_now_tells_nothing(digits: Dataset, tmp_path: Path) -> None:
+    names = ["word-accuracy", "word-accuracy-second"]
+    submit(digits, tmp_path / "submission", spoken)
+    result = score_and_save(tmp_path / "submission", digits, tmp_path / "result.json", metrics=names).result
+    write_report(tmp_path / "result.json", tmp_path / "page.html", data=digits.folder)
+    assert "found: word-accuracy-second" in (tmp_path / "page.html").read_text()
+    assert result.second_judge is not None
+    other = result.model_copy(update={"second_judge": result.second_judge.model_copy(update={"sha256": "0" * 64})})
+    (tmp_path / "result.json").write_text(other.to_json())
+    told = write_report(tmp_path / "result.json", tmp_path / "page.html", data=digits.folder)
+    assert told.missing == ("No confusion of the second judge: it is not installed as it was.",)
+    text = (tmp_path / "page.html").read_text()
+    assert "found: word-accuracy-second" not in text
+    assert "found: word-accuracy" in text
+
+
 def test_the_matrix_by_hand() -> None:
     found = matrix(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 2, -1]), 2)
     assert found.tolist() == [[1, 1, 0, 0], [0, 1, 1, 1]]
@@ -147,6 +163,17 @@ def test_floors_and_ceilings_of_the_board_stand_beside(digits: Dataset, scored: 
     ]  # fmt: skip
     assert "<b>a</b> the ceiling" in text
     assert len(asks_for_nothing(text).of("figure")) == 3 * 18 + 3
+
+
+def test_a_board_of_another_protocol_does_not_stand_beside(digits: Dataset, scored: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "old"
+    submit(digits, folder / "submission", system="the old ceiling", kind="ceiling")
+    score_and_save(folder / "submission", digits, folder / "result.json")
+    text = (folder / "result.json").read_text()
+    (folder / "result.json").write_text(text.replace('"xmbench-protocol/1"', '"xmbench-protocol/0"'))
+    leaderboard.add(tmp_path / "boards", folder / "result.json")
+    write_report(scored, tmp_path / "page.html", data=digits.folder, root=tmp_path / "boards")
+    assert "the old ceiling" not in (tmp_path / "page.html").read_text()
 
 
 def test_without_the_submission_there_are_tables_and_a_reason(scored: Path, tmp_path: Path) -> None:

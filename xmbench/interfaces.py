@@ -400,9 +400,14 @@ class Naming(Protocol):
     """What a metric offers beside `prepare` when its judge names a class: where in the state that class stands.
 
     The class is 0..K-1, or K where the judge found none of them.
+
+    Attributes:
+        named_class: position in the state.
+        second: whether it is the track's second judge that names it.
     """
 
     named_class: int
+    second: bool
 
 
 @runtime_checkable

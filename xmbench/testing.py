@@ -17,7 +17,7 @@ import numpy as np
 from xmbench import registry
 from xmbench.errors import CheckError, DocumentError
 from xmbench.formats.files import read_bytes
-from xmbench.interfaces import AudioFormat, ImageFormat, ItemState, Metric, Pair, ScoringContext, Task
+from xmbench.interfaces import AudioFormat, ImageFormat, ItemState, Metric, Pair, ScoringContext, Task, WholeSet
 from xmbench.media import audio
 from xmbench.media.signal import Picture, Sound
 
@@ -164,6 +164,7 @@ def _facts(metric: Metric) -> list[str]:
 
 def _behaviour(metric: Metric, pairs: Sequence[Pair], context: ScoringContext) -> list[str]:
     problems = []
+    whole = isinstance(metric, WholeSet)  # its states are no values yet
     together = metric.prepare([_fresh(p) for p in pairs], context)
     if len(together) != len(pairs):
         return [f"{len(together)} states for {len(pairs)} pairs"]
@@ -173,13 +174,18 @@ def _behaviour(metric: Metric, pairs: Sequence[Pair], context: ScoringContext) -
             problems.append(f"'{pair.id}': status {one.status} {'without' if one.state is None else 'with'} a value")
         elif not _equal(one, other):
             problems.append(f"'{pair.id}': another state when the pairs come in another order")
-        elif one.state is not None and metric.floor is not None and not _within(metric, float(one.state[0])):
+        elif not whole and one.state is not None and metric.floor is not None and not _within(metric, one.state[0]):
             problems.append(f"'{pair.id}': {one.state[0]} lies outside the bounds {metric.low} and {metric.high}")
     states = [state.state for state in together if state.state is not None]
     if states and not problems:
-        scores = metric.reduce(np.stack(states), np.ones((3, len(states))))
+        table = np.stack(states)
+        if isinstance(metric, WholeSet):
+            table = metric.finish(table, np.ones(len(table), dtype=bool))
+        scores = metric.reduce(table, np.ones((3, len(states))))
         if np.shape(scores) != (3,):
             problems.append(f"reduce gives shape {np.shape(scores)} for three samples, expected (3,)")
+        elif not all(_within(metric, score) for score in scores):
+            problems.append(f"a score of {scores[0]} lies outside the bounds {metric.low} and {metric.high}")
     return problems
 
 

@@ -18,13 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from xmbench import registry
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.items import read_clip
+from xmbench.interfaces import Pair, ScoringContext, Task
 from xmbench.judges.features import HOP, RATE_HZ, WINDOW, mel_bands, normalised, power
 from xmbench.judges.loading import word_judge
 from xmbench.judges.recurrent_word import RecurrentWordJudge
 from xmbench.judges.spoken_word import SpokenWordJudge
 from xmbench.media import audio
+from xmbench.media.signal import Sound
 
 CLIPS = 200
 BATCH = 50
@@ -71,15 +74,30 @@ def attacked(start: Tensor, wanted: Tensor, judges: tuple[Judge, ...], limit: Li
     return (start + limit(change)).detach()
 
 
-def heard(judge: Judge, sounds: Tensor, rate: int) -> np.ndarray:
-    """What a judge hears of sounds written as 16-bit clips at the data set's rate."""
+def written(sounds: Tensor, rate: int) -> list[np.ndarray]:
+    """16-bit clips at the data set's rate, as float32."""
     clips = []
     for sound in sounds.numpy():
-        written = np.round(
-            audio.resample((0.5 * sound / np.abs(sound).max()).astype(np.float32), RATE_HZ, rate) * 32767
-        )
-        clips.append((written / 32768).astype(np.float32))
-    return judge.probabilities(clips, rate).argmax(axis=1)
+        clip = audio.resample((0.5 * sound / np.abs(sound).max()).astype(np.float32), RATE_HZ, rate)
+        clips.append((np.round(clip * 32767) / 32768).astype(np.float32))
+    return clips
+
+
+def heard(judge: Judge, sounds: Tensor, rate: int) -> np.ndarray:
+    """What a judge hears of the sounds."""
+    return judge.probabilities(written(sounds, rate), rate).argmax(axis=1)
+
+
+def likeness(sounds: Tensor, right: Tensor, clips: Tensor, labels: Tensor, task: Task) -> float:
+    """Mean ESTOI against another clip of the word that each sound is meant to be."""
+    rate, pairs = task.audio.sample_rate_hz, []
+    references = written(clips, rate)
+    for number, (output, word) in enumerate(zip(written(sounds, rate), right.tolist(), strict=True)):
+        later = ((number + step) % len(clips) for step in range(1, len(clips)))
+        other = next(index for index in later if labels[index] == word)
+        pairs.append(Pair(str(number), word, Sound(output, rate), Sound(references[other], rate)))
+    states = registry.metric("estoi").prepare(pairs, ScoringContext(task))
+    return float(np.mean([0.0 if state.state is None else state.state[0] for state in states]))
 
 
 def main() -> None:
@@ -103,19 +121,21 @@ def main() -> None:
     def free(change: Tensor) -> Tensor:
         return change
 
-    print(f"{len(clips)} clips{'':33} agreement  heard right by the first, the second, the unseen judge")
+    print(f"{len(clips)} clips{'':33} agreement  ESTOI  heard right by the first, the second, the unseen judge")
 
     def tell(what: str, sounds: Tensor, right: Tensor) -> None:
         found = [heard(judge, sounds, rate) for judge in every]
         shares = [(one == right.numpy()).mean() for one in found]
         alike = (found[0] == found[1]).mean()
-        print(f"{what:42} {alike:.3f}     {'  '.join(f'{share:.3f}' for share in shares)}", flush=True)
+        estoi = likeness(sounds, right, clips, labels, dataset.recipe.task)
+        print(f"{what:42} {alike:.3f}      {estoi:.3f}  {'  '.join(f'{share:.3f}' for share in shares)}", flush=True)
 
     def run(start: Tensor, judges: tuple[Judge, ...], limit: Limit) -> Tensor:
         parts = zip(start.split(BATCH), wanted.split(BATCH), strict=True)
         return torch.cat([attacked(part, aim, judges, limit) for part, aim in parts])
 
     tell("the clips themselves, their own words", clips, labels)
+    tell("noise as it is", noise, wanted)
     tell("near silence, optimised against the first", run(noise * 1e-3, (first,), free), wanted)
     for name, judges in (("the first", (first,)), ("both", (first, second))):
         tell(f"noise, optimised against {name}", run(noise, judges, free), wanted)

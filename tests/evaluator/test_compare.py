@@ -128,6 +128,10 @@ def test_another_judge_is_refused(digits: Dataset, results: dict[str, Path], tmp
     other = edited(tmp_path / "a.json", tmp_path / "b.json", judge=strange)
     with pytest.raises(DocumentError, match="judge: sha256"):
         compare(tmp_path / "a.json", other)
+    assert judged.result.second_judge is not None
+    other = edited(tmp_path / "a.json", tmp_path / "c.json", second_judge=strange)
+    with pytest.raises(DocumentError, match="second judge: sha256"):
+        compare(tmp_path / "a.json", other)
 
 
 def test_metrics_without_a_partner_or_without_items_are_named(results: dict[str, Path], tmp_path: Path) -> None:

@@ -11,8 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from threadpoolctl import threadpool_limits
 
 from tests.making import submit
+from xmbench import registry
+from xmbench.evaluator.bootstrap import resampled_means
+from xmbench.evaluator.evaluate import score
 from xmbench.evaluator.save import items_path, score_and_save
 from xmbench.formats.dataset import Dataset
 
@@ -65,3 +69,25 @@ def test_workers_storage_order_and_repetition_change_no_byte(
     assert json.loads(first[0])["scores"]["word-accuracy"]["coverage"] < 1.0
     for form, workers in runs[1:]:
         assert document(forms[form], digits, tmp_path, workers) == first, (form, workers)
+
+
+def test_threads_of_the_matrix_library_change_no_digit(
+    digits: Dataset, forms: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many items a product on two threads takes its sums in another order; 40 are made many here."""
+    real = registry.metric("stoi")
+    rng = np.random.default_rng(0)
+    many = rng.random((10_000, 6))
+
+    def reduce(self: object, states: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        rows = np.resize(weights, (len(weights), len(many)))
+        return np.asarray(rows @ many[:, 0] / rows.sum(axis=1))
+
+    monkeypatch.setattr(type(real), "reduce", reduce)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads, user_api="blas"):
+            scored = score(forms["files"], digits, metrics=["stoi"])
+            means = resampled_means(many, np.ones(many.shape, dtype=bool), [str(i) for i in range(len(many))], 50)
+        found.append((scored.result.scores["stoi"], means.tobytes()))
+    assert found[0] == found[1]

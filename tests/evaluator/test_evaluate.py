@@ -16,6 +16,7 @@ from xmbench.evaluator.save import load_scored, score_and_save
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_examples
 from xmbench.media import audio
+from xmbench.metrics import _stoi
 
 FAST = ["corr2d", "stoi", "stoi-strict"]
 
@@ -103,6 +104,20 @@ def test_shuffled_outputs_score_lower(digits: Dataset, tmp_path: Path) -> None:
     scored = score(folder, digits, metrics=["corr2d"])
     assert scored.result.scores["corr2d"].value is not None
     assert scored.result.scores["corr2d"].value < 0.9
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError("No module named 'numba'"), MemoryError("no room")])
+def test_what_the_machine_lacks_is_no_fault_of_the_outputs(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Else every item would count the floor, and the result would look like one."""
+
+    def lacking(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(_stoi, "stoi_scores", lacking)
+    with pytest.raises(PrerequisiteError, match="stoi cannot be measured on this machine"):
+        score(submit(digits, tmp_path / "s"), digits, metrics=["stoi"])
 
 
 def test_an_unknown_metric_offers_the_nearest_name(digits: Dataset, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.making import submit
 from xmbench import registry
 from xmbench.evaluator import resume
 from xmbench.evaluator.evaluate import PROTOCOL, Scored, score
-from xmbench.evaluator.judge import load_judge
+from xmbench.evaluator.judge import load_judges
 from xmbench.evaluator.save import items_path, load_scored, partial_path, score_and_save
 from xmbench.formats.dataset import Dataset
 
@@ -109,7 +109,7 @@ def test_another_metric_version_protocol_or_judge_is_measured_again(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = submit(digits, tmp_path / "s", noisy)
-    judge = load_judge(digits, digits.recipe.tracks[0])
+    judge, _ = load_judges(digits, digits.recipe.tracks[0])
     assert judge is not None
     parts = tmp_path / "result.partial"
     monkeypatch.setattr(resume, "INTERVAL_S", 0.0)
@@ -138,8 +138,29 @@ def test_a_changed_output_is_measured_again_and_the_rest_is_not(digits: Dataset,
     first.write_bytes(sorted((folder / "outputs").iterdir())[1].read_bytes())
     again = score_and_save(folder, digits, out, metrics=METRICS)
     assert again.taken_up == 39
-    assert stable(again) == stable(score(folder, digits, metrics=METRICS, judge=load_judge(
-        digits, digits.recipe.tracks[0])))  # fmt: skip
+    judge, second = load_judges(digits, digits.recipe.tracks[0])
+    fresh = score(folder, digits, metrics=METRICS, judge=judge, second_judge=second)
+    assert stable(again) == stable(fresh)
+
+
+def test_what_an_edited_checkout_measured_before_the_edit_is_measured_again(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`-dirty` names every uncommitted state alike: somebody who mends a metric and goes on would mix two of them."""
+    folder = submit(digits, tmp_path / "s", noisy)
+    parts = tmp_path / "result.partial"
+    monkeypatch.setattr(resume, "INTERVAL_S", 0.0)
+    here = resume.environment("")
+    monkeypatch.setattr(resume, "environment", lambda _: here.model_copy(update={"commit": f"{'a' * 40}-dirty"}))
+    monkeypatch.setattr(resume, "changes", lambda: "before")
+    score(folder, digits, metrics=["corr2d"], partial=parts)
+
+    def known() -> int:
+        return len(resume.measurements(parts, digits, ["corr2d"], "", PROTOCOL)._earlier)
+
+    assert known() == 40
+    monkeypatch.setattr(resume, "changes", lambda: "after")
+    assert known() == 0
 
 
 def test_foreign_files_beside_the_parts_stay(digits: Dataset, tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,9 +19,10 @@ from xmbench.builder.plan import load_recipe
 from xmbench.errors import PrerequisiteError
 from xmbench.evaluator.class_references import gathered
 from xmbench.evaluator.evaluate import score
+from xmbench.evaluator.measure import prepare
 from xmbench.formats.dataset import Dataset
 from xmbench.interfaces import ClassReferences, Pair, ScoringContext
-from xmbench.media.audio import to_float
+from xmbench.media.audio import encode_wav, to_float
 from xmbench.media.signal import Sound
 from xmbench.metrics import _nearest
 
@@ -112,6 +116,38 @@ def test_silence_fails_and_a_class_without_references_says_so(references: ClassR
 def test_without_references_it_is_refused() -> None:
     with pytest.raises(PrerequisiteError, match="references"):
         registry.metric("corr2d-best5").prepare([], ScoringContext(TASK))
+
+
+def test_references_that_another_machine_holds_are_no_fault_of_an_output(references: ClassReferences) -> None:
+    """A Ray worker elsewhere does not see the driver's temporary file: every item would count the floor."""
+    gone = ClassReferences(references.file.with_name("elsewhere.npy"), references.labels, references.sample_rate_hz)
+    own = clip(references, 0)
+    with pytest.raises(PrerequisiteError, match="cannot be read on this machine"):
+        prepare("corr2d-best5", [Pair("a", references.labels[0], own, own)], context(gone))
+
+
+def test_gathering_keeps_no_clip_in_memory(spoken: Dataset) -> None:
+    """A split of 10,000 items may have 10,000 takes."""
+
+    def rows(split: str, columns: list[str]) -> Iterator[dict[str, Any]]:
+        for k in range(1_000):
+            samples = np.full(spoken.recipe.audio.samples, k, dtype=np.int16)
+            yield {
+                "id": str(k),
+                "label": 0,
+                "audio": {"bytes": encode_wav(samples, spoken.recipe.audio.sample_rate_hz)},
+            }
+
+    large = cast(Dataset, SimpleNamespace(rows=rows, recipe=spoken.recipe, folder=spoken.folder))
+    tracemalloc.start()
+    try:
+        with gathered(large, "test") as found:
+            _, peak = tracemalloc.get_traced_memory()
+            clips = np.load(found.file, mmap_mode="r")
+            assert clips[:, 0].tolist() == list(range(1_000))
+            assert peak < clips.nbytes / 10
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_submission_is_scored_the_same_by_any_number_of_workers(spoken: Dataset, tmp_path: Path) -> None:

@@ -48,7 +48,12 @@ class _CopySynthesis:
         """The references after the analysis and the synthesis, float32 (B, T) in -1..1, one by one."""
         assert conditions.references is not None  # the runner gives them to a model that declares `sees_references`
         clips = to_float(np.asarray(conditions.references, dtype=np.int16))
-        return np.stack([self._copy(item, clip) for item, clip in zip(conditions.ids, clips, strict=True)])
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # one clip is too little for several, which then wait for each other
+        try:
+            return np.stack([self._copy(item, clip) for item, clip in zip(conditions.ids, clips, strict=True)])
+        finally:
+            torch.set_num_threads(threads)
 
     def _copy(self, item: str, clip: NDArray[np.float32]) -> NDArray[np.float32]:
         config, window = self._config, torch.hann_window(self._config.window)

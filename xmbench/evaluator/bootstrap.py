@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 RESAMPLES = 1000
 SEED = 20261121
 LEVEL = 0.95
 _CHUNK = 50
+EQUAL = 1e-12  # sums of the same values in another order differ by less
 
 Reduce = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
@@ -36,6 +38,11 @@ def resampled_weights(
         yield counts[:, member].astype(np.float64)
 
 
+def one_thread() -> threadpool_limits:
+    """While it lasts, matrix products take their sums in one order on any number of cores."""
+    return threadpool_limits(limits=1, user_api="blas")
+
+
 def resampled_means(
     values: NDArray[np.float64], counts: NDArray[np.bool_], groups: Sequence[str],
     resamples: int = RESAMPLES, seed: int = SEED,
@@ -54,9 +61,9 @@ def resampled_means(
     """
     kept, shares = np.where(counts, values, 0.0), counts.astype(np.float64)
     complete, means = bool(counts.all()), []
-    for weights in resampled_weights(groups, resamples, seed):
-        totals = weights.sum(axis=1, keepdims=True) if complete else weights @ shares
-        with np.errstate(invalid="ignore"):
+    with one_thread(), np.errstate(invalid="ignore"):
+        for weights in resampled_weights(groups, resamples, seed):
+            totals = weights.sum(axis=1, keepdims=True) if complete else weights @ shares
             means.append((weights @ kept) / totals)
     return np.concatenate(means)
 
@@ -89,3 +96,8 @@ def intervals(
     tail = 100.0 * (1.0 - LEVEL) / 2.0
     ends = [np.nanpercentile(np.concatenate(own), [tail, 100.0 - tail]) for own in values]
     return [(float(low), float(high)) for low, high in ends]
+
+
+def separates(low: float, high: float, groups: int) -> bool:
+    """Whether a paired difference is told from none by its interval; one group alone has no spread to judge by."""
+    return groups > 1 and (low > EQUAL or high < -EQUAL)

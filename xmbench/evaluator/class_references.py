@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,12 +25,23 @@ def gathered(dataset: Dataset, split: str) -> Iterator[ClassReferences]:
         split: the scored one.
     """
     with tempfile.TemporaryDirectory(prefix="xmbench-references-") as folder:
-        file, seen, labels, clips = Path(folder) / "references.npy", set(), [], []
-        for row in dataset.rows(split, ["audio", "label"]):
-            key = (sha256(row["audio"]["bytes"]).digest(), int(row["label"]))
-            if key not in seen:
-                seen.add(key)
-                labels.append(key[1])
-                clips.append(read_clip(row, dataset))
-        np.save(file, np.stack(clips))
+        file = Path(folder) / "references.npy"
+        labels: list[int] = []
+        # Read twice, first to count: in memory all clips of a large split would need gigabytes.
+        shape = sum(1 for _ in _distinct(dataset, split)), dataset.recipe.audio.samples
+        clips = np.lib.format.open_memmap(file, "w+", np.int16, shape)
+        for row in _distinct(dataset, split):
+            clips[len(labels)] = read_clip(row, dataset)
+            labels.append(int(row["label"]))
+        del clips
         yield ClassReferences(file, tuple(labels), dataset.recipe.audio.sample_rate_hz)
+
+
+def _distinct(dataset: Dataset, split: str) -> Iterator[dict[str, Any]]:
+    """The rows in which a clip stands for a class for the first time."""
+    seen = set()
+    for row in dataset.rows(split, ["audio", "label"]):
+        key = (sha256(row["audio"]["bytes"]).digest(), int(row["label"]))
+        if key not in seen:
+            seen.add(key)
+            yield row

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.errors import DocumentError
-from xmbench.evaluator.bootstrap import LEVEL, RESAMPLES, SEED, resampled_means
+from xmbench.evaluator.bootstrap import EQUAL, LEVEL, RESAMPLES, SEED, resampled_means, separates
 from xmbench.evaluator.save import load_scored
 from xmbench.formats.result import Result, Score
 
 FEW_GROUPS = 10
-_EQUAL = 1e-12  # sums of the same values in another order differ by less
 _DISTRIBUTION = "not paired: a distribution has no per-item values"
 _OTHER_TABLE = "not paired: the per-item values do not make up this score"
 
@@ -130,8 +129,9 @@ def differences(a: Result, b: Result) -> list[str]:
         for name in a.scores
         if name in b.scores and a.scores[name].metric_version != b.scores[name].metric_version
     ]
-    if a.judge and b.judge and a.judge.sha256 != b.judge.sha256:
-        problems.append(f"judge: sha256 {a.judge.sha256} and {b.judge.sha256}")
+    for which, one, other in (("judge", a.judge, b.judge), ("second judge", a.second_judge, b.second_judge)):
+        if one and other and one.sha256 != other.sha256:
+            problems.append(f"{which}: sha256 {one.sha256} and {other.sha256}")
     return problems
 
 
@@ -193,7 +193,7 @@ def _paired(
     gains = better * (pair[0].values - pair[1].values)[both]
     known = draws[~np.isnan(draws)]
     clusters = len({group for group, counted in zip(groups, both, strict=True) if counted})
-    verdict = _verdict(better * low, better * high, clusters)
+    verdict = _verdict(min(better * low, better * high), max(better * low, better * high), clusters)
     size = f"{len(gains):,} items in {clusters:,} group{'s' if clusters != 1 else ''}"
     ends = f"[{low:.4f}, {high:.4f}]"
     difference = score_a.value - score_b.value
@@ -202,16 +202,14 @@ def _paired(
         sentence += "; with so few groups the interval itself is rough"
     return PairedScore(
         metric=name, a=score_a.value, b=score_b.value, difference=difference, low=low, high=high,
-        a_wins=float((better * known > _EQUAL).mean()), wins=int((gains > _EQUAL).sum()),
-        ties=int((np.abs(gains) <= _EQUAL).sum()), losses=int((gains < -_EQUAL).sum()),
+        a_wins=float((better * known > EQUAL).mean()), wins=int((gains > EQUAL).sum()),
+        ties=int((np.abs(gains) <= EQUAL).sum()), losses=int((gains < -EQUAL).sum()),
         n=len(gains), groups=clusters, verdict=verdict, sentence=sentence,
     )  # fmt: skip
 
 
-def _verdict(one_end: float, other_end: float, clusters: int) -> Verdict:
-    """From the ends of the interval of A's gain; one group alone has no spread to judge by."""
-    if clusters > 1 and min(one_end, other_end) > _EQUAL:
-        return "A is better"
-    if clusters > 1 and max(one_end, other_end) < -_EQUAL:
-        return "B is better"
-    return "the data cannot separate them"
+def _verdict(low: float, high: float, clusters: int) -> Verdict:
+    """From the interval of A's gain."""
+    if not separates(low, high, clusters):
+        return "the data cannot separate them"
+    return "A is better" if low > 0.0 else "B is better"

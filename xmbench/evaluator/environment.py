@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 import platform
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from xmbench.formats.result import Environment
 
-PACKAGES = ("numpy", "numba", "soxr", "pesq", "torch", "soundfile", "pyarrow")
+PACKAGES = ("numpy", "numba", "scipy", "soxr", "pesq", "torch", "soundfile", "pillow", "pyarrow")
 
 
 def environment(command: str) -> Environment:
@@ -45,6 +46,14 @@ def commit() -> str:
     head = _git(root, "rev-parse", "HEAD")
     changed = _git(root, "status", "--porcelain", "--untracked-files=no")
     return f"{head}-dirty" if head and changed else head
+
+
+def changes() -> str:
+    """sha256 of what tracked files of the checkout have beyond its commit; "" outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    return hashlib.sha256(_git(root, "diff", "HEAD").encode()).hexdigest()
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.errors import PrerequisiteError, UnknownNameError, nearest
-from xmbench.evaluator.bootstrap import RESAMPLES, SEED, intervals
+from xmbench.evaluator.bootstrap import RESAMPLES, SEED, intervals, one_thread
 from xmbench.evaluator.check import OpenedSubmission, Problem, id_problems, open_checked
 from xmbench.evaluator.class_references import gathered
 from xmbench.evaluator.environment import environment
@@ -114,8 +114,9 @@ def score(
             raise
     tell()
     columns = {name: _items(registry.metric(name), ledger, kept.states) for name in names}
-    whole = finished(columns, ledger, dataset, opened.track, judging)
-    scores = _scores(columns, ledger.groups, whole)
+    with one_thread():
+        whole = finished(columns, ledger, dataset, opened.track, judging)
+        scores = _scores(columns, ledger.groups, whole)
     items = _items_table(ledger, dataset, columns, whole)
     cards = [each.card if each and judged else None for each in (judge, second_judge)]
     manifest, track = dataset.manifest, opened.track

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench import registry
-from xmbench.errors import XmbenchError
+from xmbench.errors import PrerequisiteError, XmbenchError
 from xmbench.interfaces import ItemState, Pair, ScoringContext
 from xmbench.media.signal import Media, Picture, Sound
 from xmbench.processes import interrupts_held, start_worker
@@ -118,12 +118,23 @@ def measure(chunk: list[Work], metrics: tuple[str, ...], context: ScoringContext
 
 
 def prepare(name: str, pairs: list[Pair], context: ScoringContext) -> list[ItemState]:
-    """One metric on pairs. If a whole batch fails, pair by pair, so that one bad clip costs only itself."""
+    """One metric on pairs. If a whole batch fails, pair by pair, so that one bad clip costs only itself.
+
+    Raises:
+        PrerequisiteError: the machine lacks a package or memory: that says nothing about an output.
+        XmbenchError: whatever else the metric refuses.
+    """
     metric = registry.metric(name)
     try:
         return metric.prepare(pairs, context)
     except XmbenchError:
         raise
+    except (ImportError, MemoryError) as error:
+        raise PrerequisiteError(
+            f"{name} cannot be measured on this machine ({type(error).__name__}: {error})"[:_LINE_LENGTH],
+            expected="every package of xmbench, and enough memory: no output is at fault",
+            todo="run `xmbench doctor`; try again with fewer --workers",
+        ) from error
     except Exception as error:  # a metric is code of many authors and of C libraries; nothing is swallowed
         if len(pairs) == 1:
             detail = f"{type(error).__name__}: {error}"[:_LINE_LENGTH]

@@ -6,8 +6,8 @@
 
 A part is written under a temporary name and renamed when whole; its name is the digest of its content, so a damaged
 one is known and measured again. A value is taken up only if everything that it depends on is the same: the pair, the
-metric's version, the judge, the protocol, the data set, the versions of xmbench and its packages, the processor. The
-folder is removed when the result is written.
+metric's version, the judge, the protocol, the data set, the versions of xmbench (with uncommitted changes) and its
+packages, the processor. The folder is removed when the result is written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from xmbench import registry
-from xmbench.evaluator.environment import environment
+from xmbench.evaluator.environment import changes, environment
 from xmbench.evaluator.measure import States
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.files import make_folder, write_bytes
@@ -135,6 +135,7 @@ def measurements(
     stamp = {
         "protocol": protocol, "dataset": dataset.digest, "recipe": dataset.manifest.recipe_digest,
         "xmbench": here.xmbench, "commit": here.commit, "packages": here.packages, "machine": here.machine,
+        "python": here.python, "changes": changes() if here.commit.endswith("-dirty") else "",
     }  # fmt: skip
     found = Measurements(folder, json.dumps(stamp, sort_keys=True), {name: _tag(name, judge) for name in metrics})
     found._read()

@@ -1,9 +1,9 @@
 """The second spoken-word judge: another network on other features, to show whether a score depends on the judge.
 
-It shares with the first the stretch of sound that it listens to, and nothing else: it sees cepstra with their mean
-taken off and their slopes, not bands; it reads them in order with gated recurrent units and looks back with attention,
-where the first convolves; it learned from other draws of the augmentation. What fools one by accident of its weights
-rarely fools the other the same way.
+Both start from the same mel bands. This one sees their cepstra with the mean taken off, slopes and curvatures, not the
+bands; it reads them in order with gated recurrent units and looks back with attention, where the first convolves; it
+learned from other draws of the augmentation. What was optimised to fool the first rarely fools this one the same way
+(recipes/judges/README.md has the figures).
 """
 
 from __future__ import annotations

@@ -153,7 +153,9 @@ def batches(
     found = []
     for start in range(0, len(clips), BATCH):
         part = list(clips[start : start + BATCH])
-        found.append((features(part + part[:1] * (BATCH - len(part)), sample_rate_hz, frames), len(part)))
+        with exactly():  # the bands are sums too
+            seen = features(part + part[:1] * (BATCH - len(part)), sample_rate_hz, frames)
+        found.append((seen, len(part)))
     return found
 
 

@@ -79,12 +79,19 @@ def _score(score: Score, metric: Metric | None) -> list[str]:
 def _judge(result: Result, judged: Sequence[str], recipe: Recipe | None) -> list[str]:
     if result.judge is None:
         return [f"{', '.join(judged)} without a judge"] if judged else []
-    if result.judge.local:
-        return [f"scored with a local judge ({result.judge.name}): such results are never ranked with others"]
+    cards = (("judge", result.judge), ("second judge", result.second_judge))
+    local = [f"local {what} ({card.name})" for what, card in cards if card is not None and card.local]
+    if local:
+        return [f"scored with a {' and a '.join(local)}: such results are never ranked with others"]
     track = _track(result, recipe)
-    if track is not None and track.judge is not None and track.judge.sha256 != result.judge.sha256:
-        return [f"judge {result.judge.sha256[:12]}, but the recipe names {track.judge.sha256[:12]}"]
-    return []
+    if track is None:
+        return []
+    pairs = (("judge", track.judge, result.judge), ("second judge", track.second_judge, result.second_judge))
+    return [
+        f"{what} {found.sha256[:12] if found else 'none'}, but the recipe names {wanted.sha256[:12]}"
+        for what, wanted, found in pairs
+        if wanted is not None and (found is None or found.sha256 != wanted.sha256)
+    ]
 
 
 def _complete(result: Result, recipe: Recipe | None) -> list[str]:

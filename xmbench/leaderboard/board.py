@@ -16,10 +16,11 @@ from typing import Literal
 
 from xmbench import content
 from xmbench.errors import UnknownNameError
+from xmbench.evaluator.bootstrap import separates
 from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
-from xmbench.formats.result import Result, Score
-from xmbench.leaderboard.pairs import Compared
+from xmbench.formats.result import JudgeCard, Result, Score
+from xmbench.leaderboard.pairs import Compared, Pairing
 
 RANKED = ("learned", "reference")
 _ANCHORS = (("floor", "random-"), ("ceiling", "oracle-class"))  # kind, and how the baseline's name begins
@@ -35,7 +36,8 @@ class Row:
     Attributes:
         rank: None for floors, ceilings and results without the primary metric.
         by: how it was compared with the first of the rank above or of its own; "" where nothing was compared.
-        normalised: 0 at the random training item, 1 at the oracle's class; None where one of them is not on the board.
+        normalised: 0 at the random training item, 1 at the oracle's class; None where one of them is not on the board,
+            or the oracle's class is no better there.
     """
 
     rank: int | None
@@ -73,6 +75,16 @@ class Board:
     def limit(self) -> int | None:
         """Items per split of a part of a set."""
         return self.rows[0].result.limit
+
+    @property
+    def judges(self) -> list[tuple[str, JudgeCard]]:
+        """The judges behind the scores: "judge", then "second judge"."""
+        results = [row.result for row in self.rows]
+        cards = {
+            "judge": next((result.judge for result in results if result.judge), None),
+            "second judge": next((result.second_judge for result in results if result.second_judge), None),
+        }
+        return [(what, card) for what, card in cards.items() if card is not None]
 
 
 def board_key(result: Result) -> tuple[str, ...]:
@@ -156,7 +168,9 @@ def baseline_of(result: Result) -> str:
 
 
 def _normalised(score: Score | None, floor: float | None, ceiling: float | None) -> float | None:
-    if score is None or score.value is None or floor is None or ceiling is None or floor == ceiling:
+    if score is None or score.value is None or floor is None or ceiling is None:
+        return None
+    if floor == ceiling or (ceiling > floor) != score.higher_is_better:  # on such a scale better would be less
         return None
     return (score.value - floor) / (ceiling - floor)
 
@@ -172,8 +186,14 @@ def _tied(best: Result, other: Result, compared: Compared) -> tuple[bool, Way]:
     """Whether the data separate two systems, and by what that was found."""
     pair = compared.between(best, other)
     if pair is not None:
-        return pair.low <= 0.0 <= pair.high, "paired"
-    return _overlap(best.scores[best.primary], other.scores[best.primary]), "intervals"
+        return not separated(pair, best), "paired"
+    alone = best.bootstrap.get("clusters", 0) < 2  # its intervals have no width
+    return alone or _overlap(best.scores[best.primary], other.scores[best.primary]), "intervals"
+
+
+def separated(pair: Pairing, one: Result) -> bool:
+    """Whether the data separate two systems of a board that were compared; `one` is either of them."""
+    return separates(pair.low, pair.high, one.bootstrap.get("clusters", 0))
 
 
 def _overlap(a: Score, b: Score) -> bool:

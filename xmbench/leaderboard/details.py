@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xmbench.formats.result import Result, Score
-from xmbench.leaderboard.board import Board, Row
+from xmbench.leaderboard.board import Board, Row, separated
 from xmbench.leaderboard.pairs import Compared
 from xmbench.pages import escape, link, table
 
@@ -20,7 +20,7 @@ def details(row: Row, board: Board, compared: Compared) -> str:
 
 def _facts(result: Result) -> str:
     made, scored = result.submission, result.environment
-    judge = result.judge
+    judge, second = result.judge, result.second_judge
     facts = [
         ("made by", f"<code>{escape(made.command)}</code>" if made.command else "outputs were handed in"),
         ("by", ", ".join(map(escape, made.authors)) + (f" {link(made.url, made.url)}" if made.url else "")),
@@ -32,6 +32,7 @@ def _facts(result: Result) -> str:
         ("machine", escape(f"{scored.machine}, Python {scored.python}, {scored.created}")),
         ("packages", escape(", ".join(f"{name} {version}" for name, version in scored.packages.items()))),
         ("judge", f"{escape(judge.name)} <code>{judge.sha256}</code>" if judge else ""),
+        ("second judge", f"{escape(second.name)} <code>{second.sha256}</code>" if second else ""),
         ("data set", f"<code>{result.dataset_digest}</code>"),
         ("recipe", f"<code>{result.recipe_digest}</code>"),
         ("outputs", f"<code>{result.outputs_digest}</code>"),
@@ -68,10 +69,10 @@ def _pairs(row: Row, board: Board, compared: Compared) -> str:
     for other in board.rows:
         pair = None if other is row else compared.between(row.result, other.result)
         if pair is not None:
-            separated = "no" if pair.low <= 0.0 <= pair.high else "yes"
+            told = "yes" if separated(pair, row.result) else "no"
             difference = f"{pair.difference:+.4f}"
             rows.append([
-                escape(other.result.submission.system), difference, f"{pair.low:+.4f} … {pair.high:+.4f}", separated,
+                escape(other.result.submission.system), difference, f"{pair.low:+.4f} … {pair.high:+.4f}", told,
             ])  # fmt: skip
     if not rows:
         return "<p>Not compared item by item with another row.</p>"

@@ -71,10 +71,9 @@ def _board(board: Board) -> list[str]:
     lines = [f"## {board.track}: {heading(board)}", ""]
     size = f"{first.scores[board.primary].n} items of the {text(first.split)} split"
     lines += [f"Regime: {first.regime}; {size}; {text(board.protocol)}."]
-    judge = next((row.result.judge for row in board.rows if row.result.judge), None)
-    if judge:
+    for what, judge in board.judges:
         shown = ", ".join(f"{value:.3f} on {text(name)}" for name, value in judge.accuracy.items())
-        lines += [f"Judge: {judge.name} (sha256 `{judge.sha256[:12]}`), accuracy {shown}."]
+        lines += [f"{what.capitalize()}: {judge.name} (sha256 `{judge.sha256[:12]}`), accuracy {shown}."]
     heads = [f"**{name}**" if name == board.primary else name for name in board.metrics]
     lines += ["", "| rank | system | kind | normalised | " + " | ".join(heads) + " | made by |"]
     lines += ["|---|---|---|---|" + "---|" * (len(heads) + 1)]

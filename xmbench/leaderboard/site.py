@@ -138,11 +138,11 @@ def _better(board: Board, metric: str) -> str:
 
 
 def _judge(board: Board) -> str:
-    judge = next((row.result.judge for row in board.rows if row.result.judge), None)
-    if judge is None:
-        return ""
-    shown = ", ".join(f"{value:.3f} on {escape(name)}" for name, value in judge.accuracy.items())
-    return f" · judge {escape(judge.name)} <code>{judge.sha256[:12]}</code>, accuracy {shown}"
+    text = ""
+    for what, judge in board.judges:
+        shown = ", ".join(f"{value:.3f} on {escape(name)}" for name, value in judge.accuracy.items())
+        text += f" · {what} {escape(judge.name)} <code>{judge.sha256[:12]}</code>, accuracy {shown}"
+    return text
 
 
 def _ways(board: Board) -> str:

@@ -98,8 +98,19 @@ class _Index:
     @staticmethod
     @functools.lru_cache(maxsize=1)
     def of(file: Path, labels: tuple[int, ...], sample_rate_hz: int) -> _Index:
-        """Maps the file and derives what is searched, once."""
-        samples = np.load(file, mmap_mode="r")
+        """Maps the file and derives what is searched, once.
+
+        Raises:
+            PrerequisiteError: the file is not on this machine.
+        """
+        try:
+            samples = np.load(file, mmap_mode="r")
+        except OSError as error:
+            raise PrerequisiteError(
+                "the references of the classes cannot be read on this machine", where=file,
+                expected="a temporary folder that every machine of the cluster sees",
+                todo="set TMPDIR to a shared folder, or score with --workers instead of Ray",
+            ) from error  # fmt: skip
         sound = functools.lru_cache(_SOUNDS_KEPT)(lambda k: Sound(to_float(np.array(samples[k])), sample_rate_hz))
         of_class: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
         for label in sorted(set(labels)):

@@ -31,6 +31,7 @@ class ImageAccuracy:
     left_out: frozenset[Status] = frozenset()
     needs_judge: bool = True
     named_class: int = 1
+    second: bool = False
     citation: str = "the protocol of xmbench: a frozen image judge with a class for no image of the list"
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:

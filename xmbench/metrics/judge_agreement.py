@@ -1,7 +1,8 @@
 """judge-agreement: share of outputs in which the track's two judges hear the same, a word or none, right or wrong.
 
 Of ordinary outputs the two hear nearly the same; the agreement on the references says how nearly. Outputs that were
-optimised against one judge fall far below, whatever their word accuracy.
+optimised against one judge fall far below, whatever their word accuracy; those optimised against both need not. Noise
+and silence are heard alike too: it tells something only where the word accuracy is above its floor.
 """
 
 from __future__ import annotations

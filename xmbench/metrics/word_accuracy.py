@@ -30,6 +30,7 @@ class WordAccuracy:
     left_out: frozenset[Status] = frozenset()
     needs_judge: bool = True
     named_class: int = 1
+    second: bool = False
     citation: str = "the protocol of xmbench: a frozen spoken-word judge with a class for no word"
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:

@@ -31,6 +31,7 @@ class WordAccuracySecond:
     left_out: frozenset[Status] = frozenset()
     needs_judge: bool = True
     named_class: int = 1
+    second: bool = True
     citation: str = "the protocol of xmbench: a second frozen judge of another architecture"
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:

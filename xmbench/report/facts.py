@@ -18,21 +18,30 @@ _FAILED_SHOWN = 200
 _ALIKE = 1e-9  # means of the same value differ by rounding
 
 
+def _judges(result: Result) -> list[tuple[str, str]]:
+    """Each judge with its accuracy on real data."""
+    found = []
+    for what, judge in (("judge", result.judge), ("second judge", result.second_judge)):
+        if judge is not None:
+            known = ", ".join(f"{value:.4f} on {escape(name)}" for name, value in judge.accuracy.items())
+            known += " · a local judge: such results are never ranked with others" if judge.local else ""
+            found.append((what, f"{escape(judge.name)} <code>{judge.sha256}</code>"))
+            found.append((f"{what}'s accuracy", known))
+    return found
+
+
 def head(result: Result, items: pa.Table) -> str:
     """System, track, digests, judge with its accuracy on real data, environment."""
-    made, scored, judge = result.submission, result.environment, result.judge
+    made, scored = result.submission, result.environment
     who = ", ".join(map(escape, made.authors)) + (f" · {link(made.url, made.url)}" if made.url else "")
     size = f"{items.num_rows:,} items of the {escape(result.split)} split"
     size += f", limited to {result.limit:,} items per split" if result.limit else ""
-    known = ", ".join(f"{value:.4f} on {escape(name)}" for name, value in judge.accuracy.items()) if judge else ""
-    known += " · a local judge: such results are never ranked with others" if judge and judge.local else ""
     facts = [
         ("track", f"{escape(result.track)} · {result.regime} · {size}"),
         ("kind", f"{made.kind} · {escape(made.training_data)} training data · {result.status}"),
         ("by", who),
         ("made by", f"<code>{escape(made.command)}</code>" if made.command else ""),
-        ("judge", f"{escape(judge.name)} <code>{judge.sha256}</code>" if judge else ""),
-        ("judge's accuracy", known),
+        *_judges(result),
         ("data set", f"<code>{result.dataset_digest}</code>"),
         ("recipe", f"<code>{result.recipe_digest}</code>"),
         ("outputs", f"<code>{result.outputs_digest}</code>"),
@@ -42,9 +51,7 @@ def head(result: Result, items: pa.Table) -> str:
         ("machine", escape(f"{scored.machine} · Python {scored.python} · {scored.created}")),
         ("packages", escape(", ".join(f"{name} {version}" for name, version in scored.packages.items()))),
     ]  # fmt: skip
-    listed = "".join(
-        f"<dt>{name}</dt><dd>{text}</dd>" for name, text in facts if text and (judge or "judge" not in name)
-    )
+    listed = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in facts if text)
     notes = "".join(f"<li>{escape(note)}</li>" for note in made.notes)
     more = f"<details><summary>how it departs from its source</summary><ul>{notes}</ul></details>" if notes else ""
     return f"<h1>{escape(made.system)}</h1><dl class=facts>{listed}</dl>{more}"

@@ -70,14 +70,19 @@ def choose(result: Result, items: pa.Table, most: int = _PER_GROUP) -> dict[str,
 
 def _order(result: Result, items: pa.Table) -> NDArray[np.int64]:
     """Rows of the table from best to worst, measured items only."""
-    names = [result.primary, *(name for name in result.scores if name != result.primary)]
+    names = _primary_first(result)
     columns = [(column(items, name, result.scores[name].floor), result.scores[name]) for name in names]
     keys = [own.values * (-1 if score.higher_is_better else 1) for own, score in columns if own is not None]
-    status = "status" if columns[0][0] is None else f"{result.primary}:status"
+    status = "status" if columns[0][0] is None else f"{names[0]}:status"
     usable = np.asarray([found == "ok" for found in items.column(status).to_pylist()])
     # Without a primary value per item, the other metrics decide; without any, the order of the ids.
     order = np.lexsort(keys[::-1]) if keys else np.arange(items.num_rows)
     return np.asarray(order[usable[order]], dtype=np.int64)
+
+
+def _primary_first(result: Result) -> list[str]:
+    """The metrics that were scored: not always the primary one (`score --metrics`)."""
+    return sorted(result.scores, key=lambda name: name != result.primary)
 
 
 def section(
@@ -96,7 +101,7 @@ def section(
         shown += 1
         articles[one.group].append(text)
     parts = "".join(f"<h3>{name}</h3>{''.join(own)}" for name, own in articles.items() if own)
-    told = f"By {result.primary}, ties by the other metrics; the same output for the same class stands once."
+    told = f"By {_primary_first(result)[0]}, ties by the other metrics; the same output for the same class stands once."
     return f"<h2>Items</h2><p class=sub>{escape(told)} Sounds are exact.</p>{parts}", shown
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 
-from xmbench import pages
+from xmbench import pages, registry
 from xmbench.errors import SubmissionError, XmbenchError
 from xmbench.evaluator.check import OpenedSubmission, open_checked
 from xmbench.evaluator.find import find_dataset
@@ -20,7 +21,9 @@ from xmbench.formats.document import load_json
 from xmbench.formats.files import write_text
 from xmbench.formats.result import Result
 from xmbench.formats.submission import SUBMISSION_FILE
+from xmbench.interfaces import Naming
 from xmbench.leaderboard import Board, boards, load
+from xmbench.leaderboard.board import board_key
 from xmbench.leaderboard.store import items_of
 from xmbench.report import confusion, facts, items, spread
 from xmbench.report.style import SCRIPT, STYLE
@@ -100,11 +103,10 @@ def _board(result: Result, root: Path | None) -> Board | None:
     """The result's own board, if there is a folder of leaderboards that has one."""
     if root is None or not root.is_dir():
         return None
-    loaded = load(root, metrics=False)
+    loaded, wanted = load(root, metrics=False), board_key(result)
     for board in boards(loaded.results, loaded.compared):
-        if (board.track, board.dataset_digest, board.recipe_digest) == (
-            result.track, result.dataset_digest, result.recipe_digest,
-        ):  # fmt: skip
+        key = board_key(board.rows[0].result)
+        if key[:-1] == wanted[:-1] and wanted[-1] in (key[-1], ""):  # "": scored without the primary metric
             return board
     return None
 
@@ -122,10 +124,12 @@ def _verdicts(result: Result, table: pa.Table, media: _Media) -> tuple[list[Verd
     if judge.card.sha256 != result.judge.sha256:
         _require_outputs(result, table, media.opened)
         return [], [f"No confusion of the judge: {result.judge.name} {result.judge.sha256[:12]} is not installed."]
-    found, digest = verdicts(media.opened, media.dataset, judge, names, second)
+    same = second is not None and result.second_judge is not None and (second.card.sha256 == result.second_judge.sha256)
+    kept = tuple(name for name in names if same or not cast(Naming, registry.metric(name)).second)
+    found, digest = verdicts(media.opened, media.dataset, judge, kept, second)
     if digest != result.outputs_digest:
         raise _other_outputs(media.opened)
-    return found, []
+    return found, [] if kept == names else ["No confusion of the second judge: it is not installed as it was."]
 
 
 def _require_outputs(result: Result, table: pa.Table, opened: OpenedSubmission) -> None:
