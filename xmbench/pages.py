@@ -11,16 +11,21 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xmbench.errors import OutputError
+from xmbench.formats.files import make_folder, writing
 from xmbench.media import audio
 
 _POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_START = b"<!doctype html>"
 _WAVE_WIDTH = 160
 _WAVE_HALF = 20
 _CHART_WIDTH = 360
+_ALIKE = 1e-9
 _CHART_HEIGHT = 120
 _LETTER_WIDTH = 11
 _LETTER_HEIGHT = 12
@@ -60,10 +65,31 @@ def player(samples: NDArray[np.int16], sample_rate_hz: int, label: str) -> str:
     return f'<audio controls preload=none aria-label="{escape(label)}" src="{flac}"></audio>'
 
 
+def place(path: Path) -> None:
+    """Makes the folder of a page; a file that is no page is not replaced.
+
+    Raises:
+        OutputError: something else stands there, or the folder cannot be made.
+    """
+    make_folder(path.parent)
+    with writing(path):
+        if path.exists() and (path.is_dir() or not _is_page(path)):
+            raise OutputError(
+                "something that is no page stands here", where=path, expected="an HTML file, or nothing",
+                todo="choose another name with --out, or remove it",
+            )  # fmt: skip
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as handle:
+        start = handle.read(len(_START))
+    return start.lower() in (b"", _START)
+
+
 def document(title: str, body: str, *, style: str = "", script: str = "") -> str:
     """A whole page."""
     return (
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"{_START.decode()}<html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f'<meta http-equiv=Content-Security-Policy content="{_POLICY}">'
         f"<title>{escape(title)}</title><style>{STYLE}{style}</style>{body}"
         f"{f'<script>{script}</script>' if script else ''}</html>\n"
@@ -130,7 +156,8 @@ def histogram(
         bins: number of spans.
         marks: vertical lines with a letter each; those beyond the axis are left out.
     """
-    counts, _ = np.histogram(values, bins=bins, range=(low, high) if high > low else (low - 0.5, low + 0.5))
+    wide = high - low > _ALIKE * max(1.0, abs(low), abs(high))  # the same value, but for rounding, has no spans
+    counts, _ = np.histogram(values, bins=bins, range=(low, high) if wide else (low - 0.5, low + 0.5))
     most, width = max(int(counts.max(initial=0)), 1), _CHART_WIDTH / bins
     drawn, rows = _marks([mark for mark in marks if low <= mark.value <= high], low, high)
     top = 14 + _LETTER_HEIGHT * rows

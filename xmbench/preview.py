@@ -60,8 +60,9 @@ def write_preview(dataset: Dataset, out: Path, *, clips: int | None = None) -> P
 
     Raises:
         DatasetError: a shard or an item cannot be read.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or is no page.
     """
+    pages.place(out)
     scalars = {split: dataset.table(split, ["label", "take", "duration_s"]) for split in dataset.manifest.splits}
     chosen = _choose(scalars, clips or _MOST_CLIPS)
     shown: list[tuple[_Clip, str]] = []

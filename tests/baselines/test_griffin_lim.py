@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
+from pydantic import ValidationError
 
 from xmbench import registry
 from xmbench.evaluator.pair import score_pair
@@ -31,3 +33,9 @@ def test_it_keeps_the_magnitudes_and_not_the_phase(digits: Dataset, tmp_path: Pa
         assert scores["corr2d"] > 0.97
         assert scores["stoi"] > 0.9
         assert abs(np.corrcoef(reference, output)[0, 1]) < 0.95
+
+
+@pytest.mark.parametrize("settings", [{"hop": 99_999}, {"hop": 1024}, {"window": 10**9}])
+def test_windows_that_lose_samples_are_refused(settings: dict[str, int]) -> None:
+    with pytest.raises(ValidationError):
+        registry.model("griffin-lim").Config(**settings)

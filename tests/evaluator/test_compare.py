@@ -174,6 +174,7 @@ def large(path: Path, result: Result, count: int, seed: int, groups: int) -> Pat
     columns: dict[str, Any] = {
         "id": [f"i-{i:06d}" for i in range(count)], "label": np.arange(count) % 10,
         "group": [f"g-{i % groups}" for i in range(count)],
+        **{name: ["ok"] * count for name in ("class", "output_sha256", "status", "detail")},
     }  # fmt: skip
     scores = {}
     like = result.scores["stoi"]

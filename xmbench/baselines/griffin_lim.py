@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torchaudio.transforms import GriffinLim
 
 from xmbench.formats.document import Part
@@ -23,15 +23,21 @@ class Config(Part):
 
     Attributes:
         window: length of the Hann window (1,024 samples last 46 ms at 22,050 Hz).
-        hop: samples from one window to the next; a quarter of the window.
+        hop: samples from one window to the next, at most half a window: beyond, samples are lost between them.
         iterations: of the algorithm.
         momentum: 0 for the algorithm of 1984.
     """
 
-    window: int = Field(1024, ge=16)
+    window: int = Field(1024, ge=16, le=8192)
     hop: int = Field(256, ge=1)
     iterations: int = Field(64, ge=1)
     momentum: float = Field(0.99, ge=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _overlap(self) -> Config:
+        if 2 * self.hop > self.window:
+            raise ValueError(f"a hop of {self.hop} samples is more than half of the window of {self.window}")
+        return self
 
 
 class _CopySynthesis:

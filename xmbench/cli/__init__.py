@@ -6,6 +6,7 @@ Heavy imports happen inside the commands, so that `xmbench --help` answers at on
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Any
 
@@ -15,6 +16,12 @@ from typer.core import TyperGroup
 import xmbench
 from xmbench.cli import boards, building, inspecting, judging, planning, running, scoring, sharing
 from xmbench.errors import XmbenchError
+
+# What the system says of a path that the user named: each is the user's to mend, wherever it comes up.
+_OF_PATHS = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR,
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG,
+}  # fmt: skip
 
 
 class CarefulGroup(TyperGroup):
@@ -26,6 +33,15 @@ class CarefulGroup(TyperGroup):
             return super().invoke(ctx)
         except XmbenchError as error:
             _stop(f"error: {error}", error.exit_code)
+        except OSError as error:
+            if error.errno not in _OF_PATHS:
+                raise
+            told = XmbenchError(
+                f"a file or folder cannot be used ({error.strerror})", where=error.filename,
+                expected="one that can be read, or written where it is a target",
+                todo="check its name, its permissions and the space on the disk, and run the same command again",
+            )  # fmt: skip
+            _stop(f"error: {told}", told.exit_code)
         except KeyboardInterrupt:
             _stop(
                 "interrupted: no half-written file was kept; the same command goes on (run-baseline: with --resume)", 2

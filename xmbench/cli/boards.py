@@ -78,7 +78,7 @@ def report(
     """One page per result: scores per class, confusion of the judge, best, median and worst items with their media."""
     from xmbench.report import write_report
 
-    target = out or result.with_suffix(".report.html")
+    target = out or result.with_name(f"{result.stem}.report.html") if result.name else result
     done = write_report(result, target, submission=submission, data=data, root=folder)
     for text in done.missing:
         print(text, file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import sys
 from enum import StrEnum
@@ -145,33 +146,43 @@ def fit_judge(
     also: Annotated[list[Path] | None, typer.Option(help="More data sets to train on.")] = None,
     voices: Annotated[Path | None, typer.Option(help="Folder of more training clips <word>_<voice>_*.wav.")] = None,
     hold_out: Annotated[list[str] | None, typer.Option(help="A voice of that folder to test on instead.")] = None,
-    voices_share: Annotated[float, typer.Option(min=0, max=1, help="Of the draws, clips of that folder.")] = 0.8,
+    voices_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Of the draws, clips of that folder (default: 0.8).")
+    ] = None,
     recordings: Annotated[Path | None, typer.Option(help="Folder of real recordings <class>_*.wav to test on.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where it goes (default: DATA/judges).")] = None,
     direction: Annotated[Literal["i2a", "a2i"], typer.Option(help="Whose outputs it grades.")] = "i2a",
     name: Annotated[str | None, typer.Option(help="Name of the judge's files.")] = None,
     architecture: Annotated[Architecture, typer.Option(help="recurrent makes a second judge.")] = "convolutional",
     beside: Annotated[Path | None, typer.Option(help="Another judge's weights: how often both hear the same.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the training.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each network.")] = None,
 ) -> None:
     """Trains a judge on a data set's training items (clips, or images); tests it on held-out ones."""
     from xmbench.evaluator import fit, fit_image
     from xmbench.formats.dataset import open_dataset
+    from xmbench.formats.document import NAME_PATTERN
     from xmbench.interfaces import SIDES
 
+    if name is not None and not (re.fullmatch(NAME_PATTERN, name) and len(name) <= 100):
+        raise typer.BadParameter("lower-case letters, digits and single hyphens, at most 100", param_hint="--name")
+    if voices is None and (hold_out or voices_share is not None):
+        raise typer.BadParameter("--hold-out and --voices-share belong to a folder of --voices")
     progress = Progress()
     sets, folder = [open_dataset(path) for path in (data, *(also or []))], out or data / "judges"
     given: dict[str, Any] = {
         "seed": seed, "steps": steps, "report": progress.show, "command": shlex.join(["xmbench", *sys.argv[1:]]),
     }  # fmt: skip
     if SIDES[direction].output == "image":
-        if voices or recordings or beside:
-            raise typer.BadParameter("--voices, --recordings and --beside belong to judges of sounds (--direction i2a)")
+        if voices or recordings or beside or architecture != "convolutional":
+            raise typer.BadParameter(
+                "--voices, --recordings, --beside and --architecture belong to judges of sounds (--direction i2a)"
+            )
         card = fit_image.fit_image_judge(sets, folder, name=name or fit_image.NAME, **given)
     else:
         card = fit.fit_spoken_word_judge(
-            sets, folder, name=name, voices=voices, hold_out=hold_out or (), voices_share=voices_share,
+            sets, folder, name=name, voices=voices, hold_out=hold_out or (),
+            voices_share=fit.VOICES_SHARE if voices_share is None else voices_share,
             recordings=recordings, architecture=architecture, beside=beside, **given,
         )  # fmt: skip
     progress.close()

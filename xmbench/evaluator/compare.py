@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.errors import DocumentError
-from xmbench.evaluator.bootstrap import EQUAL, LEVEL, resampled_means, separates
+from xmbench.evaluator.bootstrap import EQUAL, LEVEL, RESAMPLES, SEED, resampled_means, separates
 from xmbench.evaluator.save import load_scored
 from xmbench.formats.result import Result, Score
 
@@ -108,7 +108,7 @@ def compare(first: Path, second: Path) -> Comparison:
         else:
             paired[name] = found[0], found[1]
     groups = [str(group) for group in items_a.column("group").to_pylist()]
-    draws = _draws(paired, groups, a.bootstrap["resamples"], a.bootstrap["seed"]) if paired else {}
+    draws = _draws(paired, groups, RESAMPLES, SEED) if paired else {}
     scores = tuple(_paired(name, a, b, paired[name], draws[name], groups) for name in paired)
     return Comparison(a.track, a.primary, a.submission.system, b.submission.system, scores, unpaired)
 
@@ -121,6 +121,9 @@ def differences(a: Result, b: Result) -> list[str]:
         for field in fields
         if getattr(a, field) != getattr(b, field)
     ]
+    drawn = {"resamples": RESAMPLES, "seed": SEED}
+    if any(a.bootstrap.get(key) != value for key, value in drawn.items()):
+        problems.append(f"bootstrap: {a.bootstrap}, but this version of xmbench draws {drawn}")
     problems += [
         f"{name}: metric version {a.scores[name].metric_version} and {b.scores[name].metric_version}"
         for name in a.scores

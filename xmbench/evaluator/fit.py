@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.errors import DatasetError, MediaError, UnknownNameError
+from xmbench.errors import DatasetError, MediaError, PrerequisiteError, UnknownNameError
 from xmbench.evaluator.judge import SECOND
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.files import make_folder, read_bytes, write_bytes, write_text
@@ -22,6 +22,7 @@ from xmbench.formats.items import read_clip
 from xmbench.judges import fit_spoken_word
 from xmbench.judges.features import frames_for
 from xmbench.judges.fit_spoken_word import Architecture
+from xmbench.judges.loading import Judge as LoadedJudge
 from xmbench.judges.loading import load
 from xmbench.judges.recurrent_word import RecurrentWordJudge
 from xmbench.judges.spoken_word import SpokenWordJudge
@@ -107,6 +108,7 @@ def fit_spoken_word_judge(
     tests |= _more_voices(voices, hold_out, datasets[0], train) if voices else {}
     if recordings is not None:
         tests["real recordings"] = _recorded(recordings, datasets[0])
+    company = _company(beside, words) if beside else None
     judge = fit_spoken_word.fit(
         train.samples, rate, train.labels, words, weights=_weights(own, len(train), voices_share),
         seed=seed, steps=steps, frames=frames_for(audio_format.max_duration_s), architecture=architecture,
@@ -120,7 +122,7 @@ def fit_spoken_word_judge(
         "architecture": architecture,
         "words": words,
         "accuracy": {what: _accuracy(judge, clips) for what, clips in tests.items()},
-        **(_beside(judge, beside, tests) if beside else {}),
+        **(_beside(judge, company, tests) if company else {}),
         "command": command,
         "seed": seed,
         "training_clips": len(train),
@@ -152,20 +154,42 @@ def _more_voices(
     return held
 
 
-def _beside(judge: Judge, other: Path, tests: dict[str, dict[int, _Clips]]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Company:
+    """Another judge to compare with, and where it came from."""
+
+    name: str
+    sha256: str
+    judge: LoadedJudge
+
+
+def _company(path: Path, words: Sequence[str]) -> _Company:
+    """Reads the other judge before minutes of training are spent."""
+    weights = read_bytes(path)
+    try:
+        other = load(weights)
+    except PrerequisiteError as error:
+        raise PrerequisiteError(
+            error.what, where=path, expected=error.expected, todo="name the .safetensors file of a judge of sounds"
+        ) from error
+    if other.modality != "audio" or list(other.class_names) != list(words):
+        raise DatasetError(
+            "the other judge knows other words, or sees images", where=path,
+            expected=f"a judge of sounds of the words {', '.join(words)}",
+        )  # fmt: skip
+    return _Company(path.stem, hashlib.sha256(weights).hexdigest(), other)
+
+
+def _beside(judge: Judge, company: _Company, tests: dict[str, dict[int, _Clips]]) -> dict[str, Any]:
     """How often two judges hear the same, right or wrong, in each test."""
-    weights = read_bytes(other)
-    first = load(weights)
-    if first.class_names != judge.class_names:
-        raise DatasetError("the two judges know other words", where=other, expected=", ".join(judge.class_names))
-    agreement = {}
+    first, agreement = company.judge, {}
     for what, clips in tests.items():
         alike = [
             _heard(judge, part, rate) == first.probabilities([Sound(c, rate) for c in part.samples]).argmax(axis=1)
             for rate, part in clips.items()
         ]
         agreement[what] = round(float(np.concatenate(alike).mean()), 6)
-    return {"agreement": {"with": other.stem, "sha256": hashlib.sha256(weights).hexdigest(), "share": agreement}}
+    return {"agreement": {"with": company.name, "sha256": company.sha256, "share": agreement}}
 
 
 def _weights(own: int, total: int, share: float) -> list[float]:

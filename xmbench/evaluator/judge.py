@@ -16,6 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from xmbench.errors import PrerequisiteError
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import JudgeSpec, TrackSpec
@@ -88,11 +90,26 @@ def _frozen(spec: JudgeSpec | None) -> LoadedJudge | None:
 
 def _card_of(weights: Path) -> dict[str, Any]:
     path = weights.with_suffix(".json")
-    known: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        known: dict[str, Any] = json.loads(path.read_text())
+        {name: float(found["accuracy"]) for name, found in known.get("accuracy", {}).items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PrerequisiteError(
+            "the judge's card cannot be read", where=path, expected="the JSON file that `xmbench fit-judge` wrote",
+            todo="fit the judge again, or remove both of its files",
+        ) from error  # fmt: skip
     return known
 
 
 def _read(name: str, weights: bytes, known: dict[str, Any], *, local: bool) -> LoadedJudge:
     accuracy = {key: float(value["accuracy"]) for key, value in known.get("accuracy", {}).items()}
     sha256 = hashlib.sha256(weights).hexdigest()
-    return LoadedJudge(weights, JudgeCard(name=name, sha256=sha256, local=local, accuracy=accuracy))
+    try:
+        return LoadedJudge(weights, JudgeCard(name=name, sha256=sha256, local=local, accuracy=accuracy))
+    except ValidationError as error:
+        raise PrerequisiteError(
+            f"{name!r} is no name for a judge", expected="lower-case letters, digits and single hyphens",
+            todo="rename both of its files, or fit it again with another --name",
+        ) from error  # fmt: skip

@@ -128,6 +128,8 @@ def _read(path: Path) -> tuple[NDArray[np.float32], int]:
         raise MediaError(f"the file cannot be read ({error.strerror})", where=path) from error
     except MediaError as error:
         raise MediaError(error.what, where=path, expected=error.expected) from error
+    if not len(samples):
+        raise MediaError("no samples", where=path, expected="a clip that is not empty")
     if samples.shape[1] != 1:
         raise MediaError(f"{samples.shape[1]} channels", where=path, expected="1 channel (mono)")
     if not _RATES[0] <= rate <= _RATES[1]:

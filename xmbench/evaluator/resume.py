@@ -145,7 +145,8 @@ def measurements(
 def remove(folder: Path) -> None:
     """Removes the parts, and the folder if nothing else lies there."""
     for path in (*folder.glob("*.arrow"), *folder.glob(".*.arrow.*.tmp")):
-        path.unlink(missing_ok=True)
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 
@@ -165,7 +166,8 @@ def _part(path: Path, stamp: str, names: dict[str, str]) -> list[tuple[bytes, st
             table = reader.read_all()
     except (OSError, pa.ArrowException):
         return []
-    if (table.schema.metadata or {}).get(_STAMP, b"").decode() != stamp:
+    known = (table.schema.metadata or {}).get(_STAMP, b"")
+    if known != stamp.encode() or not table.schema.equals(_SCHEMA):
         return []
     rows = zip(*(table.column(name).to_pylist() for name in _SCHEMA.names), strict=True)
     return [

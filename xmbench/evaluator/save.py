@@ -87,11 +87,36 @@ def load_scored(path: Path) -> tuple[Result, pa.Table]:
     try:
         items = pq.read_table(table_path)
     except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"the per-item table cannot be read ({error})", where=table_path) from error
+        raise DatasetError(
+            f"the per-item table cannot be read ({error})", where=table_path,
+            expected="the table that `xmbench score` wrote with the result",
+            todo="keep the two files together, or score the submission again",
+        ) from error  # fmt: skip
     if items_digest(items) != result.items_digest:
         raise DatasetError(
             "the per-item table is not the result's own",
             where=table_path,
             expected=f"digest {result.items_digest[:12]}",
+            todo="keep the two files together, or score the submission again",
         )
+    if problems := _unfit(result, items):
+        raise DatasetError(
+            "the per-item table is not one that `xmbench score` writes", where=table_path, problems=problems,
+            todo="score the submission again",
+        )  # fmt: skip
     return result, items
+
+
+def _unfit(result: Result, items: pa.Table) -> list[str]:
+    """Columns that are missing or of another type: a digest alone says nothing about them."""
+    wanted = {name: pa.string() for name in ("id", "class", "group", "output_sha256", "status", "detail")}
+    wanted["label"] = pa.int64()
+    for name in result.scores:
+        if name in items.column_names:
+            wanted |= {name: pa.float64(), f"{name}:status": pa.string()}
+    found = {field.name: field.type for field in items.schema}
+    return [
+        f"column '{name}' is {found.get(name, 'missing')}, expected {kind}"
+        for name, kind in wanted.items()
+        if found.get(name) != kind
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -69,10 +70,18 @@ def load_json(path: Path, kind: type[AnyDocument]) -> AnyDocument:
         DocumentError: no JSON, or it does not fit `kind`; every problem is listed.
     """
     try:
-        data = json.loads(read_bytes(path))
+        data = json.loads(read_bytes(path), parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise DocumentError("not a JSON file", where=path, expected=str(error)) from error
     return parse(data, kind, path)
+
+
+def _finite(text: str) -> float:
+    """Python reads NaN and Infinity, which are no JSON; a score of 1e999 is none either."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is no finite number")
+    return value
 
 
 def parse(data: Any, kind: type[AnyDocument], where: object) -> AnyDocument:

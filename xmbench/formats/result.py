@@ -83,7 +83,7 @@ class ReportedResult(Document):
     """Scores as printed in a paper: other data, a table of their own, never ranked with ours."""
 
     schema_: Literal["xmbench/reported/1"] = Field(default="xmbench/reported/1", alias="schema")
-    track: str
+    track: str = Field(pattern=r"^[a-z0-9-]+/(i2a|a2i)$")
     system: str
     scores: dict[Name, float]
     paper: str

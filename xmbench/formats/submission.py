@@ -24,7 +24,7 @@ class Submission(Document):
     track: str = Field(pattern=r"^[a-z0-9-]+/(i2a|a2i)$")
     recipe_digest: Sha256
     dataset_digest: Sha256
-    system: str = Field(min_length=1)
+    system: str = Field(min_length=1, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")  # one line, no control characters
     kind: Literal["learned", "reference", "floor", "ceiling"] = "learned"
     authors: tuple[str, ...] = ()
     url: str = ""

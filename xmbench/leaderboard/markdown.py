@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Sequence
 
 from xmbench.formats.result import ReportedResult
@@ -54,14 +56,24 @@ def about_recipe(board: Board) -> str:
     return " (an earlier version of the recipe)" if board.current is False else " (a recipe that is not installed)"
 
 
+def text(value: object) -> str:
+    """Words of others as one line of a table's cell: no HTML, no link, no further column."""
+    line = " ".join(html.escape(str(value), quote=False).split())
+    return re.sub(r"([\\|`]|\](?=[(\[]))", r"\\\1", line)
+
+
+def code(value: object) -> str:
+    """The same between backticks, where only a bar and a backtick have a meaning."""
+    return f"`{' '.join(str(value).split()).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
+
+
 def _board(board: Board) -> list[str]:
     first = board.rows[0].result
     lines = [f"## {board.track}: {heading(board)}", ""]
-    lines += [
-        f"Regime: {first.regime}; {first.scores[board.primary].n} items of the {first.split} split; {board.protocol}."
-    ]
+    size = f"{first.scores[board.primary].n} items of the {text(first.split)} split"
+    lines += [f"Regime: {first.regime}; {size}; {text(board.protocol)}."]
     for what, judge in board.judges:
-        shown = ", ".join(f"{value:.3f} on {name}" for name, value in judge.accuracy.items())
+        shown = ", ".join(f"{value:.3f} on {text(name)}" for name, value in judge.accuracy.items())
         lines += [f"{what.capitalize()}: {judge.name} (sha256 `{judge.sha256[:12]}`), accuracy {shown}."]
     heads = [f"**{name}**" if name == board.primary else name for name in board.metrics]
     lines += ["", "| rank | system | kind | normalised | " + " | ".join(heads) + " | made by |"]
@@ -70,13 +82,13 @@ def _board(board: Board) -> list[str]:
         result = row.result
         cells = [cell(result.scores.get(m), interval=m == board.primary) for m in board.metrics]
         command = result.submission.command or result.environment.command
-        made = f"`{command}`, scored at commit `{result.environment.commit[:12]}`"
+        made = f"{code(command)}, scored at commit {code(result.environment.commit[:12])}"
         rank = "–" if row.rank is None else f"{row.rank}{' ~' if row.by == 'intervals' else ''}"
         known = "" if row.normalised is None else f"{row.normalised:.3f}"
-        who = f"{result.submission.system} | {result.submission.kind}"
+        who = f"{text(result.submission.system)} | {result.submission.kind}"
         lines += [f"| {rank} | {who} | {known} | {' | '.join(cells)} | {made} |"]
     machines = sorted({row.result.environment.machine for row in board.rows})
-    return [*lines, "", f"Machine: {'; '.join(machines)}.", ""]
+    return [*lines, "", f"Machine: {'; '.join(map(text, machines))}.", ""]
 
 
 def _reported(reported: Sequence[ReportedResult]) -> list[str]:
@@ -88,5 +100,6 @@ def _reported(reported: Sequence[ReportedResult]) -> list[str]:
     ]
     for item in reported:
         cells = [f"{item.scores[m]:.4f}" if m in item.scores else "" for m in metrics]
-        lines += [f"| {item.system} | {' | '.join(cells)} | {item.paper}, {item.where} | {item.data} |"]
+        told = [text(item.system), *cells, text(f"{item.paper}, {item.where}"), text(item.data)]
+        lines += [f"| {' | '.join(told)} |"]
     return [*lines, ""]

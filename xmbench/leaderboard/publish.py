@@ -17,8 +17,10 @@ def pages(root: Path) -> dict[Path, str]:
     """Every generated page: its path and its text.
 
     Raises:
+        UnknownNameError: there is no such folder.
         DocumentError: documents that cannot stand under `root`.
     """
+    _require(root)
     loaded = load(root, metrics=False)
     found = boards(loaded.results, loaded.compared)
     tracks = sorted({board.track for board in found} | {item.track for item in loaded.reported})
@@ -40,10 +42,9 @@ def build(root: Path) -> list[Path]:
         UnknownNameError: there is no such folder.
         DocumentError: documents that cannot stand under `root`.
     """
-    _require(root)
     changed = []
     for path, text in pages(root).items():
-        if not path.is_file() or path.read_text() != text:
+        if not path.is_file() or path.read_bytes() != text.encode():
             write_text(path, text)
             changed.append(path)
     return changed
@@ -61,7 +62,7 @@ def check(root: Path) -> None:
     stale = [
         str(path)
         for path, text in pages(root).items()
-        if not path.is_file() or site.without_reports(path.read_text()) != site.without_reports(text)
+        if not path.is_file() or site.without_reports(path.read_text(errors="replace")) != site.without_reports(text)
     ]
     if stale:
         raise CheckError("generated pages are out of date", problems=stale, todo="xmbench leaderboard build")

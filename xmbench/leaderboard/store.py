@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from xmbench.leaderboard.pairs import (
 )
 
 _REPORTED = "reported-"
+_LONGEST_SLUG = 100  # a file name holds 255 bytes, and a suffix stands behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,15 @@ class Added:
 
 
 def slug(name: str) -> str:
-    """A system's name as a file name: `MT-Net (lite)` -> `mt-net-lite`."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    """A system's name as a file name: `MT-Net (lite)` -> `mt-net-lite`.
+
+    A name that leaves nothing, too much, or a file name that means something else here gets its digest.
+    """
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    if plain and len(plain) <= _LONGEST_SLUG and _is_result(Path(f"{plain}.json")):
+        return plain
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return "-".join(filter(None, ("system", plain[:_LONGEST_SLUG], digest)))
 
 
 def place(root: Path, result: Result) -> Path:
@@ -76,20 +85,24 @@ def add(root: Path, source: Path) -> Added:
     items = items_of(source, result)
     recipe = installed({result.track.split("/")[0]}).get(result.track.split("/")[0])
     target = place(root, result)
-    found = [*audit.problems(result, recipe), *_disagreeing(result, items), *_taken(target, result)]
+    found = [*audit.problems(result, recipe), *_disagreeing(result, items)]
     if found:
         raise DocumentError("this result cannot stand on a board", where=source, problems=found, todo=_TODO)
-    warnings = []
+    warnings = _replaced(target, result)
     if not result.environment.commit or result.environment.commit.endswith("-dirty"):
         warnings.append("scored outside a clean commit: nobody can check out the code that made these numbers")
     if recipe is None or recipe.digest != result.recipe_digest:
         warnings.append("its recipe is not the installed one: it gets a board of its own")
-    others = [other for other in _results(target.parent) if place(root, other) != target]
+    # Everything is read before anything is written: a damaged file anywhere leaves the boards as they were.
+    there = [other for track in root.glob("*/*") for other in _results(track) if place(root, other) != target]
+    others = [other for other in there if place(root, other).parent == target.parent]
+    older = _read_pairs(target.parent / PAIRS_FILE)
     make_folder(target.parent)
     own = column(items, result.primary, result.scores[result.primary].floor)
     pairs = _pairs(root, result, own, others) if own is not None else []
     write_text(target, result.to_json())
-    _remember(root, target.parent, pairs, [*others, result])
+    write_pairs(target.with_name(PAIRS_FILE), result.track, [*older, *pairs], [*others, result])
+    forget(root, [*there, result])
     return Added(target, tuple(warnings), len(pairs))
 
 
@@ -119,13 +132,19 @@ def _disagreeing(result: Result, items: pa.Table) -> list[str]:
     return found
 
 
-def _taken(target: Path, result: Result) -> list[str]:
+def _replaced(target: Path, result: Result) -> list[str]:
+    """What to say of an older result in the same place; raises DocumentError where it is another system's."""
     if not target.is_file():
         return []
-    older = load_json(target, Result).submission.system
-    return [f"the name {result.submission.system!r} makes the same file as {older!r}"] if (
-        older != result.submission.system
-    ) else []  # fmt: skip
+    older, name = load_json(target, Result), result.submission.system
+    if older.submission.system != name:
+        raise DocumentError(
+            f"the name {name!r} makes the same file as {older.submission.system!r}", where=target,
+            todo="give the system another name in its submission.json, and score it again",
+        )  # fmt: skip
+    if older.outputs_digest == result.outputs_digest:
+        return []
+    return [f"it replaces a result of the same name with other outputs ({older.outputs_digest[:12]})"]
 
 
 def _pairs(root: Path, result: Result, own: Column, others: Sequence[Result]) -> list[Pairing]:
@@ -138,12 +157,6 @@ def _pairs(root: Path, result: Result, own: Column, others: Sequence[Result]) ->
     ]  # fmt: skip
     known = [(other, found) for other in rivals if (found := kept_column(root, other)) is not None]
     return pair_up(result, own, known)
-
-
-def _remember(root: Path, folder: Path, new: Sequence[Pairing], there: Sequence[Result]) -> None:
-    older = _read_pairs(folder / PAIRS_FILE)
-    write_pairs(folder / PAIRS_FILE, there[0].track, [*older, *new], there)
-    forget(root, [result for track in root.glob("*/*") for result in _results(track)])
 
 
 def _read_pairs(path: Path) -> tuple[Pairing, ...]:

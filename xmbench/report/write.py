@@ -61,9 +61,10 @@ def write_report(
     Raises:
         DocumentError, DatasetError: no result, or its per-item table is missing or not its own.
         SubmissionError: the submission is not the one that was scored.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or is no page.
     """
     result = load_json(path, Result)
+    pages.place(out)
     table = items_of(path, result)
     media = _media(path, submission, data)
     board = _board(result, root)
@@ -121,6 +122,7 @@ def _verdicts(result: Result, table: pa.Table, media: _Media) -> tuple[list[Verd
         _require_outputs(result, table, media.opened)
         return [], []
     if judge.card.sha256 != result.judge.sha256:
+        _require_outputs(result, table, media.opened)
         return [], [f"No confusion of the judge: {result.judge.name} {result.judge.sha256[:12]} is not installed."]
     same = second is not None and result.second_judge is not None and (second.card.sha256 == result.second_judge.sha256)
     kept = tuple(name for name in names if same or not cast(Naming, registry.metric(name)).second)
@@ -131,7 +133,7 @@ def _verdicts(result: Result, table: pa.Table, media: _Media) -> tuple[list[Verd
 
 
 def _require_outputs(result: Result, table: pa.Table, opened: OpenedSubmission) -> None:
-    """Without a judge nothing else would notice outputs that are not the ones that were scored."""
+    """Where no judge hears the outputs, nothing else would notice that they are not the ones that were scored."""
     known = dict(zip(table.column("id").to_pylist(), table.column("output_sha256").to_pylist(), strict=True))
     for raw in opened.outputs.read(opened.ids):
         if raw is not None and hashlib.sha256(raw.data).hexdigest() != known.get(raw.id):
