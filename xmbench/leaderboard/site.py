@@ -54,8 +54,8 @@ _LEAD = (
     "not all items could be measured the coverage stands beside the value. ★ marks the primary metric, with its 95 % "
     "bootstrap interval as a bar between two marks: ▏ a random training item and ▕ the oracle's class. "
     "<b>normalised</b> is the same on a scale from 0 (random training item) to 1 (oracle's class). "
-    "Systems that the data do not separate from the first of a rank share it: by a paired bootstrap over the same items, "
-    "or, where a pair "
+    "Systems that the data do not separate from the first of a rank share it: by a paired bootstrap over the same "
+    "items, or, where a pair "
     "was not compared, by overlapping intervals (marked ~). Floors and ceilings carry no rank.</p>"
 )
 
