@@ -110,6 +110,16 @@ def test_identity_far_away_and_one_point() -> None:
     assert score("recall", states(single, references)) == pytest.approx(1 / 200)  # itself alone
 
 
+def test_references_that_repeat_count_once_in_the_manifold_of_precision() -> None:
+    """Many items share a recorded take: each repeated three times, every ball would have radius 0."""
+    rng = np.random.default_rng(5)
+    outputs, takes = rng.normal(size=(60, 64)), rng.normal(size=(60, 64))
+    once = table("precision", states(outputs, takes))[:, 0]
+    often = table("precision", states(np.tile(outputs, (4, 1)), np.tile(takes, (4, 1))))[:, 0]
+    assert once.mean() > 0
+    np.testing.assert_array_equal(often, np.tile(once, 4))
+
+
 def test_a_failed_item_counts_nothing_in_precision_and_recall_and_its_reference_stays() -> None:
     references = cloud(5, 40)
     usable = np.arange(40) >= 10

@@ -1,8 +1,9 @@
 """precision: share of outputs that look real, as the judge sees them (improved precision, k = 3).
 
 An output counts where its embedding lies within the manifold of the references: in a ball around any of them that
-reaches to that reference's third nearest other reference. The manifold is fixed over all items; the bootstrap draws
-items against it.
+reaches to that reference's third nearest other reference. References that repeat (many items share a recorded take) count
+once here: else their balls would have radius 0. The manifold is fixed over all items; the bootstrap draws items
+against it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Precision:
     """Value of an item: 1 if its output is within the references' manifold, else 0; without an output 0."""
 
     name: str = "precision"
-    version: str = "1"
+    version: str = "2"
     modality: Modality | Literal["any"] = "any"
     unit: str = ""
     low: float = 0.0
@@ -44,7 +45,7 @@ class Precision:
 
     def finish(self, states: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(N, 129) -> (N, 1)."""
-        references = states[:, REFERENCE]
+        references = np.unique(states[:, REFERENCE], axis=0)
         real = inside(states[:, OUTPUT], references, nearest_others(references, NEIGHBOURS))
         return (real & usable)[:, None].astype(np.float64)
 
