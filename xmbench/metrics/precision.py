@@ -1,9 +1,9 @@
 """precision: share of outputs that look real, as the judge sees them (improved precision, k = 3).
 
 An output counts where its embedding lies within the manifold of the references: in a ball around any of them that
-reaches to that reference's third nearest other reference. References that repeat (many items share a recorded take) count
-once here: else their balls would have radius 0. The manifold is fixed over all items; the bootstrap draws items
-against it.
+reaches to that reference's third nearest other reference. References that repeat (many items share a recorded take)
+count once here: else their balls would have radius 0. The manifold is fixed over all items; the bootstrap draws
+items against it.
 """
 
 from __future__ import annotations
