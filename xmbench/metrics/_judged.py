@@ -8,13 +8,15 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.errors import PrerequisiteError
-from xmbench.interfaces import ItemState, Pair, ScoringContext, Task
+from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status, Task
 from xmbench.judges.loading import Judge, load
+from xmbench.metrics._mean import mean
 
 SIZE = 64  # of an embedding
 OUTPUT, REFERENCE, LABEL = slice(0, SIZE), slice(SIZE, 2 * SIZE), 2 * SIZE  # columns of an embedded pair
@@ -100,6 +102,37 @@ def embedded(pairs: Sequence[Pair], context: ScoringContext, metric: str) -> lis
     return [ItemState("ok", pair.shared[_KEY]) for pair in pairs]
 
 
-def mean(states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted means of the first state column: (N, D), (B, N) -> (B,)."""
-    return np.asarray(weights @ states[:, 0] / weights.sum(axis=1))
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Share of outputs in which a judge of the track names the right class.
+
+    State of an item: 1 if named right else 0, the class named (K for none), the right class's probability. Attributes
+    as in `xmbench.interfaces.Metric` and `Naming`; `second` asks the track's second judge.
+    """
+
+    name: str
+    version: str
+    modality: Modality
+    citation: str
+    second: bool = False
+    unit: str = ""
+    low: float = 0.0
+    high: float = 1.0
+    higher_is_better: bool = True
+    floor: float = 0.0
+    left_out: frozenset[Status] = frozenset()
+    needs_judge: bool = True
+    named_class: int = 1
+
+    def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
+        """What the judge finds in each output.
+
+        Raises:
+            PrerequisiteError: no such judge, or one that knows other classes.
+        """
+        weights = context.second_judge if self.second else context.judge
+        return verdicts(pairs, weights, context.task, self.name)
+
+    def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weighted share of right classes."""
+        return mean(states, weights)

@@ -22,7 +22,8 @@ from xmbench.interfaces import ClassReferences, ItemState, Modality, Pair, Scori
 from xmbench.media.audio import to_float
 from xmbench.media.signal import Sound
 from xmbench.metrics._corr2d import compressed
-from xmbench.metrics._speech import mean, sounds
+from xmbench.metrics._mean import mean
+from xmbench.metrics._speech import sounds
 
 NEAREST = 5
 _FRAMES, _CHANNELS = 2, 4  # averaged for the search: it keeps 6,000 references in 50 MB

@@ -12,14 +12,10 @@ from numpy.typing import NDArray
 from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
 from xmbench.media.audio import resample
 from xmbench.media.signal import Sound
+from xmbench.metrics._mean import mean
 
 WIDE_HZ = 16_000
 Value = TypeVar("Value")
-
-
-def mean(states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted means of the first state column: (N, D), (B, N) -> (B,)."""
-    return np.asarray(weights @ states[:, 0] / weights.sum(axis=1))
 
 
 def at_16_khz(sound: Sound) -> NDArray[np.float32]:

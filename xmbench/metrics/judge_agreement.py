@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
-from xmbench.metrics._judged import mean, named, present
+from xmbench.metrics._judged import named, present
+from xmbench.metrics._mean import mean
 
 
 @dataclass(frozen=True, slots=True)
