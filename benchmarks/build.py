@@ -24,9 +24,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xmbench.builder import assemble, plan
-from xmbench.builder.fetch import obtain
+from xmbench.builder import plan, shard_writer
 from xmbench.builder.plan import Item, Plan, Request, Shard, load_recipe
+from xmbench.builder.upstream.fetch import obtain
+from xmbench.execution.progress import silent
+from xmbench.formats.columns import features
 from xmbench.interfaces import RawImage
 from xmbench.media import audio, image
 
@@ -43,8 +45,8 @@ class Rows:
 def planned(rows: Rows, number: int) -> tuple[Plan, tuple[Item, ...]]:
     """The recipe's items, repeated under new ids until there are `number`."""
     recipe = load_recipe(rows.recipe)
-    files = obtain(recipe, rows.source, offline=True, report=lambda line: None, accept_changed=rows.source is not None)
-    decided = plan.make(Request(recipe, None, None), files, lambda line: None)
+    files = obtain(recipe, rows.source, offline=True, progress=silent, accept_changed=rows.source is not None)
+    decided = plan.make(Request(recipe, None, None), files, silent)
     items = [item for shard in decided.shards for item in shard.items]
     repeated = [replace(items[i % len(items)], id=f"row-{i:07d}", split="train") for i in range(number)]
     return decided, tuple(repeated)
@@ -53,8 +55,8 @@ def planned(rows: Rows, number: int) -> tuple[Plan, tuple[Item, ...]]:
 def ours(rows: Rows, folder: Path) -> None:
     """One shard by xmbench."""
     decided, items = planned(rows, rows.number)
-    job = assemble.job(decided, folder, folder)
-    assemble.write_shard(job, assemble.ShardTask(Shard("train.parquet", "train", items), decided.takes))
+    job = shard_writer.job(decided, folder, folder)
+    shard_writer.write_shard(job, shard_writer.ShardTask(Shard("train.parquet", "train", items), decided.takes))
 
 
 def theirs(rows: Rows, folder: Path) -> None:
@@ -65,7 +67,7 @@ def theirs(rows: Rows, folder: Path) -> None:
     decided, items = planned(rows, rows.number)
     reader, recipe = decided.images, decided.request.recipe
     rate, length = recipe.audio.sample_rate_hz, recipe.audio.samples
-    columns = assemble.features(recipe, decided.attributes)
+    columns = features(recipe, decided.attributes)
     media = {"bytes": Value("binary"), "path": Value("string")}
     plain = {**columns, "image": media, "audio": media, "label": Value("int64")}
     sounds = {

@@ -40,10 +40,16 @@ def made(template: Result, number: int, items: int, folder: Path) -> Path:
         scores[name] = score.model_copy(update={**counts, "statuses": {"ok": items}})
     table = pa.table(columns)
     system = template.submission.model_copy(update={"system": f"system {number}", "kind": "learned"})
-    result = template.model_copy(update={
-        "scores": scores, "submission": system, "items_digest": items_digest(table), "items_table": "r.items.parquet",
-        "outputs_digest": f"{number:064x}", "limit": None,
-    })  # fmt: skip
+    result = template.model_copy(
+        update={
+            "scores": scores,
+            "submission": system,
+            "items_digest": items_digest(table),
+            "items_table": "r.items.parquet",
+            "outputs_digest": f"{number:064x}",
+            "limit": None,
+        }
+    )
     folder.mkdir(parents=True)
     pq.write_table(table, folder / "r.items.parquet", compression="zstd")
     (folder / "r.json").write_text(result.to_json())

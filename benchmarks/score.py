@@ -34,8 +34,8 @@ from xmbench.formats.document import load_toml
 from xmbench.formats.items import read_clip
 from xmbench.formats.recipe import Recipe
 from xmbench.formats.submission import OUTPUT_FOLDER, SUBMISSION_FILE, Submission
+from xmbench.measures.auditory_spectrogram import FRAME_SAMPLES, cochlear_filters, compress, correlation2d
 from xmbench.media import audio
-from xmbench.media.spectrogram import FRAME_SAMPLES, cochlear_filters, compress, correlation2d
 
 RATE_HZ = 16_000
 CHUNK = 16
@@ -77,9 +77,11 @@ def submit(dataset: Dataset, folder: Path) -> list[ClipPair]:
         (folder / OUTPUT_FOLDER / f"{row['id']}.wav").write_bytes(audio.encode_wav(stored, rate))
         pairs.append((reference, audio.to_float(stored)))
     submission = Submission(
-        track=dataset.recipe.track_id("i2a"), recipe_digest=dataset.manifest.recipe_digest,
-        dataset_digest=dataset.digest, system="noisy references",
-    )  # fmt: skip
+        track=dataset.recipe.track_id("i2a"),
+        recipe_digest=dataset.manifest.recipe_digest,
+        dataset_digest=dataset.digest,
+        system="noisy references",
+    )
     (folder / SUBMISSION_FILE).write_text(submission.to_json())
     return pairs
 

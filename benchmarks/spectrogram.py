@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from xmbench.media.spectrogram import FRAME_SAMPLES, auditory_spectrogram, cochlear_filters
-from xmbench.media.spectrogram_batched import auditory_spectrograms
+from xmbench.measures.auditory_spectrogram import FRAME_SAMPLES, auditory_spectrogram, cochlear_filters
+from xmbench.measures.auditory_spectrogram_batched import auditory_spectrograms
 
 Floats = NDArray[np.float64]
 DURATIONS_S = (0.325, 0.823, 2.0, 10.0)

@@ -61,8 +61,17 @@ def in_browser(page: Path, state: str, profile: Path) -> str:
     if browser is None:
         pytest.skip("no Chromium here")
     command = [
-        browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={profile}", "--dump-dom", f"file://{page}#{state}",
-    ]  # fmt: skip
+        browser,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={profile}",
+        "--dump-dom",
+        f"file://{page}#{state}",
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 from xmbench.interfaces import SIDES
 
 DIRECTIONS = {"i2a", "a2i"}
-PARTS = ["evaluator", "runner", "report", "leaderboard", "formats/items.py", "metrics", "judges"]
+PARTS = ["evaluator", "runner", "views/report", "leaderboard", "formats/items.py", "metrics", "judges"]
 
 
 def literals(text: str) -> list[int]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xmbench import doctor, registry, testing
+from xmbench import conformance, doctor, registry
 from xmbench.errors import CheckError
 from xmbench.interfaces import ItemState, Pair
 from xmbench.media.signal import Sound
@@ -23,15 +23,15 @@ SPEECH = ("corr2d", "corr2d-linear", "pesq", "pesq-nb", "pesq-wb", "stoi", "stoi
 
 
 def test_the_vectors_are_small_and_cover_every_speech_metric() -> None:
-    assert sum(path.stat().st_size for path in testing.FOLDER.iterdir()) < 120_000
-    vectors = testing.speech_vectors()
+    assert sum(path.stat().st_size for path in conformance.FOLDER.iterdir()) < 120_000
+    vectors = conformance.speech_vectors()
     assert 6 <= len(vectors) <= 8
     assert all(tuple(vector.expected) == SPEECH for vector in vectors)
     assert any(vector.expected["stoi-strict"] is None for vector in vectors)
 
 
 def test_every_metric_matches_its_reference() -> None:
-    found = {agreement.metric: agreement for agreement in testing.agreements()}
+    found = {agreement.metric: agreement for agreement in conformance.agreements()}
     assert tuple(found) == SPEECH
     for agreement in found.values():
         assert agreement.holds, str(agreement)
@@ -44,7 +44,7 @@ def test_the_vectors_agree_with_the_libraries_here() -> None:
     import pesq
     from pystoi import stoi
 
-    for vector in testing.speech_vectors():
+    for vector in conformance.speech_vectors():
         reference, output = vector.pair.reference, vector.pair.output
         assert isinstance(reference, Sound)
         assert isinstance(output, Sound)
@@ -63,7 +63,7 @@ def test_a_metric_that_is_off_is_said_with_how_much_and_where(monkeypatch: pytes
         return replace(state, state=state.state + 0.01 * (pair.id == "noise-5-db"))
 
     monkeypatch.setattr(registry, "metric", lambda name: replace(real, measure=off))
-    (found,) = testing.agreements(["stoi"])
+    (found,) = conformance.agreements(["stoi"])
     assert not found.holds
     assert (found.worst, found.largest) == ("noise-5-db", pytest.approx(0.01))
     assert "stoi does NOT match the reference: is off by 0.01, 1e-06 allowed at 'noise-5-db'" in str(found)
@@ -72,14 +72,14 @@ def test_a_metric_that_is_off_is_said_with_how_much_and_where(monkeypatch: pytes
 def test_a_value_where_the_reference_has_none_is_no_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
     stoi: Any = registry.metric("stoi")
     monkeypatch.setattr(registry, "metric", lambda name: stoi)
-    (found,) = testing.agreements(["stoi-strict"])
+    (found,) = conformance.agreements(["stoi-strict"])
     assert found.largest == float("inf")
     assert "has a value where the reference has none" in str(found)
 
 
 def test_a_package_that_is_missing_costs_its_own_metrics_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pesq", None)
-    found = {agreement.metric: agreement for agreement in testing.agreements()}
+    found = {agreement.metric: agreement for agreement in conformance.agreements()}
     assert not found["pesq"].holds
     assert "pesq could NOT be measured: PrerequisiteError" in str(found["pesq"])
     assert found["stoi"].holds
@@ -88,23 +88,23 @@ def test_a_package_that_is_missing_costs_its_own_metrics_alone(monkeypatch: pyte
 
 @pytest.mark.parametrize("name", SPEECH)
 def test_every_built_in_speech_metric_keeps_its_promises(name: str) -> None:
-    testing.check_metric(registry.metric(name))
+    conformance.check_metric(registry.metric(name))
 
 
 @pytest.mark.parametrize("name", ["precision", "recall", "diversity", "collapse", "frechet-distance"])
 def test_metrics_of_whole_sets_keep_their_promises(name: str) -> None:
     """Their states are embeddings: only what they give at the end has bounds."""
-    judge = (files("xmbench") / "judges" / "weights" / "digits.safetensors").read_bytes()
-    pairs = [vector.pair for vector in testing.speech_vectors()]
-    testing.check_metric(registry.metric(name), pairs, replace(testing._context(pairs[0]), judge=judge))
+    judge = (files("xmbench") / "judges" / "words" / "weights" / "digits.safetensors").read_bytes()
+    pairs = [vector.pair for vector in conformance.speech_vectors()]
+    conformance.check_metric(registry.metric(name), pairs, replace(conformance._context(pairs[0]), judge=judge))
 
 
 def test_a_plug_in_that_breaks_its_promises_is_told_all_of_them() -> None:
     real: Any = registry.metric("stoi")
     with pytest.raises(CheckError, match=r"the floor 7\.0 lies outside"):
-        testing.check_metric(replace(real, floor=7.0))
+        conformance.check_metric(replace(real, floor=7.0))
     with pytest.raises(CheckError, match="lies outside the bounds"):
-        testing.check_metric(replace(real, high=0.5, floor=0.0))
+        conformance.check_metric(replace(real, high=0.5, floor=0.0))
     calls: list[int] = []
 
     def drifting(pair: Pair) -> ItemState:
@@ -112,11 +112,11 @@ def test_a_plug_in_that_breaks_its_promises_is_told_all_of_them() -> None:
         return ItemState("ok", np.array([len(calls) / 100]))
 
     with pytest.raises(CheckError, match="another state when the pairs come in another order"):
-        testing.check_metric(replace(real, measure=drifting))
+        conformance.check_metric(replace(real, measure=drifting))
     with pytest.raises(CheckError, match="status ok without a value"):
-        testing.check_metric(replace(real, measure=lambda pair: ItemState("ok")))
+        conformance.check_metric(replace(real, measure=lambda pair: ItemState("ok")))
     with pytest.raises(CheckError, match="'reduce' is missing"):
-        testing.check_metric(object())  # type: ignore[arg-type]
+        conformance.check_metric(object())  # type: ignore[arg-type]
 
 
 def test_what_is_missing_is_named_with_the_next_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -131,8 +131,10 @@ def test_what_is_missing_is_named_with_the_next_step(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("XMBENCH_CACHE", str(tmp_path / "file" / "cache"))
     found = {finding.name: finding for finding in doctor.diagnose().findings}
     assert (found["ray"].state, found["ray"].needed, found["ray"].todo) == (
-        "missing", False, "pip install 'xmbench[ray]'",
-    )  # fmt: skip
+        "missing",
+        False,
+        "pip install 'xmbench[ray]'",
+    )
     assert (found["soxr"].state, found["soxr"].needed) == ("missing", True)
     assert found["cache folder"].state == "missing"
     assert "XMBENCH_CACHE" in found["cache folder"].todo
@@ -140,7 +142,7 @@ def test_what_is_missing_is_named_with_the_next_step(monkeypatch: pytest.MonkeyP
 
 
 def test_a_damaged_judge_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    weights = tmp_path / "judges" / "weights"
+    weights = tmp_path / "judges" / "words" / "weights"
     weights.mkdir(parents=True)
     (weights / "digits.safetensors").write_bytes(b"other")
     (weights / "digits.json").write_text(json.dumps({"sha256": "0" * 64}))

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.making import submit
 from xmbench.evaluator.save import load_scored, score_and_save
 from xmbench.formats.dataset import Dataset
-from xmbench.gallery import Shown, write_gallery
+from xmbench.views.gallery import Shown, write_gallery
 
 
 def test_the_page_holds_every_sound_and_asks_for_nothing(digits: Dataset, tmp_path: Path) -> None:

@@ -141,8 +141,11 @@ def test_rounding_separates_nothing(scored: dict[str, Path]) -> None:
 def test_real_systems_with_overlapping_intervals_are_separated_by_their_pairs(root: Path) -> None:
     board = only_board(root)
     assert ranks(board) == [
-        ("Oracle class", None, ""), ("better", 1, ""), ("worse", 2, "paired"), ("Random training clip", None, ""),
-    ]  # fmt: skip
+        ("Oracle class", None, ""),
+        ("better", 1, ""),
+        ("worse", 2, "paired"),
+        ("Random training clip", None, ""),
+    ]
     better, worse = (row.result.scores["corr2d"] for row in board.rows[1:3])
     assert better.low is not None
     assert worse.high is not None
@@ -269,12 +272,14 @@ def _edited(data: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
-        (_local, "local judge"), (_second_local, "local second judge"),
-        (_second_other, "second judge 000000000000, but the recipe names"), (_half, "no score of pesq"),
+        (_local, "local judge"),
+        (_second_local, "local second judge"),
+        (_second_other, "second judge 000000000000, but the recipe names"),
+        (_half, "no score of pesq"),
         (_edited, "stoi: .* but its per-item table gives"),
         (lambda data: data["submission"].update(system="BETTER!"), "makes the same file as 'better'"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_stand_on_a_board_is_refused(
     scored: dict[str, Path], tmp_path: Path, edit: Callable[[dict[str, Any]], None], told: str
 ) -> None:

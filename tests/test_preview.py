@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.builder.conftest import Corpus, write_corpus
-from xmbench.builder import ledger
 from xmbench.builder.build import build
-from xmbench.builder.ledger import LedgerRow
 from xmbench.errors import OutputError
+from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, open_dataset
-from xmbench.preview import Previewed, write_preview
+from xmbench.formats.ledger import LedgerRow
+from xmbench.views.preview import Previewed, write_preview
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_what_was_left_out_with_examples_and_nothing_unescaped(many: Dataset, tm
 def test_a_page_stays_small_whatever_the_set(many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = write_preview(many, tmp_path / "page.html")
     everything = (tmp_path / "page.html").stat().st_size
-    monkeypatch.setattr("xmbench.preview._BUDGET", 100_000)
+    monkeypatch.setattr("xmbench.views.preview._BUDGET", 100_000)
     part = write_preview(many, tmp_path / "page.html")
     assert 0 < part.clips < whole.clips
     assert (tmp_path / "page.html").stat().st_size < min(everything, 130_000)
@@ -146,10 +146,19 @@ def test_the_filter_in_a_browser(many: Dataset, tmp_path: Path) -> None:
     text = (tmp_path / "page.html").read_text().replace("</html>", f"<script>{change}</script></html>")
     (tmp_path / "filtered.html").write_text(text)
     command = [
-        browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", f"file://{tmp_path / 'filtered.html'}",
-    ]  # fmt: skip
+        browser,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--dump-dom",
+        f"file://{tmp_path / 'filtered.html'}",
+    ]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     articles = [attributes for attributes in Page(shown).of("article") if "hidden" not in attributes]
     assert articles

@@ -29,9 +29,9 @@ from xmbench.formats.submission import Submission
 from xmbench.interfaces import ItemState, Metric, Pair, ScoringContext, Status
 from xmbench.media import image
 from xmbench.media.signal import Picture
-from xmbench.report import write_report
-from xmbench.report.confusion import matrix, section
-from xmbench.report.items import choose
+from xmbench.views.report import write_report
+from xmbench.views.report.confusion import matrix, section
+from xmbench.views.report.items import choose
 
 
 def spoken(item_id: str, label: int, reference: NDArray[np.float32]) -> Any:
@@ -158,9 +158,7 @@ def test_floors_and_ceilings_of_the_board_stand_beside(digits: Dataset, scored: 
         leaderboard.add(boards, folder / "result.json")
     write_report(scored, tmp_path / "page.html", data=digits.folder, root=boards)
     text = (tmp_path / "page.html").read_text()
-    assert [row[0] for row in cells(text, "beside the floors")] == [
-        "a &amp; &lt;b&gt;", "the ceiling", "the floor",
-    ]  # fmt: skip
+    assert [row[0] for row in cells(text, "beside the floors")] == ["a &amp; &lt;b&gt;", "the ceiling", "the floor"]
     assert "<b>a</b> the ceiling" in text
     assert len(asks_for_nothing(text).of("figure")) == 3 * 18 + 3
 
@@ -222,7 +220,7 @@ def test_another_submission_is_refused(digits: Dataset, scored: Path, tmp_path: 
 def test_a_page_keeps_to_its_budget(
     digits: Dataset, scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xmbench.report.items._BUDGET", 200_000)
+    monkeypatch.setattr("xmbench.views.report.items._BUDGET", 200_000)
     done = write_report(scored, tmp_path / "page.html", data=digits.folder)
     assert 3 <= done.shown < 18
     assert (tmp_path / "page.html").stat().st_size < 300_000
@@ -286,9 +284,11 @@ def test_a_report_of_images_from_sounds(digits: Dataset, tmp_path: Path, monkeyp
         made = np.roll(read_image(row, dataset), number, axis=1)
         (outputs / f"{row['id']}.png").write_bytes(image.encode_png(made) if number else b"no image")
     submission = Submission(
-        track="digits-ad/a2i", recipe_digest=dataset.manifest.recipe_digest, dataset_digest=dataset.digest,
+        track="digits-ad/a2i",
+        recipe_digest=dataset.manifest.recipe_digest,
+        dataset_digest=dataset.digest,
         system="shifts",
-    )  # fmt: skip
+    )
     (outputs.parent / "submission.json").write_text(submission.to_json())
     score_and_save(outputs.parent, dataset, tmp_path / "run" / "result.json")
     done = write_report(tmp_path / "run" / "result.json", tmp_path / "page.html", data=dataset.folder)

@@ -30,10 +30,17 @@ from xmbench.runner.outputs import Outputs, shuffled
 from xmbench.runner.settings import resolve_config
 
 SMALL: dict[str, Any] = {
-    "widths": [4, 6], "strides": [2, 2], "autoencoder_widths": [24, 16, 16, 16, 24], "code_shape": [4, 4],
-    "generator_hidden": 8, "autoencoder_min_steps": 3, "autoencoder_epochs": 1, "joint_min_steps": 4,
-    "joint_epochs": 1, "joint_batch": 8,
-}  # fmt: skip
+    "widths": [4, 6],
+    "strides": [2, 2],
+    "autoencoder_widths": [24, 16, 16, 16, 24],
+    "code_shape": [4, 4],
+    "generator_hidden": 8,
+    "autoencoder_min_steps": 3,
+    "autoencoder_epochs": 1,
+    "joint_min_steps": 4,
+    "joint_epochs": 1,
+    "joint_batch": 8,
+}
 QUICK: dict[str, dict[str, Any]] = {"mtnet": SMALL, "nearest-class-clip": {"min_steps": 2, "epochs": 1}}
 CLASSIFY = {*QUICK, "nearest-class-image"}
 
@@ -123,7 +130,7 @@ def test_the_control_stands_beside_the_run_and_trains_nothing(tmp_path: Path, di
     run("nearest-class-clip", digits, tmp_path / "run")
     lines: list[str] = []
     summary = run(
-        "nearest-class-clip", digits, tmp_path / "run", resume=True, shuffle_conditions=True, report=lines.append
+        "nearest-class-clip", digits, tmp_path / "run", resume=True, shuffle_conditions=True, progress=lines.append
     )
     assert summary.submission.name == "submission-shuffled"
     assert "[conditions shuffled]" in summary.system
@@ -145,7 +152,7 @@ def test_interrupted_and_resumed_gives_the_same_outputs(
 
     monkeypatch.setattr("xmbench.training.loop.REPORT_EVERY_S", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        run("mtnet", digits, tmp_path / "broken", report=interrupt)
+        run("mtnet", digits, tmp_path / "broken", progress=interrupt)
     assert not (tmp_path / "broken" / "submission").exists()
     with pytest.raises(OutputError, match="unfinished"):
         run("mtnet", digits, tmp_path / "broken")
@@ -209,15 +216,15 @@ def test_a_data_set_without_the_track_or_the_items(tmp_path: Path, digits: Datas
     silence = baseline_of("silence")
     other = silence.model_copy(update={"direction": "a2i"})
     with pytest.raises(UnknownNameError, match="cannot generate"):
-        runner.run(other, digits, tmp_path / "run", report=lambda _line: None)
+        runner.run(other, digits, tmp_path / "run", progress=lambda _line: None)
     track = digits.recipe.tracks[0].model_copy(update={"direction": "a2i"})
     recipe = digits.recipe.model_copy(update={"tracks": (track,)})
     reversed_only = Dataset(digits.folder, digits.manifest.model_copy(update={"recipe": recipe}))
     with pytest.raises(DatasetError, match="no track digits-ad/i2a"):
-        runner.run(silence, reversed_only, tmp_path / "run", report=lambda _line: None)
+        runner.run(silence, reversed_only, tmp_path / "run", progress=lambda _line: None)
     empty = Dataset(digits.folder, digits.manifest.model_copy(update={"splits": {}}))
     with pytest.raises(DatasetError, match="no items"):
-        runner.run(silence, empty, tmp_path / "run", report=lambda _line: None)
+        runner.run(silence, empty, tmp_path / "run", progress=lambda _line: None)
 
 
 def test_cuda_where_there_is_none(tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +251,7 @@ class Odd:
 
 def odd_run(monkeypatch: pytest.MonkeyPatch, digits: Dataset, out: Path, make: Callable[[int], Any]) -> Any:
     monkeypatch.setattr(registry, "model", lambda _name: Odd(make))
-    return runner.run(baseline_of("silence"), digits, out, report=lambda _line: None)
+    return runner.run(baseline_of("silence"), digits, out, progress=lambda _line: None)
 
 
 def test_outputs_of_the_wrong_shape_or_not_finite(
@@ -317,7 +324,7 @@ def test_identity_is_the_reference_in_both_directions_and_only_it_is_handed_them
 def test_what_sees_labels_is_no_system(tmp_path: Path, digits: Dataset) -> None:
     disguised = baseline_of("oracle-class").model_copy(update={"kind": "learned"})
     with pytest.raises(DocumentError, match="sees labels"):
-        runner.run(disguised, digits, tmp_path / "run", report=lambda _line: None)
+        runner.run(disguised, digits, tmp_path / "run", progress=lambda _line: None)
 
 
 # ------------------------------------------------------------------------------------------ expected scores

@@ -138,8 +138,15 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, name: str) -> None:
 
 def test_divergence_stops_with_a_message(tmp_path: Path) -> None:
     phase = phase_of()
-    diverging = Phase("fit", phase.module, 40, STEPS, 8, phase.optimiser, lambda _: {
-        "loss": next(phase.module.parameters()).sum() * float("nan")})  # fmt: skip
+    diverging = Phase(
+        "fit",
+        phase.module,
+        40,
+        STEPS,
+        8,
+        phase.optimiser,
+        lambda _: {"loss": next(phase.module.parameters()).sum() * float("nan")},
+    )
     with pytest.raises(CheckError, match="diverged"):
         train(diverging, run_in(tmp_path))
 

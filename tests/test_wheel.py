@@ -22,14 +22,17 @@ def test_the_wheel_carries_its_content(tmp_path: Path) -> None:
         assert f"xmbench/_content/recipes/{name}.toml" in names
     for name in content.names("baselines"):
         assert f"xmbench/_content/baselines/{name}.toml" in names
-    assert {"xmbench/py.typed", "xmbench/media/data/cochba.npz", "xmbench/judges/weights/digits.safetensors"} <= names
-    assert {"xmbench/conformance/pairs.json", "xmbench/conformance/seven.flac"} <= names
+    assert {"xmbench/py.typed", "xmbench/measures/data/cochba.npz"} <= names
+    assert "xmbench/judges/words/weights/digits.safetensors" in names
+    assert {"xmbench/conformance/vectors/pairs.json", "xmbench/conformance/vectors/seven.flac"} <= names
     assert not any(name.startswith(("tests/", "leaderboards/")) for name in names)
     probe = (
         "from xmbench import content; print(content.find('recipes', 'mnist-ad'), content.find('baselines', 'silence'))"
     )
     found = subprocess.run(
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); {probe}"],
-        check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     assert found.count(str(tmp_path / "site" / "xmbench" / "_content")) == 2

@@ -18,9 +18,9 @@ from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
-from xmbench.gallery import Shown, write_gallery
 from xmbench.leaderboard import Board, boards, compared
 from xmbench.runner import run
+from xmbench.views.gallery import Shown, write_gallery
 
 RECIPE = "digits-ad"
 SYSTEMS: tuple[tuple[str, str | None], ...] = (
@@ -42,12 +42,12 @@ class Demo:
     page: Path
 
 
-def run_demo(out: Path, *, report: Callable[[str], None]) -> Demo:
+def run_demo(out: Path, *, progress: Callable[[str], None]) -> Demo:
     """Builds, trains, scores and shows.
 
     Args:
         out: folder for the data set, the runs and the page.
-        report: called with a line of progress.
+        progress: called with a line of progress.
 
     Raises:
         XmbenchError: a stage could not be done; what is finished is kept.
@@ -55,11 +55,11 @@ def run_demo(out: Path, *, report: Callable[[str], None]) -> Demo:
     started = time.monotonic()
 
     def say(text: str) -> None:
-        report(f"[{time.monotonic() - started:5.0f} s] {text}")
+        progress(f"[{time.monotonic() - started:5.0f} s] {text}")
 
     recipe = load_toml(content.find("recipes", RECIPE), Recipe)
     say(f"building {recipe.name}")
-    build(recipe, out / "data" / RECIPE, report=say)
+    build(recipe, out / "data" / RECIPE, progress=say)
     dataset = open_dataset(out / "data" / RECIPE)
     shown = [_system(name, preset, dataset, out / "runs", say) for name, preset in SYSTEMS]
     known = compared([(system.result, system.items) for system in shown])
@@ -73,7 +73,7 @@ def _system(name: str, preset: str | None, dataset: Dataset, runs: Path, say: Ca
     baseline = load_toml(content.find("baselines", name), Baseline)
     folder = runs / (f"{name}-{preset}" if preset else name)
     say(f"running {name}{f' ({preset})' if preset else ''}")
-    run(baseline, dataset, folder, preset=preset, resume=True, report=say)
+    run(baseline, dataset, folder, preset=preset, resume=True, progress=say)
     say(f"scoring {name}")
     result = folder / "result.json"
     score_and_save(

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xmbench import registry
-from xmbench.builder.lock import cache_folder
+from xmbench.conformance import Agreement, agreements, references
 from xmbench.errors import XmbenchError
-from xmbench.testing import Agreement, agreements, references
+from xmbench.storage.cache import cache_folder
 
 State = Literal["works", "missing", "broken"]
 
@@ -75,19 +75,27 @@ def _findings() -> list[Finding]:
         Finding("python", "works", platform.python_version(), "everything", needed=True),
         Finding("xmbench", "works", version("xmbench"), "everything", needed=True),
         *(_package(name, serves, needed=True) for name, serves in _NEEDED.items()),
-        _torch(), _pesq(), _numba(), _judges(),
+        _torch(),
+        _pesq(),
+        _numba(),
+        _judges(),
         *(_engine(name) for name in registry.names("engines")),
         _ffmpeg(),
         _git(),
         *(_package(name, serves, todo=f"pip install {wanted}") for name, (serves, wanted) in _OPTIONAL.items()),
         _cache(),
-    ]  # fmt: skip
+    ]
 
 
 _NEEDED = {
-    "numpy": "arrays", "soxr": "resampling", "soundfile": "wav and flac", "pillow": "images",
-    "pyarrow": "parquet", "datasets": "the schema of data sets", "huggingface_hub": "`push`, files from the Hub",
-}  # fmt: skip
+    "numpy": "arrays",
+    "soxr": "resampling",
+    "soundfile": "wav and flac",
+    "pillow": "images",
+    "pyarrow": "parquet",
+    "datasets": "the schema of data sets",
+    "huggingface_hub": "`push`, files from the Hub",
+}
 _OPTIONAL = {
     "ray": ("`score --engine ray`: many machines", "'xmbench[ray]'"),
     "pystoi": ("only the tests: STOI is compared with it", "pystoi"),
@@ -139,7 +147,7 @@ def _pesq() -> Finding:
 
 def _numba() -> Finding:
     def look() -> str:
-        kernels = importlib.import_module("xmbench.media.kernels")
+        kernels = importlib.import_module("xmbench.measures.auditory_kernels")
         kept = type(kernels.cochlear_frames._cache).__name__ != "NullCache"
         return f"{version('numba')}, machine code {'kept on disk' if kept else 'compiled anew in every process'}"
 
@@ -147,11 +155,11 @@ def _numba() -> Finding:
 
 
 def _judges() -> Finding:
-    folder = Path(str(files("xmbench"))) / "judges" / "weights"
+    folder = Path(str(files("xmbench"))) / "judges"
 
     def look() -> str:
         shown = []
-        for weights in sorted(folder.glob("*.safetensors")):
+        for weights in sorted(folder.glob("*/weights/*.safetensors")):
             found = hashlib.sha256(weights.read_bytes()).hexdigest()
             if found != json.loads(weights.with_suffix(".json").read_text())["sha256"]:
                 raise ValueError(f"{weights.name} is not the judge that its card describes")

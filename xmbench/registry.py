@@ -16,8 +16,12 @@ from xmbench.interfaces import Annotator, Engine, Metric, Model, Source
 
 Kind = Literal["sources", "engines", "annotators", "metrics", "baselines"]
 _CONSTANT = {
-    "sources": "SOURCE", "engines": "ENGINE", "annotators": "ANNOTATOR", "metrics": "METRIC", "baselines": "MODEL",
-}  # fmt: skip
+    "sources": "SOURCE",
+    "engines": "ENGINE",
+    "annotators": "ANNOTATOR",
+    "metrics": "METRIC",
+    "baselines": "MODEL",
+}
 
 
 def names(kind: Kind) -> list[str]:

@@ -132,8 +132,14 @@ def test_the_sound_that_is_alike_decides_the_class(tmp_path: Path, examples: Exa
 
 
 def test_one_class_alone(tmp_path: Path, examples: Examples) -> None:
-    one = Examples(examples.ids, np.zeros(COUNT, dtype=np.int64), examples.images, examples.clips,
-                   examples.clip_index, examples.groups)  # fmt: skip
+    one = Examples(
+        examples.ids,
+        np.zeros(COUNT, dtype=np.int64),
+        examples.images,
+        examples.clips,
+        examples.clip_index,
+        examples.groups,
+    )
     with pytest.raises(DatasetError, match="no wrong class"):
         fitted("wrong-class", tmp_path, one)
     with pytest.raises(DatasetError) as caught:

@@ -19,10 +19,19 @@ from xmbench.interfaces import AudioFormat, Conditions, Examples, ImageFormat, R
 from xmbench.training import Phase
 
 TINY: dict[str, Any] = {
-    "widths": (4, 6), "strides": (2, 2), "autoencoder_widths": (48, 32, 16, 32, 48), "code_shape": (4, 4),
-    "generator_hidden": 16, "autoencoder_lr": 3e-3, "autoencoder_min_steps": 200, "autoencoder_epochs": 1,
-    "joint_lr": 1e-3, "joint_min_steps": 200, "joint_epochs": 1, "joint_batch": 16,
-}  # fmt: skip
+    "widths": (4, 6),
+    "strides": (2, 2),
+    "autoencoder_widths": (48, 32, 16, 32, 48),
+    "code_shape": (4, 4),
+    "generator_hidden": 16,
+    "autoencoder_lr": 3e-3,
+    "autoencoder_min_steps": 200,
+    "autoencoder_epochs": 1,
+    "joint_lr": 1e-3,
+    "joint_min_steps": 200,
+    "joint_epochs": 1,
+    "joint_batch": 16,
+}
 
 
 def task_of(samples: int, size: int = 12, channels: int = 1, classes: int = 4) -> Task:
@@ -56,11 +65,7 @@ def million(module: torch.nn.Module) -> float:
 # ------------------------------------------------------------------------------- full width (meta device)
 @pytest.mark.parametrize(
     ("samples", "size", "channels", "autoencoder", "generator", "inference"),
-    [
-        (18140, 28, 1, 169.6, 78.5, 108.5),
-        (24020, 32, 3, 217.8, 102.6, 132.6),
-        (29356, 32, 3, 261.5, 124.5, 154.5),
-    ],
+    [(18140, 28, 1, 169.6, 78.5, 108.5), (24020, 32, 3, 217.8, 102.6, 132.6), (29356, 32, 3, 261.5, 124.5, 154.5)],
 )
 def test_full_width_shapes_and_parameter_counts(
     samples: int, size: int, channels: int, autoencoder: float, generator: float, inference: float
@@ -140,8 +145,9 @@ def test_weight_penalties_are_eta4_times_lambda(tmp_path: Path, monkeypatch: pyt
     task = task_of(200)
     MODEL.fit(examples_of(task), task, "i2a", Config(**TINY), run_in(tmp_path))
     assert [(phase.name, phase.optimiser.weight_decay) for phase in seen] == [
-        ("autoencoder", pytest.approx(5e-4)), ("joint", pytest.approx(4e-4)),
-    ]  # fmt: skip
+        ("autoencoder", pytest.approx(5e-4)),
+        ("joint", pytest.approx(4e-4)),
+    ]
     assert seen[0].items == 4  # the distinct clips, not the items
     assert set(seen[1].validation_ids) <= set(examples_of(task).ids)
     assert len(seen[1].validation_ids) == 120 - seen[1].items > 0
@@ -188,10 +194,16 @@ def test_the_autoencoder_overfits_eight_clips_without_collapse(tmp_path: Path) -
 @pytest.mark.parametrize(
     "changes",
     [
-        {"use_rep": False, "use_per": False}, {"use_per": False}, {"dilation": 1}, {"decoder": "ae"},
-        {"rep_norm": "sample"}, {"optimiser": "rmsprop-torch"}, {"clip_norm": 5.0}, {"channels_last": True},
+        {"use_rep": False, "use_per": False},
+        {"use_per": False},
+        {"dilation": 1},
+        {"decoder": "ae"},
+        {"rep_norm": "sample"},
+        {"optimiser": "rmsprop-torch"},
+        {"clip_norm": 5.0},
+        {"channels_last": True},
     ],
-)  # fmt: skip
+)
 def test_every_variant_trains_on_colour_images(tmp_path: Path, changes: dict[str, Any]) -> None:
     task = task_of(60, size=16, channels=3)
     examples = examples_of(task, 32)

@@ -102,8 +102,11 @@ def test_the_oracle_is_the_reference_in_single_take_data(tmp_path: Path) -> None
 
 def test_the_oracle_needs_a_clip_of_every_class(tmp_path: Path) -> None:
     examples = examples_of()
-    one = Examples(examples.ids, np.zeros(60, dtype=np.int64), *(
-        getattr(examples, name) for name in ("images", "clips", "clip_index", "groups")))  # fmt: skip
+    one = Examples(
+        examples.ids,
+        np.zeros(60, dtype=np.int64),
+        *(getattr(examples, name) for name in ("images", "clips", "clip_index", "groups")),
+    )
     with pytest.raises(DatasetError) as caught:
         fitted("oracle-class", tmp_path, one)
     assert caught.value.problems == ("b", "c")

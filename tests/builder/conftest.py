@@ -66,8 +66,10 @@ def write_corpus(folder: Path, train: int = 120, test: int = 30) -> Corpus:
     single = Recipe.model_validate(raw)
     raw |= {"name": "strokes-voices", "regime": "multi-take"}
     raw["sources"]["speech"]["options"] = {
-        "train_voices": ["en-us", "en-us+m1"], "test_voices": ["en-us+m2"], "rates": [120, 130],
-    }  # fmt: skip
+        "train_voices": ["en-us", "en-us+m1"],
+        "test_voices": ["en-us+m2"],
+        "rates": [120, 130],
+    }
     return Corpus(folder, single, Recipe.model_validate(raw))
 
 

@@ -20,18 +20,19 @@ from tests.builder.conftest import Corpus
 from tests.conftest import shared
 from tests.sources.test_mnist import TEST_COUNTS, TRAIN_COUNTS
 from xmbench import content, registry
-from xmbench.builder import assemble, execute, ledger, plan, workspace
+from xmbench.builder import execute, plan, shard_writer, workspace
 from xmbench.builder.build import build
-from xmbench.builder.fetch import VerifiedFiles
-from xmbench.builder.lock import locked
-from xmbench.builder.validate import validate
+from xmbench.builder.upstream.fetch import VerifiedFiles
 from xmbench.errors import CheckError, DatasetError, DocumentError, OutputError, UnknownNameError
+from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.items import read_examples
 from xmbench.formats.recipe import Recipe
+from xmbench.inspection.validate import validate
 from xmbench.interfaces import Entry, RawClip, RawImage, Rejected
 from xmbench.sources.mnist import Mnist
 from xmbench.sources.speech import Speech
+from xmbench.storage.locks import locked
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_a_limit_takes_a_part_of_the_full_set(corpus: Corpus, built: Dataset, tm
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from xmbench.builder import assemble, plan, workspace
+from xmbench.builder import shard_writer, plan, workspace
 from xmbench.builder.build import build
 from xmbench.formats.document import load_json
 from xmbench.formats.recipe import Recipe
@@ -148,7 +149,7 @@ def dying(made):
         return made(*args)
     return call
 if left > 0:
-    assemble.image.encode_png = dying(assemble.image.encode_png)
+    shard_writer.image.encode_png = dying(shard_writer.image.encode_png)
 else:
     left = -left
     Path.replace = dying(Path.replace); Path.rename = dying(Path.rename)
@@ -171,7 +172,7 @@ def test_a_build_killed_at_any_moment_is_finished_by_the_same_command(
         open_dataset(out)
     monkeypatch.setattr(plan, "SHARD_ROWS", 40)
     lines: list[str] = []
-    dataset = build(corpus.single, out, source=corpus.folder, report=lines.append)
+    dataset = build(corpus.single, out, source=corpus.folder, progress=lines.append)
     assert dataset.digest == built.digest
     assert validate(dataset).problems == []
     assert {path.name for path in out.iterdir()} == {"README.md", "data", "ledger.parquet", "manifest.json"}
@@ -189,7 +190,7 @@ def test_a_part_of_another_plan_is_not_taken_up(corpus: Corpus, built: Dataset, 
     (out / ".build" / "data" / f".{name}.123.tmp").write_bytes(b"half")
     (out / ".build" / "reports" / f"{name}.json").write_text("{}")
     lines: list[str] = []
-    assert build(corpus.single, out, source=corpus.folder, report=lines.append).digest == built.digest
+    assert build(corpus.single, out, source=corpus.folder, progress=lines.append).digest == built.digest
     assert not any("taking up" in line for line in lines)
     assert len(list((out / "data").iterdir())) == 2
 
@@ -227,7 +228,7 @@ def test_an_interrupt_leaves_nothing_that_looks_whole(
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(assemble.image, "encode_png", interrupted)
+        patch.setattr(shard_writer.image, "encode_png", interrupted)
         with pytest.raises(KeyboardInterrupt):
             build(corpus.single, out, source=corpus.folder)
     assert [path.name for path in out.iterdir()] == [".build"]
@@ -252,7 +253,7 @@ def _dying_worker(job: object) -> None:
 def test_a_finished_build_is_left_alone(corpus: Corpus, built: Dataset) -> None:
     before = {path: path.stat().st_mtime_ns for path in built.folder.rglob("*")}
     lines: list[str] = []
-    again = build(corpus.single, built.folder, source=corpus.folder, report=lines.append)
+    again = build(corpus.single, built.folder, source=corpus.folder, progress=lines.append)
     assert again.digest == built.digest
     assert {path: path.stat().st_mtime_ns for path in built.folder.rglob("*")} == before
     assert lines == [f"{built.folder}: already built"]
@@ -285,7 +286,7 @@ def test_a_mended_shard_of_other_content_is_refused(
     corpus: Corpus, built: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built.shards("train")[0].unlink()
-    monkeypatch.setattr(assemble.audio, "fit_length", lambda samples, length: np.ones(length, dtype=np.int16))
+    monkeypatch.setattr(shard_writer.audio, "fit_length", lambda samples, length: np.ones(length, dtype=np.int16))
     with pytest.raises(CheckError, match="not those that are missing") as caught:
         build(corpus.single, built.folder, source=corpus.folder)
     assert "espeak-ng" in str(caught.value)
@@ -378,10 +379,7 @@ def test_rebuild_refuses_strange_files_among_the_data(corpus: Corpus, built: Dat
 
 def test_two_builds_at_once_are_refused(corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "out" / ".build").mkdir(parents=True)
-    with (
-        locked(tmp_path / "out" / ".build" / "lock"),
-        pytest.raises(OutputError, match="another xmbench is at work"),
-    ):
+    with locked(tmp_path / "out" / ".build" / "lock"), pytest.raises(OutputError, match="another xmbench is at work"):
         build(corpus.single, tmp_path / "out", source=corpus.folder)
     assert build(corpus.single, tmp_path / "out", source=corpus.folder).count("test") == 30
 
@@ -504,8 +502,8 @@ def test_a_recipe_that_leaves_nothing_is_no_data_set(corpus: Corpus, tmp_path: P
 def test_books_that_do_not_balance_stop_the_build(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tally = assemble._tally
-    monkeypatch.setattr(assemble, "_tally", lambda items, recipe: tally(items[1:], recipe))
+    tally = shard_writer._tally
+    monkeypatch.setattr(shard_writer, "_tally", lambda items, recipe: tally(items[1:], recipe))
     with pytest.raises(CheckError, match="not accounted for"):
         build(corpus.single, tmp_path / "out", source=corpus.folder)
     assert not (tmp_path / "out" / "manifest.json").exists()
@@ -521,10 +519,10 @@ def test_a_damaged_clip_in_the_cache_is_spoken_again(
         data[-1] ^= 1
         path.write_bytes(bytes(data))
     lines: list[str] = []
-    assert build(corpus.single, tmp_path / "again", source=corpus.folder, report=lines.append).digest == built.digest
+    assert build(corpus.single, tmp_path / "again", source=corpus.folder, progress=lines.append).digest == built.digest
     assert any("making 3 of 3 clips" in line for line in lines)
     lines.clear()
-    build(corpus.single, tmp_path / "third", source=corpus.folder, report=lines.append)
+    build(corpus.single, tmp_path / "third", source=corpus.folder, progress=lines.append)
     assert not any("making" in line for line in lines)
 
 

@@ -46,10 +46,15 @@ def test_the_histogram_counts_every_row_once(digits: Dataset, text: str) -> None
 
 def test_it_tells_how_to_make_it_again_and_whom_to_cite(digits: Dataset, text: str) -> None:
     for said in (
-        "xmbench build digits-ad --limit 40 --seed 0", digits.digest, digits.manifest.recipe_digest,
-        "Audio description from image by modal translation network", "- clips made by espeak-ng 1.", "ledger.parquet",
-        "a seeded share of each class is the test", 'load_dataset("PATH")',
-    ):  # fmt: skip
+        "xmbench build digits-ad --limit 40 --seed 0",
+        digits.digest,
+        digits.manifest.recipe_digest,
+        "Audio description from image by modal translation network",
+        "- clips made by espeak-ng 1.",
+        "ledger.parquet",
+        "a seeded share of each class is the test",
+        'load_dataset("PATH")',
+    ):
         assert said in text, said
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from tests.builder.conftest import Corpus
 from xmbench.builder.build import build
-from xmbench.builder.diff import Difference, compare
 from xmbench.formats.dataset import Dataset, Manifest, open_dataset
+from xmbench.inspection.diff import Difference, compare
 from xmbench.media import audio, image
 
 Rows = list[dict[str, Any]]

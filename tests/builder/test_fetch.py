@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from tests.builder.conftest import Corpus
-from xmbench.builder import fetch
 from xmbench.builder.build import build
-from xmbench.builder.fetch import obtain
 from xmbench.builder.plan import load_recipe
+from xmbench.builder.upstream import fetch
+from xmbench.builder.upstream.fetch import obtain
 from xmbench.errors import OutputError, UpstreamError
 from xmbench.formats.recipe import Recipe
+from xmbench.hub.mirror import place_of
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -86,7 +87,7 @@ def folder(corpus: Corpus, tmp_path: Path) -> Path:
 
 
 def local(recipe: Recipe, folder: Path | None, offline: bool = True) -> dict[str, fetch.VerifiedFiles]:
-    return obtain(recipe, folder, offline=offline, report=lambda line: None)
+    return obtain(recipe, folder, offline=offline, progress=lambda line: None)
 
 
 def with_urls(recipe: Recipe, *bases: str) -> Recipe:
@@ -155,7 +156,7 @@ def test_a_bad_folder_stops_a_build_before_anything_is_made(corpus: Corpus, fold
     with pytest.raises(UpstreamError, match="no such folder"):
         build(corpus.single, tmp_path / "out", source=tmp_path / "nowhere")
     with pytest.raises(UpstreamError, match="not a revision of a data set on the Hub"):
-        build(corpus.single, tmp_path / "out", source="hf:someone/mnist")
+        build(corpus.single, tmp_path / "out", source=place_of("hf:someone/mnist"))
 
 
 def test_a_mirror_is_used_once(corpus: Corpus, mirror: Mirror) -> None:

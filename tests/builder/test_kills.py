@@ -14,13 +14,19 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import shared
-from xmbench.builder.validate import validate
 from xmbench.formats.dataset import open_dataset
+from xmbench.inspection.validate import validate
 
 RECIPES = (
-    "digits-ad", "mnist-ad", "mnist-ad-voices", "mnist-ad-human",
-    "cifar10-ad", "cifar10-ad-voices", "cifar100-ad", "cifar100-ad-voices",
-)  # fmt: skip
+    "digits-ad",
+    "mnist-ad",
+    "mnist-ad-voices",
+    "mnist-ad-human",
+    "cifar10-ad",
+    "cifar10-ad-voices",
+    "cifar100-ad",
+    "cifar100-ad-voices",
+)
 MOMENTS = 10
 SEED = 20261121
 
@@ -71,9 +77,8 @@ def _start(recipe: str, upstream: Path, out: Path, cache: Path) -> subprocess.Po
         command += ["--source", str(upstream), "--accept-changed-sources"]
     with (out.parent / f"{out.name}.log").open("ab") as log:
         return subprocess.Popen(
-            command, stdout=log, stderr=log, start_new_session=True,
-            env={**os.environ, "XMBENCH_CACHE": str(cache)},
-        )  # fmt: skip
+            command, stdout=log, stderr=log, start_new_session=True, env={**os.environ, "XMBENCH_CACHE": str(cache)}
+        )
 
 
 def _said(process: subprocess.Popen[bytes]) -> str:

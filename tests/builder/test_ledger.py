@@ -8,18 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xmbench.builder import ledger
-from xmbench.builder.ledger import LedgerRow
 from xmbench.errors import DatasetError
+from xmbench.formats import ledger
 from xmbench.formats.dataset import Counts
+from xmbench.formats.ledger import LedgerRow
 
 rows = st.builds(
     LedgerRow,
-    kind=st.sampled_from(["item", "take"]), id=st.text("ab-0", min_size=1, max_size=4),
-    split=st.sampled_from(["train", "test"]), label=st.sampled_from(["0", "1"]), stage=st.just("read"),
-    reason=st.sampled_from(["silent", "too-long"]), filtered=st.booleans(), temporary=st.booleans(),
-    detail=st.text(max_size=5), attempts=st.integers(1, 3),
-)  # fmt: skip
+    kind=st.sampled_from(["item", "take"]),
+    id=st.text("ab-0", min_size=1, max_size=4),
+    split=st.sampled_from(["train", "test"]),
+    label=st.sampled_from(["0", "1"]),
+    stage=st.just("read"),
+    reason=st.sampled_from(["silent", "too-long"]),
+    filtered=st.booleans(),
+    temporary=st.booleans(),
+    detail=st.text(max_size=5),
+    attempts=st.integers(1, 3),
+)
 PLACES = [(split, label) for split in ("train", "test") for label in ("0", "1")]
 
 

@@ -46,7 +46,16 @@ def test_load_dataset_offline(digits: Dataset, tmp_path: Path, way: str) -> None
 def test_the_card_tells_licences_and_statistics(digits: Dataset) -> None:
     card = (digits.folder / "README.md").read_text()
     for said in (
-        "license: cc-by-4.0", "image-to-audio", "num_examples: 40", digits.digest, digits.manifest.recipe_digest,
-        "CC BY 4.0", "GPL-3.0-or-later", "@misc{alpaydin1998optdigits", "expands", "espeak-ng 1.", "| **all** |",
-    ):  # fmt: skip
+        "license: cc-by-4.0",
+        "image-to-audio",
+        "num_examples: 40",
+        digits.digest,
+        digits.manifest.recipe_digest,
+        "CC BY 4.0",
+        "GPL-3.0-or-later",
+        "@misc{alpaydin1998optdigits",
+        "expands",
+        "espeak-ng 1.",
+        "| **all** |",
+    ):
         assert said in card, said

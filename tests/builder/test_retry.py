@@ -11,13 +11,14 @@ import pytest
 
 from tests.builder.conftest import Corpus
 from tests.plugins import plug_in
-from xmbench.builder import earlier, ledger, plan, workspace
+from xmbench.builder import plan, previous_build, workspace
 from xmbench.builder.build import build
 from xmbench.builder.retry import retry
-from xmbench.builder.validate import validate
 from xmbench.errors import DatasetError
+from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.recipe import Recipe
+from xmbench.inspection.validate import validate
 from xmbench.interfaces import Entry, RawClip, RawImage, Rejected
 from xmbench.sources.mnist import Mnist
 
@@ -111,7 +112,7 @@ def test_attempts_are_counted_and_only_what_fails_is_left(
     assert validate(done.dataset).problems == []
     retry(out, source=corpus.folder)
     assert {row.attempts for row in ledger.read(out / "ledger.parquet") if row.temporary} == {3}
-    assert earlier.temporary_failures(open_dataset(out)) == done.left
+    assert previous_build.temporary_failures(open_dataset(out)) == done.left
 
 
 def test_shards_without_a_failure_are_left_alone(
@@ -143,7 +144,7 @@ def test_clips_come_from_the_data_set_where_the_cache_is_gone(
 def test_nothing_to_do(whole: Dataset, corpus: Corpus) -> None:
     before = state(whole.folder)
     lines: list[str] = []
-    done = retry(whole.folder, source=corpus.folder, report=lines.append)
+    done = retry(whole.folder, source=corpus.folder, progress=lines.append)
     assert (done.due, done.left, done.shards) == (0, 0, 0)
     assert lines == [f"{whole.folder}: nothing failed for a temporary reason"]
     assert state(whole.folder) == before
@@ -163,9 +164,14 @@ def test_a_limited_build_with_a_seed_and_another_engine(flaky: ModuleType, corpu
 # ------------------------------------------------------------------------------------------- broken off
 @pytest.mark.parametrize("moment", [1, 3, 10, 11, 12, 13, 15, 16, 18])
 def test_a_retry_broken_off_is_finished_or_never_was(
-    flaky: ModuleType, spoken: Recipe, whole: Dataset, corpus: Corpus, tmp_path: Path, moment: int,
+    flaky: ModuleType,
+    spoken: Recipe,
+    whole: Dataset,
+    corpus: Corpus,
+    tmp_path: Path,
+    moment: int,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     """Stopped before the n-th rename: ten in the work folder, one of the list, then seven into place."""
     flaky.down.add(("one", "a"))
     out = build(spoken, tmp_path / "out", source=corpus.folder).folder
@@ -204,7 +210,7 @@ def test_a_build_broken_off_takes_up_no_shard_that_lacks_a_clip(
             build(spoken, tmp_path / "out", source=corpus.folder)
     flaky.down.clear()
     lines: list[str] = []
-    dataset = build(spoken, tmp_path / "out", source=corpus.folder, report=lines.append)
+    dataset = build(spoken, tmp_path / "out", source=corpus.folder, progress=lines.append)
     assert any("taking up" in line for line in lines)  # the test split's
     assert dataset.digest == whole.digest
 
@@ -289,7 +295,7 @@ def test_folders_that_cannot_be_retried(flaky: ModuleType, spoken: Recipe, corpu
 
 
 def test_clips_of_a_data_set_are_those_that_were_spoken(flaky: ModuleType, whole: Dataset) -> None:
-    found = earlier.clips(whole.folder, whole.manifest, again=True)
+    found = previous_build.clips(whole.folder, whole.manifest, again=True)
     assert len(found) == 9
     for clip in found.values():
         assert isinstance(clip, RawClip)

@@ -18,14 +18,14 @@ import pytest
 import soundfile
 
 from tests.builder.test_fetch import Mirror
-from xmbench.builder import fetch
 from xmbench.builder.build import build
-from xmbench.builder.fetch import obtain
 from xmbench.builder.plan import load_recipe
-from xmbench.builder.validate import open_unchecked, validate
+from xmbench.builder.upstream import fetch
+from xmbench.builder.upstream.fetch import obtain
 from xmbench.errors import DocumentError, UpstreamError
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import Recipe
+from xmbench.inspection.validate import open_unchecked, validate
 
 COUNT = 12
 ARCHIVE = "small-python.tar.gz"
@@ -51,8 +51,14 @@ def published() -> dict[str, bytes]:
 
 def spec(name: str, layout: str, archive: str = "", **fields: Any) -> dict[str, Any]:
     data = published()[name]
-    return {"name": name, "layout": layout, "archive": archive, "sha256": hashlib.sha256(data).hexdigest(),
-            "bytes": len(data), **fields}  # fmt: skip
+    return {
+        "name": name,
+        "layout": layout,
+        "archive": archive,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+        **fields,
+    }
 
 
 def packed(names: Iterator[str] | list[str], top: str = "") -> bytes:
@@ -158,8 +164,12 @@ def test_an_archive_is_fetched_once_and_checked(tmp_path: Path, mirror: Mirror) 
     data = packed(list(PICKLES.values()))
     mirror.files["/good"] = data
     mirror.files["/other"] = packed([PICKLES["train"]])
-    archive = {"name": ARCHIVE, "urls": [f"{mirror.url}/other", f"{mirror.url}/good"],
-               "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}  # fmt: skip
+    archive = {
+        "name": ARCHIVE,
+        "urls": [f"{mirror.url}/other", f"{mirror.url}/good"],
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+    }
     recipe = recipe_of(archive)
     assert recipe.sources["cifar"].download_bytes == len(data)
     dataset = built(recipe, tmp_path / "a", None)
@@ -184,7 +194,7 @@ def test_archives_that_do_not_hold_it(tmp_path: Path, data: bytes, said: str) ->
     (tmp_path / "packed").mkdir()
     (tmp_path / "packed" / ARCHIVE).write_bytes(data)
     with pytest.raises(UpstreamError, match=said):
-        obtain(recipe_of(), tmp_path / "packed", offline=True, report=lambda line: None)
+        obtain(recipe_of(), tmp_path / "packed", offline=True, progress=lambda line: None)
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -198,7 +208,7 @@ def test_changed_files_are_refused_unless_asked_for(tmp_path: Path) -> None:
         built(recipe_of(), tmp_path / "a", folder)
     assert "--accept-changed-sources" in str(caught.value)
     lines: list[str] = []
-    dataset = built(recipe_of(), tmp_path / "a", folder, accept_changed=True, report=lines.append)
+    dataset = built(recipe_of(), tmp_path / "a", folder, accept_changed=True, progress=lines.append)
     record = dataset.manifest.sources["cifar"]
     assert record.changed == (PICKLES["train"],)
     assert record.files[PICKLES["train"]] == hashlib.sha256(other).hexdigest()
@@ -253,7 +263,7 @@ def spoken(folder: Path, ending: str = "wav") -> Path:
 @pytest.fixture
 def human(tmp_path: Path) -> Recipe:
     """`mnist-ad-human` with embedded digits and the recordings of `spoken`."""
-    from xmbench.builder.folders import listed
+    from xmbench.builder.upstream.folders import listed
     from xmbench.formats.recipe import FileSpec
 
     raw = load_recipe("mnist-ad-human").model_dump(mode="json", by_alias=True)

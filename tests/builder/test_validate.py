@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.builder.conftest import Corpus
-from xmbench.builder import ledger
 from xmbench.builder.build import build
-from xmbench.builder.ledger import LedgerRow
-from xmbench.builder.validate import validate
 from xmbench.errors import DatasetError
+from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, Manifest, open_dataset
+from xmbench.formats.ledger import LedgerRow
+from xmbench.inspection.validate import validate
 from xmbench.media import audio, image
 
 Rows = list[dict[str, Any]]
@@ -79,12 +79,21 @@ def test_every_problem_is_listed_at_once(folder: Path) -> None:
     rewrite(folder, change)
     text = problems(folder)
     for said in (
-        "'train-00000': no readable image", "belongs to two classes", "'Not An Id': the id does not match",
-        "'train-00003': duration 0.9 s", "'train-00004': 16000 Hz", "'train-00004': 100 samples",
-        "'train-00004': a silent clip", "differs from other clips of the take", "image of shape (8, 8, 1)",
-        "the id stands there twice", "not in the order of ids", "'train-00008': no readable audio",
-        "its content is not what the manifest says", "digest of the content",
-    ):  # fmt: skip
+        "'train-00000': no readable image",
+        "belongs to two classes",
+        "'Not An Id': the id does not match",
+        "'train-00003': duration 0.9 s",
+        "'train-00004': 16000 Hz",
+        "'train-00004': 100 samples",
+        "'train-00004': a silent clip",
+        "differs from other clips of the take",
+        "image of shape (8, 8, 1)",
+        "the id stands there twice",
+        "not in the order of ids",
+        "'train-00008': no readable audio",
+        "its content is not what the manifest says",
+        "digest of the content",
+    ):
         assert said in text, said
 
 

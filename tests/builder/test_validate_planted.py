@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.builder.conftest import Corpus
-from xmbench.builder import ledger
 from xmbench.builder.build import build
-from xmbench.builder.findings import Validation
-from xmbench.builder.ledger import LedgerRow
-from xmbench.builder.validate import open_unchecked, validate
+from xmbench.formats import ledger
 from xmbench.formats.dataset import content_digest, dataset_digest, row_digest, samples_digest
+from xmbench.formats.ledger import LedgerRow
+from xmbench.inspection.findings import Validation
+from xmbench.inspection.validate import open_unchecked, validate
 from xmbench.media import audio, image
 
 Rows = list[dict[str, Any]]
@@ -291,7 +291,7 @@ def test_a_ledger_that_does_not_balance(single: Copy) -> None:
         ("'1': one", "'1': eins", "its class names are not those of the recipe"),
         ("dataset_info:", "dataset_info: {", "cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_a_card_that_lies(single: Copy, before: str, after: str, said: str) -> None:
     single.text("README.md", _said_digest(single.folder) if before == "DIGEST" else before, after)
     found = single.found()
@@ -320,12 +320,19 @@ def test_a_manifest_edited_by_hand(single: Copy) -> None:
     single.manifest(change)
     text = "\n".join(single.found().problems)
     for said in (
-        "its recipe has the digest", "the manifest says " + 64 * "0", "test: 30 rows, the manifest says 29",
-        "test, class 'zero': 1 takes, the manifest says 2", "test: its shards have 30 rows, but it says 29",
-        "do not add up", "the redistributable of the source 'mnist' differ(s)", "the files of the source 'mnist'",
-        "the source 'other' stands in the recipe or in the list", "bytes, the manifest says",
-        "120 planned, but the limit is 5", "test: the recipe has no class 'nine'",
-    ):  # fmt: skip
+        "its recipe has the digest",
+        "the manifest says " + 64 * "0",
+        "test: 30 rows, the manifest says 29",
+        "test, class 'zero': 1 takes, the manifest says 2",
+        "test: its shards have 30 rows, but it says 29",
+        "do not add up",
+        "the redistributable of the source 'mnist' differ(s)",
+        "the files of the source 'mnist'",
+        "the source 'other' stands in the recipe or in the list",
+        "bytes, the manifest says",
+        "120 planned, but the limit is 5",
+        "test: the recipe has no class 'nine'",
+    ):
         assert said in text, said
 
 

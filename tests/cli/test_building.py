@@ -39,10 +39,13 @@ def _command(*arguments: str) -> list[str]:
 @pytest.mark.parametrize(
     ("kind", "wanted"),
     [
-        ("recipes", "digits-ad"), ("baselines", None), ("metrics", "corr2d"),
-        ("tracks", "mnist-ad/i2a"), ("sources", "speech"),
+        ("recipes", "digits-ad"),
+        ("baselines", None),
+        ("metrics", "corr2d"),
+        ("tracks", "mnist-ad/i2a"),
+        ("sources", "speech"),
     ],
-)  # fmt: skip
+)
 def test_list(kind: str, wanted: str | None) -> None:
     shown = CliRunner().invoke(app, ["list", kind])
     assert shown.exit_code == 0, shown.output
@@ -104,13 +107,13 @@ def test_mistakes_are_explained(tmp_path: Path, arguments: list[str], said: str)
 
 SLOW = """
 import sys, time
-from xmbench.builder import assemble, execute, plan
+from xmbench.builder import shard_writer, execute, plan
 from xmbench.cli import main
-encode = assemble.image.encode_png
+encode = shard_writer.image.encode_png
 def slow(pixels):
     time.sleep(0.02)
     return encode(pixels)
-assemble.image.encode_png = slow
+shard_writer.image.encode_png = slow
 plan.SHARD_ROWS = 40
 main()
 """

@@ -13,10 +13,10 @@ import pytest
 from tests.cli.test_scoring import xmbench
 from tests.making import submit, wav
 from xmbench.builder.build import build
-from xmbench.builder.validate import validate
 from xmbench.errors import DocumentError, SubmissionError
 from xmbench.evaluator.check import check
 from xmbench.formats.dataset import Dataset, open_dataset
+from xmbench.inspection.validate import validate
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:

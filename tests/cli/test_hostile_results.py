@@ -21,7 +21,6 @@ from tests.conftest import ROOT
 from tests.making import submit, wav
 from xmbench import leaderboard
 from xmbench.errors import DatasetError, DocumentError, MediaError, OutputError, PrerequisiteError, SubmissionError
-from xmbench.evaluator import fit
 from xmbench.evaluator.compare import compare
 from xmbench.evaluator.evaluate import items_digest
 from xmbench.evaluator.judge import load_judges
@@ -31,10 +30,11 @@ from xmbench.evaluator.save import items_path, load_scored, score_and_save
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.result import ReportedResult, Result
+from xmbench.html import histogram
+from xmbench.judges.words import fit
 from xmbench.leaderboard.store import slug
-from xmbench.pages import histogram
-from xmbench.preview import write_preview
-from xmbench.report import write_report
+from xmbench.views.preview import write_preview
+from xmbench.views.report import write_report
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -203,8 +203,15 @@ def test_no_folder_of_boards_is_said(tmp_path: Path) -> None:
 
 
 def test_a_papers_track_is_a_track(tmp_path: Path) -> None:
-    paper = {"schema": "xmbench/reported/1", "track": "a//b", "system": "s", "scores": {}, "paper": "", "where": "",
-             "data": ""}  # fmt: skip
+    paper = {
+        "schema": "xmbench/reported/1",
+        "track": "a//b",
+        "system": "s",
+        "scores": {},
+        "paper": "",
+        "where": "",
+        "data": "",
+    }
     (tmp_path / "p.json").write_text(json.dumps(paper))
     with pytest.raises(DocumentError):
         load_json(tmp_path / "p.json", ReportedResult)
@@ -236,10 +243,10 @@ def test_company_that_is_no_judge_of_sounds_is_refused_before_the_training(digit
 
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
     with pytest.raises(PrerequisiteError, match="cannot be read"):
-        fit.fit_spoken_word_judge([digits], tmp_path, beside=tmp_path / "junk.safetensors", steps=1, report=never)
-    images = next((ROOT / "xmbench" / "judges" / "weights").glob("*image*.safetensors"))
+        fit.fit_spoken_word_judge([digits], tmp_path, beside=tmp_path / "junk.safetensors", steps=1, progress=never)
+    images = next((ROOT / "xmbench" / "judges").glob("*/weights/*image*.safetensors"))
     with pytest.raises(DatasetError, match="sees images"):
-        fit.fit_spoken_word_judge([digits], tmp_path, beside=images, steps=1, report=never)
+        fit.fit_spoken_word_judge([digits], tmp_path, beside=images, steps=1, progress=never)
 
 
 @pytest.mark.parametrize("card", ["{", "[]", '{"accuracy": {"x": 1}}', '{"accuracy": 3}'])

@@ -17,18 +17,38 @@ from xmbench.formats.dataset import Dataset
 
 PROGRAM = [sys.executable, "-m", "xmbench", "run-baseline"]
 SMALL = [
-    "--set", "widths=[4, 6]", "--set", "strides=[2, 2]", "--set", "autoencoder_widths=[24, 16, 16, 16, 24]",
-    "--set", "code_shape=[4, 4]", "--set", "generator_hidden=8", "--set", "autoencoder_min_steps=20",
-    "--set", "autoencoder_epochs=1", "--set", "joint_batch=8", "--set", "joint_epochs=1",
-]  # fmt: skip
+    "--set",
+    "widths=[4, 6]",
+    "--set",
+    "strides=[2, 2]",
+    "--set",
+    "autoencoder_widths=[24, 16, 16, 16, 24]",
+    "--set",
+    "code_shape=[4, 4]",
+    "--set",
+    "generator_hidden=8",
+    "--set",
+    "autoencoder_min_steps=20",
+    "--set",
+    "autoencoder_epochs=1",
+    "--set",
+    "joint_batch=8",
+    "--set",
+    "joint_epochs=1",
+]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def xmbench(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*PROGRAM, *map(str, arguments)],
-        cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+        cwd=cwd,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 def test_a_run_says_where_it_is_and_what_comes_next(tmp_path: Path, digits: Dataset) -> None:

@@ -25,8 +25,13 @@ PROGRAM = [sys.executable, "-m", "xmbench"]
 def xmbench(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*PROGRAM, *map(str, arguments)],
-        cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
 
 
 def noisy(item_id: str, label: int, reference: np.ndarray) -> np.ndarray:
@@ -56,8 +61,16 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_score_finds_the_data_by_digest_and_writes_both_files(digits: Dataset, tmp_path: Path) -> None:
     submit(digits, tmp_path / "run" / "submission")
-    done = xmbench("score", "run/submission", "--metrics", "corr2d,stoi", "--workers", 1, cwd=tmp_path,
-                   XMBENCH_DATA=str(digits.folder.parent))  # fmt: skip
+    done = xmbench(
+        "score",
+        "run/submission",
+        "--metrics",
+        "corr2d,stoi",
+        "--workers",
+        1,
+        cwd=tmp_path,
+        XMBENCH_DATA=str(digits.folder.parent),
+    )
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["scores"]["corr2d"]["value"] == pytest.approx(1.0)
@@ -100,8 +113,9 @@ def test_pair_prints_one_object_per_pair(tmp_path: Path) -> None:
 
 def test_an_unwritable_place_is_refused_before_the_work(digits: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = xmbench("score", submit(digits, tmp_path / "s"), "--data", digits.folder,
-                   "--out", tmp_path / "file" / "r.json")  # fmt: skip
+    done = xmbench(
+        "score", submit(digits, tmp_path / "s"), "--data", digits.folder, "--out", tmp_path / "file" / "r.json"
+    )
     assert done.returncode == 2
     assert "cannot be written" in done.stderr
 
@@ -120,8 +134,11 @@ def test_ctrl_c_ends_with_a_message_and_no_result(digits: Dataset, tmp_path: Pat
     folder = submit(digits, tmp_path / "s", noisy)
     process = subprocess.Popen(
         [*PROGRAM, "score", str(folder), "--data", str(digits.folder), "--metrics", "pesq,corr2d", "--workers", "2"],
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     time.sleep(1.5)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)

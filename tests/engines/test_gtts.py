@@ -19,13 +19,13 @@ import pytest
 import soundfile
 
 from xmbench import registry
-from xmbench.builder import ledger
 from xmbench.builder.build import build
 from xmbench.builder.plan import load_recipe
 from xmbench.builder.retry import retry
-from xmbench.builder.validate import validate
 from xmbench.engines.gtts import ENGINE
 from xmbench.errors import CheckError, DocumentError, PrerequisiteError, UnknownNameError
+from xmbench.formats import ledger
+from xmbench.inspection.validate import validate
 from xmbench.interfaces import Rejected
 
 

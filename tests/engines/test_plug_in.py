@@ -11,12 +11,12 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.plugins import plug_in
-from xmbench import content, registry
-from xmbench.builder import listing, plan
+from xmbench import catalogue, content, registry
+from xmbench.builder import plan
 from xmbench.builder.build import build
-from xmbench.builder.respeak import respeak
-from xmbench.builder.validate import validate
+from xmbench.builder.speech_override import respeak
 from xmbench.errors import DatasetError, DocumentError, UnknownNameError
+from xmbench.inspection.validate import validate
 
 
 def section() -> dict[str, list[str]]:
@@ -42,7 +42,7 @@ def test_the_engine_has_ten_lines() -> None:
 def test_an_engine_of_a_third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plug_in(monkeypatch, tmp_path / "plugin", "beep", beep())
     assert "beep" in registry.names("engines")
-    assert "beep" in [row["name"] for row in listing.rows("engines")]
+    assert "beep" in [row["name"] for row in catalogue.rows("engines")]
     recipe = plan.load_recipe("digits-ad")
     dataset = build(recipe, tmp_path / "out", limit=20, speech="beep")
     rows = list(dataset.rows("train", ["speaker", "engine", "rate_wpm", "pitch"]))

@@ -12,10 +12,10 @@ import pytest
 
 from xmbench.builder.build import build
 from xmbench.builder.plan import load_recipe
-from xmbench.builder.validate import validate
 from xmbench.engines import pyttsx3
 from xmbench.engines.pyttsx3 import ENGINE, Pyttsx3
 from xmbench.errors import PrerequisiteError, UnknownNameError
+from xmbench.inspection.validate import validate
 from xmbench.interfaces import Rejected
 from xmbench.media import audio
 
@@ -147,9 +147,14 @@ def test_one_trouble_is_overcome(fake: Fake, trouble: str) -> None:
 
 @pytest.mark.parametrize(
     ("trouble", "reason"),
-    [("empty", "empty"), ("hang", "timeout"), ("crash", "timeout"), ("raise", "engine-error"),
-     ("wrong-rate", "wrong-rate")],
-)  # fmt: skip
+    [
+        ("empty", "empty"),
+        ("hang", "timeout"),
+        ("crash", "timeout"),
+        ("raise", "engine-error"),
+        ("wrong-rate", "wrong-rate"),
+    ],
+)
 def test_three_troubles_are_told(fake: Fake, trouble: str, reason: str) -> None:
     engine = fake.does(trouble, trouble, trouble)
     begun = time.monotonic()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xmbench.evaluator.bootstrap import interval, resampled_weights
+from xmbench.statistics import interval, resampled_weights
 
 
 def mean(states: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -60,8 +60,11 @@ DAMAGE = {
     "missing": (None, "missing", "no output"),
     "empty": (b"", "unreadable", "empty file; expected a PNG file"),
     "text": (b"hello, I am a text file\n", "unreadable", "no readable image"),
-    "truncated": (png(Image.fromarray(np.random.default_rng(0).integers(0, 255, (28, 28), np.uint8)))[:400],
-                  "unreadable", "no readable image"),
+    "truncated": (
+        png(Image.fromarray(np.random.default_rng(0).integers(0, 255, (28, 28), np.uint8)))[:400],
+        "unreadable",
+        "no readable image",
+    ),
     "jpeg": (jpeg(), "unreadable", "a JPEG file; expected a PNG file"),
     "gif": (b"GIF89a" + png(PICTURE)[6:], "unreadable", "no readable image"),
     "small": (png(PICTURE.resize((14, 14))), "unreadable", "image of 14 x 14 pixels; expected 28 x 28"),
@@ -85,7 +88,7 @@ DAMAGE = {
     "channels-first": (npy(GREY[None]), "unreadable", "image of shape (1, 28, 28); expected shape (28, 28, 1)"),
     "flat": (npy(GREY.ravel()), "unreadable", "image of shape (784,)"),
     "objects": (b"\x93NUMPY\x01\x00junk", "unreadable", "no readable array"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,12 @@ import pytest
 
 from tests.making import submit
 from xmbench.errors import DatasetError, DocumentError
-from xmbench.evaluator.bootstrap import resampled_weights
 from xmbench.evaluator.compare import compare
 from xmbench.evaluator.evaluate import items_digest
 from xmbench.evaluator.save import items_path, load_scored, score_and_save
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.result import Result, Score
+from xmbench.statistics import resampled_weights
 
 METRICS = ["corr2d", "stoi", "stoi-strict"]
 
@@ -113,8 +113,14 @@ def test_other_data_protocol_metric_version_or_judge_is_refused_with_every_reaso
     result, _ = load_scored(results["clear"])
     scores = dict(result.scores)
     scores["stoi"] = scores["stoi"].model_copy(update={"metric_version": "0"})
-    other = edited(results["clear"], tmp_path / "other.json", track="mnist-ad/i2a", dataset_digest="0" * 64,
-                   protocol="xmbench-protocol/0", scores=scores)  # fmt: skip
+    other = edited(
+        results["clear"],
+        tmp_path / "other.json",
+        track="mnist-ad/i2a",
+        dataset_digest="0" * 64,
+        protocol="xmbench-protocol/0",
+        scores=scores,
+    )
     with pytest.raises(DocumentError) as caught:
         compare(results["clear"], other)
     said = [problem.split(":")[0] for problem in caught.value.problems]
@@ -137,9 +143,17 @@ def test_another_judge_is_refused(digits: Dataset, results: dict[str, Path], tmp
 def test_metrics_without_a_partner_or_without_items_are_named(results: dict[str, Path], tmp_path: Path) -> None:
     result, _ = load_scored(results["clear"])
     whole = Score(
-        value=1.5, low=1.0, high=2.0, n=40, coverage=1.0, unit="", higher_is_better=False, floor=None,
-        metric_version="1", statuses={"ok": 40},
-    )  # fmt: skip
+        value=1.5,
+        low=1.0,
+        high=2.0,
+        n=40,
+        coverage=1.0,
+        unit="",
+        higher_is_better=False,
+        floor=None,
+        metric_version="1",
+        statuses={"ok": 40},
+    )
     a = edited(results["clear"], tmp_path / "a.json", scores={**result.scores, "distance": whole, "only": whole})
     b = edited(results["clear"], tmp_path / "b.json", scores={**result.scores, "distance": whole})
     assert compare(a, b).unpaired == {
@@ -172,10 +186,11 @@ def large(path: Path, result: Result, count: int, seed: int, groups: int) -> Pat
     rng = np.random.default_rng(seed)
     names = [f"m{i}" for i in range(9)]
     columns: dict[str, Any] = {
-        "id": [f"i-{i:06d}" for i in range(count)], "label": np.arange(count) % 10,
+        "id": [f"i-{i:06d}" for i in range(count)],
+        "label": np.arange(count) % 10,
         "group": [f"g-{i % groups}" for i in range(count)],
         **{name: ["ok"] * count for name in ("class", "output_sha256", "status", "detail")},
-    }  # fmt: skip
+    }
     scores = {}
     like = result.scores["stoi"]
     for name in names:

@@ -117,7 +117,7 @@ DAMAGES: dict[str, Damage] = {
     "upper case": Damage(renamed(".WAV", wav), "ok"),
     "picture": Damage(data(png), "unreadable", "no readable audio"),
     "one sample": Damage(data(lambda x: wav(np.array([0.5]))), "ok", "1 samples, expected 18140"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

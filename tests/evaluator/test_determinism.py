@@ -15,10 +15,10 @@ from threadpoolctl import threadpool_limits
 
 from tests.making import submit
 from xmbench import registry
-from xmbench.evaluator.bootstrap import resampled_means
 from xmbench.evaluator.evaluate import score
 from xmbench.evaluator.save import items_path, score_and_save
 from xmbench.formats.dataset import Dataset
+from xmbench.statistics import resampled_means
 
 
 def noisy(item_id: str, label: int, reference: np.ndarray) -> np.ndarray | None:

@@ -93,7 +93,7 @@ def test_results_do_not_depend_on_workers_or_on_the_form_of_the_submission(digit
 def test_identical_outputs_are_measured_once_and_count_every_time(digits: Dataset, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     folder = submit(digits, tmp_path / "s")
-    score(folder, digits, metrics=["stoi"], report=lambda done, items: seen.append((done, items)))
+    score(folder, digits, metrics=["stoi"], progress=lambda done, items: seen.append((done, items)))
     assert seen[-1] == (10, 40)
 
 

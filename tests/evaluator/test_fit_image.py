@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from tests.drawing import draw
 from xmbench.cli import app
 from xmbench.errors import DatasetError, PrerequisiteError
-from xmbench.evaluator.fit_image import fit_image_judge
 from xmbench.evaluator.judge import load_judges
 from xmbench.evaluator.save import score_and_save
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.result import Result
 from xmbench.interfaces import Direction
+from xmbench.judges.digits.fit import fit_image_judge
 
 
 def local(dataset: Dataset, folder: Path) -> Dataset:
@@ -32,7 +32,7 @@ def test_a_local_judge_is_fitted_tested_and_used(digits: Dataset, tmp_path: Path
     place.mkdir()
     dataset = local(digits, place)
     lines: list[str] = []
-    card = fit_image_judge([dataset], place / "judges", steps=200, command="xmbench fit-judge", report=lines.append)
+    card = fit_image_judge([dataset], place / "judges", steps=200, command="xmbench fit-judge", progress=lines.append)
     data = (place / "judges" / "digit-image.safetensors").read_bytes()
     assert json.loads((place / "judges" / "digit-image.json").read_text()) == card
     assert hashlib.sha256(data).hexdigest() == card["sha256"]

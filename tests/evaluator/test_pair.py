@@ -122,8 +122,10 @@ def test_one_bad_file_of_a_list_costs_only_its_own_line(tmp_path: Path) -> None:
     assert run.exit_code == 1
     found = {row["id"]: row for row in map(json.loads, run.stdout.splitlines())}
     assert {name: row["status"] for name, row in found.items()} == {
-        "x": "unreadable", "y": "ok", "z": "reference-unscorable",
-    }  # fmt: skip
+        "x": "unreadable",
+        "y": "ok",
+        "z": "reference-unscorable",
+    }
     assert found["x"]["corr2d"] is None
     assert found["y"]["corr2d"] == pytest.approx(1.0)
     assert "BytesIO" not in run.stdout + run.stderr

@@ -48,7 +48,7 @@ def stopped_after(pairs: int) -> object:
 
 def interrupted(digits: Dataset, folder: Path, out: Path, pairs: int = 20) -> None:
     with pytest.raises(StopError):
-        score_and_save(folder, digits, out, metrics=METRICS, report=stopped_after(pairs))  # type: ignore[arg-type]
+        score_and_save(folder, digits, out, metrics=METRICS, progress=stopped_after(pairs))  # type: ignore[arg-type]
     assert not out.exists()
     assert list(partial_path(out).glob("*.arrow"))
 
@@ -72,8 +72,21 @@ def test_a_run_killed_outright_is_taken_up(digits: Dataset, tmp_path: Path) -> N
         "from xmbench.evaluator import resume; resume.INTERVAL_S = 0.0\n"
         "import sys; sys.argv[0] = 'xmbench'\nfrom xmbench.cli import main; main()"
     )
-    command = [sys.executable, "-c", code, "score", folder, "--data", digits.folder, "--out", out,
-               "--metrics", "pesq,pesq-wb,corr2d", "--workers", "1"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "score",
+        folder,
+        "--data",
+        digits.folder,
+        "--out",
+        out,
+        "--metrics",
+        "pesq,pesq-wb,corr2d",
+        "--workers",
+        "1",
+    ]
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60
     while not list(partial_path(out).glob("*.arrow")) and time.monotonic() < until and process.poll() is None:

@@ -112,9 +112,14 @@ def test_every_other_claim_is_compared(result: Path, made: tuple[Path, Path], di
     document["limit"] = 7
     result.write_text(json.dumps(document))
     assert set(fields(result, made, digits)) == {
-        "outputs_digest", "scores.corr2d.statuses.ok", "submission.system", "regime", "judge.sha256",
-        "scores.stoi.metric_version", "limit",
-    }  # fmt: skip
+        "outputs_digest",
+        "scores.corr2d.statuses.ok",
+        "submission.system",
+        "regime",
+        "judge.sha256",
+        "scores.stoi.metric_version",
+        "limit",
+    }
 
 
 def test_where_and_when_and_the_status_may_differ(result: Path, made: tuple[Path, Path], digits: Dataset) -> None:
@@ -190,8 +195,18 @@ def test_a_tolerance_forgives_rounding_and_nothing_else(result: Path, made: tupl
 def test_the_command_exits_0_or_1_and_writes_the_status_only_when_asked(
     result: Path, made: tuple[Path, Path], digits: Dataset
 ) -> None:
-    command = [sys.executable, "-m", "xmbench", "verify", str(result), str(made[1]), "--data", str(digits.folder),
-               "--workers", "1"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "xmbench",
+        "verify",
+        str(result),
+        str(made[1]),
+        "--data",
+        str(digits.folder),
+        "--workers",
+        "1",
+    ]
     before = result.read_text()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,10 +9,10 @@ import pytest
 
 from xmbench import content
 from xmbench.errors import DatasetError, DocumentError, OutputError, UnknownNameError, XmbenchError
-from xmbench.formats import files
 from xmbench.formats.dataset import open_dataset
 from xmbench.formats.document import load_json, load_toml
 from xmbench.formats.recipe import Recipe
+from xmbench.storage import files
 
 RECIPES = content.names("recipes")
 
@@ -53,9 +53,13 @@ def test_all_mistakes_in_a_recipe_are_listed(tmp_path: Path) -> None:
     said = str(caught.value)
     assert str(path) in said
     for mistake in (
-        "audio.sample_rate: unknown key; did you mean 'sample_rate_hz'?", "audio.sample_rate_hz: missing",
-        "titel: unknown key; did you mean 'title'?", "title: missing", "regime:", "tracks.0: ",
-    ):  # fmt: skip
+        "audio.sample_rate: unknown key; did you mean 'sample_rate_hz'?",
+        "audio.sample_rate_hz: missing",
+        "titel: unknown key; did you mean 'title'?",
+        "title: missing",
+        "regime:",
+        "tracks.0: ",
+    ):
         assert mistake in said, mistake
 
 

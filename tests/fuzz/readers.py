@@ -16,12 +16,13 @@ import numpy as np
 import soundfile
 
 from xmbench import content
-from xmbench.builder import ledger, plan
-from xmbench.builder.validate import open_unchecked, validate
+from xmbench.builder import plan
 from xmbench.errors import MediaError, XmbenchError
+from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
+from xmbench.inspection.validate import open_unchecked, validate
 from xmbench.interfaces import AudioFormat, ImageFormat, RawClip, RawImage, Task
 from xmbench.media import audio
 from xmbench.sources import cifar, recordings

@@ -37,7 +37,7 @@ FORKING = (
     SHORT_PAUSES
     + """
 import json, sys, traceback
-import huggingface_hub.hf_api, xmbench.builder.build, xmbench.cli, xmbench.hub
+import huggingface_hub.hf_api, xmbench.builder.build, xmbench.cli, xmbench.hub.push
 for line in sys.stdin:
     job = json.loads(line)
     child = os.fork()
@@ -82,10 +82,17 @@ class Client:
         self._notes = home / "pauses"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING_FACE"))}
         self.environment = {
-            **kept, "HOME": str(home), "HF_HOME": str(home / "hf"), "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN,
-            "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "*", "PAUSES": str(self._notes),
+            **kept,
+            "HOME": str(home),
+            "HF_HOME": str(home / "hf"),
+            "HF_ENDPOINT": hub.url,
+            "HF_TOKEN": TOKEN,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "NO_PROXY": "*",
+            "PAUSES": str(self._notes),
             "XMBENCH_CACHE": str(home / "cache"),
-        }  # fmt: skip
+        }
         self._server = self.start(code=FORKING, stdin=True)
 
     def close(self) -> None:
@@ -98,9 +105,13 @@ class Client:
         """Starts a process of its own; `changed` variables are set, or taken out."""
         env = {name: value for name, value in {**self.environment, **changed}.items() if value is not None}
         return subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, arguments)], env=env, text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-        )  # fmt: skip
+            [sys.executable, "-c", code, *map(str, arguments)],
+            env=env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+        )
 
     def run(self, *arguments: object, code: str = "", alone: bool = False, **changed: str | None) -> Run:
         """Runs the program to its end. Whatever it does, the token is in no output and in no file.

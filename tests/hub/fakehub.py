@@ -280,12 +280,22 @@ class _Handler(BaseHTTPRequestHandler):
         if oid is None:
             return _error(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         if verb in ("", "revision"):
-            return _json({
-                "_id": "0", "id": name, "sha": oid, "private": repository.private, "gated": False, "disabled": False,
-                "downloads": 0, "likes": 0, "tags": [], "lastModified": "2026-01-01T00:00:00.000Z",
-                "createdAt": "2026-01-01T00:00:00.000Z",
-                "siblings": [{"rfilename": path} for path in repository.commits[oid]],
-            })  # fmt: skip
+            return _json(
+                {
+                    "_id": "0",
+                    "id": name,
+                    "sha": oid,
+                    "private": repository.private,
+                    "gated": False,
+                    "disabled": False,
+                    "downloads": 0,
+                    "likes": 0,
+                    "tags": [],
+                    "lastModified": "2026-01-01T00:00:00.000Z",
+                    "createdAt": "2026-01-01T00:00:00.000Z",
+                    "siblings": [{"rfilename": path} for path in repository.commits[oid]],
+                }
+            )
         if verb == "preupload":
             return _json(
                 {"files": [_upload_mode(repository.commits[oid], one["path"]) for one in json.loads(body)["files"]]}
@@ -300,11 +310,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _discussions(self, name: str, repository: Repository) -> Answer:
         found = [
             {
-                "title": title, "num": i + 1, "author": {"name": "me"}, "createdAt": "2026-01-01T00:00:00.000Z",
-                "status": "open", "isPullRequest": True, "repo": {"name": name, "type": "dataset"},
+                "title": title,
+                "num": i + 1,
+                "author": {"name": "me"},
+                "createdAt": "2026-01-01T00:00:00.000Z",
+                "status": "open",
+                "isPullRequest": True,
+                "repo": {"name": name, "type": "dataset"},
             }
             for i, title in enumerate(repository.requests)
-        ]  # fmt: skip
+        ]
         return _json({"discussions": found, "count": len(found), "start": 0, "numClosedDiscussions": 0})
 
     def _batch(self, asked: Mapping[str, Any]) -> Answer:

@@ -15,8 +15,8 @@ from tests.builder.conftest import idx
 from tests.hub.conftest import Client, Run
 from tests.hub.fakehub import TOKEN, FakeHub, Fault
 from xmbench import content
-from xmbench.builder.mirror import HubMirror
 from xmbench.errors import UpstreamError
+from xmbench.hub.mirror import HubMirror
 from xmbench.sources.mnist import FILES
 
 NAME = "someone/mnist"

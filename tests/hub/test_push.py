@@ -229,7 +229,7 @@ def test_a_busy_hub_is_waited_for(hub: FakeHub, client: Client, digits: Dataset)
         (Fault("POST", "/validate-yaml", 400, body='{"errors": [{"message": "bad tag"}]}'), "bad tag"),
     ],
     ids=lambda value: None if isinstance(value, str) else f"{value.path.strip('/')}-{value.status}",
-)  # fmt: skip
+)
 def test_a_hub_that_goes_on_refusing(hub: FakeHub, client: Client, digits: Dataset, fault: Fault, said: str) -> None:
     hub.faults = [fault]
     done = client.run("push", digits.folder, NAME)

@@ -8,8 +8,8 @@ from importlib.resources import files
 import torch
 
 from tests.conftest import ROOT
-from xmbench.judges.features import FRAMES, HOP
 from xmbench.judges.loading import word_judge
+from xmbench.judges.words.features import FRAMES, HOP
 
 
 def test_noise_that_the_first_judge_takes_for_words_is_not_heard_alike_by_the_second() -> None:
@@ -18,7 +18,7 @@ def test_noise_that_the_first_judge_takes_for_words_is_not_heard_alike_by_the_se
     assert spec.loader
     attack = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(attack)
-    weights = files("xmbench") / "judges" / "weights"
+    weights = files("xmbench") / "judges" / "words" / "weights"
     first, second = (word_judge((weights / f"{name}.safetensors").read_bytes()) for name in ("digits", "digits-second"))
     wanted = torch.arange(20) % 10
     noise = torch.randn(20, (FRAMES - 1) * HOP, generator=torch.Generator().manual_seed(0))

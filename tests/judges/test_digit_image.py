@@ -18,8 +18,9 @@ from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_toml
 from xmbench.formats.items import read_examples
 from xmbench.formats.recipe import Recipe
-from xmbench.judges import digit_image, fit_digit_image, loading, stored
-from xmbench.judges.digit_image import BATCH, EMBEDDING, DigitImageJudge, DigitNet, load_frozen, seen
+from xmbench.judges import loading, stored
+from xmbench.judges.digits import network, training
+from xmbench.judges.digits.network import BATCH, EMBEDDING, DigitImageJudge, DigitNet, load_frozen, seen
 from xmbench.media.signal import Picture, Sound
 from xmbench.sources.mnist import parse_idx
 
@@ -49,7 +50,7 @@ def images(digits: Dataset) -> list[Pixels]:
 # ------------------------------------------------------------------------------------------- machinery
 def test_bytes_round_trip_to_the_same_judge(untrained: DigitImageJudge, images: list[Pixels]) -> None:
     data = untrained.to_bytes()
-    digit_image._unpack.cache_clear()
+    network._unpack.cache_clear()
     again = DigitImageJudge.from_bytes(data)
     assert again is not untrained
     assert again.class_names == DIGITS
@@ -67,12 +68,12 @@ def test_damaged_bytes_are_refused(untrained: DigitImageJudge, damage: object) -
 
 
 def test_weights_of_another_judge_or_another_network_are_refused(untrained: DigitImageJudge) -> None:
-    spoken = (files("xmbench") / "judges" / "weights" / "digits.safetensors").read_bytes()
+    spoken = (files("xmbench") / "judges" / "words" / "weights" / "digits.safetensors").read_bytes()
     with pytest.raises(PrerequisiteError, match="another judge"):
         DigitImageJudge.from_bytes(spoken)
     with pytest.raises(PrerequisiteError, match="unknown kind"):
         loading.load(stored.pack({"format": "xmbench/nose/1"}, [untrained.network]))
-    about = {"format": digit_image.FORMAT, "classes": ["a", "b"], "size": 28}
+    about = {"format": network.FORMAT, "classes": ["a", "b"], "size": 28}
     with pytest.raises(PrerequisiteError, match="do not fit"):
         DigitImageJudge.from_bytes(stored.pack(about, [untrained.network]))
 
@@ -115,7 +116,7 @@ def test_every_judge_takes_media(untrained: DigitImageJudge, images: list[Pixels
     pictures = [Picture(pixels) for pixels in images[:3]]
     np.testing.assert_array_equal(viewer.embed(pictures), untrained.embed(images[:3]))
     np.testing.assert_array_equal(viewer.probabilities(pictures), untrained.probabilities(images[:3]))
-    listener = loading.load((files("xmbench") / "judges" / "weights" / "digits.safetensors").read_bytes())
+    listener = loading.load((files("xmbench") / "judges" / "words" / "weights" / "digits.safetensors").read_bytes())
     sound = Sound(np.random.default_rng(0).normal(0, 0.1, 9000).astype(np.float32), 22050)
     assert listener.modality == "audio"
     assert listener.embed([sound, sound]).shape == (2, 64)
@@ -131,17 +132,15 @@ def test_training_is_seeded_and_learns(digits: Dataset) -> None:
     images = np.stack([seen(pixels) for pixels in examples.images])
     labels = examples.labels.tolist()
     lines: list[str] = []
-    one, two = (
-        fit_digit_image.fit(images, labels, DIGITS, seed=5, steps=steps, report=lines.append) for steps in (3, 3)
-    )
+    one, two = (training.fit(images, labels, DIGITS, seed=5, steps=steps, progress=lines.append) for steps in (3, 3))
     assert one.data == two.data
-    assert one.data != fit_digit_image.fit(images, labels, DIGITS, seed=6, steps=3, report=lines.append).data
+    assert one.data != training.fit(images, labels, DIGITS, seed=6, steps=3, progress=lines.append).data
 
 
 def test_a_tenth_of_a_batch_shows_nothing_and_values_stay_in_range(digits: Dataset) -> None:
     examples = read_examples(digits)
     images = np.stack([seen(pixels) for pixels in examples.images])
-    drawn = fit_digit_image.Augmenter(images, examples.labels.tolist(), np.ones(len(images)), 10, 0)
+    drawn = training.Augmenter(images, examples.labels.tolist(), np.ones(len(images)), 10, 0)
     for _ in range(5):
         batch, labels = drawn.batch(50)
         assert batch.shape == (50, 28, 28)
@@ -152,7 +151,7 @@ def test_a_tenth_of_a_batch_shows_nothing_and_values_stay_in_range(digits: Datas
 
 # ------------------------------------------------------------------------------------------ the frozen one
 def test_the_frozen_judge_is_the_one_of_its_card_and_of_the_recipes(frozen: DigitImageJudge) -> None:
-    card = json.loads((files("xmbench") / "judges" / "weights" / "digit-images.json").read_text())
+    card = json.loads((files("xmbench") / "judges" / "digits" / "weights" / "digit-images.json").read_text())
     assert (card["sha256"], card["bytes"], tuple(card["classes"])) == (frozen.sha256, len(frozen.data), DIGITS)
     assert len(frozen.data) <= LARGEST_BYTES
     for name in ("digits-ad", "mnist-ad-voices"):
@@ -179,7 +178,7 @@ def test_mnist_test_images_are_seen_as_the_card_says(frozen: DigitImageJudge) ->
         for name, dimensions in names.items()
     )
     right = frozen.probabilities([pixels[:, :, None] for pixels in images]).argmax(axis=1) == labels
-    card = json.loads((files("xmbench") / "judges" / "weights" / "digit-images.json").read_text())
+    card = json.loads((files("xmbench") / "judges" / "digits" / "weights" / "digit-images.json").read_text())
     assert right.mean() == pytest.approx(card["accuracy"]["real test images of mnist-ad"]["accuracy"], abs=5e-4)
 
 

@@ -6,6 +6,7 @@ import json
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ from xmbench.engines._espeak import SAMPLE_RATE_HZ, speak
 from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import SIDES
-from xmbench.judges.features import FRAMES, HOP, RATE_HZ, features
 from xmbench.judges.loading import load, word_judge
-from xmbench.judges.recurrent_word import RecurrentWordJudge
-from xmbench.judges.spoken_word import SpokenWordJudge
+from xmbench.judges.words.convolutional import SpokenWordJudge
+from xmbench.judges.words.features import FRAMES, HOP, RATE_HZ, features
+from xmbench.judges.words.recurrent import RecurrentWordJudge
 from xmbench.media.audio import to_float, trim_silence
 
 LARGEST_BYTES = 300_000
@@ -33,12 +34,17 @@ VOICES = ("en-us+m7", "en-gb-x-rp+belinda")
 Clip = NDArray[np.float32]
 
 
+def shipped(file: str) -> Path:
+    """A file beside the frozen weights, of any kind of judge."""
+    return next((Path(str(files("xmbench"))) / "judges").glob(f"*/weights/{file}"))
+
+
 def stored(name: str) -> bytes:
-    return (files("xmbench") / "judges" / "weights" / f"{name}.safetensors").read_bytes()
+    returnshipped(f"{name}.safetensors").read_bytes()
 
 
 def card(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((files("xmbench") / "judges" / "weights" / f"{name}.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads(shipped(f"{name}.json").read_text("utf-8"))
     return found
 
 

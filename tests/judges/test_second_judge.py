@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from xmbench import registry
 from xmbench.engines._espeak import SAMPLE_RATE_HZ, speak
 from xmbench.errors import PrerequisiteError, UnknownNameError
-from xmbench.evaluator import fit as fitting
 from xmbench.evaluator.judge import load_judges
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import JudgeSpec
 from xmbench.interfaces import AudioFormat, ImageFormat, Pair, ScoringContext, Task
-from xmbench.judges import recurrent_word
-from xmbench.judges.fit_spoken_word import fit
 from xmbench.judges.loading import word_judge
-from xmbench.judges.recurrent_word import RecurrentNet, RecurrentWordJudge
-from xmbench.judges.spoken_word import EMBEDDING, SpokenWordJudge, WordNet
+from xmbench.judges.words import fit as fitting
+from xmbench.judges.words import recurrent
+from xmbench.judges.words.convolutional import EMBEDDING, SpokenWordJudge, WordNet
+from xmbench.judges.words.recurrent import RecurrentNet, RecurrentWordJudge
+from xmbench.judges.words.training import fit
 from xmbench.media.audio import to_float, trim_silence
 from xmbench.media.signal import Sound
 
@@ -59,7 +59,7 @@ def write(folder: Path, name: str, clip: Clip) -> None:
 
 # --------------------------------------------------------------------------------------------- machinery
 def test_bytes_round_trip_to_the_same_judge(second: RecurrentWordJudge, clips: list[Clip]) -> None:
-    recurrent_word._unpack.cache_clear()
+    recurrent._unpack.cache_clear()
     again = word_judge(second.to_bytes())
     assert isinstance(again, RecurrentWordJudge)
     assert again is not second
@@ -110,9 +110,16 @@ def test_weights_of_another_format_are_refused(first: SpokenWordJudge, second: R
 def test_training_is_seeded(clips: list[Clip]) -> None:
     def trained() -> bytes:
         judge = fit(
-            clips[:2], SAMPLE_RATE_HZ, [0, 1], WORDS[:2], seed=1, steps=2, frames=120, architecture="recurrent",
-            report=lambda line: None,
-        )  # fmt: skip
+            clips[:2],
+            SAMPLE_RATE_HZ,
+            [0, 1],
+            WORDS[:2],
+            seed=1,
+            steps=2,
+            frames=120,
+            architecture="recurrent",
+            progress=lambda line: None,
+        )
         return judge.to_bytes()
 
     assert trained() == trained()
@@ -137,9 +144,15 @@ def test_a_held_out_voice_is_tested_on_and_the_agreement_noted(
         write(tmp_path / "v", f"{WORDS[number]}_ben_{number}.wav", clip)
     (tmp_path / "first.safetensors").write_bytes(first.to_bytes())
     card = fitting.fit_spoken_word_judge(
-        [digits], tmp_path / "out", voices=tmp_path / "v", hold_out=["ben"], architecture="recurrent",
-        beside=tmp_path / "first.safetensors", steps=1, report=lambda line: None,
-    )  # fmt: skip
+        [digits],
+        tmp_path / "out",
+        voices=tmp_path / "v",
+        hold_out=["ben"],
+        architecture="recurrent",
+        beside=tmp_path / "first.safetensors",
+        steps=1,
+        progress=lambda line: None,
+    )
     assert card["name"] == "spoken-word-second"
     assert card["accuracy"]["held-out ben"]["n"] == len(WORDS)
     assert "ben" in card["held_out_voices"]

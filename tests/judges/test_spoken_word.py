@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from tests.conftest import shared
 from xmbench.engines._espeak import SAMPLE_RATE_HZ, speak
 from xmbench.errors import PrerequisiteError, UnknownNameError
-from xmbench.judges import spoken_word
-from xmbench.judges.fit_spoken_word import fit
 from xmbench.judges.loading import word_judge
-from xmbench.judges.spoken_word import BATCH, EMBEDDING, SpokenWordJudge, WordNet, load_frozen
+from xmbench.judges.words import convolutional
+from xmbench.judges.words.convolutional import BATCH, EMBEDDING, SpokenWordJudge, WordNet, load_frozen
+from xmbench.judges.words.training import fit
 from xmbench.media.audio import resample, to_float, trim_silence
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -62,7 +62,7 @@ def frozen() -> SpokenWordJudge:
 # ------------------------------------------------------------------------------------------- machinery
 def test_bytes_round_trip_to_the_same_judge(untrained: SpokenWordJudge, clips: list[Clip]) -> None:
     data = untrained.to_bytes()
-    spoken_word._unpack.cache_clear()
+    convolutional._unpack.cache_clear()
     again = SpokenWordJudge.from_bytes(data)
     assert again is not untrained
     assert again.class_names == WORDS
@@ -143,7 +143,7 @@ def test_training_is_seeded() -> None:
     takes = spoken("en-us")[:2]
 
     def trained() -> bytes:
-        judge = fit(takes, SAMPLE_RATE_HZ, [0, 1], WORDS[:2], seed=1, steps=2, networks=1, report=lambda line: None)
+        judge = fit(takes, SAMPLE_RATE_HZ, [0, 1], WORDS[:2], seed=1, steps=2, networks=1, progress=lambda line: None)
         return judge.to_bytes()
 
     assert trained() == trained()
@@ -151,7 +151,7 @@ def test_training_is_seeded() -> None:
 
 # --------------------------------------------------------------------------------------------- hearing
 def test_the_frozen_judge_is_small_and_is_the_one_on_its_card(frozen: SpokenWordJudge) -> None:
-    card = json.loads((files("xmbench") / "judges" / "weights" / "digits.json").read_text("utf-8"))
+    card = json.loads((files("xmbench") / "judges" / "words" / "weights" / "digits.json").read_text("utf-8"))
     assert frozen.class_names == WORDS
     assert len(frozen.to_bytes()) <= LARGEST_BYTES
     assert frozen.sha256 == card["sha256"]
@@ -187,9 +187,9 @@ def test_the_sample_rate_plays_no_part(frozen: SpokenWordJudge, clips: list[Clip
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits", "digits-second"])
 def test_real_recordings_are_heard_as_well_as_the_card_says(name: str) -> None:
-    judge = word_judge((files("xmbench") / "judges" / "weights" / f"{name}.safetensors").read_bytes())
+    judge = word_judge((files("xmbench") / "judges" / "words" / "weights" / f"{name}.safetensors").read_bytes())
     archive = shared("data", "fsdd", "fsdd_flac.zip")
-    card = json.loads((files("xmbench") / "judges" / "weights" / f"{name}.json").read_text("utf-8"))
+    card = json.loads((files("xmbench") / "judges" / "words" / "weights" / f"{name}.json").read_text("utf-8"))
     claimed = [entry["accuracy"] for entry in card["accuracy"].values() if entry["n"] == RECORDINGS]
     recordings: list[Clip] = []
     labels: list[int] = []

@@ -34,10 +34,7 @@ def speech_pairs() -> list[SpeechPair]:
     with np.load(REFERENCE / "speech_pairs.npz") as arrays:
         return [
             SpeechPair(
-                arrays[f"ref_{row['id']:03d}"],
-                arrays[f"deg_{row['id']:03d}"],
-                row,
-                arrays.get(f"aud_{row['id']:03d}"),
+                arrays[f"ref_{row['id']:03d}"], arrays[f"deg_{row['id']:03d}"], row, arrays.get(f"aud_{row['id']:03d}")
             )
             for row in rows
         ]

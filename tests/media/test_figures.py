@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xmbench.media.figures import mel_spectrogram_png, spectrogram_png
+from xmbench.views.figures import mel_spectrogram_png, spectrogram_png
 
 RATE = 16_000
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pystoi import utils
 
-from xmbench.media import intelligibility
-from xmbench.media.intelligibility import StoiScores, prepare, stoi_scores
+from xmbench.measures import stoi
+from xmbench.measures.stoi import StoiScores, prepare, stoi_scores
 
 RATE = 16_000
 seeds = st.integers(0, 2**32 - 1)
@@ -55,7 +55,7 @@ def test_resamples_as_pystoi_does(rate: int, samples: int) -> None:
 
 def test_bands_are_those_of_pystoi() -> None:
     expected, _ = utils.thirdoct(10_000, 512, 15, 150)
-    first, end = intelligibility._band_edges()
+    first, end = stoi._band_edges()
     bins = np.arange(257)
     ends = [*first[1:], end]
     ours = [(bins >= low) & (bins < high) for low, high in zip(first, ends, strict=True)]
@@ -64,19 +64,19 @@ def test_bands_are_those_of_pystoi() -> None:
 
 def test_stoi_by_hand() -> None:
     rising, falling = np.array([[[1.0, 2.0, 3.0]]]), np.array([[[3.0, 2.0, 1.0]]])
-    assert intelligibility._stoi(rising, rising) == pytest.approx(1.0)
-    assert intelligibility._stoi(rising, falling) == pytest.approx(-1.0)
+    assert stoi._stoi(rising, rising) == pytest.approx(1.0)
+    assert stoi._stoi(rising, falling) == pytest.approx(-1.0)
     # Where the reference is zero the output is clipped to zero: nothing is left to correlate.
     x, y = np.array([[[1.0, 0.0, 0.0]]]), np.array([[[0.0, 1.0, 0.0]]])
-    assert intelligibility._stoi(x, y) == pytest.approx(0.0)
+    assert stoi._stoi(x, y) == pytest.approx(0.0)
 
 
 def test_estoi_by_hand() -> None:
     """The rows (1 2 3) and (3 2 1): the middle column does not vary, counts 0, and the others count 1."""
     x = np.array([[[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]])
-    assert intelligibility._estoi(x, x) == pytest.approx(2 / 3)
-    assert intelligibility._estoi(x, x[:, ::-1]) == pytest.approx(-2 / 3)
-    assert intelligibility._estoi(x, np.ones_like(x)) == 0.0
+    assert stoi._estoi(x, x) == pytest.approx(2 / 3)
+    assert stoi._estoi(x, x[:, ::-1]) == pytest.approx(-2 / 3)
+    assert stoi._estoi(x, np.ones_like(x)) == 0.0
 
 
 @given(seed=seeds, gain=st.floats(1e-3, 1e3), seconds=st.floats(0.3, 1.5))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.recordings import real_digits
-from xmbench.media.spectrogram import auditory_spectrogram, compress, correlation2d
+from xmbench.measures.auditory_spectrogram import auditory_spectrogram, compress, correlation2d
 
 CLIPS = 24
 NAPLIB = """
@@ -55,8 +55,10 @@ def test_equals_naplib_on_real_recordings_and_is_faster(tmp_path: Path) -> None:
     plain = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     subprocess.run(
         [python, "-c", NAPLIB, str(tmp_path / "in.npz"), str(tmp_path / "out.npz")],
-        check=True, env={**plain, **one_core}, timeout=600,
-    )  # fmt: skip
+        check=True,
+        env={**plain, **one_core},
+        timeout=600,
+    )
     auditory_spectrogram(next(iter(clips.values())))  # compiles
     deviations, ratios, correlations, spectra = [], [], [], {}
     with np.load(tmp_path / "out.npz") as theirs:

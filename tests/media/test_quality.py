@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xmbench.errors import PrerequisiteError
-from xmbench.media import quality
-from xmbench.media.quality import PesqScore, pesq_scores, raw_from_lqo
+from xmbench.measures import pesq
+from xmbench.measures.pesq import PesqScore, pesq_scores, raw_from_lqo
 
 
 def test_the_reference_pairs(speech_pairs: list[Any]) -> None:
@@ -150,7 +150,7 @@ def test_shapes_are_checked(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> 
 
 def install(monkeypatch: pytest.MonkeyPatch, score: Any) -> None:
     package = SimpleNamespace(pesq=score, PesqError=SimpleNamespace(RETURN_VALUES=1))
-    monkeypatch.setattr(quality, "_package", lambda: package)
+    monkeypatch.setattr(pesq, "_package", lambda: package)
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from xmbench.media.spectrogram import (
+from xmbench.measures.auditory_spectrogram import (
     CHANNELS,
     auditory_spectrogram,
     cochlear_filters,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from xmbench.media.spectrogram import auditory_spectrogram
-from xmbench.media.spectrogram_batched import auditory_spectrograms
+from xmbench.measures.auditory_spectrogram import auditory_spectrogram
+from xmbench.measures.auditory_spectrogram_batched import auditory_spectrograms
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-5)])

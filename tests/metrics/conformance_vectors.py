@@ -51,8 +51,9 @@ def speak() -> None:
         power = np.mean(clean**2) / 10 ** (level_db / 10)
         return clean + noise * math.sqrt(power / np.mean(noise**2))
 
-    seven, three, two = (0.5 * spoken(*job) for job in (("seven", "en-us", 110), ("three", "en-us", 110),
-                                                        ("two", "en-us", 140)))  # fmt: skip
+    seven, three, two = (
+        0.5 * spoken(*job) for job in (("seven", "en-us", 110), ("three", "en-us", 110), ("two", "en-us", 140))
+    )
     clips = {
         "seven": seven,
         "seven-noise-20-db": noisy(seven, 20, 1),
@@ -112,19 +113,23 @@ def score() -> None:
         stoi, frames = stoi_short(reference, output, extended=False)
         spectra = [auditory_spectrogram(x.astype(np.float64), RATE_HZ, 10, 10, "linear") for x in (reference, output)]
         flat = [np.asarray(spectrum, dtype=np.float64) for spectrum in spectra]
-        rows.append({
-            "id": name, "reference": f"{known}.flac", "output": f"{made}.flac",
-            "expected": {
-                "corr2d": float(np.corrcoef(*[(x**0.3).ravel() for x in flat])[0, 1]),
-                "corr2d-linear": float(np.corrcoef(*[x.ravel() for x in flat])[0, 1]),
-                "pesq": (4.6607 - math.log(4.0 / (lqo - 0.999) - 1.0)) / 1.4945,
-                "pesq-nb": lqo,
-                "pesq-wb": float(pesq.pesq(RATE_HZ, reference, output, "wb")),
-                "stoi": stoi,
-                "stoi-strict": stoi if frames == 30 else None,
-                "estoi": stoi_short(reference, output, extended=True)[0],
-            },
-        })  # fmt: skip
+        rows.append(
+            {
+                "id": name,
+                "reference": f"{known}.flac",
+                "output": f"{made}.flac",
+                "expected": {
+                    "corr2d": float(np.corrcoef(*[(x**0.3).ravel() for x in flat])[0, 1]),
+                    "corr2d-linear": float(np.corrcoef(*[x.ravel() for x in flat])[0, 1]),
+                    "pesq": (4.6607 - math.log(4.0 / (lqo - 0.999) - 1.0)) / 1.4945,
+                    "pesq-nb": lqo,
+                    "pesq-wb": float(pesq.pesq(RATE_HZ, reference, output, "wb")),
+                    "stoi": stoi,
+                    "stoi-strict": stoi if frames == 30 else None,
+                    "estoi": stoi_short(reference, output, extended=True)[0],
+                },
+            }
+        )
     document = {
         "made_by": {name: version(name) for name in ("pesq", "pystoi", "naplib", "numpy", "scipy")},
         "how": "tests/metrics/conformance_vectors.py; words spoken by eSpeak NG, trimmed, at 16 kHz; an output is cut "

@@ -88,8 +88,9 @@ def test_weights_count_items(seed: int, count: int) -> None:
 # ------------------------------------------------------------------------------------- precision and recall
 def by_hand(points: Points, centres: Points) -> list[bool]:
     """Straight from the paper's equation 1, with k = 3."""
-    radii = [sorted(np.linalg.norm(c - other) for j, other in enumerate(centres) if j != i)[2]
-             for i, c in enumerate(centres)]  # fmt: skip
+    radii = [
+        sorted(np.linalg.norm(c - other) for j, other in enumerate(centres) if j != i)[2] for i, c in enumerate(centres)
+    ]
     return [any(np.linalg.norm(p - c) <= r for c, r in zip(centres, radii, strict=True)) for p in points]
 
 

@@ -18,11 +18,11 @@ import xmbench
 from tests.conftest import shared
 from tests.recordings import RATE_HZ, real_digits
 from xmbench import registry
+from xmbench.conformance import speech_vectors
 from xmbench.interfaces import AudioFormat, ImageFormat, ItemState, Pair, ScoringContext, Task
+from xmbench.measures.pesq import raw_from_lqo
 from xmbench.media import audio
-from xmbench.media.quality import raw_from_lqo
 from xmbench.media.signal import Sound
-from xmbench.testing import speech_vectors
 
 SPEECH = ("corr2d", "corr2d-linear", "pesq", "pesq-nb", "pesq-wb", "stoi", "stoi-strict", "estoi")
 CHEAP = ("corr2d", "corr2d-linear", "stoi", "estoi")
@@ -179,9 +179,14 @@ def test_real_recordings_against_themselves_have_stoi_1_and_full_coverage() -> N
 def test_every_reference_vector_matches_through_the_metrics() -> None:
     folder = shared("reference", "metrics")
     names = {
-        "pesq_raw": "pesq", "pesq_nb": "pesq-nb", "pesq_wb": "pesq-wb", "stoi": "stoi", "stoi_strict": "stoi-strict",
-        "corr2d": "corr2d", "corr2d_linear": "corr2d-linear",
-    }  # fmt: skip
+        "pesq_raw": "pesq",
+        "pesq_nb": "pesq-nb",
+        "pesq_wb": "pesq-wb",
+        "stoi": "stoi",
+        "stoi_strict": "stoi-strict",
+        "corr2d": "corr2d",
+        "corr2d_linear": "corr2d-linear",
+    }
     rows = json.loads((folder / "speech_pairs.json").read_text())
     assert len(rows) == 36
     with np.load(folder / "speech_pairs.npz") as arrays:

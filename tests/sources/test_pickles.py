@@ -56,7 +56,7 @@ def old_numpy(array: np.ndarray) -> bytes:
         b"\x80\x02}q\x01(U\x04dataq\x02cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\nq\x04K\x00\x85"
         b"U\x01b\x87Rq\x05(K\x01" + b"(" + shape + b"t" + b"cnumpy\ndtype\nq\x06U\x02u1K\x00K\x01\x87Rq\x07(K\x03"
         b"U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T" + struct.pack("<I", len(data)) + data + b"tbu."
-    )  # fmt: skip
+    )
 
 
 def published_names() -> bytes:
@@ -240,8 +240,9 @@ def test_real_pickles_are_read_as_python_reads_them() -> None:
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 32, 32, 3)
     batch = {
         b"data": np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).reshape(len(pixels), -1),
-        b"fine_labels": [0] * len(pixels), b"filenames": [b"apple.png"] * len(pixels),
-    }  # fmt: skip
+        b"fine_labels": [0] * len(pixels),
+        b"filenames": [b"apple.png"] * len(pixels),
+    }
     for protocol in range(6):
         data = pickle.dumps(batch, protocol)
         wanted = pickle.load(io.BytesIO(data), encoding="bytes")

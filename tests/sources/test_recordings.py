@@ -76,10 +76,14 @@ def test_everything_that_is_wrong_is_listed() -> None:
         entries(names, OPTIONS.model_copy(update={"left_out_speakers": ("eve",), "test_speakers": ("cy", "fay")}))
     text = str(caught.value)
     for said in (
-        "7_ann_0.wav: '7' is no class", "zero.wav: not <class>_<speaker>_<take>", "does not name the speaker 'dora'",
-        "0_ann_first.wav: not", "no recording by 'fay'", "no recording of '1' for the split test",
+        "7_ann_0.wav: '7' is no class",
+        "zero.wav: not <class>_<speaker>_<take>",
+        "does not name the speaker 'dora'",
+        "0_ann_first.wav: not",
+        "no recording by 'fay'",
+        "no recording of '1' for the split test",
         "1 recording(s) of one class, speaker and take",
-    ):  # fmt: skip
+    ):
         assert said in text
     assert len(caught.value.problems) == 7
 

@@ -60,9 +60,13 @@ class _CopySynthesis:
         wave = torch.from_numpy(clip)
         magnitude = torch.stft(wave, config.window, config.hop, window=window, return_complex=True).abs()
         synthesis = GriffinLim(
-            config.window, config.iterations, hop_length=config.hop, power=1.0, momentum=config.momentum,
+            config.window,
+            config.iterations,
+            hop_length=config.hop,
+            power=1.0,
+            momentum=config.momentum,
             length=self._samples,
-        )  # fmt: skip
+        )
         with torch.random.fork_rng(devices=[]):  # the phase that it starts from belongs to the item
             torch.manual_seed(int(item_rng(self._seed, item).integers(2**31)))
             found: NDArray[np.float32] = synthesis(magnitude).numpy()

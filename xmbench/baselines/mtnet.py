@@ -36,7 +36,7 @@ from xmbench.training import (
     carve_validation,
     seed_everything,
     train,
-)  # fmt: skip
+)
 
 EVALUATION_BATCH = 256
 FULL_SCALE = 32768.0
@@ -328,18 +328,32 @@ def _train_autoencoder(data: _Data, task: Task, config: Config, run: Run) -> Ten
     batch = min(config.autoencoder_batch, len(known))
     epoch = len(known) // batch
     steps = max(config.autoencoder_epochs * epoch, config.autoencoder_min_steps)
-    run.report(f"autoencoder: {len(known)} distinct clips, batch {batch}, {steps} steps")
+    run.progress(f"autoencoder: {len(known)} distinct clips, batch {batch}, {steps} steps")
     settings = Optimiser(
-        config.optimiser, config.autoencoder_lr, config.l2, config.momentum,
-        round(config.autoencoder_warmup * steps), config.schedule, config.clip_norm,
-    )  # fmt: skip
+        config.optimiser,
+        config.autoencoder_lr,
+        config.l2,
+        config.momentum,
+        round(config.autoencoder_warmup * steps),
+        config.schedule,
+        config.clip_norm,
+    )
     train(
         Phase(
-            "autoencoder", autoencoder, len(known), steps, batch, settings, loss, validate,
-            max(epoch, steps // 10), config.precision, data.validation_ids,
+            "autoencoder",
+            autoencoder,
+            len(known),
+            steps,
+            batch,
+            settings,
+            loss,
+            validate,
+            max(epoch, steps // 10),
+            config.precision,
+            data.validation_ids,
         ),
         run,
-    )  # fmt: skip
+    )
     with torch.no_grad():
         codes = [autoencoder.encoder(data.waveforms(part)) for part in _parts(torch.arange(len(data.clips)))]
         return torch.cat(codes)  # (M, D)
@@ -376,19 +390,32 @@ def _train_joint(net: MTNet, audio_codes: Tensor | None, data: _Data, config: Co
     batch = min(config.joint_batch, len(data.rows))
     epoch = len(data.rows) // batch
     steps = max(config.joint_epochs * epoch, config.joint_min_steps)
-    run.report(f"joint: {len(data.rows)} items, {len(data.held_out)} held out, batch {batch}, {steps} steps")
+    run.progress(f"joint: {len(data.rows)} items, {len(data.held_out)} held out, batch {batch}, {steps} steps")
     settings = Optimiser(
-        config.optimiser, config.joint_lr, config.eta_l2 * config.l2, config.momentum,
-        round(config.joint_warmup * steps), config.schedule, config.clip_norm,
-    )  # fmt: skip
+        config.optimiser,
+        config.joint_lr,
+        config.eta_l2 * config.l2,
+        config.momentum,
+        round(config.joint_warmup * steps),
+        config.schedule,
+        config.clip_norm,
+    )
     train(
         Phase(
-            "joint", net, len(data.rows), steps, batch, settings,
-            lambda positions: losses(data.rows[positions]), validate if len(data.held_out) else None,
-            config.validate_every * epoch, config.precision, data.validation_ids,
+            "joint",
+            net,
+            len(data.rows),
+            steps,
+            batch,
+            settings,
+            lambda positions: losses(data.rows[positions]),
+            validate if len(data.held_out) else None,
+            config.validate_every * epoch,
+            config.precision,
+            data.validation_ids,
         ),
         run,
-    )  # fmt: skip
+    )
 
 
 class _Trained:
@@ -433,7 +460,7 @@ class _MTNetModel:
         audio_codes = _train_autoencoder(data, task, config, run) if config.use_rep else None
         if audio_codes is not None:
             spread = float(audio_codes.std(dim=0).mean()) if len(audio_codes) > 1 else 0.0
-            run.report(f"autoencoder: phi^A has a standard deviation of {spread:.3f} over the clips")
+            run.progress(f"autoencoder: phi^A has a standard deviation of {spread:.3f} over the clips")
         seed_everything(run.seed, "joint", "weights")
         net = MTNet(task, config)
         initialise(net)

@@ -125,14 +125,19 @@ class _NearestClassClipModel:
         steps = max(config.epochs * epoch, config.min_steps)
         train(
             Phase(
-                name="classifier", module=classifier, items=len(rows), steps=steps, batch_size=batch,
+                name="classifier",
+                module=classifier,
+                items=len(rows),
+                steps=steps,
+                batch_size=batch,
                 optimiser=Optimiser("adam", config.learning_rate, warmup_steps=steps // 20),
                 loss=lambda positions: {"loss": entropy(training_rows[positions])},
-                validate=validate if len(held_out) else None, validate_every=max(epoch, steps // 10),
+                validate=validate if len(held_out) else None,
+                validate_every=max(epoch, steps // 10),
                 validation_ids=tuple(examples.ids[i] for i in held_out),
             ),
             run,
-        )  # fmt: skip
+        )
         medoids = class_medoids(examples, classes, config.medoid_clips, run.seed)
         return _NearestClassClip(classifier, examples.clips[medoids], run.device)
 

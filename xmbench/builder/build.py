@@ -4,34 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xmbench.builder import card, earlier, execute, ledger, plan, workspace, write
-from xmbench.builder.fetch import Report, obtain
-from xmbench.builder.mirror import PREFIX, HubMirror
+from xmbench.builder import card, documents, execute, plan, previous_build, workspace
 from xmbench.builder.plan import Plan, Request
-from xmbench.builder.respeak import respeak
-from xmbench.builder.workspace import CARD_FILE, Workspace
+from xmbench.builder.speech_override import respeak
+from xmbench.builder.upstream.fetch import Mirror, obtain
+from xmbench.builder.workspace import Workspace
 from xmbench.errors import CheckError, DocumentError, UpstreamError
-from xmbench.formats.dataset import (
-    LEDGER_FILE,
-    MANIFEST_FILE,
-    WORK_FOLDER,
-    Dataset,
-    Manifest,
-    open_dataset,
-)  # fmt: skip
-from xmbench.formats.files import write_text, writing
+from xmbench.execution.progress import Progress, silent
+from xmbench.formats import ledger
+from xmbench.formats.dataset import Dataset, Manifest, open_dataset
+from xmbench.formats.layout import CARD_FILE, LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER
 from xmbench.formats.recipe import Recipe
-
-
-def silent(line: str) -> None:
-    """A report that nobody reads."""
+from xmbench.storage.files import write_text, writing
 
 
 def build(
     recipe: Recipe,
     out: Path,
     *,
-    source: str | Path | None = None,
+    source: Path | Mirror | None = None,
     limit: int | None = None,
     seed: int | None = None,
     workers: int | None = None,
@@ -39,15 +30,15 @@ def build(
     offline: bool = False,
     accept_changed: bool = False,
     rebuild: bool = False,
-    report: Report = silent,
+    progress: Progress = silent,
 ) -> Dataset:
     """Builds a data set, or finishes one that was broken off, or mends one whose shards are damaged.
 
     Args:
         recipe: what to build.
         out: folder of the data set; made if need be.
-        source: take the upstream files from this folder, or from `hf:OWNER/NAME@REVISION`, a revision of a data
-            set on the Hub, instead of the recipe's addresses.
+        source: take the upstream files from this folder, or from a mirror (`xmbench.hub.mirror.HubMirror`),
+            instead of the recipe's addresses.
         limit: items per split, stratified by class; None for all.
         seed: of splits and pairing, instead of the recipe's.
         workers: processes; None for one per processor. The result does not depend on it.
@@ -56,7 +47,7 @@ def build(
         offline: use only upstream files that were fetched before, and ask no online speech engine.
         accept_changed: take files of a `source` folder that are not the published ones; manifest and card say so.
         rebuild: remove what an earlier build made in `out` and start over.
-        report: called with one line of progress at a time.
+        progress: called with one line of progress at a time.
 
     Returns:
         The finished data set.
@@ -72,7 +63,7 @@ def build(
     request = Request(recipe, limit, seed, chosen)
     place = check(request, source)
     if not rebuild and _whole(out, request):
-        report(f"{out}: already built")
+        progress(f"{out}: already built")
         return open_dataset(out)
     with workspace.opened(out) as space:
         space.finish_replacing()
@@ -81,34 +72,35 @@ def build(
         else:
             workspace.refuse_foreign(out)
             workspace.refuse_started_by_other(out, request.identity())
-        files = obtain(recipe, place, offline=offline, report=report, accept_changed=accept_changed)
+        files = obtain(recipe, place, offline=offline, progress=progress, accept_changed=accept_changed)
         before = workspace.manifest_of(out)
-        known = earlier.clips(out, before, again=False) if before else None
-        decided = plan.make(request, files, report, known, offline)
+        known = previous_build.clips(out, before, again=False) if before else None
+        decided = plan.make(request, files, progress, known, offline)
         space.claim(decided.identity, [shard.name for shard in decided.shards])
         count = workers or execute.available_workers()
         if before is None:
-            _first(space, decided, place, count, report)
+            _first(space, decided, place, count, progress)
         else:
-            _mend(space, decided, before, count, report)
+            _mend(space, decided, before, count, progress)
     return open_dataset(out)
 
 
-def check(request: Request, source: str | Path | None) -> Path | HubMirror | None:
+def check(request: Request, source: Path | Mirror | None) -> Path | Mirror | None:
     """Checks what was asked for, before any work; returns where the upstream files are."""
     if request.limit is not None and request.limit < 1:
         raise DocumentError(f"the limit is {request.limit}", where="--limit", expected="1 or more items per split")
     plan.check(request.recipe)
     if source is None:
         return None
-    if str(source).startswith(PREFIX):
-        return HubMirror(str(source))
-    if not Path(source).is_dir():
+    if not isinstance(source, Path):
+        return source
+    if not source.is_dir():
         raise UpstreamError(
-            "no such folder", where=source,
+            "no such folder",
+            where=source,
             expected="--source DIR: a local folder with the upstream files, or --source hf:OWNER/NAME@REVISION",
-        )  # fmt: skip
-    return Path(source)
+        )
+    return source
 
 
 def _whole(out: Path, request: Request) -> bool:
@@ -121,10 +113,12 @@ def _whole(out: Path, request: Request) -> bool:
     if manifest is None:
         return False
     there = {
-        "recipe": manifest.recipe.name, "recipe digest": manifest.recipe_digest,
-        "limit": "none" if manifest.limit is None else str(manifest.limit), "seed": str(manifest.seed),
+        "recipe": manifest.recipe.name,
+        "recipe digest": manifest.recipe_digest,
+        "limit": "none" if manifest.limit is None else str(manifest.limit),
+        "seed": str(manifest.seed),
         "speech": manifest.speech or "as the recipe says",
-    }  # fmt: skip
+    }
     workspace.refuse_other(out, there, request.identity())
     documents = (out / CARD_FILE).is_file() and workspace.readable(out / LEDGER_FILE)
     left_over = (out / WORK_FOLDER).exists()
@@ -132,21 +126,21 @@ def _whole(out: Path, request: Request) -> bool:
 
 
 # ------------------------------------------------------------------------------------------- first build
-def _first(space: Workspace, decided: Plan, place: Path | HubMirror | None, workers: int, report: Report) -> None:
+def _first(space: Workspace, decided: Plan, place: Path | Mirror | None, workers: int, progress: Progress) -> None:
     """Writes what is missing of a new data set and moves it into place."""
-    reports = write.shards(space, decided, [shard.name for shard in decided.shards], workers, report)
+    reports = documents.shards(space, decided, [shard.name for shard in decided.shards], workers, progress)
     rows = [*decided.ledger, *(row for done in reports for row in done.ledger)]
-    manifest = write.manifest(decided, reports, rows)
-    if isinstance(place, HubMirror):
+    manifest = documents.manifest(decided, reports, rows)
+    if place is not None and not isinstance(place, Path):
         manifest = manifest.model_copy(update={"mirror": place.origin})
-    write.documents(space, Dataset(space.work, manifest), decided.attributes, rows)
+    documents.documents(space, Dataset(space.work, manifest), decided.attributes, rows)
     space.publish_data()
     space.publish_documents()
-    report(f"{space.folder}: {sum(len(done.rows) for done in reports):,} rows, digest {manifest.dataset_digest}")
+    progress(f"{space.folder}: {sum(len(done.rows) for done in reports):,} rows, digest {manifest.dataset_digest}")
 
 
 # ---------------------------------------------------------------------------------------------- mending
-def _mend(space: Workspace, decided: Plan, before: Manifest, workers: int, report: Report) -> None:
+def _mend(space: Workspace, decided: Plan, before: Manifest, workers: int, progress: Progress) -> None:
     """Writes the shards of a finished data set that are missing or wrong.
 
     Raises:
@@ -154,16 +148,16 @@ def _mend(space: Workspace, decided: Plan, before: Manifest, workers: int, repor
     """
     no_ledger = not workspace.readable(space.folder / LEDGER_FILE)
     if not no_ledger:  # what failed stays failed: `retry` is for that
-        decided = earlier.without(decided, earlier.lost_items(space.folder))
+        decided = previous_build.without(decided, previous_build.lost_items(space.folder))
     names = [Path(shard.path).name for shard in before.shards]
     if not no_ledger:
         names = workspace.damaged_shards(space.folder, before)
     if names:
-        report(f"{space.folder}: {len(names)} shard(s) to write again")
+        progress(f"{space.folder}: {len(names)} shard(s) to write again")
     there = {shard.name for shard in decided.shards}
     strangers = [f"{name}: this version of xmbench writes no such shard" for name in names if name not in there]
-    reports = [] if strangers else write.shards(space, decided, names, workers, report)
-    records = {record.path: record for record in map(write.record, reports)}
+    reports = [] if strangers else documents.shards(space, decided, names, workers, progress)
+    records = {record.path: record for record in map(documents.record, reports)}
     problems = strangers + [
         f"{shard.path}: content {records[shard.path].digest}, the manifest says {shard.digest}"
         for shard in before.shards
@@ -171,10 +165,12 @@ def _mend(space: Workspace, decided: Plan, before: Manifest, workers: int, repor
     ]
     if problems:
         raise CheckError(
-            "the shards that were written again are not those that are missing", where=space.folder,
-            problems=problems, expected="the same sources and versions: " + _versions(before),
+            "the shards that were written again are not those that are missing",
+            where=space.folder,
+            problems=problems,
+            expected="the same sources and versions: " + _versions(before),
             todo="install those versions, or start over with --rebuild",
-        )  # fmt: skip
+        )
     rows = [*decided.ledger, *(row for done in reports for row in done.ledger)]
     shards = tuple(records.get(shard.path, shard) for shard in before.shards)
     after = Dataset(space.folder, before.model_copy(update={"shards": shards}))

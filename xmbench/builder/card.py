@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from xmbench.builder.assemble import features
 from xmbench.builder.card_header import header
-from xmbench.formats.dataset import LEDGER_FILE, SPLITS, Dataset, Manifest
+from xmbench.formats.columns import features
+from xmbench.formats.dataset import Dataset, Manifest
+from xmbench.formats.layout import LEDGER_FILE, SPLITS
 from xmbench.formats.recipe import Recipe, SourceSpec
 
 _COLUMNS = {
@@ -58,16 +59,27 @@ def render(dataset: Dataset, attributes: tuple[str, ...], *, media: bool = True)
     """
     manifest, recipe = dataset.manifest, dataset.recipe
     body = [
-        f"# {recipe.title}", recipe.description.strip(), *_part_note(manifest), "" if media else _NO_MEDIA,
-        "## How to use it", _use(manifest, media),
-        "## Contents", _contents(dataset),
-        "### Columns", _columns(dataset, attributes),
-        "### Durations", _histogram(dataset),
-        "## Licences", _licences(recipe),
-        "## How it was made", _making(dataset, attributes),
-        "## Known limits", _limits(recipe),
-        "## Citation", f"```bibtex\n{_citations(recipe)}\n```",
-    ]  # fmt: skip
+        f"# {recipe.title}",
+        recipe.description.strip(),
+        *_part_note(manifest),
+        "" if media else _NO_MEDIA,
+        "## How to use it",
+        _use(manifest, media),
+        "## Contents",
+        _contents(dataset),
+        "### Columns",
+        _columns(dataset, attributes),
+        "### Durations",
+        _histogram(dataset),
+        "## Licences",
+        _licences(recipe),
+        "## How it was made",
+        _making(dataset, attributes),
+        "## Known limits",
+        _limits(recipe),
+        "## Citation",
+        f"```bibtex\n{_citations(recipe)}\n```",
+    ]
     text = "\n\n".join(paragraph for paragraph in body if paragraph)
     return f"---\n{header(manifest, attributes, media)}\n---\n\n{text}\n"
 
@@ -97,17 +109,26 @@ def _use(manifest: Manifest, media: bool) -> str:
     recipe = manifest.recipe
     limit = "" if manifest.limit is None else f" --limit {manifest.limit}"
     speech = f" --speech {manifest.speech}" if manifest.speech else ""
-    lines = [
-        "```python", "from datasets import load_dataset", "",
-        'dataset = load_dataset("PATH")  # the name of this repository, or a folder that xmbench built',
-        "```", "",
-    ] if media else []  # fmt: skip
+    lines = (
+        [
+            "```python",
+            "from datasets import load_dataset",
+            "",
+            'dataset = load_dataset("PATH")  # the name of this repository, or a folder that xmbench built',
+            "```",
+            "",
+        ]
+        if media
+        else []
+    )
     lines += [
-        "The same data set from its sources, with the same digest wherever the versions named below are in use:", "",
-        f"    xmbench build {recipe.name}{limit} --seed {manifest.seed}{speech}", "",
+        "The same data set from its sources, with the same digest wherever the versions named below are in use:",
+        "",
+        f"    xmbench build {recipe.name}{limit} --seed {manifest.seed}{speech}",
+        "",
         f"Data set digest (ids, labels, decoded pixels and samples): `{manifest.dataset_digest}`. "
         f"Recipe `{recipe.name}` {recipe.version}, digest `{manifest.recipe_digest}`; `manifest.json` holds all of it.",
-    ]  # fmt: skip
+    ]
     return "\n".join(lines)
 
 

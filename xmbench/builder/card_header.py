@@ -4,17 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from xmbench.builder.assemble import features
+from xmbench.formats.columns import features
 from xmbench.formats.dataset import Manifest
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 # Of the Hub's list (its documentation, "Licenses"): any other is "other", with its name and address.
 _HUB_LICENCES = {
-    "apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "pddl", "odc-by", "odbl", "gpl-3.0",
-    "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0",
-    "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0",
-    "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0",
-}  # fmt: skip
+    "apache-2.0",
+    "mit",
+    "bsd-3-clause",
+    "cc0-1.0",
+    "pddl",
+    "odc-by",
+    "odbl",
+    "gpl-3.0",
+    "cc-by-2.0",
+    "cc-by-2.5",
+    "cc-by-3.0",
+    "cc-by-4.0",
+    "cc-by-sa-3.0",
+    "cc-by-sa-4.0",
+    "cc-by-nc-2.0",
+    "cc-by-nc-3.0",
+    "cc-by-nc-4.0",
+    "cc-by-nd-4.0",
+    "cc-by-nc-nd-3.0",
+    "cc-by-nc-nd-4.0",
+    "cc-by-nc-sa-2.0",
+    "cc-by-nc-sa-3.0",
+    "cc-by-nc-sa-4.0",
+}
 
 
 def header(manifest: Manifest, attributes: tuple[str, ...], media: bool) -> str:
@@ -63,9 +82,11 @@ def _add_files(card: Any, manifest: Manifest, attributes: tuple[str, ...]) -> No
     for name, number in rows.items():
         splits.add(SplitInfo(name=name, num_bytes=size[name], num_examples=number))
     info = DatasetInfo(
-        features=features(recipe, attributes), splits=splits,
-        download_size=sum(size.values()), dataset_size=sum(size.values()),
-    )  # fmt: skip
+        features=features(recipe, attributes),
+        splits=splits,
+        download_size=sum(size.values()),
+        dataset_size=sum(size.values()),
+    )
     DatasetInfosDict({"default": info}).to_dataset_card_data(card)
     files = [{"split": name, "path": f"data/{name}-*"} for name in rows]
     MetadataConfigs({"default": {"data_files": files}}).to_dataset_card_data(card)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
-from xmbench.builder.assemble import Job, ShardReport, ShardTask, write_shard
+from xmbench.builder.shard_writer import Job, ShardReport, ShardTask, write_shard
 from xmbench.errors import XmbenchError
-from xmbench.processes import interrupts_held, start_worker
+from xmbench.execution.processes import interrupts_held, start_worker
 
 POOL_FROM_ROWS = 5_000  # starting a pool takes longer than writing fewer rows
 
@@ -59,9 +59,10 @@ def _pooled(
         return [future.result() for future in futures]
     except BrokenProcessPool as error:
         raise XmbenchError(
-            "a worker process was ended from outside", expected="enough memory for every worker",
+            "a worker process was ended from outside",
+            expected="enough memory for every worker",
             todo="run the same command again, with fewer --workers: finished shards are kept",
-        ) from error  # fmt: skip
+        ) from error
     finally:
         _stop(pool, futures)
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from xmbench.builder.split import seeded_hash
-from xmbench.formats.dataset import SPLITS
+from xmbench.formats.layout import SPLITS
 
 Pools = Mapping[tuple[str, int], tuple[str, ...]]
 

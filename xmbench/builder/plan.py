@@ -14,12 +14,14 @@ from pydantic import BaseModel
 
 from xmbench import content, registry
 from xmbench.builder import pair, split, takes
-from xmbench.builder.fetch import Report, VerifiedFiles
-from xmbench.builder.ledger import LedgerRow
 from xmbench.builder.takes import Earlier, Prepared, Take
+from xmbench.builder.upstream.fetch import VerifiedFiles
 from xmbench.errors import DocumentError
-from xmbench.formats.dataset import SPLITS, SourceRecord
+from xmbench.execution.progress import Progress
+from xmbench.formats.dataset import SourceRecord
 from xmbench.formats.document import ID_PATTERN, load_toml, parse
+from xmbench.formats.layout import SPLITS
+from xmbench.formats.ledger import LedgerRow
 from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import Entry, Modality, Rejected, Source, Spoken
 
@@ -49,10 +51,12 @@ class Request:
     def identity(self) -> dict[str, str]:
         """What a folder must have been built from to be finished by this request."""
         return {
-            "recipe": self.recipe.name, "recipe digest": self.recipe.digest,
-            "limit": "none" if self.limit is None else str(self.limit), "seed": str(self.pairing_seed),
+            "recipe": self.recipe.name,
+            "recipe digest": self.recipe.digest,
+            "limit": "none" if self.limit is None else str(self.limit),
+            "seed": str(self.pairing_seed),
             "speech": self.speech or "as the recipe says",
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,7 @@ def check(recipe: Recipe) -> None:
 def make(
     request: Request,
     files: Mapping[str, VerifiedFiles],
-    report: Report,
+    progress: Progress,
     earlier: Earlier | None = None,
     offline: bool = False,
 ) -> Plan:
@@ -174,7 +178,7 @@ def make(
     Args:
         request: what was asked for.
         files: of each source.
-        report: called with lines of progress.
+        progress: called with lines of progress.
         earlier: clips, and decisions against some, of an earlier build into the same folder.
         offline: ask no online speech engine.
     """
@@ -183,7 +187,7 @@ def make(
     clips = _reader(recipe, recipe.pairing.clips, "audio", files)
     entries = _checked(images.source.entries(images.files, images.options, recipe.task), recipe)
     spec = recipe.sources[recipe.pairing.clips]
-    prepared = takes.prepare(clips.source, spec, clips.files, clips.options, recipe.task, report, earlier, offline)
+    prepared = takes.prepare(clips.source, spec, clips.files, clips.options, recipe.task, progress, earlier, offline)
     splits = split.assign(entries, recipe.splits, request.split_seed)
     chosen = {name: split.limited(found, request.limit, request.split_seed, name) for name, found in splits.items()}
     items, rows = _paired(chosen, prepared, request)
@@ -207,9 +211,10 @@ def _reader(recipe: Recipe, role: str, modality: Modality, files: Mapping[str, V
     source = registry.source(spec.reader)
     if source.modality != modality:
         raise DocumentError(
-            f"the reader '{spec.reader}' yields {source.modality}", where=f"{recipe.name}: sources.{role}",
+            f"the reader '{spec.reader}' yields {source.modality}",
+            where=f"{recipe.name}: sources.{role}",
             expected=modality,
-        )  # fmt: skip
+        )
     options = parse(spec.options, source.Options, f"{recipe.name}: sources.{role}.options")
     return Reader(source, options, files[role] if files else VerifiedFiles(spec.title))
 
@@ -219,9 +224,11 @@ def _checked(entries: Iterable[Entry], recipe: Recipe) -> list[Entry]:
     found = list(entries)
     if not found:
         raise DocumentError(
-            "the image source offers no item", where=f"{recipe.name}: sources.{recipe.pairing.images}",
-            expected="files with at least one item", todo="look at its options and at the files that it reads",
-        )  # fmt: skip
+            "the image source offers no item",
+            where=f"{recipe.name}: sources.{recipe.pairing.images}",
+            expected="files with at least one item",
+            todo="look at its options and at the files that it reads",
+        )
     counted = Counter(entry.key for entry in found)
     problems = [f"'{key}' {number} times" for key, number in counted.items() if number > 1]
     problems += [f"'{key}' does not match {ID_PATTERN}" for key in counted if not re.match(ID_PATTERN, key)]

@@ -13,16 +13,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xmbench.builder import earlier, execute, ledger, plan, workspace, write
-from xmbench.builder.assemble import ShardReport
-from xmbench.builder.build import check, silent
-from xmbench.builder.fetch import Report, obtain
-from xmbench.builder.ledger import LedgerRow
+from xmbench.builder import documents, execute, plan, previous_build, workspace
+from xmbench.builder.build import check
 from xmbench.builder.plan import Plan, Request
+from xmbench.builder.shard_writer import ShardReport
+from xmbench.builder.upstream.fetch import Mirror, obtain
 from xmbench.builder.workspace import Workspace
 from xmbench.errors import DatasetError
-from xmbench.formats.dataset import LEDGER_FILE, Dataset, Manifest, open_dataset
-from xmbench.formats.files import writing
+from xmbench.execution.progress import Progress, silent
+from xmbench.formats import ledger
+from xmbench.formats.dataset import Dataset, Manifest, open_dataset
+from xmbench.formats.layout import DATA_FOLDER, LEDGER_FILE
+from xmbench.formats.ledger import LedgerRow
+from xmbench.storage.files import writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,10 @@ class Retried:
 def retry(
     folder: Path,
     *,
-    source: str | Path | None = None,
+    source: Path | Mirror | None = None,
     workers: int | None = None,
     offline: bool = False,
-    report: Report = silent,
+    progress: Progress = silent,
 ) -> Retried:
     """Tries again what failed for a temporary reason.
 
@@ -57,7 +60,7 @@ def retry(
         source: where the upstream files are, as in `build`.
         workers: processes; None for one per processor.
         offline: use only upstream files that were fetched before, and ask no online speech engine.
-        report: called with one line of progress at a time.
+        progress: called with one line of progress at a time.
 
     Raises:
         DatasetError: no finished data set, a damaged one, or one that other versions or files have built.
@@ -71,17 +74,17 @@ def retry(
         dataset = open_dataset(folder)
         before = ledger.read(folder / LEDGER_FILE)
         if not any(row.temporary for row in before):
-            report(f"{folder}: nothing failed for a temporary reason")
+            progress(f"{folder}: nothing failed for a temporary reason")
             return Retried(dataset, 0, 0, 0)
-        decided = _decided(dataset, source, offline, report)
+        decided = _decided(dataset, source, offline, progress)
         space.claim(decided.identity, [shard.name for shard in decided.shards])
         lost = _lost_for_good(before)
-        decided = earlier.without(decided, lost)
+        decided = previous_build.without(decided, lost)
         changed = _changed(dataset, decided)
-        rows, manifest = _written(space, dataset, decided, lost, changed, workers, report)
+        rows, manifest = _written(space, dataset, decided, lost, changed, workers, progress)
         tried = {(row.kind, row.id): row.attempts + row.temporary for row in before}
         rows = [replace(row, attempts=tried.get((row.kind, row.id), 1)) for row in rows]
-        write.documents(space, Dataset(space.work, manifest), decided.attributes, rows)
+        documents.documents(space, Dataset(space.work, manifest), decided.attributes, rows)
         space.replace([shard.name for shard in decided.shards])
     return Retried(open_dataset(folder), _temporary_items(before), _temporary_items(rows), len(changed))
 
@@ -90,7 +93,7 @@ def _temporary_items(rows: Iterable[LedgerRow]) -> int:
     return sum(row.kind == "item" and row.temporary for row in rows)
 
 
-def _decided(dataset: Dataset, source: str | Path | None, offline: bool, report: Report) -> Plan:
+def _decided(dataset: Dataset, source: Path | Mirror | None, offline: bool, progress: Progress) -> Plan:
     """The plan of the data set, made again with what is known.
 
     Raises:
@@ -102,16 +105,18 @@ def _decided(dataset: Dataset, source: str | Path | None, offline: bool, report:
     request = Request(before.recipe, before.limit, seed, before.speech)
     place = check(request, source)
     changed = any(record.changed for record in before.sources.values())
-    files = obtain(before.recipe, place, offline=offline, report=report, accept_changed=changed)
-    known = earlier.clips(folder, before, again=True)
-    decided = plan.make(request, files, report, known, offline)
+    files = obtain(before.recipe, place, offline=offline, progress=progress, accept_changed=changed)
+    known = previous_build.clips(folder, before, again=True)
+    decided = plan.make(request, files, progress, known, offline)
     problems = _differences(before, decided)
     if problems:
         raise DatasetError(
-            "what is installed or read now is not what this data set was built from", where=folder,
-            problems=problems, expected="the same files and versions",
+            "what is installed or read now is not what this data set was built from",
+            where=folder,
+            problems=problems,
+            expected="the same files and versions",
             todo="install those versions, or build it anew with `xmbench build --rebuild`",
-        )  # fmt: skip
+        )
     return decided
 
 
@@ -149,7 +154,7 @@ def _changed(dataset: Dataset, decided: Plan) -> list[str]:
     return [
         shard.name
         for shard in decided.shards
-        if earlier.takes_of(dataset.folder / workspace.DATA_FOLDER / shard.name)
+        if previous_build.takes_of(dataset.folder / DATA_FOLDER / shard.name)
         != {item.id: item.take for item in shard.items}
     ]
 
@@ -161,15 +166,15 @@ def _written(
     lost: Mapping[str, LedgerRow],
     changed: list[str],
     workers: int | None,
-    report: Report,
+    progress: Progress,
 ) -> tuple[list[LedgerRow], Manifest]:
     """Writes the changed shards into the work folder, links the others there; ledger rows and manifest of all."""
-    fresh = write.shards(space, decided, changed, workers or execute.available_workers(), report)
+    fresh = documents.shards(space, decided, changed, workers or execute.available_workers(), progress)
     reports: dict[str, ShardReport] = {done.name: done for done in fresh}
     for shard in dataset.manifest.shards:
         path = dataset.folder / shard.path
         if path.name not in reports:
-            reports[path.name] = earlier.reread(dataset.folder, dataset.manifest, shard)
+            reports[path.name] = previous_build.reread(dataset.folder, dataset.manifest, shard)
             _link(path, space.data / path.name)
     ordered = [reports[shard.name] for shard in decided.shards]
     planned = {row.id for row in decided.ledger if row.kind == "item"}
@@ -178,7 +183,7 @@ def _written(
         *(row for row in lost.values() if row.id not in planned),
         *(row for done in fresh for row in done.ledger),
     ]
-    manifest = write.manifest(decided, ordered, rows)
+    manifest = documents.manifest(decided, ordered, rows)
     return rows, manifest.model_copy(update={"mirror": dataset.manifest.mirror})
 
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from xmbench.errors import DocumentError
-from xmbench.formats.dataset import SPLITS
+from xmbench.formats.layout import SPLITS
 from xmbench.formats.recipe import SplitSpec
 from xmbench.interfaces import Entry
 
@@ -36,9 +36,10 @@ def assign(entries: Sequence[Entry], spec: SplitSpec, seed: int) -> dict[str, li
     for entry in entries:
         if chosen[entry.key] not in splits:
             raise DocumentError(
-                f"the source publishes no split for '{entry.key}'", where="splits.method",
+                f"the source publishes no split for '{entry.key}'",
+                where="splits.method",
                 expected='method = "stratified"',
-            )  # fmt: skip
+            )
         splits[chosen[entry.key]].append(entry)
     return splits
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.builder.fetch import Report
-from xmbench.builder.lock import cache_folder
 from xmbench.errors import OutputError
-from xmbench.formats.files import make_folder
+from xmbench.execution.progress import Progress
 from xmbench.formats.recipe import SourceSpec
 from xmbench.interfaces import AudioFormat, Entry, RawClip, RawImage, Rejected, Source, Spoken, Task, Upstream
 from xmbench.media import audio
+from xmbench.storage.cache import cache_folder
+from xmbench.storage.files import make_folder
 
 _VERSION = "1"  # of the cache's files and of what is done to a clip below
 _TOLD_EVERY = 500
@@ -61,7 +61,7 @@ def prepare(
     upstream: Upstream,
     options: Any,
     task: Task,
-    report: Report,
+    progress: Progress,
     earlier: Earlier | None = None,
     offline: bool = False,
 ) -> Prepared:
@@ -76,7 +76,7 @@ def prepare(
     if spec.files:
         clips = source.read(upstream, options, task, due)
     else:
-        clips = _through_cache(source, options, upstream, task, due, report, offline)
+        clips = _through_cache(source, options, upstream, task, due, progress, offline)
     return _chosen(source, entries, task, ((known[e.key] if e.key in known else next(clips)) for e in entries))
 
 
@@ -107,9 +107,8 @@ def _chosen(
             continue
         heard[same] = entry.key
         prepared.takes[entry.key] = Take(
-            entry.key, entry.split, entry.label, entry.group, raw.samples,
-            {**entry.attributes, **raw.attributes},
-        )  # fmt: skip
+            entry.key, entry.split, entry.label, entry.group, raw.samples, {**entry.attributes, **raw.attributes}
+        )
     return prepared
 
 
@@ -136,7 +135,7 @@ def _through_cache(
     upstream: Upstream,
     task: Task,
     entries: Sequence[Entry],
-    report: Report,
+    progress: Progress,
     offline: bool,
 ) -> Iterator[RawClip | Rejected]:
     """Each entry's clip from the cache; those that are not there are made, in order, and kept."""
@@ -146,7 +145,7 @@ def _through_cache(
     known = [_read(path) for path in paths]
     missing = [i for i, value in enumerate(known) if value is None]
     if missing:
-        report(f"{source.name}: making {len(missing)} of {len(entries)} clips")
+        progress(f"{source.name}: making {len(missing)} of {len(entries)} clips")
     clips = source.read(upstream, options, task, [entries[i] for i in missing])
     if offline and isinstance(source, Spoken) and source.engine(options).facts.online:
         detail = f"not in the cache, and --offline forbids to ask {source.engine(options).facts.name} for it"
@@ -162,16 +161,21 @@ def _through_cache(
         _write(path, made)
         done += 1
         if done % _TOLD_EVERY == 0:
-            report(f"{source.name}: {done} of {len(missing)} clips made")
+            progress(f"{source.name}: {done} of {len(missing)} clips made")
         yield made
 
 
 def _cache_path(folder: Path, source: str, versions: Mapping[str, str], entry: Entry, wanted: AudioFormat) -> Path:
     """Named by everything that shapes the clip: engine, version, voice, rate, pitch, word, trimming, range."""
     shaped_by = [
-        _VERSION, source, sorted(versions.items()), list(entry.locator),
-        wanted.sample_rate_hz, wanted.min_duration_s, wanted.max_duration_s,
-    ]  # fmt: skip
+        _VERSION,
+        source,
+        sorted(versions.items()),
+        list(entry.locator),
+        wanted.sample_rate_hz,
+        wanted.min_duration_s,
+        wanted.max_duration_s,
+    ]
     name = hashlib.sha256(json.dumps(shaped_by, ensure_ascii=False).encode()).hexdigest()
     return folder / name[:2] / f"{name}.take"
 
@@ -195,9 +199,10 @@ def _write(path: Path, value: RawClip | Rejected) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(
-            f"a clip cannot be kept in the cache ({error.strerror})", where=path.parent,
+            f"a clip cannot be kept in the cache ({error.strerror})",
+            where=path.parent,
             todo="free some space, or set XMBENCH_CACHE to another folder",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _read(path: Path) -> RawClip | Rejected | None:

@@ -7,7 +7,6 @@ whole. A killed build leaves `.build/plan.json` and its finished shards, which t
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,15 +16,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xmbench.builder.lock import locked
 from xmbench.errors import DatasetError, DocumentError, OutputError
-from xmbench.formats.dataset import LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER, Manifest
+from xmbench.formats.dataset import Manifest
 from xmbench.formats.document import load_json
-from xmbench.formats.files import make_folder, write_text, writing
+from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, MANIFEST_FILE, SHARD_NAME, WORK_FOLDER
+from xmbench.storage.files import make_folder, write_text, writing
+from xmbench.storage.locks import locked
 
-CARD_FILE = "README.md"
-DATA_FOLDER = "data"
-SHARD_NAME = re.compile(r"^(train|test)-\d{5}-of-\d{5}\.parquet$")
 _PLAN_FILE = "plan.json"
 _REPLACING_FILE = "replacing.json"
 _LOCK_FILE = "lock"
@@ -137,10 +134,11 @@ def manifest_of(folder: Path) -> Manifest | None:
         return load_json(folder / MANIFEST_FILE, Manifest) if (folder / MANIFEST_FILE).exists() else None
     except DocumentError as error:
         raise OutputError(
-            f"the folder holds a {MANIFEST_FILE} that is none of a data set", where=folder,
+            f"the folder holds a {MANIFEST_FILE} that is none of a data set",
+            where=folder,
             problems=error.problems or (error.what,),
             todo=_START_OVER if _is_orphan(folder) else "choose another folder with --out",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def refuse_foreign(folder: Path) -> None:
@@ -156,9 +154,12 @@ def refuse_foreign(folder: Path) -> None:
     there = [name for name in (CARD_FILE, LEDGER_FILE, DATA_FOLDER) if (folder / name).exists()]
     if there:
         raise OutputError(
-            "the folder holds files that no build made", where=folder, problems=there,
-            expected="a new or empty folder, or one of an earlier build", todo="choose another folder with --out",
-        )  # fmt: skip
+            "the folder holds files that no build made",
+            where=folder,
+            problems=there,
+            expected="a new or empty folder, or one of an earlier build",
+            todo="choose another folder with --out",
+        )
 
 
 def refuse_other(folder: Path, there: Mapping[str, str], wanted: Mapping[str, str]) -> None:
@@ -174,9 +175,11 @@ def refuse_other(folder: Path, there: Mapping[str, str], wanted: Mapping[str, st
     ]
     if problems:
         raise DatasetError(
-            "the folder belongs to another build", where=folder, problems=problems,
+            "the folder belongs to another build",
+            where=folder,
+            problems=problems,
             todo="choose another folder with --out, or start over in this one with --rebuild",
-        )  # fmt: skip
+        )
 
 
 def refuse_started_by_other(folder: Path, wanted: Mapping[str, str]) -> None:
@@ -199,9 +202,11 @@ def remove_build(space: Workspace) -> None:
     others = [path.name for path in data.iterdir() if not SHARD_NAME.match(path.name)] if data.is_dir() else []
     if others:
         raise OutputError(
-            "the data folder holds files that no build made", where=data, problems=sorted(others),
+            "the data folder holds files that no build made",
+            where=data,
+            problems=sorted(others),
             todo="move them away, or choose another folder with --out",
-        )  # fmt: skip
+        )
     # Says that the rest is ours, should this be broken off half-way; goes last.
     write_text(space.work / _PLAN_FILE, json.dumps({"removing": "yes"}))
     with writing(space.folder):

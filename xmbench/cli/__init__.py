@@ -19,9 +19,17 @@ from xmbench.errors import XmbenchError
 
 # What the system says of a path that the user named: each is the user's to mend, wherever it comes up.
 _OF_PATHS = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR,
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG,
-}  # fmt: skip
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+}
 
 
 class CarefulGroup(TyperGroup):
@@ -37,10 +45,11 @@ class CarefulGroup(TyperGroup):
             if error.errno not in _OF_PATHS:
                 raise
             told = XmbenchError(
-                f"a file or folder cannot be used ({error.strerror})", where=error.filename,
+                f"a file or folder cannot be used ({error.strerror})",
+                where=error.filename,
                 expected="one that can be read, or written where it is a target",
                 todo="check its name, its permissions and the space on the disk, and run the same command again",
-            )  # fmt: skip
+            )
             _stop(f"error: {told}", told.exit_code)
         except KeyboardInterrupt:
             _stop(
@@ -61,9 +70,7 @@ for stage in (building, inspecting, planning, running, scoring, judging, boards,
 
 
 @app.callback(invoke_without_command=True)
-def _root(
-    version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True),
-) -> None:
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True)) -> None:
     """Benchmarks for cross-modal image <-> audio generation."""
     if version:
         print(f"xmbench {xmbench.__version__}")

@@ -76,7 +76,7 @@ def report(
     folder: Annotated[Path, typer.Option("--dir", help="The boards, for their floors and ceilings.")] = _DEFAULT,
 ) -> None:
     """One page per result: scores per class, confusion of the judge, best, median and worst items with their media."""
-    from xmbench.report import write_report
+    from xmbench.views.report import write_report
 
     target = out or result.with_name(f"{result.stem}.report.html") if result.name else result
     done = write_report(result, target, submission=submission, data=data, root=folder)
@@ -89,7 +89,7 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.
     """The whole path on embedded data, offline, on a CPU: build, train, score, rank, and a page to listen to."""
     from xmbench.demo import run_demo
 
-    done = run_demo(out, report=lambda line: print(line, flush=True))
+    done = run_demo(out, progress=lambda line: print(line, flush=True))
     rows = []
     for row in done.board.rows:
         scores = row.result.scores

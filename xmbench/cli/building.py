@@ -25,12 +25,12 @@ def list_items(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON list")] = False,
 ) -> None:
     """What there is: recipes, baselines, metrics, tracks, sources, engines."""
-    from xmbench.builder import listing
+    from xmbench import catalogue
 
-    chosen = next((name for name in listing.KINDS if name == kind), None)
+    chosen = next((name for name in catalogue.KINDS if name == kind), None)
     if chosen is None:
-        raise UnknownNameError(f"nothing to list is called '{kind}'", expected=nearest(kind, listing.KINDS))
-    rows = listing.rows(chosen)
+        raise UnknownNameError(f"nothing to list is called '{kind}'", expected=nearest(kind, catalogue.KINDS))
+    rows = catalogue.rows(chosen)
     print(json.dumps(rows, indent=1, ensure_ascii=False) if as_json else _shown(rows))
 
 
@@ -52,16 +52,26 @@ def build(
 ) -> None:
     """Builds a data set; run again, it finishes what is missing."""
     from xmbench.builder.build import build as build_dataset
-    from xmbench.builder.earlier import temporary_failures
     from xmbench.builder.plan import load_recipe
+    from xmbench.builder.previous_build import temporary_failures
+    from xmbench.hub.mirror import place_of
 
     chosen = load_recipe(recipe)
     folder = out or Path("data") / chosen.name
     progress = Progress(interval_s=0)
     dataset = build_dataset(
-        chosen, folder, source=source, limit=limit, seed=seed, workers=workers, speech=speech,
-        offline=offline, accept_changed=accept_changed, rebuild=rebuild, report=progress.show,
-    )  # fmt: skip
+        chosen,
+        folder,
+        source=place_of(source),
+        limit=limit,
+        seed=seed,
+        workers=workers,
+        speech=speech,
+        offline=offline,
+        accept_changed=accept_changed,
+        rebuild=rebuild,
+        progress=progress.show,
+    )
     progress.close()
     for split, record in dataset.manifest.splits.items():
         counts = record.counts
@@ -79,8 +89,8 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
     """Checks a whole data set; lists every problem."""
-    from xmbench.builder.validate import open_unchecked
-    from xmbench.builder.validate import validate as validate_dataset
+    from xmbench.inspection.validate import open_unchecked
+    from xmbench.inspection.validate import validate as validate_dataset
 
     progress = Progress(interval_s=0)
     found = validate_dataset(open_unchecked(folder), progress.show)
@@ -98,9 +108,10 @@ def validate(
         for line in [] if as_json else found.found.shown(per_kind=MAX_LISTED // 2):
             print(f"  - {line}", file=sys.stderr)
         raise CheckError(
-            f"{found.found.counts.total():,} problem(s) in this data set", where=folder,
+            f"{found.found.counts.total():,} problem(s) in this data set",
+            where=folder,
             todo="run the same `xmbench build` again, or with --rebuild; --json lists more of each kind",
-        )  # fmt: skip
+        )
     if not as_json:
         print(f"{folder}: everything holds")
 

@@ -11,7 +11,7 @@ import typer
 from xmbench.cli.tables import Progress, table
 
 if TYPE_CHECKING:
-    from xmbench.builder.diff import Difference
+    from xmbench.inspection.diff import Difference
 
 _DOCUMENTS_SHOWN = 40
 
@@ -28,8 +28,8 @@ def diff(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
     """Which rows differ between two builds, and in what. Exit code 0: the same content; 1: not."""
-    from xmbench.builder.diff import compare
     from xmbench.formats.dataset import open_dataset
+    from xmbench.inspection.diff import compare
 
     progress = Progress(interval_s=0)
     found = compare(open_dataset(first), open_dataset(second), progress.show)
@@ -51,7 +51,7 @@ def preview(
 ) -> None:
     """One page that opens offline: images with playable audio, counts, durations, what was left out."""
     from xmbench.formats.dataset import open_dataset
-    from xmbench.preview import write_preview
+    from xmbench.views.preview import write_preview
 
     dataset = open_dataset(folder)
     target = out or folder.resolve().with_name(f"{folder.resolve().name}.html")

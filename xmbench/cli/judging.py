@@ -43,11 +43,16 @@ def render(found: Comparison) -> str:
     """What `compare` prints."""
     rows = [
         [
-            s.metric + (" *" if s.metric == found.primary else ""), f"{s.a:.4f}", f"{s.b:.4f}", f"{s.difference:.4f}",
-            f"[{s.low:.4f}, {s.high:.4f}]", f"{s.a_wins:.1%}", f"{s.wins} / {s.ties} / {s.losses}",
+            s.metric + (" *" if s.metric == found.primary else ""),
+            f"{s.a:.4f}",
+            f"{s.b:.4f}",
+            f"{s.difference:.4f}",
+            f"[{s.low:.4f}, {s.high:.4f}]",
+            f"{s.a_wins:.1%}",
+            f"{s.wins} / {s.ties} / {s.losses}",
         ]
         for s in found.scores
-    ]  # fmt: skip
+    ]
     heads = ["metric", "A", "B", "A - B", "95 % interval", "A wins", "items won / tied / lost"]
     lines = [f"A: {found.system_a}", f"B: {found.system_b}", f"on {found.track}", "", table(heads, rows), ""]
     lines += [s.sentence for s in found.scores]
@@ -76,15 +81,27 @@ def verify(
         raise typer.BadParameter("--write needs every digit: leave --tolerance out")
     progress = Progress()
     found = run(
-        result, submission, open_for(submission, data), workers=workers, tolerance=tolerance,
-        report=lambda done, seen: progress.show(f"scored {seen} items ({done} distinct)"),
-    )  # fmt: skip
+        result,
+        submission,
+        open_for(submission, data),
+        workers=workers,
+        tolerance=tolerance,
+        progress=lambda done, seen: progress.show(f"scored {seen} items ({done} distinct)"),
+    )
     progress.close()
     if as_json:
-        print(json.dumps({
-            "holds": not found.differences, "table_checked": found.table_checked, "notes": found.notes,
-            "differences": [{"field": d.field, "claimed": d.claimed, "found": d.found} for d in found.differences],
-        }))  # fmt: skip
+        print(
+            json.dumps(
+                {
+                    "holds": not found.differences,
+                    "table_checked": found.table_checked,
+                    "notes": found.notes,
+                    "differences": [
+                        {"field": d.field, "claimed": d.claimed, "found": d.found} for d in found.differences
+                    ],
+                }
+            )
+        )
     else:
         _say(found, result, write)
     if found.differences:

@@ -11,7 +11,7 @@ import typer
 from xmbench.cli.tables import Progress, table
 
 if TYPE_CHECKING:
-    from xmbench.builder.preflight import Preflight
+    from xmbench.builder.estimate import Preflight
 
 
 def register(app: typer.Typer) -> None:
@@ -23,8 +23,7 @@ def register(app: typer.Typer) -> None:
 def plan(
     recipe: Annotated[str, typer.Argument(help="name of a recipe, or path to its TOML file")],
     source: Annotated[
-        str | None,
-        typer.Option(help="folder with the upstream files, or hf:OWNER/NAME@REVISION"),
+        str | None, typer.Option(help="folder with the upstream files, or hf:OWNER/NAME@REVISION")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="items per split, stratified by class")] = None,
     speech: Annotated[str | None, typer.Option(help="speech engine, instead of the recipe's")] = None,
@@ -34,11 +33,12 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
     """What a build would do: rows, bytes to download, disk, time, licences, what is missing. Does none of it."""
+    from xmbench.builder.estimate import preflight
     from xmbench.builder.plan import load_recipe
-    from xmbench.builder.preflight import preflight
+    from xmbench.hub.mirror import place_of
 
     chosen = load_recipe(recipe)
-    found = preflight(chosen, source=source, limit=limit, speech=speech, accept_changed=accept_changed)
+    found = preflight(chosen, source=place_of(source), limit=limit, speech=speech, accept_changed=accept_changed)
     print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else _shown(found))
 
 
@@ -50,9 +50,10 @@ def retry(
 ) -> None:
     """Tries again what failed for a temporary reason; everything else stays as it is."""
     from xmbench.builder.retry import retry as retry_failed
+    from xmbench.hub.mirror import place_of
 
     progress = Progress(interval_s=0)
-    done = retry_failed(folder, source=source, workers=workers, offline=offline, report=progress.show)
+    done = retry_failed(folder, source=place_of(source), workers=workers, offline=offline, progress=progress.show)
     progress.close()
     print(f"{done.due:,} item(s) to try again, {done.due - done.left:,} of them written, {done.left:,} left")
     print(f"{done.shards} shard(s) written again")

@@ -54,9 +54,17 @@ def run_baseline(
     folder = out or Path("runs") / dataset.recipe.name / "-".join(filter(None, [baseline.name, preset]))
     print(f"{baseline.name} on {dataset.recipe.name}: running in {folder}", flush=True)
     summary = runner.run(
-        baseline, dataset, folder, preset=preset, device=device, seed=seed, overrides=overrides, resume=resume,
-        shuffle_conditions=shuffle_conditions, report=lambda line: print(line, flush=True),
-    )  # fmt: skip
+        baseline,
+        dataset,
+        folder,
+        preset=preset,
+        device=device,
+        seed=seed,
+        overrides=overrides,
+        resume=resume,
+        shuffle_conditions=shuffle_conditions,
+        progress=lambda line: print(line, flush=True),
+    )
     print(f"system: {summary.system}")
     print(f"outputs: {summary.generation.items} in {summary.submission}")
     if summary.generation.head_accuracy is not None:
@@ -106,7 +114,10 @@ def scores_of(submission: Path, dataset: Dataset, metrics: Sequence[str]) -> dic
     from xmbench.evaluator.save import score_and_save
 
     scored = score_and_save(
-        submission, dataset, submission.parent / f"{submission.name}.result.json",
-        metrics=metrics, workers=os.cpu_count() or 1,
-    )  # fmt: skip
+        submission,
+        dataset,
+        submission.parent / f"{submission.name}.result.json",
+        metrics=metrics,
+        workers=os.cpu_count() or 1,
+    )
     return {name: score.value for name, score in scored.result.scores.items()}

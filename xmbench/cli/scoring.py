@@ -50,11 +50,16 @@ def check(
 
     found = run(submission, _dataset(submission, data))
     if as_json:
-        print(json.dumps({
-            "track": found.track, "items": found.items,
-            "problems": [{"id": p.id, "kind": p.kind, "detail": p.detail} for p in found.problems],
-            "notes": [{"id": p.id, "kind": p.kind, "detail": p.detail} for p in found.notes],
-        }))  # fmt: skip
+        print(
+            json.dumps(
+                {
+                    "track": found.track,
+                    "items": found.items,
+                    "problems": [{"id": p.id, "kind": p.kind, "detail": p.detail} for p in found.problems],
+                    "notes": [{"id": p.id, "kind": p.kind, "detail": p.detail} for p in found.notes],
+                }
+            )
+        )
     else:
         _list(found.problems, "problems")
         _list(found.notes, "notes")
@@ -95,11 +100,16 @@ def score(
             "a file that is no result stands here", where=target, todo="choose another name with --out, or remove it"
         )
     scored = score_and_save(
-        submission, dataset, target, metrics=chosen, workers=workers, local_judge=local_judge,
+        submission,
+        dataset,
+        target,
+        metrics=chosen,
+        workers=workers,
+        local_judge=local_judge,
         command=shlex.join(["xmbench", *sys.argv[1:]]),
-        report=lambda done, seen: progress.show(f"scored {seen} items ({done} distinct)"),
+        progress=lambda done, seen: progress.show(f"scored {seen} items ({done} distinct)"),
         ray=(ray_address or "") if engine is Engine.ray else None,
-    )  # fmt: skip
+    )
     progress.close()
     if scored.taken_up:
         print(f"{scored.taken_up} distinct pairs were taken up from an interrupted run")
@@ -159,10 +169,11 @@ def fit_judge(
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each network.")] = None,
 ) -> None:
     """Trains a judge on a data set's training items (clips, or images); tests it on held-out ones."""
-    from xmbench.evaluator import fit, fit_image
     from xmbench.formats.dataset import open_dataset
     from xmbench.formats.document import NAME_PATTERN
     from xmbench.interfaces import SIDES
+    from xmbench.judges.digits import fit as digit_fit
+    from xmbench.judges.words import fit
 
     if name is not None and not (re.fullmatch(NAME_PATTERN, name) and len(name) <= 100):
         raise typer.BadParameter("lower-case letters, digits and single hyphens, at most 100", param_hint="--name")
@@ -171,20 +182,30 @@ def fit_judge(
     progress = Progress()
     sets, folder = [open_dataset(path) for path in (data, *(also or []))], out or data / "judges"
     given: dict[str, Any] = {
-        "seed": seed, "steps": steps, "report": progress.show, "command": shlex.join(["xmbench", *sys.argv[1:]]),
-    }  # fmt: skip
+        "seed": seed,
+        "steps": steps,
+        "progress": progress.show,
+        "command": shlex.join(["xmbench", *sys.argv[1:]]),
+    }
     if SIDES[direction].output == "image":
         if voices or recordings or beside or architecture != "convolutional":
             raise typer.BadParameter(
                 "--voices, --recordings, --beside and --architecture belong to judges of sounds (--direction i2a)"
             )
-        card = fit_image.fit_image_judge(sets, folder, name=name or fit_image.NAME, **given)
+        card = digit_fit.fit_image_judge(sets, folder, name=name or digit_fit.NAME, **given)
     else:
         card = fit.fit_spoken_word_judge(
-            sets, folder, name=name, voices=voices, hold_out=hold_out or (),
+            sets,
+            folder,
+            name=name,
+            voices=voices,
+            hold_out=hold_out or (),
             voices_share=fit.VOICES_SHARE if voices_share is None else voices_share,
-            recordings=recordings, architecture=architecture, beside=beside, **given,
-        )  # fmt: skip
+            recordings=recordings,
+            architecture=architecture,
+            beside=beside,
+            **given,
+        )
     progress.close()
     print(f"judge {card['sha256'][:12]}, {card['bytes']} bytes")
     for tested, found in card["accuracy"].items():

@@ -30,14 +30,19 @@ def push(
 
     The access token is that of HF_TOKEN, or of the stored login (`hf auth login`).
     """
-    from xmbench import hub
     from xmbench.formats.dataset import open_dataset
+    from xmbench.hub import push as hub_push
 
     signal.signal(signal.SIGINT, _leave)
-    done = hub.push(
-        open_dataset(folder), repository, private=private, manifest_only=manifest_only, create_pr=create_pr,
-        report=lambda line: print(line, file=sys.stderr, flush=True), progress_bars=sys.stderr.isatty(),
-    )  # fmt: skip
+    done = hub_push.push(
+        open_dataset(folder),
+        repository,
+        private=private,
+        manifest_only=manifest_only,
+        create_pr=create_pr,
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+        progress_bars=sys.stderr.isatty(),
+    )
     if done.changed:
         print(f"{repository} now holds {len(done.files)} files, {done.bytes / 1e6:.1f} MB, commit {done.commit}")
     else:
@@ -49,6 +54,7 @@ def _leave(signum: int, frame: FrameType | None) -> None:
     """Ends at once: threads that are sending would go on for minutes. No file of ours is being written."""
     print(
         "\ninterrupted: files that arrived whole are kept there; run the same command again to go on",
-        file=sys.stderr, flush=True,
-    )  # fmt: skip
+        file=sys.stderr,
+        flush=True,
+    )
     os._exit(2)

@@ -42,10 +42,16 @@ _LOCK = threading.Lock()
 
 class _Voice(ctypes.Structure):
     _fields_ = (
-        ("name", ctypes.c_char_p), ("languages", ctypes.c_char_p), ("identifier", ctypes.c_char_p),
-        ("gender", ctypes.c_ubyte), ("age", ctypes.c_ubyte), ("variant", ctypes.c_ubyte),
-        ("reserved", ctypes.c_ubyte), ("score", ctypes.c_int), ("spare", ctypes.c_void_p),
-    )  # fmt: skip
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_char_p),
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("reserved", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
+    )
 
 
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -123,9 +129,11 @@ def check_voices(voices: tuple[str, ...]) -> None:
             problems.append(f"'{voice}': no variant '{variant}'; {_closest(variant, variants)}")
     if problems:
         raise UnknownNameError(
-            "voices that cannot be used", where=f"eSpeak NG {version()}", problems=problems,
+            "voices that cannot be used",
+            where=f"eSpeak NG {version()}",
+            problems=problems,
             expected="VOICE or VOICE+VARIANT, like en-us or en-us+f1",
-        )  # fmt: skip
+        )
 
 
 def _closest(name: str, known: frozenset[str]) -> str:
@@ -162,20 +170,27 @@ def _library() -> Iterator[ctypes.CDLL]:
         library = ctypes.CDLL(wheel.get_library_path())
     except OSError as error:
         raise PrerequisiteError(
-            f"the speech library cannot be loaded ({error})",
-            todo="pip install --force-reinstall espeakng-loader",
+            f"the speech library cannot be loaded ({error})", todo="pip install --force-reinstall espeakng-loader"
         ) from error
     try:
         rate = library.espeak_Initialize(_SYNCHRONOUS, 0, data_path().encode(), _DONT_EXIT)
         if rate != SAMPLE_RATE_HZ:
             raise PrerequisiteError(
-                f"the speech library did not start (it answered {rate})", where=data_path(),
-                expected=f"{SAMPLE_RATE_HZ}, its sample rate", todo="pip install --force-reinstall espeakng-loader",
-            )  # fmt: skip
+                f"the speech library did not start (it answered {rate})",
+                where=data_path(),
+                expected=f"{SAMPLE_RATE_HZ}, its sample rate",
+                todo="pip install --force-reinstall espeakng-loader",
+            )
         library.espeak_Synth.argtypes = [
-            ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int,
-            ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p,
-        ]  # fmt: skip
+            ctypes.c_char_p,
+            ctypes.c_size_t,
+            ctypes.c_uint,
+            ctypes.c_int,
+            ctypes.c_uint,
+            ctypes.c_uint,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+        ]
         yield library
         library.espeak_Terminate()
     finally:

@@ -17,10 +17,15 @@ class EspeakNg:
     """eSpeak NG: more than a hundred languages, offline, 4 ms a word."""
 
     facts = EngineFacts(
-        "espeak-ng", _espeak.SAMPLE_RATE_HZ, rates=_espeak.RATES_WPM, pitches=_espeak.PITCHES,
-        seconds_per_word=0.006, licence="CC0-1.0", redistributable=True,
+        "espeak-ng",
+        _espeak.SAMPLE_RATE_HZ,
+        rates=_espeak.RATES_WPM,
+        pitches=_espeak.PITCHES,
+        seconds_per_word=0.006,
+        licence="CC0-1.0",
+        redistributable=True,
         homepage="https://github.com/espeak-ng/espeak-ng",
-    )  # fmt: skip
+    )
     version = staticmethod(_espeak.version)
     check_voices = staticmethod(_espeak.check_voices)
 

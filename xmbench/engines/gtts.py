@@ -26,17 +26,18 @@ _TOO_MANY_REQUESTS = 429
 # Sites whose accents differ, as the package's documentation lists them.
 _SITES = {
     "en": ("com", "co.uk", "com.au", "co.in", "ca", "ie", "co.za", "com.ng"),
-    "fr": ("fr", "ca"), "pt": ("com.br", "pt"), "es": ("es", "com.mx", "us"),
-}  # fmt: skip
+    "fr": ("fr", "ca"),
+    "pt": ("com.br", "pt"),
+    "es": ("es", "com.mx", "us"),
+}
 
 
 class Gtts:
     """The speech of Google Translate."""
 
     facts = EngineFacts(
-        "gtts", 24000, online=True, repeatable=False, seconds_per_word=0.5,
-        homepage="https://github.com/pndurette/gTTS",
-    )  # fmt: skip
+        "gtts", 24000, online=True, repeatable=False, seconds_per_word=0.5, homepage="https://github.com/pndurette/gTTS"
+    )
 
     def version(self) -> str:
         """Version of the package; the service has none."""
@@ -62,9 +63,11 @@ class Gtts:
                 problems.append(f"'{voice}': '{site}' is no site")
         if problems:
             raise UnknownNameError(
-                "voices that cannot be used", where=f"gTTS {self.version()}", problems=problems,
+                "voices that cannot be used",
+                where=f"gTTS {self.version()}",
+                problems=problems,
                 expected="LANGUAGE or LANGUAGE@SITE, like en or en@co.uk",
-            )  # fmt: skip
+            )
 
     def speak(self, word: str, voice: str, rate: int, pitch: int) -> NDArray[np.int16] | Rejected:
         """One request: samples int16 (T,) at 24 kHz, or why the service gave none."""

@@ -45,16 +45,21 @@ class Worker:
         self.path = Path(self._folder.name) / "spoken.wav"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "xmbench.engines._pyttsx3_worker", self._folder.name],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_environment(),
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=_environment(),
+        )
         threading.Thread(target=self._listen, daemon=True).start()
         started = self._answer(START_TIMEOUT_S)
         if started.get("status") != "ready":
             self.end()
             raise PrerequisiteError(
-                f"pyttsx3 does not start ({started.get('detail', 'no answer')})", expected="a working speech driver",
+                f"pyttsx3 does not start ({started.get('detail', 'no answer')})",
+                expected="a working speech driver",
                 todo="choose another engine: xmbench list engines",
-            )  # fmt: skip
+            )
         self.voices: dict[str, list[str]] = {name.lower(): languages for name, languages in started["voices"]}
 
     def ask(self, **request: Any) -> dict[str, Any]:
@@ -101,11 +106,16 @@ class Pyttsx3:
     """The voices of the machine."""
 
     facts = EngineFacts(
-        "pyttsx3", 22050, rates=_espeak.RATES_WPM, pitches=_espeak.PITCHES if _ON_ESPEAK else None,
-        repeatable=False, seconds_per_word=0.05,
-        licence="CC0-1.0" if _ON_ESPEAK else "", redistributable=_ON_ESPEAK,
+        "pyttsx3",
+        22050,
+        rates=_espeak.RATES_WPM,
+        pitches=_espeak.PITCHES if _ON_ESPEAK else None,
+        repeatable=False,
+        seconds_per_word=0.05,
+        licence="CC0-1.0" if _ON_ESPEAK else "",
+        redistributable=_ON_ESPEAK,
         homepage="https://github.com/nateshmbhat/pyttsx3",
-    )  # fmt: skip
+    )
 
     def __init__(self) -> None:
         self._worker: Worker | None = None
@@ -138,9 +148,11 @@ class Pyttsx3:
                 problems.append(f"'{voice}': no variant '{variant}'")
         if problems:
             raise UnknownNameError(
-                "voices that cannot be used", where=f"pyttsx3 {self.version()}", problems=problems,
+                "voices that cannot be used",
+                where=f"pyttsx3 {self.version()}",
+                problems=problems,
                 expected="a voice of this machine, like gmw/en-us or gmw/en-us+f1" if _ON_ESPEAK else None,
-            )  # fmt: skip
+            )
 
     def speak(self, word: str, voice: str, rate: int, pitch: int) -> NDArray[np.int16] | Rejected:
         """Samples int16 (T,) at 22,050 Hz; what fails three times may succeed another day."""

@@ -78,9 +78,11 @@ def open_checked(folder: Path, dataset: Dataset) -> OpenedSubmission:
         problems.append(f"recipe_digest: {submission.recipe_digest}, but this data set has {manifest.recipe_digest}")
     if problems or track is None:
         raise SubmissionError(
-            "the submission was made for other data", where=folder, problems=problems,
+            "the submission was made for other data",
+            where=folder,
+            problems=problems,
             todo="name the right data set with --data, or make the outputs again from this one",
-        )  # fmt: skip
+        )
     outputs = find_outputs(folder, track.direction)
     ids = tuple(str(i) for i in dataset.table(track.split, []).column("id").to_pylist())
     return OpenedSubmission(submission, track, outputs, ids)

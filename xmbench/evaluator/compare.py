@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.errors import DocumentError
-from xmbench.evaluator.bootstrap import EQUAL, LEVEL, RESAMPLES, SEED, resampled_means, separates
 from xmbench.evaluator.save import load_scored
 from xmbench.formats.result import Result, Score
+from xmbench.statistics import EQUAL, LEVEL, RESAMPLES, SEED, resampled_means, separates
 
 FEW_GROUPS = 10
 _DISTRIBUTION = "not paired: a distribution has no per-item values"
@@ -93,9 +93,11 @@ def compare(first: Path, second: Path) -> Comparison:
     problems = differences(a, b) or _item_differences(items_a, items_b)
     if problems:
         raise DocumentError(
-            "the two results cannot be compared", where=f"{first} and {second}", problems=problems,
+            "the two results cannot be compared",
+            where=f"{first} and {second}",
+            problems=problems,
             todo="score both submissions on the same data set with the same version of xmbench",
-        )  # fmt: skip
+        )
     paired: dict[str, tuple[_Column, _Column]] = {}
     unpaired: dict[str, str] = {}
     for name in dict.fromkeys((*a.scores, *b.scores)):
@@ -201,11 +203,21 @@ def _paired(
     if clusters < FEW_GROUPS:
         sentence += "; with so few groups the interval itself is rough"
     return PairedScore(
-        metric=name, a=score_a.value, b=score_b.value, difference=difference, low=low, high=high,
-        a_wins=float((better * known > EQUAL).mean()), wins=int((gains > EQUAL).sum()),
-        ties=int((np.abs(gains) <= EQUAL).sum()), losses=int((gains < -EQUAL).sum()),
-        n=len(gains), groups=clusters, verdict=verdict, sentence=sentence,
-    )  # fmt: skip
+        metric=name,
+        a=score_a.value,
+        b=score_b.value,
+        difference=difference,
+        low=low,
+        high=high,
+        a_wins=float((better * known > EQUAL).mean()),
+        wins=int((gains > EQUAL).sum()),
+        ties=int((np.abs(gains) <= EQUAL).sum()),
+        losses=int((gains < -EQUAL).sum()),
+        n=len(gains),
+        groups=clusters,
+        verdict=verdict,
+        sentence=sentence,
+    )
 
 
 def _verdict(low: float, high: float, clusters: int) -> Verdict:

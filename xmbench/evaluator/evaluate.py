@@ -19,19 +19,19 @@ from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.errors import PrerequisiteError, UnknownNameError, nearest
-from xmbench.evaluator.bootstrap import RESAMPLES, SEED, intervals, one_thread
 from xmbench.evaluator.check import OpenedSubmission, Problem, id_problems, open_checked
 from xmbench.evaluator.class_references import gathered
 from xmbench.evaluator.environment import environment
+from xmbench.evaluator.item_records import Ledger, distinct_pairs
 from xmbench.evaluator.judge import LoadedJudge
 from xmbench.evaluator.measure import CHUNK, States, Work, measured, prepare
 from xmbench.evaluator.ray_engine import measured_by_ray
 from xmbench.evaluator.resume import Measurements, measurements
-from xmbench.evaluator.walk import Ledger, distinct_pairs
-from xmbench.evaluator.whole import Finished, centred_interval, finished, item_values
+from xmbench.evaluator.set_metrics import Finished, centred_interval, finished, item_values
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.result import Result, Score
 from xmbench.interfaces import AgainstClass, ItemState, Metric, Pair, ScoringContext
+from xmbench.statistics import RESAMPLES, SEED, intervals, one_thread
 
 PROTOCOL = "xmbench-protocol/1"
 JUDGE_BATCH = 64
@@ -59,7 +59,7 @@ def score(
     command: str = "",
     judge: LoadedJudge | None = None,
     second_judge: LoadedJudge | None = None,
-    report: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     partial: Path | None = None,
     ray: str | None = None,
 ) -> Scored:
@@ -73,7 +73,7 @@ def score(
         command: noted in the result.
         judge: the track's judge; metrics that need one are refused without.
         second_judge: the track's second judge, if it has one.
-        report: called with (distinct pairs measured, items seen).
+        progress: called with (distinct pairs measured, items seen).
         partial: folder where measured pairs are kept on the way and taken up from; None to keep none.
         ray: address of a Ray cluster that measures instead of `workers` ("" for $RAY_ADDRESS or this machine).
 
@@ -98,8 +98,8 @@ def score(
     kept = measurements(partial, dataset, names, judges, PROTOCOL)
 
     def tell() -> None:
-        if report:
-            report(kept.measured, len(ledger.ids))
+        if progress:
+            progress(kept.measured, len(ledger.ids))
 
     work = _chunks(distinct_pairs(opened, dataset, ledger, plain), kept, plain, judged, judging, tell)
     with _context(opened, dataset, plain) as context:
@@ -172,9 +172,13 @@ def _context(opened: OpenedSubmission, dataset: Dataset, metrics: tuple[str, ...
 
 
 def _chunks(
-    distinct: Iterator[tuple[Work, Pair]], kept: Measurements, plain: tuple[str, ...], judged: tuple[str, ...],
-    context: ScoringContext, tell: Callable[[], None],
-) -> Iterator[list[Work]]:  # fmt: skip
+    distinct: Iterator[tuple[Work, Pair]],
+    kept: Measurements,
+    plain: tuple[str, ...],
+    judged: tuple[str, ...],
+    context: ScoringContext,
+    tell: Callable[[], None],
+) -> Iterator[list[Work]]:
     """Chunks of distinct pairs to be measured, in id order; the judge hears all on the way, in batches of one size."""
     chunk: list[Work] = []
     batch: list[tuple[bytes, Pair]] = []

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from xmbench.errors import DatasetError, XmbenchError
 from xmbench.evaluator.outputs import open_submission
-from xmbench.formats.dataset import MANIFEST_FILE, Dataset, open_dataset
+from xmbench.formats.dataset import Dataset, open_dataset
+from xmbench.formats.layout import MANIFEST_FILE
 from xmbench.formats.submission import Submission
 
 DATA_VARIABLE = "XMBENCH_DATA"
@@ -19,10 +20,7 @@ def find_dataset(submission: Submission) -> Dataset:
     Raises:
         DatasetError: none there has that digest; says which were seen.
     """
-    roots = [
-        Path("data"),
-        *(Path(part) for part in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if part),
-    ]
+    roots = [Path("data"), *(Path(part) for part in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if part)]
     seen = []
     for root in roots:
         for path in [root / MANIFEST_FILE, *sorted(root.glob(f"*/{MANIFEST_FILE}"))]:
@@ -38,9 +36,11 @@ def find_dataset(submission: Submission) -> Dataset:
             seen.append(f"{path.parent}: {dataset.recipe.name}, digest {dataset.digest[:12]}")
     raise DatasetError(
         f"no data set with the digest {submission.dataset_digest[:12]} was found",
-        where=", ".join(str(root) for root in roots), expected=f"the data set of {submission.track}",
-        problems=seen, todo=f"name it with --data DIR, or set ${DATA_VARIABLE}",
-    )  # fmt: skip
+        where=", ".join(str(root) for root in roots),
+        expected=f"the data set of {submission.track}",
+        problems=seen,
+        todo=f"name it with --data DIR, or set ${DATA_VARIABLE}",
+    )
 
 
 def open_for(submission: Path, data: Path | None) -> Dataset:

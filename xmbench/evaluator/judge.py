@@ -25,7 +25,7 @@ from xmbench.formats.result import JudgeCard
 from xmbench.interfaces import SIDES
 
 LOCAL_FOLDER = "judges"
-SECOND = "-second"  # ends the name of a second judge's files
+SECOND = "-second"  # as `fit-judge` ends the name of a second judge's files
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +73,18 @@ def _fitted(path: Path) -> LoadedJudge:
 def _frozen(spec: JudgeSpec | None) -> LoadedJudge | None:
     if spec is None:
         return None
-    shipped = Path(str(files("xmbench"))) / "judges" / "weights" / f"{spec.name}.safetensors"
-    if not shipped.is_file():
-        raise PrerequisiteError(
-            f"the judge '{spec.name}' is not installed", where=shipped, todo="install xmbench again"
-        )
+    folder = Path(str(files("xmbench"))) / "judges"
+    shipped = next(folder.glob(f"*/weights/{spec.name}.safetensors"), None)
+    if shipped is None:
+        raise PrerequisiteError(f"the judge '{spec.name}' is not installed", where=folder, todo="install xmbench again")
     loaded = _read(spec.name, shipped.read_bytes(), _card_of(shipped), local=False)
     if loaded.card.sha256 != spec.sha256:
         raise PrerequisiteError(
-            f"the installed judge '{spec.name}' is not the one of this data set's recipe", where=shipped,
+            f"the installed judge '{spec.name}' is not the one of this data set's recipe",
+            where=shipped,
             expected=f"sha256 {spec.sha256}, found {loaded.card.sha256}",
             todo="install the version of xmbench that built the data set, or build it again with this one",
-        )  # fmt: skip
+        )
     return loaded
 
 
@@ -97,9 +97,11 @@ def _card_of(weights: Path) -> dict[str, Any]:
         {name: float(found["accuracy"]) for name, found in known.get("accuracy", {}).items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PrerequisiteError(
-            "the judge's card cannot be read", where=path, expected="the JSON file that `xmbench fit-judge` wrote",
+            "the judge's card cannot be read",
+            where=path,
+            expected="the JSON file that `xmbench fit-judge` wrote",
             todo="fit the judge again, or remove both of its files",
-        ) from error  # fmt: skip
+        ) from error
     return known
 
 
@@ -110,6 +112,7 @@ def _read(name: str, weights: bytes, known: dict[str, Any], *, local: bool) -> L
         return LoadedJudge(weights, JudgeCard(name=name, sha256=sha256, local=local, accuracy=accuracy))
     except ValidationError as error:
         raise PrerequisiteError(
-            f"{name!r} is no name for a judge", expected="lower-case letters, digits and single hyphens",
+            f"{name!r} is no name for a judge",
+            expected="lower-case letters, digits and single hyphens",
             todo="rename both of its files, or fit it again with another --name",
-        ) from error  # fmt: skip
+        ) from error

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.errors import PrerequisiteError, XmbenchError
+from xmbench.execution.processes import interrupts_held, start_worker
 from xmbench.interfaces import ItemState, Pair, ScoringContext
 from xmbench.media.signal import Media, Picture, Sound
-from xmbench.processes import interrupts_held, start_worker
 
 CHUNK = 8  # small enough that no process is left alone with much work at the end
 _REFERENCES_KEPT = 512
@@ -63,27 +63,25 @@ def measured(
             yield measure(chunk, metrics, context)
         return
     pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(metrics,),
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(metrics,)
     )
     try:
         yield from _pooled(pool, work, metrics, context, workers)
     except BrokenProcessPool as error:
         raise XmbenchError(
-            "a worker process died",
-            expected="enough memory for every worker",
-            todo="try again with fewer --workers",
+            "a worker process died", expected="enough memory for every worker", todo="try again with fewer --workers"
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _pooled(
-    pool: ProcessPoolExecutor, work: Iterable[list[Work]], metrics: tuple[str, ...],
-    context: ScoringContext, workers: int,
-) -> Iterator[list[tuple[bytes, States]]]:  # fmt: skip
+    pool: ProcessPoolExecutor,
+    work: Iterable[list[Work]],
+    metrics: tuple[str, ...],
+    context: ScoringContext,
+    workers: int,
+) -> Iterator[list[tuple[bytes, States]]]:
     with interrupts_held():
         pool.submit(_ready)  # the processes start while the first outputs are read
     waiting: deque[Future[list[tuple[bytes, States]]]] = deque()

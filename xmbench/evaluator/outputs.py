@@ -95,9 +95,11 @@ def open_submission(folder: Path) -> Submission:
     path = folder / SUBMISSION_FILE
     if not path.is_file():
         raise SubmissionError(
-            "no submission here", where=folder, expected=f"a folder with {SUBMISSION_FILE} and {OUTPUT_FOLDER}/",
+            "no submission here",
+            where=folder,
+            expected=f"a folder with {SUBMISSION_FILE} and {OUTPUT_FOLDER}/",
             todo="see 'Submitting' in the README, or make one with `xmbench run-baseline`",
-        )  # fmt: skip
+        )
     return load_json(path, Submission)
 
 
@@ -111,9 +113,11 @@ def find_outputs(folder: Path, direction: Direction) -> Outputs:
     table, files = folder / OUTPUT_TABLE, folder / OUTPUT_FOLDER
     if table.exists() and files.exists():
         raise SubmissionError(
-            "outputs in two places", where=folder, expected=f"either {OUTPUT_FOLDER}/ or {OUTPUT_TABLE}",
+            "outputs in two places",
+            where=folder,
+            expected=f"either {OUTPUT_FOLDER}/ or {OUTPUT_TABLE}",
             todo="remove the one that is not meant",
-        )  # fmt: skip
+        )
     if table.is_file():
         return _from_table(folder, table, suffixes)
     if files.is_dir():
@@ -140,9 +144,7 @@ def _from_table(folder: Path, table: Path, suffixes: tuple[str, ...]) -> Outputs
         missing = [name for name in ("id", "bytes") if name not in schema.names]
         if missing:
             raise SubmissionError(
-                f"column {', '.join(missing)} missing",
-                where=table,
-                expected="columns id (string) and bytes (binary)",
+                f"column {', '.join(missing)} missing", where=table, expected="columns id (string) and bytes (binary)"
             )
         wrong = _wrong_types(schema)
         if wrong:
@@ -186,6 +188,8 @@ def _rows(table: Path) -> Iterator[tuple[str, bytes]]:
 
 def _damaged(table: Path, error: Exception) -> SubmissionError:
     return SubmissionError(
-        f"the table cannot be read ({str(error)[:200]})", where=table,
-        expected="a parquet file with columns id (string) and bytes (binary)", todo="write the file again",
-    )  # fmt: skip
+        f"the table cannot be read ({str(error)[:200]})",
+        where=table,
+        expected="a parquet file with columns id (string) and bytes (binary)",
+        todo="write the file again",
+    )

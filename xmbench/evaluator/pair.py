@@ -82,9 +82,7 @@ def read_list(path: Path) -> list[tuple[str, Path, Path]]:
     missing = [name for name in ("id", "reference", "output") if name not in heads]
     if missing:
         raise SubmissionError(
-            f"column {', '.join(missing)} missing",
-            where=path,
-            expected="a CSV with the columns id,reference,output",
+            f"column {', '.join(missing)} missing", where=path, expected="a CSV with the columns id,reference,output"
         )
     jobs: list[tuple[str, Path, Path]] = []
     counted = Counter(str(row["id"]) for row in rows)
@@ -102,10 +100,12 @@ def read_list(path: Path) -> list[tuple[str, Path, Path]]:
         raise SubmissionError("the list has no rows", where=path, expected="one pair per line below the heads")
     if problems:
         raise SubmissionError(
-            "the list names files that are not there, or an id twice", where=path, problems=problems,
+            "the list names files that are not there, or an id twice",
+            where=path,
+            problems=problems,
             expected="paths relative to the list or to the current folder",
             todo="mend these lines; nothing was scored",
-        )  # fmt: skip
+        )
     return jobs
 
 

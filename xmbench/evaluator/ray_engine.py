@@ -56,9 +56,10 @@ def _started(address: str) -> Any:
         ray.init(address=address or None, include_dashboard=None if address else False, log_to_driver=False)
     except (OSError, ValueError, RuntimeError) as error:
         raise PrerequisiteError(
-            f"Ray cannot be started ({error})", where=address or "this machine",
+            f"Ray cannot be started ({error})",
+            where=address or "this machine",
             todo="check --ray-address, or start a cluster with `ray start --head`",
-        ) from error  # fmt: skip
+        ) from error
     return ray
 
 

@@ -26,16 +26,21 @@ from xmbench import registry
 from xmbench.evaluator.environment import changes, environment
 from xmbench.evaluator.measure import States
 from xmbench.formats.dataset import Dataset
-from xmbench.formats.files import make_folder, write_bytes
 from xmbench.interfaces import ItemState
+from xmbench.storage.files import make_folder, write_bytes
 
 INTERVAL_S = 2.0  # at most so much work is lost
 _MOST_PENDING = 4096
 _STAMP = b"xmbench"
-_SCHEMA = pa.schema([
-    ("key", pa.binary()), ("metric", pa.string()), ("status", pa.string()), ("detail", pa.string()),
-    ("state", pa.list_(pa.float64())),
-])  # fmt: skip
+_SCHEMA = pa.schema(
+    [
+        ("key", pa.binary()),
+        ("metric", pa.string()),
+        ("status", pa.string()),
+        ("detail", pa.string()),
+        ("state", pa.list_(pa.float64())),
+    ]
+)
 
 
 @dataclass(slots=True)
@@ -133,10 +138,16 @@ def measurements(
         return Measurements()
     here = environment("")
     stamp = {
-        "protocol": protocol, "dataset": dataset.digest, "recipe": dataset.manifest.recipe_digest,
-        "xmbench": here.xmbench, "commit": here.commit, "packages": here.packages, "machine": here.machine,
-        "python": here.python, "changes": changes() if here.commit.endswith("-dirty") else "",
-    }  # fmt: skip
+        "protocol": protocol,
+        "dataset": dataset.digest,
+        "recipe": dataset.manifest.recipe_digest,
+        "xmbench": here.xmbench,
+        "commit": here.commit,
+        "packages": here.packages,
+        "machine": here.machine,
+        "python": here.python,
+        "changes": changes() if here.commit.endswith("-dirty") else "",
+    }
     found = Measurements(folder, json.dumps(stamp, sort_keys=True), {name: _tag(name, judge) for name in metrics})
     found._read()
     return found

@@ -16,8 +16,8 @@ from xmbench.evaluator.judge import load_judges
 from xmbench.evaluator.resume import remove
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
-from xmbench.formats.files import make_folder, replacing, write_text
 from xmbench.formats.result import Result
+from xmbench.storage.files import make_folder, replacing, write_text
 
 
 def score_and_save(
@@ -29,7 +29,7 @@ def score_and_save(
     workers: int = 1,
     local_judge: bool = False,
     command: str = "",
-    report: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     ray: str | None = None,
 ) -> Scored:
     """Scores and writes `out` and, beside it, `<out stem>.items.parquet`. The result is written last.
@@ -44,7 +44,7 @@ def score_and_save(
         workers: processes.
         local_judge: use the data set's own judge instead of the frozen one.
         command: noted in the result.
-        report: called with (distinct pairs measured, items seen).
+        progress: called with (distinct pairs measured, items seen).
         ray: address of a Ray cluster ("" for $RAY_ADDRESS or this machine); None for processes of this one.
 
     Raises:
@@ -53,9 +53,17 @@ def score_and_save(
     make_folder(out.parent)
     judge, second = load_judges(dataset, open_checked(submission, dataset).track, local=local_judge)
     scored = score(
-        submission, dataset, metrics=metrics, workers=workers, command=command,
-        judge=judge, second_judge=second, report=report, partial=partial_path(out), ray=ray,
-    )  # fmt: skip
+        submission,
+        dataset,
+        metrics=metrics,
+        workers=workers,
+        command=command,
+        judge=judge,
+        second_judge=second,
+        progress=progress,
+        partial=partial_path(out),
+        ray=ray,
+    )
     table = items_path(out)
     named = scored.result.model_copy(update={"items_table": table.name})
     with replacing(table) as temporary:
@@ -88,10 +96,11 @@ def load_scored(path: Path) -> tuple[Result, pa.Table]:
         items = pq.read_table(table_path)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(
-            f"the per-item table cannot be read ({error})", where=table_path,
+            f"the per-item table cannot be read ({error})",
+            where=table_path,
             expected="the table that `xmbench score` wrote with the result",
             todo="keep the two files together, or score the submission again",
-        ) from error  # fmt: skip
+        ) from error
     if items_digest(items) != result.items_digest:
         raise DatasetError(
             "the per-item table is not the result's own",
@@ -101,9 +110,11 @@ def load_scored(path: Path) -> tuple[Result, pa.Table]:
         )
     if problems := _unfit(result, items):
         raise DatasetError(
-            "the per-item table is not one that `xmbench score` writes", where=table_path, problems=problems,
+            "the per-item table is not one that `xmbench score` writes",
+            where=table_path,
+            problems=problems,
             todo="score the submission again",
-        )  # fmt: skip
+        )
     return result, items
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from xmbench import registry
 from xmbench.evaluator.check import OpenedSubmission
 from xmbench.evaluator.evaluate import JUDGE_BATCH
+from xmbench.evaluator.item_records import Ledger, distinct_pairs
 from xmbench.evaluator.judge import LoadedJudge
 from xmbench.evaluator.measure import prepare
-from xmbench.evaluator.walk import Ledger, distinct_pairs
 from xmbench.formats.dataset import Dataset
 from xmbench.interfaces import Naming, Pair, ScoringContext
 
@@ -42,9 +42,12 @@ def naming_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def verdicts(
-    opened: OpenedSubmission, dataset: Dataset, judge: LoadedJudge, metrics: tuple[str, ...],
+    opened: OpenedSubmission,
+    dataset: Dataset,
+    judge: LoadedJudge,
+    metrics: tuple[str, ...],
     second: LoadedJudge | None = None,
-) -> tuple[list[Verdicts], str]:  # fmt: skip
+) -> tuple[list[Verdicts], str]:
     """What the judge finds in each output.
 
     Args:

@@ -20,8 +20,8 @@ from xmbench.evaluator.evaluate import Scored, items_digest, score
 from xmbench.evaluator.judge import load_judges
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
-from xmbench.formats.files import write_text
 from xmbench.formats.result import Environment, Result
+from xmbench.storage.files import write_text
 
 _FREE = ("environment", "items_table", "status")
 _ABSENT = "(nothing)"
@@ -58,9 +58,14 @@ class Verification:
 
 
 def verify(
-    path: Path, submission: Path, dataset: Dataset, *,
-    workers: int = 1, tolerance: float = 0.0, report: Callable[[int, int], None] | None = None,
-) -> Verification:  # fmt: skip
+    path: Path,
+    submission: Path,
+    dataset: Dataset,
+    *,
+    workers: int = 1,
+    tolerance: float = 0.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
     """Scores the submission again and compares with the result.
 
     Args:
@@ -70,7 +75,7 @@ def verify(
         workers: processes.
         tolerance: numbers may differ by this times max(1, |number|); 0 demands every digit. Another processor may
             round the last digits in another way.
-        report: called with (distinct pairs measured, items seen).
+        progress: called with (distinct pairs measured, items seen).
 
     Raises:
         DocumentError: no result.
@@ -81,8 +86,8 @@ def verify(
     known = [name for name in result.scores if name in track.metrics]
     judge, second = load_judges(dataset, track, local=result.judge is not None and result.judge.local)
     again = score(
-        submission, dataset, metrics=known, workers=workers, judge=judge, second_judge=second, report=report
-    )  # fmt: skip
+        submission, dataset, metrics=known, workers=workers, judge=judge, second_judge=second, progress=progress
+    )
     claimed, found = (_flat(r.model_dump(mode="json", by_alias=True)) for r in (result, again.result))
     table = _table(path, result)
     found_items = list(_items(table, result, again, tolerance)) if table is not None else []

@@ -24,12 +24,9 @@ from pydantic import Field
 
 from xmbench.errors import DatasetError
 from xmbench.formats.document import Document, Part, load_json
+from xmbench.formats.layout import MANIFEST_FILE, WORK_FOLDER
 from xmbench.formats.recipe import Recipe, Sha256
 
-MANIFEST_FILE = "manifest.json"
-LEDGER_FILE = "ledger.parquet"
-WORK_FOLDER = ".build"
-SPLITS = ("train", "test")
 _BATCH_ROWS = 256
 
 
@@ -219,9 +216,11 @@ def open_dataset(folder: Path) -> Dataset:
             problems.append(f"{shard.path}: {size} bytes, expected {shard.bytes}")
     if problems:
         raise DatasetError(
-            "the data set is damaged", where=folder, problems=problems,
+            "the data set is damaged",
+            where=folder,
+            problems=problems,
             todo="build it again: `xmbench build` writes only the shards that are missing or wrong",
-        )  # fmt: skip
+        )
     return Dataset(folder, manifest)
 
 
@@ -249,6 +248,7 @@ def _guarded(path: Path, read: Any) -> Any:
         return read()
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(
-            f"the shard cannot be read ({str(error)[:200]})", where=path,
+            f"the shard cannot be read ({str(error)[:200]})",
+            where=path,
             todo="remove this file and run the same `xmbench build` again: only this shard is rebuilt",
-        ) from error  # fmt: skip
+        ) from error

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xmbench.errors import DocumentError, nearest
-from xmbench.formats.files import read_bytes
+from xmbench.storage.files import read_bytes
 
 ID_PATTERN = r"^[a-z0-9-]+$"
 NAME_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
@@ -34,8 +34,10 @@ class Document(Part):
         """Keys sorted, no spaces, defaults left out: a new optional key changes no older document's digest."""
         return json.dumps(
             self.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-            sort_keys=True, separators=(",", ":"), ensure_ascii=False,
-        )  # fmt: skip
+            sort_keys=True,
+            separators=(",", ":"),
+            ensure_ascii=False,
+        )
 
     @property
     def digest(self) -> str:
@@ -95,9 +97,11 @@ def parse(data: Any, kind: type[AnyDocument], where: object) -> AnyDocument:
     wanted = _schema_of(kind)
     if wanted and data.get("schema") != wanted:
         raise DocumentError(
-            f"the document's schema is {data.get('schema')!r}", where=where, expected=f"schema = {wanted!r}",
+            f"the document's schema is {data.get('schema')!r}",
+            where=where,
+            expected=f"schema = {wanted!r}",
             todo="check that this is the right kind of file, and that xmbench is new enough to read it",
-        )  # fmt: skip
+        )
     try:
         return kind.model_validate(data)
     except ValidationError as error:

@@ -100,9 +100,13 @@ def read_examples(dataset: Dataset, split: str = "train") -> Examples:
 
 
 def read_conditions(
-    dataset: Dataset, split: str, direction: Direction, batch_size: int, with_labels: bool,
+    dataset: Dataset,
+    split: str,
+    direction: Direction,
+    batch_size: int,
+    with_labels: bool,
     with_references: bool = False,
-) -> Iterator[Conditions]:  # fmt: skip
+) -> Iterator[Conditions]:
     """The inputs of a split in batches, in the order of their ids, without any reference.
 
     Args:

@@ -226,10 +226,9 @@ class Recipe(Document):
             words=self.classes.words,
             image=ImageFormat(self.image.height_px, self.image.width_px, 1 if self.image.mode == "L" else 3),
             audio=AudioFormat(
-                self.audio.sample_rate_hz, self.audio.samples,
-                self.audio.min_duration_s, self.audio.max_duration_s,
+                self.audio.sample_rate_hz, self.audio.samples, self.audio.min_duration_s, self.audio.max_duration_s
             ),
-        )  # fmt: skip
+        )
 
     def track(self, direction: Direction) -> TrackSpec | None:
         """The track of a direction, or None."""

@@ -18,8 +18,8 @@ from xmbench.judges.stored import header
 from xmbench.media.signal import Media, Picture, Sound
 
 if TYPE_CHECKING:
-    from xmbench.judges.recurrent_word import RecurrentWordJudge
-    from xmbench.judges.spoken_word import SpokenWordJudge
+    from xmbench.judges.words.convolutional import SpokenWordJudge
+    from xmbench.judges.words.recurrent import RecurrentWordJudge
 
 
 class Judge(Protocol):
@@ -52,9 +52,11 @@ def load(data: bytes) -> Judge:
     kind = header(data)["format"]
     if kind not in _KINDS:
         raise PrerequisiteError(
-            "the weights belong to an unknown kind of judge", where=kind, expected=" or ".join(_KINDS),
+            "the weights belong to an unknown kind of judge",
+            where=kind,
+            expected=" or ".join(_KINDS),
             todo="install the version of xmbench that made them",
-        )  # fmt: skip
+        )
     return _KINDS[kind](data)
 
 
@@ -115,11 +117,11 @@ def word_judge(data: bytes) -> SpokenWordJudge | RecurrentWordJudge:
     Raises:
         PrerequisiteError: no weights of such a judge.
     """
-    from xmbench.judges import recurrent_word, spoken_word
+    from xmbench.judges.words import convolutional, recurrent
 
-    if header(data)["format"] == recurrent_word.FORMAT:
-        return recurrent_word.RecurrentWordJudge.from_bytes(data)
-    return spoken_word.SpokenWordJudge.from_bytes(data)
+    if header(data)["format"] == recurrent.FORMAT:
+        return recurrent.RecurrentWordJudge.from_bytes(data)
+    return convolutional.SpokenWordJudge.from_bytes(data)
 
 
 def _spoken_word(data: bytes) -> Judge:
@@ -127,7 +129,7 @@ def _spoken_word(data: bytes) -> Judge:
 
 
 def _digit_image(data: bytes) -> Judge:
-    from xmbench.judges.digit_image import DigitImageJudge
+    from xmbench.judges.digits.network import DigitImageJudge
 
     return _Viewer(DigitImageJudge.from_bytes(data))
 

@@ -125,8 +125,11 @@ def duplicates(results: Sequence[Result]) -> list[str]:
     for result in results:
         if result.submission.kind == "learned":
             grouped[(*board_key(result), result.outputs_digest)].append(result.submission.system)
-    return [f"{key[0]}: the same outputs under {len(who)} names: {', '.join(who)}"
-            for key, who in grouped.items() if len(who) > 1]  # fmt: skip
+    return [
+        f"{key[0]}: the same outputs under {len(who)} names: {', '.join(who)}"
+        for key, who in grouped.items()
+        if len(who) > 1
+    ]
 
 
 def pairings(pairs: Sequence[Pairing], results: Sequence[Result]) -> list[str]:

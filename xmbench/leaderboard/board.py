@@ -16,11 +16,11 @@ from typing import Literal
 
 from xmbench import content
 from xmbench.errors import UnknownNameError
-from xmbench.evaluator.bootstrap import separates
 from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
 from xmbench.formats.result import JudgeCard, Result, Score
 from xmbench.leaderboard.pairs import Compared, Pairing
+from xmbench.statistics import separates
 
 RANKED = ("learned", "reference")
 _ANCHORS = (("floor", "random-"), ("ceiling", "oracle-class"))  # kind, and how the baseline's name begins
@@ -144,10 +144,17 @@ def _board(results: list[Result], compared: Compared, recipes: dict[str, Recipe]
             rank, best = position, result
         rows.append(Row(rank, result, by, known))
     return Board(
-        first.track, first.dataset_digest, first.recipe_digest, first.protocol, primary,
-        tuple(dict.fromkeys(name for result in results for name in result.scores)), tuple(rows),
-        None if recipe is None else recipe.digest == first.recipe_digest, floor, ceiling,
-    )  # fmt: skip
+        first.track,
+        first.dataset_digest,
+        first.recipe_digest,
+        first.protocol,
+        primary,
+        tuple(dict.fromkeys(name for result in results for name in result.scores)),
+        tuple(rows),
+        None if recipe is None else recipe.digest == first.recipe_digest,
+        floor,
+        ceiling,
+    )
 
 
 def _anchor(results: Sequence[Result], primary: str, kind: str, name: str) -> float | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from xmbench.formats.result import Result, Score
+from xmbench.html import escape, link, table
 from xmbench.leaderboard.board import Board, Row, separated
 from xmbench.leaderboard.pairs import Compared
-from xmbench.pages import escape, link, table
 
 
 def details(row: Row, board: Board, compared: Compared) -> str:
@@ -45,11 +45,17 @@ def _facts(result: Result) -> str:
 def _scores(result: Result) -> str:
     rows = [
         [
-            escape(name), number(score.value), f"{number(score.low)} … {number(score.high)}", f"{score.n:,}",
-            f"{score.coverage:.1%}", number(score.floor), escape(statuses(score)), escape(score.metric_version),
+            escape(name),
+            number(score.value),
+            f"{number(score.low)} … {number(score.high)}",
+            f"{score.n:,}",
+            f"{score.coverage:.1%}",
+            number(score.floor),
+            escape(statuses(score)),
+            escape(score.metric_version),
         ]
         for name, score in result.scores.items()
-    ]  # fmt: skip
+    ]
     heads = ("metric", "value", "95 % interval", "items", "coverage", "a failed item counts", "statuses", "version")
     return table(heads, rows)
 
@@ -71,9 +77,9 @@ def _pairs(row: Row, board: Board, compared: Compared) -> str:
         if pair is not None:
             told = "yes" if separated(pair, row.result) else "no"
             difference = f"{pair.difference:+.4f}"
-            rows.append([
-                escape(other.result.submission.system), difference, f"{pair.low:+.4f} … {pair.high:+.4f}", told,
-            ])  # fmt: skip
+            rows.append(
+                [escape(other.result.submission.system), difference, f"{pair.low:+.4f} … {pair.high:+.4f}", told]
+            )
     if not rows:
         return "<p>Not compared item by item with another row.</p>"
     heads = (

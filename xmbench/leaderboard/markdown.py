@@ -94,10 +94,7 @@ def _board(board: Board) -> list[str]:
 def _reported(reported: Sequence[ReportedResult]) -> list[str]:
     metrics = tuple(dict.fromkeys(name for item in reported for name in item.scores))
     lines = ["## As reported in the papers: other data, not comparable", ""]
-    lines += [
-        "| system | " + " | ".join(metrics) + " | where | data |",
-        "|---|" + "---|" * (len(metrics) + 2),
-    ]
+    lines += ["| system | " + " | ".join(metrics) + " | where | data |", "|---|" + "---|" * (len(metrics) + 2)]
     for item in reported:
         cells = [f"{item.scores[m]:.4f}" if m in item.scores else "" for m in metrics]
         told = [text(item.system), *cells, text(f"{item.paper}, {item.where}"), text(item.data)]

@@ -20,11 +20,11 @@ from pydantic import Field
 
 from xmbench import registry
 from xmbench.errors import UnknownNameError
-from xmbench.evaluator.bootstrap import LEVEL, RESAMPLES, SEED, resampled_means
 from xmbench.formats.document import Document, Part
-from xmbench.formats.files import make_folder, replacing, write_text
 from xmbench.formats.recipe import Name, Sha256
 from xmbench.formats.result import Result
+from xmbench.statistics import LEVEL, RESAMPLES, SEED, resampled_means
+from xmbench.storage.files import make_folder, replacing, write_text
 
 PAIRS_FILE = "pairs.json"
 TABLES = ".tables"
@@ -75,9 +75,13 @@ class Compared:
         if turned is None:
             return None
         return Pairing(
-            metric=turned.metric, a=turned.b, b=turned.a,
-            difference=-turned.difference, low=-turned.high, high=-turned.low,
-        )  # fmt: skip
+            metric=turned.metric,
+            a=turned.b,
+            b=turned.a,
+            difference=-turned.difference,
+            low=-turned.high,
+            high=-turned.low,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmbench.errors import CheckError, UnknownNameError
-from xmbench.formats.files import write_text
 from xmbench.leaderboard import markdown, site
 from xmbench.leaderboard.board import boards
 from xmbench.leaderboard.store import load
+from xmbench.storage.files import write_text
 
 INDEX = "index.html"
 
@@ -71,6 +71,8 @@ def check(root: Path) -> None:
 def _require(root: Path) -> None:
     if not root.is_dir():
         raise UnknownNameError(
-            "no leaderboards here", where=root, expected="a folder with <recipe>/<direction>/*.json",
+            "no leaderboards here",
+            where=root,
+            expected="a folder with <recipe>/<direction>/*.json",
             todo="name it with --dir, or start one with `xmbench leaderboard add RESULT`",
-        )  # fmt: skip
+        )

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from xmbench.formats.result import ReportedResult, Result, Score
+from xmbench.html import document, escape, table
 from xmbench.interfaces import SIDES
 from xmbench.leaderboard.board import Board, Row
 from xmbench.leaderboard.details import details
@@ -19,7 +20,6 @@ from xmbench.leaderboard.markdown import about_recipe
 from xmbench.leaderboard.pairs import Compared
 from xmbench.leaderboard.site_style import SCRIPT, STYLE
 from xmbench.leaderboard.store import place
-from xmbench.pages import document, escape, table
 
 _BAR_WIDTH = 150
 _BAR_HEIGHT = 16
@@ -105,10 +105,12 @@ def _board(number: int, board: Board, compared: Compared, root: Path) -> str:
     recipe, direction = board.track.split("/")
     first = board.rows[0].result
     heads = [
-        ("rank", "rank", "low"), ("system", "system", "low"), ("kind", "kind", "low"),
+        ("rank", "rank", "low"),
+        ("system", "system", "low"),
+        ("kind", "kind", "low"),
         ("normalised", "normalised", "high"),
         *((name, f"{name} ★" if name == board.primary else name, _better(board, name)) for name in _columns(board)),
-    ]  # fmt: skip
+    ]
     head = "".join(
         f'<th scope=col data-k="{escape(key)}" data-better={better}><button type=button>{escape(text)}</button></th>'
         for key, text, better in heads
@@ -255,11 +257,13 @@ def _paper(track: str, reported: Sequence[ReportedResult]) -> str:
     metrics = tuple(dict.fromkeys(name for item in reported for name in item.scores))
     rows = [
         [
-            escape(item.system), *(f"{item.scores[m]:.4f}" if m in item.scores else "" for m in metrics),
-            escape(f"{item.paper}, {item.where}"), escape(item.data),
+            escape(item.system),
+            *(f"{item.scores[m]:.4f}" if m in item.scores else "" for m in metrics),
+            escape(f"{item.paper}, {item.where}"),
+            escape(item.data),
         ]
         for item in reported
-    ]  # fmt: skip
+    ]
     recipe, direction = track.split("/")
     return (
         f'<section class="board paper" data-recipe="{escape(recipe)}" data-track="{escape(direction)}">'

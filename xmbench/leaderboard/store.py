@@ -13,7 +13,6 @@ import pyarrow as pa
 from xmbench.errors import DatasetError, DocumentError
 from xmbench.evaluator.save import load_scored
 from xmbench.formats.document import load_json
-from xmbench.formats.files import make_folder, write_text
 from xmbench.formats.result import ReportedResult, Result
 from xmbench.leaderboard import audit
 from xmbench.leaderboard.board import RANKED, board_key, installed
@@ -31,6 +30,7 @@ from xmbench.leaderboard.pairs import (
     pair_up,
     write_pairs,
 )
+from xmbench.storage.files import make_folder, write_text
 
 _REPORTED = "reported-"
 _LONGEST_SLUG = 100  # a file name holds 255 bytes, and a suffix stands behind it
@@ -115,10 +115,11 @@ def items_of(source: Path, result: Result) -> pa.Table:
     path = source.with_name(name or "(no table named)")
     if name != result.items_table or not path.is_file():
         raise DatasetError(
-            "the result's per-item table is not beside it", where=path,
+            "the result's per-item table is not beside it",
+            where=path,
             expected="the table that `xmbench score` wrote with the result",
             todo="keep the two files together, or score the submission again",
-        )  # fmt: skip
+        )
     return load_scored(source)[1]
 
 
@@ -139,9 +140,10 @@ def _replaced(target: Path, result: Result) -> list[str]:
     older, name = load_json(target, Result), result.submission.system
     if older.submission.system != name:
         raise DocumentError(
-            f"the name {name!r} makes the same file as {older.submission.system!r}", where=target,
+            f"the name {name!r} makes the same file as {older.submission.system!r}",
+            where=target,
             todo="give the system another name in its submission.json, and score it again",
-        )  # fmt: skip
+        )
     if older.outputs_digest == result.outputs_digest:
         return []
     return [f"it replaces a result of the same name with other outputs ({older.outputs_digest[:12]})"]
@@ -152,9 +154,10 @@ def _pairs(root: Path, result: Result, own: Column, others: Sequence[Result]) ->
     # Floors and ceilings carry no rank: what separates them from each other decides nothing.
     ranked = result.submission.kind in RANKED
     rivals = [
-        other for other in others
+        other
+        for other in others
         if board_key(other) == board_key(result) and (ranked or other.submission.kind in RANKED)
-    ]  # fmt: skip
+    ]
     known = [(other, found) for other in rivals if (found := kept_column(root, other)) is not None]
     return pair_up(result, own, known)
 

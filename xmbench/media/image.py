@@ -16,14 +16,31 @@ from xmbench.errors import MediaError
 MODES = {1: "L", 3: "RGB"}
 FORMATS = ("PNG", "JPEG")
 _IN_WORDS = {
-    "1": "1-bit pixels", "P": "a palette", "PA": "a palette with alpha", "LA": "grey with an alpha channel",
-    "RGBA": "colour with an alpha channel", "I": "32-bit pixels", "I;16": "16-bit pixels", "F": "float pixels",
-}  # fmt: skip
+    "1": "1-bit pixels",
+    "P": "a palette",
+    "PA": "a palette with alpha",
+    "LA": "grey with an alpha channel",
+    "RGBA": "colour with an alpha channel",
+    "I": "32-bit pixels",
+    "I;16": "16-bit pixels",
+    "F": "float pixels",
+}
 _PNG_DEPTH_AT = 24  # offset of the bit depth in a PNG file: signature, chunk head, width and height before it
 _DAMAGE = (
-    OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError,
-    struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.interfaces import ItemState, Pair
+from xmbench.measures.auditory_spectrogram import CORR2D_POWER, auditory_spectrogram, compress, correlation2d
 from xmbench.media.signal import Sound
-from xmbench.media.spectrogram import CORR2D_POWER, auditory_spectrogram, compress, correlation2d
 from xmbench.metrics._speech import at_16_khz, sounds
 
 

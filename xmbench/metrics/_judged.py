@@ -39,9 +39,11 @@ def columns(judge: Judge, wanted: Sequence[str], names: Sequence[str]) -> list[i
         if sorted(known) == sorted(order):
             return [known.index(name) for name in order]
     raise PrerequisiteError(
-        "the judge knows other classes than the data set", where=", ".join(known), expected=", ".join(names),
+        "the judge knows other classes than the data set",
+        where=", ".join(known),
+        expected=", ".join(names),
         todo="xmbench fit-judge DATA, then score with --local-judge",
-    )  # fmt: skip
+    )
 
 
 def named(pairs: Sequence[Pair], weights: bytes, task: Task) -> NDArray[np.float64]:

@@ -108,10 +108,11 @@ class _Index:
             samples = np.load(file, mmap_mode="r")
         except OSError as error:
             raise PrerequisiteError(
-                "the references of the classes cannot be read on this machine", where=file,
+                "the references of the classes cannot be read on this machine",
+                where=file,
                 expected="a temporary folder that every machine of the cluster sees",
                 todo="set TMPDIR to a shared folder, or score with --workers instead of Ray",
-            ) from error  # fmt: skip
+            ) from error
         sound = functools.lru_cache(_SOUNDS_KEPT)(lambda k: Sound(to_float(np.array(samples[k])), sample_rate_hz))
         of_class: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
         for label in sorted(set(labels)):

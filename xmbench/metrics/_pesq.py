@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from xmbench.interfaces import ItemState, Pair
-from xmbench.media.quality import PesqScore, pesq_scores
+from xmbench.measures.pesq import PesqScore, pesq_scores
 from xmbench.metrics._speech import at_16_khz, item, once
 
 
 def narrow(pair: Pair, *, value: Literal["raw", "lqo"]) -> ItemState:
     """Narrow-band mode: the raw P.862 score, or MOS-LQO."""
     scores = once(
-        pair,
-        "pesq-nb",
-        lambda a, b: pesq_scores(at_16_khz(a), at_16_khz(b), narrow_band=True, wide_band=False),
+        pair, "pesq-nb", lambda a, b: pesq_scores(at_16_khz(a), at_16_khz(b), narrow_band=True, wide_band=False)
     )
     return _state(scores.raw if value == "raw" else scores.nb)
 
@@ -22,9 +20,7 @@ def narrow(pair: Pair, *, value: Literal["raw", "lqo"]) -> ItemState:
 def wide(pair: Pair) -> ItemState:
     """Wide-band mode, MOS-LQO."""
     scores = once(
-        pair,
-        "pesq-wb",
-        lambda a, b: pesq_scores(at_16_khz(a), at_16_khz(b), narrow_band=False, wide_band=True),
+        pair, "pesq-wb", lambda a, b: pesq_scores(at_16_khz(a), at_16_khz(b), narrow_band=False, wide_band=True)
     )
     return _state(scores.wb)
 

@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from xmbench.interfaces import ItemState, Pair
-from xmbench.media.intelligibility import (
-    MIN_FRAMES,
-    SEGMENT_FRAMES,
-    Prepared,
-    StoiScores,
-    prepare,
-    stoi_scores,
-)
+from xmbench.measures.stoi import MIN_FRAMES, SEGMENT_FRAMES, Prepared, StoiScores, prepare, stoi_scores
 from xmbench.media.signal import Sound
 from xmbench.metrics._speech import item, once
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
+from xmbench.measures.neighbours import mean_distance_to_others
 from xmbench.metrics._judged import LABEL, OUTPUT, REFERENCE, embedded
-from xmbench.metrics._neighbours import mean_distance_to_others
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
+from xmbench.measures.neighbours import inside, nearest_others
 from xmbench.metrics._judged import OUTPUT, REFERENCE, embedded
 from xmbench.metrics._mean import mean
-from xmbench.metrics._neighbours import inside, nearest_others
 
 NEIGHBOURS = 3
 

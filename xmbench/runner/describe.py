@@ -59,9 +59,8 @@ def deviations(baseline: Baseline, preset: str | None) -> tuple[str, ...]:
 
 
 def command_of(
-    baseline: Baseline, dataset: Dataset, preset: str | None, seed: int,
-    overrides: Mapping[str, Any], shuffle: bool,
-) -> str:  # fmt: skip
+    baseline: Baseline, dataset: Dataset, preset: str | None, seed: int, overrides: Mapping[str, Any], shuffle: bool
+) -> str:
     """A command that repeats the run, with the data set in its default folder."""
     words = ["xmbench", "run-baseline", baseline.name, "--data", f"data/{dataset.recipe.name}"]
     words += ["--preset", preset] if preset else []

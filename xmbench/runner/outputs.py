@@ -66,9 +66,8 @@ class Outputs:
     def open(self, path: Path) -> pq.ParquetWriter:
         """Opens the file; the rows of a group wait in memory."""
         self._file = pq.ParquetWriter(
-            path, self.SCHEMA, compression="zstd", use_dictionary=["bytes"],
-            dictionary_pagesize_limit=DICTIONARY_BYTES,
-        )  # fmt: skip
+            path, self.SCHEMA, compression="zstd", use_dictionary=["bytes"], dictionary_pagesize_limit=DICTIONARY_BYTES
+        )
         return self._file
 
     def add(self, ids: tuple[str, ...], outputs: NDArray[Any]) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 from xmbench import registry
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
-from xmbench.formats.files import make_folder, replacing, write_text
 from xmbench.formats.items import read_conditions, read_examples
 from xmbench.formats.submission import OUTPUT_TABLE, SUBMISSION_FILE
 from xmbench.interfaces import Classifier, Direction, Generator, Model, Run, SeesReferences
@@ -27,6 +26,7 @@ from xmbench.runner.settings import (
     resolve_config,
     settings_of,
 )
+from xmbench.storage.files import make_folder, replacing, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     resume: bool = False,
     shuffle_conditions: bool = False,
-    report: Callable[[str], None] = print,
+    progress: Callable[[str], None] = print,
 ) -> RunSummary:
     """Trains a baseline on a data set and writes its outputs for the track of its direction.
 
@@ -66,7 +66,7 @@ def run(
         overrides: settings instead of the baseline's, by name.
         resume: go on with an unfinished run, or generate again from a finished one.
         shuffle_conditions: the control: generate each item from another item's condition.
-        report: gets lines of progress.
+        progress: gets lines of progress.
 
     Raises:
         DatasetError: the data set has no such track, or cannot be read.
@@ -86,22 +86,26 @@ def run(
     command = command_of(baseline, dataset, preset, used_seed, changes, False)
     if record is None:
         record = RunRecord(
-            baseline=baseline.name, preset=preset, settings=settings, command=command,
-            hardware=hardware, versions=versions(),
-        )  # fmt: skip
+            baseline=baseline.name,
+            preset=preset,
+            settings=settings,
+            command=command,
+            hardware=hardware,
+            versions=versions(),
+        )
         write_text(make_folder(out) / RUN_FILE, record.to_json())
 
     started = time.monotonic()
     digests = {"settings": digest_of(settings), "data set": dataset.digest}
-    place = Run(out, used_seed, used_device, resume, report, digests)
+    place = Run(out, used_seed, used_device, resume, progress, digests)
     generator = model.fit(read_examples(dataset), dataset.recipe.task, baseline.direction, config, place)
     seconds = round(time.monotonic() - started, 2)
-    report(f"training: {seconds:.1f} s on {hardware}")
+    progress(f"training: {seconds:.1f} s on {hardware}")
     if record.training_seconds is None:
         record = record.model_copy(update={"training_seconds": seconds})
         write_text(out / RUN_FILE, record.to_json())
 
-    generation = _generate(generator, model, baseline.direction, dataset, out / folder, used_seed, report)
+    generation = _generate(generator, model, baseline.direction, dataset, out / folder, used_seed, progress)
     document = submission_of(baseline, dataset, record, changes, shuffle_conditions)
     write_text(out / folder / SUBMISSION_FILE, document.to_json())
     record = record.model_copy(update={"generations": {**record.generations, folder: generation}})
@@ -110,9 +114,14 @@ def run(
 
 
 def _generate(
-    generator: Generator, model: Model, direction: Direction, dataset: Dataset, folder: Path, seed: int,
-    report: Callable[[str], None],
-) -> Generation:  # fmt: skip
+    generator: Generator,
+    model: Model,
+    direction: Direction,
+    dataset: Dataset,
+    folder: Path,
+    seed: int,
+    progress: Callable[[str], None],
+) -> Generation:
     """Writes the outputs of the scored split; `submission.json` is removed first and written last."""
     started = time.monotonic()
     track = dataset.recipe.track(direction)
@@ -135,8 +144,11 @@ def _generate(
                 asked += len(conditions.ids)
         writer.finish()
     seconds = round(time.monotonic() - started, 2)
-    report(f"generation: {writer.items} items, {seconds:.1f} s, {writer.clipped} samples clipped")
+    progress(f"generation: {writer.items} items, {seconds:.1f} s, {writer.clipped} samples clipped")
     return Generation(
-        seconds=seconds, items=writer.items, clipped_samples=writer.clipped,
-        head_accuracy=round(right / asked, 6) if asked else None, created=now(),
-    )  # fmt: skip
+        seconds=seconds,
+        items=writer.items,
+        clipped_samples=writer.clipped,
+        head_accuracy=round(right / asked, 6) if asked else None,
+        created=now(),
+    )

@@ -66,21 +66,22 @@ def require_track(baseline: Baseline, model: Model, dataset: Dataset) -> None:
     direction, recipe = baseline.direction, dataset.recipe
     if direction not in model.directions:
         raise UnknownNameError(
-            f"the model '{model.name}' cannot generate in direction {direction}",
-            expected=", ".join(model.directions),
+            f"the model '{model.name}' cannot generate in direction {direction}", expected=", ".join(model.directions)
         )
     if model.oracle and baseline.kind not in ("floor", "ceiling"):
         raise DocumentError(
             f"the model '{model.name}' sees labels or references of what it generates for",
-            where=f"baseline {baseline.name}", expected='kind = "floor" or "ceiling"',
-        )  # fmt: skip
+            where=f"baseline {baseline.name}",
+            expected='kind = "floor" or "ceiling"',
+        )
     track = recipe.track(direction)
     if track is None:
         raise DatasetError(
-            f"the data set {recipe.name} has no track {recipe.track_id(direction)}", where=dataset.folder,
+            f"the data set {recipe.name} has no track {recipe.track_id(direction)}",
+            where=dataset.folder,
             expected=", ".join(recipe.track_id(track.direction) for track in recipe.tracks),
             todo="another baseline (xmbench list baselines), or another data set",
-        )  # fmt: skip
+        )
     empty = [split for split in ("train", track.split) if dataset.count(split) == 0]
     if empty:
         raise DatasetError(f"the split '{empty[0]}' has no items", where=dataset.folder)
@@ -89,9 +90,12 @@ def require_track(baseline: Baseline, model: Model, dataset: Dataset) -> None:
 def settings_of(baseline: Baseline, dataset: Dataset, config: Any, seed: int) -> dict[str, Any]:
     """Everything that the outputs depend on."""
     return {
-        "model": baseline.model, "direction": baseline.direction, "seed": seed,
-        "dataset_digest": dataset.digest, "config": config.model_dump(mode="json"),
-    }  # fmt: skip
+        "model": baseline.model,
+        "direction": baseline.direction,
+        "seed": seed,
+        "dataset_digest": dataset.digest,
+        "config": config.model_dump(mode="json"),
+    }
 
 
 def digest_of(settings: Mapping[str, Any]) -> str:
@@ -121,16 +125,19 @@ def claim(
     changed = _differences(record, baseline, preset, settings)
     if changed:
         raise OutputError(
-            "the folder holds a run with other settings", where=out, problems=changed,
+            "the folder holds a run with other settings",
+            where=out,
+            problems=changed,
             todo="another folder with --out, the same settings, or remove the folder",
-        )  # fmt: skip
+        )
     if not resume:
         state = "finished" if record.generations else "unfinished"
         raise OutputError(
-            f"the folder holds this run already, {state}", where=out,
+            f"the folder holds this run already, {state}",
+            where=out,
             todo="--resume goes on with it (a finished one is not trained again, only its outputs are written "
             "again); for a fresh run, another --out or remove the folder",
-        )  # fmt: skip
+        )
     return record
 
 

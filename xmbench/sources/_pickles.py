@@ -74,14 +74,18 @@ def read_pickle(data: bytes, name: str) -> dict[str, Any]:
         return _plain(found)
     except RefusedError as error:
         raise UpstreamError(
-            f"the pickle asks for {error}: refused, and nothing was run", where=name,
-            expected="dicts, lists, numbers, text, bytes and numpy arrays", todo="fetch the file from its publisher",
-        ) from error  # fmt: skip
+            f"the pickle asks for {error}: refused, and nothing was run",
+            where=name,
+            expected="dicts, lists, numbers, text, bytes and numpy arrays",
+            todo="fetch the file from its publisher",
+        ) from error
     except (DamagedError, ValueError, TypeError, OverflowError, IndexError, KeyError, MemoryError) as error:
         raise UpstreamError(
             f"a damaged pickle, at byte {machine.at:,} of {len(data):,} ({str(error)[:120] or type(error).__name__})",
-            where=name, expected="a whole pickle", todo="fetch the file again",
-        ) from error  # fmt: skip
+            where=name,
+            expected="a whole pickle",
+            todo="fetch the file again",
+        ) from error
 
 
 def _plain(found: Any) -> dict[str, Any]:

@@ -193,9 +193,11 @@ def _folder_entries(names: Sequence[str], task: Task) -> list[Entry]:
         found.append(Entry(key=key, split=parts[0], label=label, group=key, locator=(name, None)))
     if problems:
         raise UpstreamError(
-            f"{len(problems)} folder(s) that are no class", expected=", ".join(task.class_names[:20]),
-            problems=sorted(problems), todo="name the folders as the recipe's classes, or take them away",
-        )  # fmt: skip
+            f"{len(problems)} folder(s) that are no class",
+            expected=", ".join(task.class_names[:20]),
+            problems=sorted(problems),
+            todo="name the folders as the recipe's classes, or take them away",
+        )
     if not found:
         raise UpstreamError(
             "no file that this reader knows",
@@ -226,18 +228,20 @@ def _check_names(upstream: Upstream, options: CifarOptions, task: Task) -> None:
         names = [label.decode("utf-8", "replace") if isinstance(label, bytes) else label for label in found or ()]
         if [_plain(str(label)) for label in names] != [_plain(label) for label in task.class_names]:
             raise _wrong(
-                f"its classes ('{key}') are {', '.join(map(str, names[:10])) or 'not there'} ({len(names)})", name,
+                f"its classes ('{key}') are {', '.join(map(str, names[:10])) or 'not there'} ({len(names)})",
+                name,
                 f"{', '.join(task.class_names[:10])} ({len(task.class_names)}), as in the recipe",
-            )  # fmt: skip
+            )
 
 
 def _check_labels(labels: NDArray[np.int64], name: str, classes: int) -> None:
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         raise _wrong(
-            f"label {labels[wrong[0]]} at position {wrong[0]:,} ({len(wrong):,} such labels)", name,
+            f"label {labels[wrong[0]]} at position {wrong[0]:,} ({len(wrong):,} such labels)",
+            name,
             f"0 to {classes - 1}: the recipe has {classes} classes",
-        )  # fmt: skip
+        )
 
 
 def _check_counts(entries: Sequence[Entry], options: CifarOptions) -> None:

@@ -41,8 +41,9 @@ def _embedded() -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
     if found != SHA256:
         raise UpstreamError(
             f"the digits inside scikit-learn {sklearn.__version__} are not the known ones (sha256 {found})",
-            expected=f"sha256 {SHA256}", todo="install another release of scikit-learn",
-        )  # fmt: skip
+            expected=f"sha256 {SHA256}",
+            todo="install another release of scikit-learn",
+        )
     return cells, labels, str(sklearn.__version__)
 
 
@@ -72,8 +73,7 @@ class Digits:
         labels = _embedded()[1]
         if int(labels.max()) >= len(task.class_names):
             raise UpstreamError(
-                f"the digits have {int(labels.max()) + 1} classes",
-                expected=f"{len(task.class_names)} classes",
+                f"the digits have {int(labels.max()) + 1} classes", expected=f"{len(task.class_names)} classes"
             )
         return [
             Entry(key=f"digit-{i:05d}", split="any", label=label, group=f"digit-{i:05d}", locator=(i,))
@@ -81,11 +81,7 @@ class Digits:
         ]
 
     def read(
-        self,
-        upstream: Upstream,
-        options: DigitsOptions,
-        task: Task,
-        entries: Sequence[Entry],
+        self, upstream: Upstream, options: DigitsOptions, task: Task, entries: Sequence[Entry]
     ) -> Iterator[RawImage | RawClip | Rejected]:
         """Pixels uint8 (H, W, 1) at the recipe's size per entry, 0 = background, 255 = ink."""
         cells = _embedded()[0]

@@ -43,8 +43,10 @@ def parse_idx(data: bytes, dimensions: int, name: str) -> NDArray[np.uint8]:
     if data[:4] != magic:
         raise UpstreamError(
             f"no idx file of {dimensions} dimension(s): magic number {data[:4].hex() or 'missing'}",
-            where=name, expected=magic.hex(), todo="check that the file is what its name says, uncompressed",
-        )  # fmt: skip
+            where=name,
+            expected=magic.hex(),
+            todo="check that the file is what its name says, uncompressed",
+        )
     header = 4 + 4 * dimensions
     if len(data) < header:
         raise UpstreamError(
@@ -55,8 +57,10 @@ def parse_idx(data: bytes, dimensions: int, name: str) -> NDArray[np.uint8]:
     if found != wanted:
         raise UpstreamError(
             f"the file is {'too short' if found < wanted else 'too long'}: {found} values after the header",
-            where=name, expected=f"{wanted} values for the shape {shape}", todo="fetch the file again",
-        )  # fmt: skip
+            where=name,
+            expected=f"{wanted} values for the shape {shape}",
+            todo="fetch the file again",
+        )
     return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape)
 
 
@@ -103,11 +107,7 @@ class Mnist:
         return found
 
     def read(
-        self,
-        upstream: Upstream,
-        options: MnistOptions,
-        task: Task,
-        entries: Sequence[Entry],
+        self, upstream: Upstream, options: MnistOptions, task: Task, entries: Sequence[Entry]
     ) -> Iterator[RawImage | RawClip | Rejected]:
         """Pixels uint8 (H, W, 1) per entry, 0 = background, 255 = ink."""
         pixels: dict[str, NDArray[np.uint8]] = {}
@@ -126,14 +126,16 @@ class Mnist:
         if len(images) != len(labels):
             raise UpstreamError(
                 f"{len(images)} images and {len(labels)} labels",
-                where=f"{images_name}, {labels_name}", expected="one label per image",
+                where=f"{images_name}, {labels_name}",
+                expected="one label per image",
                 todo="take both files from the same release",
-            )  # fmt: skip
+            )
         if len(labels) and int(labels.max()) >= classes:
             raise UpstreamError(
-                f"label {int(labels.max())} at position {int(labels.argmax())}", where=labels_name,
+                f"label {int(labels.max())} at position {int(labels.argmax())}",
+                where=labels_name,
                 expected=f"0 to {classes - 1}: the recipe has {classes} classes",
-            )  # fmt: skip
+            )
         return labels
 
 

@@ -91,9 +91,10 @@ class Recordings:
             problems.append(f"{len(found) - len(keys)} recording(s) of one class, speaker and take")
         if problems:
             raise UpstreamError(
-                "the recordings are not those that the recipe describes", problems=problems,
+                "the recordings are not those that the recipe describes",
+                problems=problems,
                 expected="files named <class>_<speaker>_<take>.wav, by the speakers that the recipe names",
-            )  # fmt: skip
+            )
         return sorted(found, key=lambda entry: (entry.label, entry.group, int(entry.locator[1])))
 
     def read(
@@ -143,10 +144,13 @@ def _entry(name: str, labels: dict[str, int], options: RecordingsOptions, task: 
     label = labels[_slug(word)]
     text = task.words[label] if task.words else task.class_names[label]
     return Entry(
-        key="-".join([_slug(text), _slug(speaker), str(int(take))]), split=options.splits[speaker], label=label,
-        group=_slug(speaker), locator=(name, take),
+        key="-".join([_slug(text), _slug(speaker), str(int(take))]),
+        split=options.splits[speaker],
+        label=label,
+        group=_slug(speaker),
+        locator=(name, take),
         attributes={"text": text, "speaker": speaker, "engine": ENGINE},
-    )  # fmt: skip
+    )
 
 
 def _absent(entries: Sequence[Entry], options: RecordingsOptions, task: Task) -> list[str]:

@@ -143,11 +143,7 @@ class Speech:
         return found
 
     def read(
-        self,
-        upstream: Upstream,
-        options: SpeechOptions,
-        task: Task,
-        entries: Sequence[Entry],
+        self, upstream: Upstream, options: SpeechOptions, task: Task, entries: Sequence[Entry]
     ) -> Iterator[RawImage | RawClip | Rejected]:
         """Trimmed samples int16 (T,) per entry, at the engine's rate, inside the recipe's durations."""
         paced = Paced(self.engine(options))
@@ -162,9 +158,11 @@ def _voices_for(engine: Engine, options: Mapping[str, Any], languages: Sequence[
     found = engine.voices(language)
     if len(found) < max(1, len(places)):
         raise UnknownNameError(
-            f"{engine.facts.name} has {len(found)} voice(s) for the language '{language}'", where="--speech",
-            expected=f"{max(1, len(places))} or more", todo="choose another engine: xmbench list engines",
-        )  # fmt: skip
+            f"{engine.facts.name} has {len(found)} voice(s) for the language '{language}'",
+            where="--speech",
+            expected=f"{max(1, len(places))} or more",
+            todo="choose another engine: xmbench list engines",
+        )
     if "voices" in places:
         return {"voices": found[: len(places["voices"])]}
     tests = min(len(places["test_voices"]), len(found) // 2)
@@ -199,12 +197,13 @@ def _entry(
     # An engine without a setting has no place for it in the names.
     settings = [f"{letter}{value}" for letter, value in (("r", rate), ("p", pitch)) if value is not None]
     return Entry(
-        key="-".join([_slug(voice), *settings, _slug(word)]), split=split, label=label, group=_slug(voice),
+        key="-".join([_slug(voice), *settings, _slug(word)]),
+        split=split,
+        label=label,
+        group=_slug(voice),
         locator=(word, voice, rate, pitch, options.trim_threshold_db, options.max_rerating),
-        attributes={
-            "text": word, "speaker": voice, "engine": engine, "rate_wpm": _text(rate), "pitch": _text(pitch),
-        },
-    )  # fmt: skip
+        attributes={"text": word, "speaker": voice, "engine": engine, "rate_wpm": _text(rate), "pitch": _text(pitch)},
+    )
 
 
 def _text(setting: int | None) -> str:

@@ -8,6 +8,14 @@ from xmbench.training.phase import Optimiser, OptimiserName, Phase, Precision, S
 from xmbench.training.validation import carve_validation
 
 __all__ = [
-    "Optimiser", "OptimiserName", "Phase", "Precision", "Schedule", "carve_validation", "describe_device",
-    "resolve_device", "seed_everything", "train",
-]  # fmt: skip
+    "Optimiser",
+    "OptimiserName",
+    "Phase",
+    "Precision",
+    "Schedule",
+    "carve_validation",
+    "describe_device",
+    "resolve_device",
+    "seed_everything",
+    "train",
+]

@@ -13,8 +13,8 @@ import torch
 from safetensors import safe_open
 
 from xmbench.errors import OutputError
-from xmbench.formats.files import replacing, write_bytes
 from xmbench.interfaces import Run
+from xmbench.storage.files import replacing, write_bytes
 from xmbench.training.phase import Phase, State
 
 
@@ -58,17 +58,23 @@ def load_final(path: Path, phase: Phase, run: Run) -> None:
         _check_fingerprint(path, json.loads(file.metadata()["about"]), run)
         phase.module.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
     phase.module.eval()
-    run.report(f"{phase.name}: trained before, taken from {path.name}")
+    run.progress(f"{phase.name}: trained before, taken from {path.name}")
 
 
 def _about(phase: Phase, run: Run, state: State) -> dict[str, Any]:
     """What a checkpoint is: of which training, how far, and which items selected it."""
     best = state.best_value if math.isfinite(state.best_value) else None
     return {
-        "schema": "xmbench/checkpoint/1", "phase": phase.name, "step": state.step, "steps": phase.steps,
-        "best_step": state.best_step, "best_value": best, "seed": run.seed,
-        "fingerprint": dict(run.fingerprint), "validation_ids": list(phase.validation_ids),
-    }  # fmt: skip
+        "schema": "xmbench/checkpoint/1",
+        "phase": phase.name,
+        "step": state.step,
+        "steps": phase.steps,
+        "best_step": state.best_step,
+        "best_value": best,
+        "seed": run.seed,
+        "fingerprint": dict(run.fingerprint),
+        "validation_ids": list(phase.validation_ids),
+    }
 
 
 def _check_fingerprint(path: Path, about: Mapping[str, Any], run: Run) -> None:
@@ -77,10 +83,12 @@ def _check_fingerprint(path: Path, about: Mapping[str, Any], run: Run) -> None:
     changed = sorted(key for key in now | then if now.get(key) != then.get(key))
     if changed:
         raise OutputError(
-            "the checkpoint belongs to another training", where=path, expected="the same settings and data",
+            "the checkpoint belongs to another training",
+            where=path,
+            expected="the same settings and data",
             problems=[f"{key}: {then.get(key, 'none')} then, {now.get(key, 'none')} now" for key in changed],
             todo="another --out, or the settings and the data of that training",
-        )  # fmt: skip
+        )
 
 
 def _readable(path: Path, read: Callable[[], Any]) -> Any:
@@ -88,6 +96,7 @@ def _readable(path: Path, read: Callable[[], Any]) -> Any:
         return read()
     except Exception as error:  # torch and safetensors raise a dozen kinds for a damaged file
         raise OutputError(
-            f"the checkpoint cannot be read ({str(error)[:200]})", where=path,
+            f"the checkpoint cannot be read ({str(error)[:200]})",
+            where=path,
             todo="remove this file and run again with --resume: only this phase is trained again",
-        ) from error  # fmt: skip
+        ) from error

@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Mapping
 
-from xmbench.formats.files import make_folder, write_text
 from xmbench.interfaces import Run
+from xmbench.storage.files import make_folder, write_text
 from xmbench.training.phase import Phase, State
 
 

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from xmbench.errors import CheckError, PrerequisiteError
-from xmbench.formats.files import make_folder
 from xmbench.interfaces import Run
+from xmbench.storage.files import make_folder
 from xmbench.training.checkpoints import load_final, load_partial, save_final, save_partial
 from xmbench.training.curves import Curves
 from xmbench.training.device import keep_freed_memory, seed_everything
@@ -58,7 +58,7 @@ def train(phase: Phase, run: Run) -> None:
     optimiser, state = make_optimiser(phase.module, phase.optimiser), State()
     if run.resume and partial.is_file():
         load_partial(partial, phase, run, optimiser, state)
-        run.report(f"{phase.name}: goes on at step {state.step} of {phase.steps}")
+        run.progress(f"{phase.name}: goes on at step {state.step} of {phase.steps}")
     with Curves(phase, run, state) as curves, _stop_requests() as stop_requested:
         _steps(phase, run, optimiser, state, curves, partial, stop_requested)
     phase.module.load_state_dict(state.best)
@@ -68,9 +68,14 @@ def train(phase: Phase, run: Run) -> None:
 
 
 def _steps(
-    phase: Phase, run: Run, optimiser: torch.optim.Optimizer, state: State,
-    curves: Curves, partial: Path, stop_requested: Callable[[], bool],
-) -> None:  # fmt: skip
+    phase: Phase,
+    run: Run,
+    optimiser: torch.optim.Optimizer,
+    state: State,
+    curves: Curves,
+    partial: Path,
+    stop_requested: Callable[[], bool],
+) -> None:
     started = saved = reported = time.monotonic()
     first = state.step
     phase.module.train()
@@ -85,7 +90,7 @@ def _steps(
         now = time.monotonic()
         if now - reported >= REPORT_EVERY_S or last:
             done = (now - started) / (state.step - first)
-            run.report(
+            run.progress(
                 f"{phase.name}: step {state.step} of {phase.steps}, loss {float(losses['loss']):.4g}, "
                 f"{now - started:.0f} s, about {done * (phase.steps - state.step):.0f} s left"
             )
@@ -95,7 +100,7 @@ def _steps(
             save_partial(partial, phase, run, optimiser, state)
             saved = now
         if stop_requested():
-            run.report(f"{phase.name}: stopped at step {state.step}; --resume goes on from here")
+            run.progress(f"{phase.name}: stopped at step {state.step}; --resume goes on from here")
             raise KeyboardInterrupt
 
 
@@ -136,7 +141,7 @@ def _select(phase: Phase, run: Run, curves: Curves, state: State) -> None:
         phase.module.train()
         curves.add(state.step, {f"validation-{key}": number for key, number in values.items()})
         value = values["selection"]
-        run.report(f"{phase.name}: step {state.step}, validation {value:.4g}")
+        run.progress(f"{phase.name}: step {state.step}, validation {value:.4g}")
     if value < state.best_value:
         weights = phase.module.state_dict()
         state.best = {key: tensor.detach().cpu().clone() for key, tensor in weights.items()}

@@ -1,0 +1,267 @@
+"""`xmbench plan`: what a build would do, found out without doing any of it and without the network.
+
+The times and sizes below were measured on one core of a busy laptop-sized machine (2 cores); they are meant to tell
+a minute from an hour, and 30 MB from 3 GB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xmbench import registry
+from xmbench.builder import execute, split, takes
+from xmbench.builder.build import check
+from xmbench.builder.plan import Request
+from xmbench.builder.speech_override import respeak
+from xmbench.builder.upstream.fetch import Mirror, VerifiedFiles, in_cache, obtain
+from xmbench.builder.upstream.verified import located, wanted_files
+from xmbench.errors import PrerequisiteError
+from xmbench.execution.progress import silent
+from xmbench.formats.document import parse
+from xmbench.formats.layout import SPLITS
+from xmbench.formats.recipe import FileSpec, Recipe, SourceSpec
+from xmbench.interfaces import Countable, Entry, Source, Spoken
+
+ROWS_PER_S = 4_000.0  # per process; 8,600 a CPU second for 28x28 grey images, fewer for colour and on a busy machine
+CHECKED_BYTES_PER_S = 100e6  # upstream files, unpacked and hashed
+START_S = 2.0
+SPEECH_TRIES = 1.6  # renderings per take: some words are spoken again at another rate
+BYTES_PER_ROW = 150.0  # ids and attributes, compressed
+PNG_SHARE = {1: 0.35, 3: 0.80}  # PNG bytes per raw byte: grey strokes, colour photographs
+CLIP_SHARE = 0.25  # compressed bytes per byte of a distinct padded clip, stored once in each row group
+_GROUP_ROWS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """The terms of one source."""
+
+    role: str
+    title: str
+    licence: str
+    licence_url: str
+    redistributable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What a build would do.
+
+    Attributes:
+        recipe, version, recipe_digest: what would be built.
+        rows: planned rows of each split; None where nothing tells before the files are there.
+        exact: the rows were counted in the files; otherwise they are what the recipe promises.
+        download_bytes: uncompressed sizes of the files that are neither in the cache nor in `--source`.
+        unknown_sizes: files to download whose size the recipe does not state.
+        disk_bytes: of the finished set and of the downloads, estimated.
+        seconds: of the build without downloads, estimated.
+        takes, takes_cached: distinct clips that an engine speaks, and how many need not be; None for recordings.
+        licences: of each source.
+        missing_programs: what to install, one line each.
+        missing_files: what `--source` does not have, or what has no address.
+        notes: worth knowing before starting.
+    """
+
+    recipe: str
+    version: str
+    recipe_digest: str
+    rows: dict[str, int | None]
+    exact: bool
+    download_bytes: int
+    unknown_sizes: tuple[str, ...]
+    disk_bytes: int
+    seconds: float
+    takes: int | None
+    takes_cached: int
+    licences: tuple[Licence, ...]
+    missing_programs: tuple[str, ...]
+    missing_files: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Upstream files that are not here."""
+
+    fetched: Mapping[str, int]
+    unknown: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        return not (self.fetched or self.unknown or self.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Takes:
+    """Clips to speak; `number` is None where they are recordings."""
+
+    number: int | None = None
+    cached: int = 0
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+def preflight(
+    recipe: Recipe,
+    *,
+    source: Path | Mirror | None = None,
+    limit: int | None = None,
+    speech: str | None = None,
+    accept_changed: bool = False,
+) -> Preflight:
+    """What `build` with the same arguments would do. Uses no network and writes nothing but an empty cache folder.
+
+    Raises:
+        UnknownNameError, DocumentError: the recipe names something that is not there.
+        UpstreamError: `source` is no folder, or a file in it is not the published one.
+    """
+    recipe, chosen = respeak(recipe, speech) if speech else (recipe, "")
+    request = Request(recipe, limit, None, chosen)
+    place = check(request, source)
+    programs: list[str] = []
+    files = _looked_for(recipe, place)
+    entries = _entries(request, place, accept_changed, programs) if files.complete else None
+    rows = _rows(request, entries)
+    spoken = _spoken(recipe, programs)
+    fetched = sum(files.fetched.values())
+    known = sum(number or 0 for number in rows.values())
+    local = sum(spec.bytes for part in recipe.sources.values() for spec in part.files) if files.complete else fetched
+    return Preflight(
+        recipe=recipe.name,
+        version=recipe.version,
+        recipe_digest=recipe.digest,
+        rows=rows,
+        exact=entries is not None,
+        download_bytes=fetched,
+        unknown_sizes=files.unknown,
+        disk_bytes=fetched + round(_stored_bytes(recipe, known, spoken.number)),
+        seconds=round(START_S + local / CHECKED_BYTES_PER_S + _writing_s(known) + spoken.seconds, 1),
+        takes=spoken.number,
+        takes_cached=spoken.cached,
+        licences=tuple(
+            Licence(role, part.title, part.licence, part.licence_url, part.redistributable)
+            for role, part in recipe.sources.items()
+        ),
+        missing_programs=tuple(dict.fromkeys(programs)),
+        missing_files=files.missing,
+        notes=(*spoken.notes, *(f"{note}" for note in _notes(recipe, rows))),
+    )
+
+
+def _looked_for(recipe: Recipe, place: Path | Mirror | None) -> _Files:
+    """Which upstream files are in the folder or in the cache; those of an archive by the archive."""
+    fetched: dict[str, int] = {}
+    unknown: list[str] = []
+    missing: list[str] = []
+    for part in recipe.sources.values():
+        for spec in wanted_files(part, place if isinstance(place, Path) else None):
+            archive = next((a for a in part.archives if a.name == spec.archive), None)
+            if _here(spec, place) or (archive and _here(archive, place)):
+                continue
+            needed = archive or spec
+            if isinstance(place, Path) or (place is None and not needed.urls):
+                missing.append(f"{spec.name} of {part.title}" + ("" if place else ": no address, use --source DIR"))
+            elif needed.bytes:
+                fetched[needed.name] = needed.bytes
+            else:
+                unknown.append(needed.name)
+    return _Files(fetched, tuple(dict.fromkeys(unknown)), tuple(missing))
+
+
+def _here(spec: FileSpec, place: Path | Mirror | None) -> bool:
+    return located(place, spec) is not None if isinstance(place, Path) else in_cache(spec)
+
+
+def _entries(
+    request: Request, place: Path | Mirror | None, accept_changed: bool, programs: list[str]
+) -> dict[str, list[Entry]] | None:
+    """Items of each split, counted in files that are all here; None where a program is missing."""
+    recipe = request.recipe
+    files = obtain(
+        recipe, place if isinstance(place, Path) else None, offline=True, progress=silent, accept_changed=accept_changed
+    )
+    role = recipe.pairing.images
+    source, options = _reader(recipe.sources[role])
+    try:
+        found = list(source.entries(files[role], options, recipe.task))
+    except PrerequisiteError as error:
+        programs.append(_needed(error))
+        return None
+    assigned = split.assign(found, recipe.splits, request.split_seed)
+    return {name: split.limited(part, request.limit, request.split_seed, name) for name, part in assigned.items()}
+
+
+def _rows(request: Request, entries: Mapping[str, list[Entry]] | None) -> dict[str, int | None]:
+    """Rows of each split, counted; else as the source promises them."""
+    if entries is not None:
+        return {name: len(part) for name, part in entries.items()}
+    recipe, nothing = request.recipe, dict.fromkeys(SPLITS)
+    part = recipe.sources[recipe.pairing.images]
+    source, options = _reader(part)
+    if not isinstance(source, Countable):
+        return {**nothing}
+    counts = source.counts({spec.name: spec.bytes for spec in part.files}, options)
+    if recipe.splits.method == "stratified" and counts:
+        total = sum(counts.values())
+        tests = -int(-recipe.splits.test_fraction * total // 1)
+        counts = {"train": total - tests, "test": tests}
+    limit = request.limit
+    return {name: None if name not in counts else min(counts[name], limit or counts[name]) for name in SPLITS}
+
+
+def _spoken(recipe: Recipe, programs: list[str]) -> _Takes:
+    """What an engine has to say, and how long that takes it."""
+    part = recipe.sources[recipe.pairing.clips]
+    source, options = _reader(part)
+    if not isinstance(source, Spoken):
+        return _Takes()
+    facts = source.engine(options).facts
+    notes = [] if facts.repeatable else [f"{facts.name} never speaks the same way twice: no other build equals this"]
+    notes += [f"{facts.name} is an online service: one request per take that is not cached"] if facts.online else []
+    try:
+        entries = source.entries(VerifiedFiles(part.title), options, recipe.task)
+    except PrerequisiteError as error:
+        programs.append(_needed(error))
+        return _Takes(notes=tuple(notes))
+    cached = takes.cached(source, options, entries, recipe.task)
+    tries = 1.0 if facts.rates is None else SPEECH_TRIES
+    each = facts.seconds_per_word * tries + (source.pause_s() if facts.online else 0.0)
+    return _Takes(len(entries), cached, (len(entries) - cached) * each, tuple(notes))
+
+
+def _stored_bytes(recipe: Recipe, rows: int, spoken: int | None) -> float:
+    """Of the parquet files. Recordings and multi-take sets repeat fewer clips within a row group."""
+    image, groups = recipe.image, -(-rows // _GROUP_ROWS)
+    channels = 1 if image.mode == "L" else 3
+    pixels = rows * image.height_px * image.width_px * channels * PNG_SHARE[channels]
+    distinct = min(_GROUP_ROWS, spoken or _GROUP_ROWS, max(rows, 1))
+    return pixels + rows * BYTES_PER_ROW + groups * distinct * recipe.audio.samples * 2 * CLIP_SHARE
+
+
+def _writing_s(rows: int) -> float:
+    workers = execute.available_workers() if rows >= execute.POOL_FROM_ROWS else 1
+    return rows / ROWS_PER_S / workers
+
+
+def _notes(recipe: Recipe, rows: Mapping[str, int | None]) -> list[str]:
+    found = [f"{role} may not be passed on" for role, part in recipe.sources.items() if not part.redistributable]
+    if None in rows.values():
+        found.append("how many rows there are is known when the files are here")
+    return found
+
+
+def _reader(part: SourceSpec) -> tuple[Source, Any]:
+    source = registry.source(part.reader)
+    return source, parse(part.options, source.Options, part.title)
+
+
+def _needed(error: PrerequisiteError) -> str:
+    return f"{error.what}: {error.todo}"

@@ -1,0 +1,57 @@
+"""`--speech`: another engine makes another recipe of the one that was named, and says so wherever it is told."""
+
+from __future__ import annotations
+
+from xmbench import registry
+from xmbench.errors import DocumentError
+from xmbench.formats.recipe import Recipe
+from xmbench.interfaces import Spoken
+
+
+def respeak(recipe: Recipe, engine: str) -> tuple[Recipe, str]:
+    """The recipe with its words spoken by another engine.
+
+    Voices of the recipe's language take the place of voices that the engine does not know. Title, licence and
+    origin of the speech become the engine's, so that no card speaks of the engine that was replaced.
+
+    Returns:
+        The recipe and the engine's name; the recipe as it is, and "", where it names this engine already.
+
+    Raises:
+        UnknownNameError: no such engine, or it has no voices of the recipe's language.
+        DocumentError: the recipe's clips are not spoken by an engine.
+    """
+    role = recipe.pairing.clips
+    spec = recipe.sources[role]
+    source = registry.source(spec.reader)
+    facts = registry.engine(engine).facts
+    if not isinstance(source, Spoken):
+        raise DocumentError(
+            f"the clips of {recipe.name} are not spoken by an engine",
+            where=f"--speech {engine}",
+            expected="a recipe whose clips have the reader `speech`",
+        )
+    options = source.with_engine(spec.options, engine, recipe.languages)
+    if options == spec.options:
+        return recipe, ""
+    spoken = spec.model_copy(
+        update={
+            "title": f"Words spoken by {engine}",
+            "licence": facts.licence or "unknown",
+            "licence_url": "",
+            "redistributable": facts.redistributable,
+            "homepage": facts.homepage,
+            "citation": "",
+            "attribution": f"Speech: synthesised with {engine}.",
+            "options": options,
+        }
+    )
+    changed = recipe.model_copy(
+        update={
+            "title": f"{recipe.title} (spoken by {engine})",
+            "licence": recipe.licence if facts.redistributable or not spec.redistributable else "other",
+            "sources": {**recipe.sources, role: spoken},
+            "notes": (*recipe.notes, f"Not the published recipe: spoken by {engine} (`--speech {engine}`)."),
+        }
+    )
+    return Recipe.model_validate(changed.model_dump(mode="json", by_alias=True)), engine

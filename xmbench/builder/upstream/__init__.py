@@ -1,0 +1,1 @@
+"""Upstream files: find, fetch, verify, unpack."""

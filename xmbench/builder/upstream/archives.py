@@ -1,0 +1,105 @@
+"""Single upstream files out of a tar or zip archive: those that a recipe names, to paths that xmbench chooses."""
+
+from __future__ import annotations
+
+import fnmatch
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from xmbench.formats.recipe import FileSpec
+from xmbench.storage.files import make_folder, replacing, writing
+
+LARGEST_MEMBER = 1 << 32
+_Member = tuple[str, int, Callable[[], IO[bytes] | None]]
+
+
+class DamagedArchiveError(Exception):
+    """An archive that cannot be read, or does not hold what it should; the text says why."""
+
+
+def extract_file(archive: Path, spec: FileSpec, target: Path) -> None:
+    """Writes one file of an archive to `target`, whole or not at all; its content is the caller's to check.
+
+    Raises:
+        DamagedArchiveError: no such file in it, or it cannot be read.
+        OutputError: the target cannot be written.
+    """
+    for name, size, opened in _members(archive):
+        if _below_root(name, spec.name) is not None:
+            return _write(archive, name, size, opened, target)
+    raise DamagedArchiveError(f"{archive.name}: holds no {spec.name}")
+
+
+def extract_folder(archive: Path, spec: FileSpec, target: Path) -> None:
+    """Writes the files of an archive's folder that match the pattern to `target`, which is replaced.
+
+    Raises:
+        DamagedArchiveError: none match, or the archive cannot be read.
+        OutputError: the target cannot be written.
+    """
+    half = target.with_name(f"{target.name}.part")
+    with writing(half):
+        shutil.rmtree(half, ignore_errors=True)
+        make_folder(half)
+    found = 0
+    for name, size, opened in _members(archive):
+        rest = _below_root(name, spec.name)
+        if rest and fnmatch.fnmatchcase(rest, spec.pattern) and rest.count("/") == spec.pattern.count("/"):
+            path = half / rest
+            make_folder(path.parent)
+            _write(archive, name, size, opened, path)
+            found += 1
+    if not found:
+        raise DamagedArchiveError(f"{archive.name}: holds no {spec.name}/{spec.pattern}")
+    with writing(target):
+        shutil.rmtree(target, ignore_errors=True)
+        half.replace(target)
+
+
+def _below_root(name: str, wanted: str) -> str | None:
+    """What of a member's name stands below `wanted`; archives may add one folder of their own on top."""
+    parts = PurePosixPath(name).parts
+    if ".." in parts or name.startswith("/"):
+        return None
+    goal = PurePosixPath(wanted).parts
+    for skipped in (0, 1):
+        if parts[skipped : skipped + len(goal)] == goal:
+            return "/".join(parts[skipped + len(goal) :])
+    return None
+
+
+def _members(archive: Path) -> Iterator[_Member]:
+    """Regular files of an archive: name, size, how to open it (only until the next one is asked for)."""
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as packed:
+                for entry in packed.infolist():
+                    if not entry.is_dir():
+                        yield entry.filename, entry.file_size, partial(packed.open, entry)
+            return
+        with tarfile.open(archive, "r|*") as tape:
+            for member in tape:
+                if member.isreg():
+                    yield member.name, member.size, partial(tape.extractfile, member)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError, ValueError) as error:
+        raise DamagedArchiveError(f"{archive.name}: a damaged archive ({str(error)[:200]})") from error
+
+
+def _write(archive: Path, name: str, size: int, opened: Callable[[], IO[bytes] | None], target: Path) -> None:
+    if size > LARGEST_MEMBER:
+        raise DamagedArchiveError(f"{archive.name}: {name} is {size} bytes long")
+    stream = opened()
+    if stream is None:
+        raise DamagedArchiveError(f"{archive.name}: {name} cannot be opened")
+    make_folder(target.parent)
+    with stream, replacing(target) as temporary, temporary.open("wb") as out:
+        try:
+            shutil.copyfileobj(stream, out, 1 << 20)
+        except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, RuntimeError) as error:
+            raise DamagedArchiveError(f"{archive.name}: {name} is cut off or damaged ({error})") from error

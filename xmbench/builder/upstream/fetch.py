@@ -1,0 +1,285 @@
+"""Upstream files: from a local folder, from their mirrors or out of an archive, checked before anything reads them.
+
+The one module that downloads (a `Mirror` names other addresses); `verified` says what a right file is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from xmbench.builder.upstream.archives import DamagedArchiveError, extract_file, extract_folder
+from xmbench.builder.upstream.verified import (
+    Piece,
+    VerifiedFiles,
+    WrongContentError,
+    content,
+    file_at,
+    folder_at,
+    located,
+    wanted_files,
+)
+from xmbench.errors import DocumentError, UpstreamError
+from xmbench.execution.progress import Progress
+from xmbench.formats.recipe import FileSpec, Recipe, SourceSpec
+from xmbench.storage.cache import cache_folder
+from xmbench.storage.files import make_folder, writing
+from xmbench.storage.locks import locked
+
+TIMEOUT_S = 30.0
+TRIES = 3
+PAUSE_S = 1.0
+_CHUNK = 1 << 18
+
+__all__ = ["Mirror", "VerifiedFiles", "in_cache", "obtain"]
+
+
+class Mirror(Protocol):
+    """Another place of the same files than the recipe's addresses, like a repository on the Hub.
+
+    Attributes:
+        origin: what the manifest says of it: the name, and the revision that was read.
+    """
+
+    @property
+    def origin(self) -> str: ...
+
+    def urls(self, spec: FileSpec) -> tuple[str, ...]:
+        """Addresses of a file of that name, plain and compressed; raises UpstreamError where it cannot be asked."""
+        ...
+
+    def headers(self, url: str) -> dict[str, str]:
+        """What to send with a request for `url`, and with no request that it is redirected to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """What the user asked for, and whom to tell."""
+
+    offline: bool
+    accept_changed: bool
+    progress: Progress
+
+
+def obtain(
+    recipe: Recipe, place: Path | Mirror | None, *, offline: bool, progress: Progress, accept_changed: bool = False
+) -> dict[str, VerifiedFiles]:
+    """Finds or downloads every upstream file of a recipe, and checks all of them.
+
+    Args:
+        recipe: its `sources` list the files.
+        place: take the files from this folder or this repository of the Hub (published names, compressed or not)
+            instead of the recipe's addresses. Of a source with several published forms, the one that a folder holds.
+        offline: use only what was downloaded before.
+        progress: called with lines of progress.
+        accept_changed: take files of a folder whose content is not the published one, and mark them.
+
+    Returns:
+        The files of each source, by the source's name in the recipe.
+
+    Raises:
+        UpstreamError: files are missing, wrong or unreachable; every one is listed.
+        DocumentError: changed files are accepted, but there is no folder to take them from.
+    """
+    folder = place if isinstance(place, Path) else None
+    if accept_changed and folder is None:
+        raise DocumentError(
+            "changed files are only taken from a folder", where="--accept-changed-sources", expected="--source DIR"
+        )
+    ask = _Ask(offline, accept_changed, progress)
+    problems: list[str] = []
+    found: dict[str, VerifiedFiles] = {}
+    for role, source in recipe.sources.items():
+        pieces = []
+        for spec in wanted_files(source, folder):
+            try:
+                pieces.append(_piece(source, spec, place, ask))
+            except WrongContentError as error:
+                problems.append(str(error))
+        found[role] = VerifiedFiles(source.title, pieces)
+    if problems:
+        raise UpstreamError(
+            f"{len(problems)} upstream file(s) of {recipe.name} cannot be used",
+            where=place,
+            expected="the published files, as they are or as .gz",
+            problems=problems,
+            todo="fetch them again, or name a folder that has them: --source DIR (copies that are known to be "
+            "re-encoded or re-ordered: with --accept-changed-sources)",
+        )
+    for role, files in found.items():
+        if files.changed:
+            progress(f"{role}: not the published bytes: {', '.join(files.changed)}")
+    return found
+
+
+def _piece(source: SourceSpec, spec: FileSpec, place: Path | Mirror | None, ask: _Ask) -> Piece:
+    """One entry of a recipe's `files`, found and checked."""
+    check = folder_at if spec.kind == "folder" else file_at
+    if not isinstance(place, Path):
+        return check(_cached(source, spec, place, ask), spec)
+    path = located(place, spec)
+    if path is not None:
+        return check(path, spec, ask.accept_changed)
+    archive = _archive(source, spec)
+    packed = located(place, archive) if archive else None
+    if archive and packed:
+        content(packed, archive)
+        return check(_unpacked(packed, spec), spec)
+    names = [spec.name, *([f"{spec.name}.gz"] if spec.kind == "file" else []), *([archive.name] if archive else [])]
+    raise WrongContentError(f"{spec.name}: missing (looked for {' and '.join(names)} in {place})")
+
+
+def _archive(source: SourceSpec, spec: FileSpec) -> FileSpec | None:
+    return next((archive for archive in source.archives if archive.name == spec.archive), None)
+
+
+def in_cache(spec: FileSpec) -> bool:
+    """Whether the cache holds a file or folder; it is not checked, and nothing is made."""
+    return (_place(spec) / PurePosixPath(spec.name).name).exists()
+
+
+def _place(spec: FileSpec) -> Path:
+    key = spec.sha256 or hashlib.sha256(" ".join((spec.name, *spec.urls)).encode()).hexdigest()
+    return cache_folder() / "upstream" / key[:16]
+
+
+def _home(spec: FileSpec) -> Path:
+    """Folder of the cache that one upstream file has to itself."""
+    return make_folder(_place(spec))
+
+
+def _cached(source: SourceSpec, spec: FileSpec, mirror: Mirror | None, ask: _Ask) -> Path:
+    """The path of a file or folder in the cache, fetched if need be, checked."""
+    path = _home(spec) / PurePosixPath(spec.name).name
+    archive = _archive(source, spec) if mirror is None else None
+    if archive:
+        with contextlib.suppress(WrongContentError):
+            if _check(path, spec):
+                return path
+        packed = _cached(source, archive, None, ask)
+        try:
+            return _unpacked(packed, spec)
+        except WrongContentError:
+            packed.unlink(missing_ok=True)  # nothing else says whether an archive without sha256 is whole
+            raise
+    with locked(path.parent / "lock", wait=True):
+        if path.is_file():
+            try:
+                content(path, spec)
+                return path
+            except WrongContentError as error:
+                ask.progress(f"{spec.name}: the copy in the cache is wrong, fetching it again ({error})")
+                path.unlink()
+        if spec.kind == "folder" or (mirror is None and not spec.urls):
+            raise WrongContentError(f"{spec.name}: {source.title} has no download address: use --source DIR")
+        if ask.offline:
+            raise WrongContentError(f"{spec.name}: not in the cache, and --offline forbids to fetch it")
+        _download(spec, path, mirror, ask.progress)
+    return path
+
+
+def _check(path: Path, spec: FileSpec) -> bool:
+    """Whether a file or folder is there and right; raises WrongContentError where it is there and wrong."""
+    if not path.exists():
+        return False
+    return bool((folder_at if spec.kind == "folder" else file_at)(path, spec))
+
+
+def _unpacked(packed: Path, spec: FileSpec) -> Path:
+    """Where the cache holds a file or a folder of an archive, unpacked if need be, checked."""
+    path = _home(spec) / PurePosixPath(spec.name).name
+    with locked(path.parent / "lock", wait=True):
+        with contextlib.suppress(WrongContentError):
+            if _check(path, spec):
+                return path
+        try:
+            (extract_folder if spec.kind == "folder" else extract_file)(packed, spec, path)
+        except DamagedArchiveError as error:
+            raise WrongContentError(str(error)) from error
+        _check(path, spec)
+    return path
+
+
+def _download(spec: FileSpec, path: Path, mirror: Mirror | None, progress: Progress) -> None:
+    """Tries each address in turn; what comes is checked before it gets its name."""
+    urls = mirror.urls(spec) if mirror else spec.urls
+    problems = [] if urls else [f"{mirror} has no file of this name, compressed or not"]
+    for url in urls:
+        # One part file per mirror: their compressed bytes may differ.
+        part = path.with_name(f"{path.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
+        progress(f"fetching {url}")
+        try:
+            _transfer(url, mirror.headers(url) if mirror else {}, part, progress)
+            content(part, spec)
+        except WrongContentError as error:
+            part.unlink(missing_ok=True)
+            problems.append(f"{url}: {error}")
+        except (OSError, http.client.HTTPException) as error:
+            problems.append(f"{url}: {_reason(error)}")
+        else:
+            with writing(path.parent):
+                part.replace(path)
+            return
+    raise WrongContentError(f"{spec.name}: no mirror gave it: {'; '.join(problems)}")
+
+
+def _transfer(url: str, headers: Mapping[str, str], part: Path, progress: Progress) -> None:
+    """Downloads into `part`, going on where an earlier try stopped; a few tries."""
+    if not url.startswith(("https://", "http://")):
+        raise WrongContentError("no http(s) address")
+    for attempt in range(TRIES):
+        try:
+            return _receive(url, headers, part, progress)
+        except urllib.error.HTTPError as error:
+            if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+                part.unlink(missing_ok=True)
+            elif error.code < 500 and error.code != http.client.TOO_MANY_REQUESTS:
+                raise
+            if attempt == TRIES - 1:
+                raise
+        except (OSError, http.client.HTTPException):
+            if attempt == TRIES - 1:
+                raise
+        time.sleep(PAUSE_S * 2**attempt)
+    return None
+
+
+def _receive(url: str, headers: Mapping[str, str], part: Path, progress: Progress) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"User-Agent": "xmbench"})
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)  # the Hub redirects to other hosts, which get no token
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+        resumed = answer.status == http.client.PARTIAL_CONTENT
+        got = have if resumed else 0
+        total = got + int(answer.headers.get("Content-Length") or 0)
+        told = time.monotonic()
+        with part.open("ab" if resumed else "wb") as handle:
+            while chunk := answer.read(_CHUNK):
+                with writing(part.parent):
+                    handle.write(chunk)
+                got += len(chunk)
+                if time.monotonic() - told > 2.0:
+                    told = time.monotonic()
+                    progress(f"  {got / 1e6:.1f} of {total / 1e6:.1f} MB")
+    if total > got:
+        raise http.client.IncompleteRead(b"", total - got)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answered {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        return f"unreachable ({error.reason})"
+    return f"the transfer broke off ({error})"

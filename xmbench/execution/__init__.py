@@ -1,0 +1,1 @@
+"""Running tasks in processes: here, in a pool, or on Ray."""

@@ -1,0 +1,12 @@
+"""How long work tells how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+# Called with one line of text at a time.
+Progress = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Progress that nobody reads."""

@@ -1,0 +1,18 @@
+"""Names of what lies in a data set folder.
+
+::
+
+    README.md  manifest.json  ledger.parquet  data/<split>-0000i-of-0000n.parquet  judges/  .build/ (unfinished)
+"""
+
+from __future__ import annotations
+
+import re
+
+CARD_FILE = "README.md"
+MANIFEST_FILE = "manifest.json"
+LEDGER_FILE = "ledger.parquet"
+DATA_FOLDER = "data"
+WORK_FOLDER = ".build"
+SPLITS = ("train", "test")
+SHARD_NAME = re.compile(r"^(train|test)-\d{5}-of-\d{5}\.parquet$")

@@ -1,0 +1,134 @@
+"""What became of every planned item: `planned = written + filtered + failed`, per split and class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xmbench.errors import DatasetError
+from xmbench.formats.dataset import Counts
+from xmbench.interfaces import Rejected
+
+SCHEMA = pa.schema(
+    {
+        "kind": pa.string(),
+        "id": pa.string(),
+        "split": pa.string(),
+        "label": pa.string(),
+        "stage": pa.string(),
+        "reason": pa.string(),
+        "filtered": pa.bool_(),
+        "temporary": pa.bool_(),
+        "detail": pa.string(),
+        "attempts": pa.int32(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One item (or one take) that did not become a row.
+
+    Attributes:
+        kind: "item" is counted; "take" says which clips could not be used, and is not.
+        id: of the item, or key of the take.
+        split: "train" or "test"; "any" for a take of both.
+        label: name of the class.
+        stage, reason, filtered, temporary, detail: as in `Rejected`.
+        attempts: how often it was tried.
+    """
+
+    kind: str
+    id: str
+    split: str
+    label: str
+    stage: str
+    reason: str
+    filtered: bool
+    temporary: bool
+    detail: str
+    attempts: int = 1
+
+    @classmethod
+    def of(cls, kind: str, name: str, split: str, label: str, rejected: Rejected) -> LedgerRow:
+        """The row of a rejection."""
+        return cls(
+            kind,
+            name,
+            split,
+            label,
+            rejected.stage,
+            rejected.reason,
+            rejected.filtered,
+            rejected.temporary,
+            rejected.detail,
+        )
+
+
+def count(
+    planned: Mapping[tuple[str, str], int], written: Mapping[tuple[str, str], int], rows: Iterable[LedgerRow]
+) -> dict[tuple[str, str], Counts]:
+    """Counts of each (split, class name); takes are left out."""
+    filtered: dict[tuple[str, str], Counter[str]] = {place: Counter() for place in planned}
+    failed: dict[tuple[str, str], Counter[str]] = {place: Counter() for place in planned}
+    for row in rows:
+        if row.kind == "item":
+            ways = filtered if row.filtered else failed
+            ways.setdefault((row.split, row.label), Counter())[row.reason] += 1
+    return {
+        place: Counts(
+            planned=number,
+            written=written.get(place, 0),
+            filtered=dict(sorted(filtered[place].items())),
+            failed=dict(sorted(failed[place].items())),
+        )
+        for place, number in planned.items()
+    }
+
+
+def total(parts: Iterable[Counts]) -> Counts:
+    """The sum of several counts."""
+    planned = written = 0
+    filtered: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    for part in parts:
+        planned, written = planned + part.planned, written + part.written
+        filtered.update(part.filtered)
+        failed.update(part.failed)
+    return Counts(
+        planned=planned, written=written, filtered=dict(sorted(filtered.items())), failed=dict(sorted(failed.items()))
+    )
+
+
+def imbalances(counts: Mapping[tuple[str, str], Counts]) -> list[str]:
+    """One line for each split and class whose items are not all accounted for."""
+    return [
+        f"{split}, class '{label}': {part.planned} planned, but {part.written} written + "
+        f"{sum(part.filtered.values())} filtered + {sum(part.failed.values())} failed"
+        for (split, label), part in counts.items()
+        if not part.balanced
+    ]
+
+
+def write(path: Path, rows: Sequence[LedgerRow]) -> None:
+    """Writes `ledger.parquet`, rows sorted."""
+    ordered = sorted(rows, key=lambda row: (row.kind, row.split, row.id))
+    pq.write_table(pa.Table.from_pylist([asdict(row) for row in ordered], schema=SCHEMA), path)
+
+
+def read(path: Path) -> list[LedgerRow]:
+    """Reads `ledger.parquet`.
+
+    Raises:
+        DatasetError: it is missing, damaged or of another shape.
+    """
+    try:
+        table = pq.read_table(path)
+        return [LedgerRow(**row) for row in table.to_pylist()]
+    except (OSError, pa.ArrowException, TypeError) as error:
+        raise DatasetError(f"the ledger cannot be read ({str(error)[:200]})", where=path) from error

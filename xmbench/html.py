@@ -1,0 +1,201 @@
+"""What self-contained HTML pages share: escaping, data URIs, small charts as SVG, the frame of a page.
+
+A page opens from a file, offline: media are data URIs, styles and scripts stand inside. Its content security
+policy forbids everything else, so a mistake shows at once instead of asking a server.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.errors import OutputError
+from xmbench.media import audio
+from xmbench.storage.files import make_folder, writing
+
+_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_START = b"<!doctype html>"
+_WAVE_WIDTH = 160
+_WAVE_HALF = 20
+_CHART_WIDTH = 360
+_ALIKE = 1e-9
+_CHART_HEIGHT = 120
+_LETTER_WIDTH = 11
+_LETTER_HEIGHT = 12
+
+STYLE = """
+:root{color-scheme:light dark;--line:#8884;--soft:#8881;--mark:#2f6fb5;--back:#fff}
+@media(prefers-color-scheme:dark){:root{--mark:#6ea8e6;--back:#14161a}}
+*{box-sizing:border-box}[hidden]{display:none!important}
+body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:92rem;padding:0 1rem;background:var(--back)}
+h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.85rem}
+th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+audio{width:100%;height:30px}
+"""
+
+
+def escape(text: object) -> str:
+    """Text for an element or a quoted attribute."""
+    return html.escape(str(text))
+
+
+def link(text: str, address: str) -> str:
+    """A link where there is a web address, the text otherwise."""
+    if not address.startswith(("https://", "http://")):
+        return escape(text)
+    return f'<a href="{escape(address)}" rel=noreferrer>{escape(text)}</a>'
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """A file inside an attribute."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def player(samples: NDArray[np.int16], sample_rate_hz: int, label: str) -> str:
+    """An audio element that holds the clip (T,) exactly, as FLAC; nothing is decoded before it is played."""
+    flac = data_uri("audio/flac", audio.encode_flac(samples, sample_rate_hz))
+    return f'<audio controls preload=none aria-label="{escape(label)}" src="{flac}"></audio>'
+
+
+def place(path: Path) -> None:
+    """Makes the folder of a page; a file that is no page is not replaced.
+
+    Raises:
+        OutputError: something else stands there, or the folder cannot be made.
+    """
+    make_folder(path.parent)
+    with writing(path):
+        if path.exists() and (path.is_dir() or not _is_page(path)):
+            raise OutputError(
+                "something that is no page stands here",
+                where=path,
+                expected="an HTML file, or nothing",
+                todo="choose another name with --out, or remove it",
+            )
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as handle:
+        start = handle.read(len(_START))
+    return start.lower() in (b"", _START)
+
+
+def document(title: str, body: str, *, style: str = "", script: str = "") -> str:
+    """A whole page."""
+    return (
+        f"{_START.decode()}<html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f'<meta http-equiv=Content-Security-Policy content="{_POLICY}">'
+        f"<title>{escape(title)}</title><style>{STYLE}{style}</style>{body}"
+        f"{f'<script>{script}</script>' if script else ''}</html>\n"
+    )
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
+    """A table that scrolls sideways where it is too wide; heads and cells are HTML, numbers stand to the right."""
+    numbers = [bool(rows) and all(_numeric(row[i]) for row in rows) for i in range(len(heads))]
+    sides = [" class=n" if number else "" for number in numbers]
+    head = "".join(f"<th scope=col{side}>{cell}</th>" for cell, side in zip(heads, sides, strict=True))
+    body = "".join(
+        f"<tr><th scope=row>{row[0]}</th>"
+        + "".join(_cell(cell, side) for cell, side in zip(row[1:], sides[1:], strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    told = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<div class=wide tabindex=0><table>{told}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _numeric(cell: str) -> bool:
+    return cell.startswith("<td class=bar") or cell.replace(",", "").isdecimal()
+
+
+def _cell(content: str, side: str) -> str:
+    return content if content.startswith("<td") else f"<td{side}>{content}</td>"
+
+
+def waveform(samples: NDArray[np.int16], label: str) -> str:
+    """The lowest and highest sample of each of 160 spans of a clip (T,), as SVG; full scale fills the height."""
+    edges = np.linspace(0, len(samples), _WAVE_WIDTH + 1).astype(int)
+    spans = [samples[a : max(b, a + 1)] for a, b in pairwise(edges)]
+    scale = _WAVE_HALF / audio.FULL_SCALE
+    high = [_WAVE_HALF - round(float(span.max(initial=0)) * scale, 1) for span in spans]
+    low = [_WAVE_HALF - round(float(span.min(initial=0)) * scale, 1) for span in spans]
+    points = [f"{x} {y:.3g}" for x, y in enumerate(high)] + [f"{x} {low[x]:.3g}" for x in reversed(range(len(low)))]
+    return (
+        f'<svg class=wave viewBox="0 0 {_WAVE_WIDTH} {2 * _WAVE_HALF}" preserveAspectRatio=none role=img '
+        f'aria-label="{escape(label)}"><path d="M{"L".join(points)}Z" stroke-width=.6 /></svg>'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place on a chart's axis, with the letter that its legend explains."""
+
+    value: float
+    letter: str
+
+
+def histogram(
+    values: NDArray[np.float64],
+    low: float,
+    high: float,
+    label: str,
+    unit: str,
+    bins: int = 24,
+    marks: Sequence[Mark] = (),
+) -> str:
+    """How often values fall into equal spans of low..high, as SVG with both ends and the highest count written.
+
+    Args:
+        values: (N,).
+        low: left end of the axis; values beyond are left out.
+        high: right end.
+        label: what it shows, for readers who do not see it.
+        unit: behind the ends.
+        bins: number of spans.
+        marks: vertical lines with a letter each; those beyond the axis are left out.
+    """
+    wide = high - low > _ALIKE * max(1.0, abs(low), abs(high))  # the same value, but for rounding, has no spans
+    counts, _ = np.histogram(values, bins=bins, range=(low, high) if wide else (low - 0.5, low + 0.5))
+    most, width = max(int(counts.max(initial=0)), 1), _CHART_WIDTH / bins
+    drawn, rows = _marks([mark for mark in marks if low <= mark.value <= high], low, high)
+    top = 14 + _LETTER_HEIGHT * rows
+    bars = "".join(
+        f'<rect x="{i * width + 0.5:.1f}" y="{top + _CHART_HEIGHT * (1 - count / most):.1f}" '
+        f'width="{width - 1:.1f}" height="{_CHART_HEIGHT * count / most:.1f}"><title>{count:,}</title></rect>'
+        for i, count in enumerate(counts)
+        if count
+    )
+    base = top + _CHART_HEIGHT
+    return (
+        f'<svg class=chart viewBox="0 0 {_CHART_WIDTH} {base + 16}" role=img aria-label="{escape(label)}">{bars}'
+        f'<path d="M0 {base}H{_CHART_WIDTH}"/>{drawn.replace("BASE", str(base))}'
+        f"<text x=0 y=10>highest bar: {counts.max(initial=0):,}</text>"
+        f"<text x=0 y={base + 13}>{low:.3g} {unit}</text>"
+        f"<text x={_CHART_WIDTH} y={base + 13} text-anchor=end>{high:.3g} {unit}</text></svg>"
+    )
+
+
+def _marks(marks: Sequence[Mark], low: float, high: float) -> tuple[str, int]:
+    """Lines down to BASE, letters above the bars in as many rows as keep them apart."""
+    ends: list[float] = []  # of the last letter in each row
+    drawn = []
+    for mark in sorted(marks, key=lambda mark: mark.value):
+        x = _CHART_WIDTH * (mark.value - low) / (high - low) if high > low else _CHART_WIDTH / 2
+        x = min(max(x, 4.0), _CHART_WIDTH - 4.0)
+        row = next((i for i, end in enumerate(ends) if x - end > _LETTER_WIDTH), len(ends))
+        ends[row : row + 1] = [x]
+        y = 14 + _LETTER_HEIGHT * (row + 1) - 2
+        drawn.append(
+            f'<path class=line d="M{x:.1f} {y + 1}VBASE"/>'
+            f"<text class=letter x={x:.1f} y={y} text-anchor=middle>{escape(mark.letter)}</text>"
+        )
+    return "".join(drawn), len(ends)

@@ -1,0 +1,1 @@
+"""What looks at a finished data set: validate and diff."""

@@ -1,0 +1,64 @@
+"""What a plug-in author must read: Source, Engine, Annotator, Metric, Model, and the values that pass between them.
+
+A plug-in is a module with one constant (`SOURCE`, `ENGINE`, `ANNOTATOR`, `METRIC` or `MODEL`) that has the attributes
+of the protocol below. It needs no base class. Built-in items and plug-ins are found the same way
+(`xmbench.registry`) and checked by the same conformance tests.
+
+Shape letters: N items, B batch, C channels, H W pixels, T samples, D features, K classes, M distinct clips.
+"""
+
+from __future__ import annotations
+
+from xmbench.interfaces.annotator import Annotator
+from xmbench.interfaces.engine import Engine, EngineFacts, Spoken
+from xmbench.interfaces.metric import (
+    AgainstClass,
+    ClassReferences,
+    ItemState,
+    Metric,
+    Naming,
+    Pair,
+    ScoringContext,
+    WholeSet,
+)
+from xmbench.interfaces.model import Classifier, Conditions, Examples, Generator, Model, Run, SeesReferences, item_rng
+from xmbench.interfaces.source import Countable, Entry, RawClip, RawImage, Rejected, Source, Upstream
+from xmbench.interfaces.task import SIDES, AudioFormat, Direction, ImageFormat, Modality, Sides, Status, Task
+
+__all__ = [
+    "SIDES",
+    "AgainstClass",
+    "Annotator",
+    "AudioFormat",
+    "ClassReferences",
+    "Classifier",
+    "Conditions",
+    "Countable",
+    "Direction",
+    "Engine",
+    "EngineFacts",
+    "Entry",
+    "Examples",
+    "Generator",
+    "ImageFormat",
+    "ItemState",
+    "Metric",
+    "Modality",
+    "Model",
+    "Naming",
+    "Pair",
+    "RawClip",
+    "RawImage",
+    "Rejected",
+    "Run",
+    "ScoringContext",
+    "SeesReferences",
+    "Sides",
+    "Source",
+    "Spoken",
+    "Status",
+    "Task",
+    "Upstream",
+    "WholeSet",
+    "item_rng",
+]

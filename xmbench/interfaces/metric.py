@@ -1,0 +1,158 @@
+"""Metric: an expensive state per item, then a cheap reduction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.interfaces.task import Modality, Status, Task
+from xmbench.media.signal import Media
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """One readable, finite output beside its reference, both cut or padded to the data set's format.
+
+    `shared` keeps what several metrics compute of this pair (one PESQ run serves two metrics).
+    """
+
+    id: str
+    label: int
+    output: Media
+    reference: Media
+    shared: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    """What a metric keeps of one item: a status and, where it is "ok", a state vector of shape (D,)."""
+
+    status: Status
+    state: NDArray[np.float64] | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassReferences:
+    """The distinct references of a split, for metrics that compare an output with several of its class.
+
+    Attributes:
+        file: a .npy file that every process may map: int16 (M, T) of sounds.
+        labels: M labels.
+        sample_rate_hz: of the sounds.
+    """
+
+    file: Path
+    labels: tuple[int, ...]
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringContext:
+    """What a metric may know beside the pairs: the task, the weights of the track's judges, the classes' references.
+
+    `references` is there for metrics that declare `against_class` (see `AgainstClass`).
+    """
+
+    task: Task
+    judge: bytes | None = None
+    second_judge: bytes | None = None
+    references: ClassReferences | None = None
+
+
+class Metric(Protocol):
+    """Expensive state per item, cheap reduction: one bootstrap and per-class scores serve every metric.
+
+    Attributes:
+        name: public name, kebab-case; the module is its snake_case form.
+        version: changes whenever a value could change.
+        modality: what it scores; "any" where it sees items only through the track's judge.
+        unit: "" for a plain number.
+        low, high: bounds of a value.
+        floor: what a failed item counts; None where items have no value of their own (distributions).
+        left_out: statuses that leave the mean instead of counting the floor (shown in the coverage).
+        needs_judge: prepared in one process, in id order, in batches of one fixed size.
+        citation: the paper and the equation.
+    """
+
+    name: str
+    version: str
+    modality: Modality | Literal["any"]
+    unit: str
+    low: float
+    high: float
+    higher_is_better: bool
+    floor: float | None
+    left_out: frozenset[Status]
+    needs_judge: bool
+    citation: str
+
+    def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
+        """One state per pair, in order. A pair that cannot be measured gets a status, never an exception."""
+        ...
+
+    def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores of B weighted samples of the items.
+
+        Args:
+            states: shape (N, D); failed items hold the floor.
+            weights: shape (B, N), non-negative: how often each item counts.
+
+        Returns:
+            shape (B,).
+        """
+        ...
+
+
+@runtime_checkable
+class AgainstClass(Protocol):
+    """What a metric declares beside the rest when it compares an output with several references of its class."""
+
+    against_class: bool
+
+
+@runtime_checkable
+class Naming(Protocol):
+    """What a metric offers beside `prepare` when its judge names a class: where in the state that class stands.
+
+    The class is 0..K-1, or K where the judge found none of them.
+
+    Attributes:
+        named_class: position in the state.
+        second: whether it is the track's second judge that names it.
+    """
+
+    named_class: int
+    second: bool
+
+
+@runtime_checkable
+class WholeSet(Protocol):
+    """What a metric that looks at all items together (a distribution) offers beside `prepare` and `reduce`.
+
+    For an item without a usable output it is given the state of the neutral output (black, silence) beside the
+    item's own reference, so that nothing is dropped.
+
+    Attributes:
+        centred: the bootstrap of the score is biased (repeated items shift it): the interval is the value and the
+            spread of the resamples around their own mean.
+    """
+
+    centred: bool
+
+    def finish(self, states: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Called once with every item, before any `reduce`.
+
+        Args:
+            states: shape (N, D), as `prepare` gave them.
+            usable: shape (N,); False where the item has no usable output, and the state is the neutral one's.
+
+        Returns:
+            shape (N, D'), for `reduce`; the first column is the item's own value, unless `floor` is None.
+        """
+        ...

@@ -1,0 +1,135 @@
+"""Model: one baseline, fitted on training examples, then asked for outputs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.interfaces.task import SIDES, Direction, Task
+from xmbench.media.audio import to_float
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Training items in memory. Repeated clips are kept once.
+
+    Attributes:
+        ids: N item ids, sorted.
+        labels: int64, shape (N,).
+        images: uint8, shape (N, H, W, C).
+        clips: int16, shape (M, T): the distinct clips at the data set's fixed length.
+        clip_index: int64, shape (N,): `clips[clip_index[i]]` belongs to item i.
+        groups: what must not cross splits, one per item.
+    """
+
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    images: NDArray[np.uint8]
+    clips: NDArray[np.int16]
+    clip_index: NDArray[np.int64]
+    groups: tuple[str, ...]
+
+    def as_outputs(self, rows: Sequence[int] | NDArray[np.int64], direction: Direction) -> NDArray[Any]:
+        """Training items in the form of outputs: float32 (B, T) in -1..1, or uint8 (B, H, W, C)."""
+        if SIDES[direction].output == "image":
+            return self.images[rows]
+        return to_float(self.clips[self.clip_index[rows]])
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a model gets at generation time: the model's input and never a reference.
+
+    Attributes:
+        ids: B item ids.
+        inputs: uint8 (B, H, W, C) for i2a; int16 (B, T) for a2i.
+        labels: int64 (B,), only for a model that declares `oracle`; otherwise None.
+        references: what the outputs are compared with, in their form as stored (int16 (B, T) or uint8
+            (B, H, W, C)); only for the ceiling that declares `sees_references`, otherwise None.
+    """
+
+    ids: tuple[str, ...]
+    inputs: NDArray[Any]
+    labels: NDArray[np.int64] | None = None
+    references: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a model: where it may write, what it must repeat, how it tells how far it is.
+
+    Attributes:
+        folder: for checkpoints and curves.
+        seed: of everything random.
+        device: "cpu" or "cuda".
+        resume: go on from the newest checkpoint in `folder`.
+        progress: called with one line of progress.
+        fingerprint: what the training depends on, by name (digests of the settings and of the data set);
+            checkpoints remember it, and checkpoints of another training are refused.
+    """
+
+    folder: Path
+    seed: int
+    device: str
+    resume: bool
+    progress: Callable[[str], None]
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+
+
+def item_rng(seed: int, item_id: str) -> np.random.Generator:
+    """Randomness that belongs to one item: the same for every batch size, order and choice of items."""
+    digest = hashlib.sha256(f"{seed}:{item_id}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+class Generator(Protocol):
+    """A model that is ready to generate."""
+
+    def generate(self, conditions: Conditions) -> NDArray[Any]:
+        """Outputs for one batch, in order: float32 (B, T) in -1..1 for i2a; uint8 (B, H, W, C) for a2i."""
+        ...
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """What a generator may offer beside `generate`: the class it believes to see. For diagnosis only."""
+
+    def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
+        """Class of each condition, shape (B,); None where the settings left the classifier untrained."""
+        ...
+
+
+@runtime_checkable
+class SeesReferences(Protocol):
+    """What a model declares beside `oracle` to be handed the references themselves: a ceiling, and no system."""
+
+    sees_references: bool
+
+
+class Model(Protocol):
+    """One baseline: fitted on training examples, then asked for outputs.
+
+    Attributes:
+        name: public name, kebab-case.
+        directions: what it can generate.
+        oracle: sees the labels of the items it generates for; only for floors and ceilings, and marked as such.
+        Config: every hyper-parameter, checked against the baseline's TOML.
+    """
+
+    name: str
+    directions: tuple[Direction, ...]
+    oracle: bool
+    Config: type[BaseModel]
+
+    def fit(self, examples: Examples, task: Task, direction: Direction, config: Any, run: Run) -> Generator:
+        """Trains, or takes up a finished training from `run.folder`."""
+        ...

@@ -1,0 +1,130 @@
+"""Source: one upstream corpus, or a maker of clips, and the values that it yields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.interfaces.task import Modality, Task
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+class Upstream(Protocol):
+    """The verified upstream files of one source."""
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the files that are there, as the recipe lists them."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """The uncompressed content of one file.
+
+        Raises:
+            UpstreamError: the file is missing, unreachable, truncated or not the one that was published.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One item that a source offers, before anything of it is decoded.
+
+    Attributes:
+        key: unique in the source and stable across rebuilds, matches `^[a-z0-9-]+$`.
+        split: "train" or "test" as published, "any" where the source does not say.
+        label: index of the class, 0..K-1.
+        group: what must not cross splits (speaker, video, piece); the key where items are independent.
+        locator: what the source needs to read the item; opaque to everyone else, picklable.
+        attributes: columns of the finished row that the source knows (text, speaker, engine ...).
+    """
+
+    key: str
+    split: str
+    label: int
+    group: str
+    locator: tuple[Any, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RawImage:
+    """Pixels as read: uint8 (H, W, C)."""
+
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class RawClip:
+    """Mono samples as read: int16 (T,), at the source's own rate. `attributes` overrides the entry's."""
+
+    samples: NDArray[np.int16]
+    sample_rate_hz: int
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An item that did not become a row.
+
+    Attributes:
+        stage: where: "read", "speech", "trim", "resize" ...
+        reason: short and countable, kebab-case: "too-long", "silent", "corrupt-image".
+        temporary: a later try may succeed (network, rate limit). False with `filtered` for a decision.
+        filtered: left out by a rule of the recipe; otherwise it failed.
+        detail: one sentence for a person.
+    """
+
+    stage: str
+    reason: str
+    detail: str = ""
+    filtered: bool = False
+    temporary: bool = False
+
+
+class Source(Protocol):
+    """One upstream corpus, or a maker of clips: what it holds, and how to read one item.
+
+    A source opens no file and no connection itself: it reads through `Upstream`.
+    """
+
+    name: str
+    modality: Modality
+    Options: type[BaseModel]
+
+    def versions(self, options: Any) -> dict[str, str]:
+        """Names and versions of whatever shapes the content (a speech engine, a decoder)."""
+        ...
+
+    def entries(self, upstream: Upstream, options: Any, task: Task) -> Sequence[Entry]:
+        """Every item on offer, in a stable order, without decoding any.
+
+        Raises:
+            UpstreamError: a file does not hold what it should.
+        """
+        ...
+
+    def read(
+        self, upstream: Upstream, options: Any, task: Task, entries: Sequence[Entry]
+    ) -> Iterator[RawImage | RawClip | Rejected]:
+        """One value per entry, in the order given. A bad item is a `Rejected`, never an exception."""
+        ...
+
+
+@runtime_checkable
+class Countable(Protocol):
+    """What a source of files offers beside `entries` when it knows, before they are there, how many items they hold."""
+
+    def counts(self, sizes: Mapping[str, int], options: Any) -> dict[str, int]:
+        """Items of each split ("train", "test" or "any").
+
+        Args:
+            sizes: uncompressed bytes of each file, by the name in the recipe.
+            options: of the source.
+        """
+        ...

@@ -1,0 +1,62 @@
+"""What a data set asks for: modalities, directions, formats, classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Modality = Literal["image", "audio"]
+Direction = Literal["i2a", "a2i"]
+Status = Literal[
+    "ok", "missing", "unreadable", "non-finite", "silent", "too-short", "reference-unscorable", "metric-error"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What a direction goes from and to; each is also the name of the data set's column."""
+
+    condition: Modality
+    output: Modality
+
+
+# The one place that says what a direction means: everyone else asks for the modality of a side.
+SIDES: Mapping[Direction, Sides] = {"i2a": Sides("image", "audio"), "a2i": Sides("audio", "image")}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFormat:
+    """What every image of a data set is: height and width in pixels, 1 (grey) or 3 (RGB) channels."""
+
+    height_px: int
+    width_px: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """What every clip of a data set is: mono, `samples` long, zero-padded at the end.
+
+    `min_duration_s` and `max_duration_s` bound the clip before padding.
+    """
+
+    sample_rate_hz: int
+    samples: int
+    min_duration_s: float
+    max_duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a data set asks for: its classes and the two formats.
+
+    Attributes:
+        class_names: names of the K classes, in label order.
+        words: what is spoken for each class, in label order (empty for data without speech).
+    """
+
+    class_names: tuple[str, ...]
+    words: tuple[str, ...]
+    image: ImageFormat
+    audio: AudioFormat

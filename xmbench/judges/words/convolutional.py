@@ -1,0 +1,169 @@
+"""The spoken-word judge: which word of a list is said, or none. A few small networks that vote.
+
+Weights are stored as 8-bit integers with one scale per output channel (under 300 kB) and computed in float32 on
+the CPU, in batches of one size, so that a score is the same everywhere.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from xmbench.errors import UnknownNameError
+from xmbench.judges.stored import exactly, pack, unpack
+from xmbench.judges.words.features import BANDS, FRAMES, features
+
+FORMAT = "xmbench/spoken-word-judge/1"
+BATCH = 64
+EMBEDDING = 64
+CHANNELS = (12, 24, 40, 60)
+
+
+def _block(inputs: int, outputs: int, kernel: tuple[int, int], padding: tuple[int, int], stride: int) -> nn.Sequential:
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class WordNet(nn.Module):
+    """Mel bands (B, 40, T) -> logits (B, K + 1); the last class is "none". Shapes below are for T = 96."""
+
+    def __init__(self, classes: int, dropout: float = 0.2, channels: Sequence[int] = CHANNELS) -> None:
+        super().__init__()
+        a, b, c, d = self.channels = tuple(channels)
+        self.bands = nn.Sequential(
+            _block(1, a, (5, 5), (2, 2), 2),  # (B, 12, 20, 48)
+            _block(a, b, (3, 3), (1, 1), 1),
+            nn.MaxPool2d((2, 1)),  # (B, 24, 10, 48)
+            _block(b, c, (3, 3), (1, 1), 1),
+            nn.MaxPool2d((2, 2)),  # (B, 40, 5, 24)
+            _block(c, d, (5, 3), (0, 1), 1),  # (B, 60, 1, 24)
+        )
+        self.near = nn.Sequential(nn.Conv1d(d, d, 3, padding=1, bias=False), nn.BatchNorm1d(d), nn.ReLU())
+        self.far = nn.Sequential(nn.Conv1d(d, d, 5, padding=4, dilation=2, bias=False), nn.BatchNorm1d(d), nn.ReLU())
+        self.embedding = nn.Sequential(nn.Linear(2 * d, EMBEDDING), nn.BatchNorm1d(EMBEDDING), nn.ReLU())
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(EMBEDDING, classes + 1)
+
+    def embed(self, bands: Tensor) -> Tensor:
+        """(B, 40, T) -> (B, 64)."""
+        h = self.bands(bands[:, None]).squeeze(2)  # (B, 60, 24)
+        h = h + self.near(h)
+        h = h + self.far(h)
+        found: Tensor = self.embedding(torch.cat([h.mean(2), h.amax(2)], 1))
+        return found
+
+    def forward(self, bands: Tensor) -> Tensor:
+        """(B, 40, T) -> (B, K + 1)."""
+        logits: Tensor = self.head(self.dropout(self.embed(bands)))
+        return logits
+
+
+@dataclass(frozen=True, eq=False)
+class SpokenWordJudge:
+    """Networks that vote by the mean of their log-probabilities.
+
+    Attributes:
+        class_names: the K words.
+        networks: in evaluation mode, with weights as they are stored.
+        data: the safetensors file that they were read from.
+        frames: how much of a clip is heard.
+    """
+
+    class_names: tuple[str, ...]
+    networks: tuple[WordNet, ...]
+    data: bytes
+    frames: int = FRAMES
+
+    @classmethod
+    def of(cls, class_names: Sequence[str], networks: Sequence[WordNet], frames: int = FRAMES) -> SpokenWordJudge:
+        """A judge of trained networks, rounded to what is stored, so that tests see what users get."""
+        about: dict[str, Any] = {"format": FORMAT, "words": tuple(class_names), "networks": len(networks)}
+        about |= {"bands": BANDS, "frames": frames}
+        if networks[0].channels != CHANNELS:
+            about["channels"] = networks[0].channels
+        return cls.from_bytes(pack(about, networks))
+
+    def probabilities(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
+        """What is heard: float32 (N, K + 1), rows sum to 1, the last column is "none".
+
+        Args:
+            clips: N clips, float32 (T,), any length; only relative levels matter.
+            sample_rate_hz: of all of them.
+        """
+        found = [self._vote(batch, count) for batch, count in batches(clips, sample_rate_hz, self.frames)]
+        return np.concatenate(found) if found else np.empty((0, len(self.class_names) + 1), np.float32)
+
+    def embed(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
+        """The first network's embedding, float32 (N, 64), for distances between sets of clips."""
+        found = []
+        for batch, count in batches(clips, sample_rate_hz, self.frames):
+            with exactly():
+                found.append(self.networks[0].embed(batch)[:count].numpy())
+        return np.concatenate(found) if found else np.empty((0, EMBEDDING), np.float32)
+
+    def _vote(self, batch: Tensor, count: int) -> NDArray[np.float32]:
+        with exactly():
+            votes = torch.stack([torch.log_softmax(network(batch), 1) for network in self.networks]).mean(0)
+            return np.asarray(torch.softmax(votes, 1)[:count].numpy())
+
+    def to_bytes(self) -> bytes:
+        """A safetensors file."""
+        return self.data
+
+    @property
+    def sha256(self) -> str:
+        """sha256 of `to_bytes`, hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> SpokenWordJudge:
+        """Reads what `to_bytes` wrote; the last few are kept ready.
+
+        Raises:
+            PrerequisiteError: these are no weights of this judge, or of another version of it.
+        """
+        return _unpack(data)
+
+
+def load_frozen(name: str) -> SpokenWordJudge:
+    """A judge that ships with the package.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    path = files("xmbench") / "judges" / "words" / "weights" / f"{name}.safetensors"
+    if not path.is_file():
+        raise UnknownNameError(f"no frozen judge is called '{name}'")
+    return SpokenWordJudge.from_bytes(path.read_bytes())
+
+
+def batches(
+    clips: Sequence[NDArray[np.float32]], sample_rate_hz: int, frames: int = FRAMES
+) -> list[tuple[Tensor, int]]:
+    """Batches of one size: the last is filled with its first clip, and how many count stands beside each."""
+    found = []
+    for start in range(0, len(clips), BATCH):
+        part = list(clips[start : start + BATCH])
+        with exactly():  # the bands are sums too
+            seen = features(part + part[:1] * (BATCH - len(part)), sample_rate_hz, frames)
+        found.append((seen, len(part)))
+    return found
+
+
+@functools.lru_cache(maxsize=4)
+def _unpack(data: bytes) -> SpokenWordJudge:
+    about, networks = unpack(data, FORMAT, _untrained)
+    return SpokenWordJudge(tuple(about["words"]), networks, data, about["frames"])
+
+
+def _untrained(about: dict[str, Any]) -> WordNet:
+    return WordNet(len(about["words"]), channels=about.get("channels", CHANNELS))

@@ -1,0 +1,274 @@
+"""Fits a spoken-word judge on the distinct training clips of data sets, and says how well it hears real ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.errors import DatasetError, MediaError, PrerequisiteError, UnknownNameError
+from xmbench.formats.dataset import Dataset
+from xmbench.formats.items import read_clip
+from xmbench.judges.loading import Judge as LoadedJudge
+from xmbench.judges.loading import load
+from xmbench.judges.words import training
+from xmbench.judges.words.convolutional import SpokenWordJudge
+from xmbench.judges.words.features import frames_for
+from xmbench.judges.words.recurrent import RecurrentWordJudge
+from xmbench.judges.words.training import Architecture
+from xmbench.media import audio
+from xmbench.media.signal import Sound
+from xmbench.storage.files import make_folder, read_bytes, write_bytes, write_text
+
+Judge = SpokenWordJudge | RecurrentWordJudge
+NAME = "spoken-word"
+SECOND = "-second"  # ends the name of a second judge's files
+VOICES_SHARE = 0.8  # of the draws, where a folder of more voices is given: they are nearer to real speech
+
+
+@dataclass(slots=True)
+class _Clips:
+    """Distinct clips at one rate, with labels and speakers."""
+
+    samples: list[NDArray[np.float32]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    speakers: list[str] = field(default_factory=list)
+    takes: set[tuple[str, int]] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def add(self, samples: NDArray[np.float32], label: int, speaker: str) -> None:
+        self.samples.append(samples)
+        self.labels.append(label)
+        self.speakers.append(speaker)
+
+
+def fit_spoken_word_judge(
+    datasets: Sequence[Dataset],
+    out: Path,
+    *,
+    name: str | None = None,
+    voices: Path | None = None,
+    hold_out: Sequence[str] = (),
+    voices_share: float = VOICES_SHARE,
+    recordings: Path | None = None,
+    architecture: Architecture = "convolutional",
+    beside: Path | None = None,
+    seed: int = 0,
+    steps: int | None = None,
+    command: str = "",
+    progress: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Trains a judge and writes `<out>/<name>.safetensors` and `.json`.
+
+    Args:
+        datasets: their training clips are used, each distinct take once; the first names classes and rate,
+            and its test split is the held-out test.
+        out: folder.
+        name: of the judge's files; None for `spoken-word`, or `spoken-word-second` for a recurrent one.
+        voices: folder of more training clips, `<class or word>_<voice>_<number>.wav`, a hyphen for a space in a word.
+        hold_out: voices of that folder that are not trained on but tested on, apart from the other tests.
+        voices_share: how many of the draws are of that folder, 0..1.
+        recordings: folder of real recordings `<class or word>_<speaker>_<number>.wav`, for a test only.
+        architecture: of the networks; "recurrent" makes a second judge.
+        beside: weights of another judge; the card then says how often the two hear the same.
+        seed: of the training.
+        steps: of each network; None for the default.
+        command: noted in the card.
+        progress: called with a line of progress.
+
+    Returns:
+        The card, as written to the JSON file.
+
+    Raises:
+        DatasetError: the data sets differ in words or rate.
+        UnknownNameError, MediaError: a folder has no clips of these words, or one that cannot be read.
+        OutputError: the folder cannot be written.
+    """
+    make_folder(out)
+    name = name or (NAME if architecture == "convolutional" else NAME + SECOND)
+    words = _common(datasets)
+    audio_format = datasets[0].recipe.audio
+    rate = audio_format.sample_rate_hz
+    train, test = _Clips(), _Clips()
+    for dataset in datasets:
+        _collect(dataset, "train", train)
+    _collect(datasets[0], "test", test)
+    tests = {"clips of the test split" if test.takes & train.takes else "held-out voices": {rate: test}}
+    own = len(train)
+    tests |= _more_voices(voices, hold_out, datasets[0], train) if voices else {}
+    if recordings is not None:
+        tests["real recordings"] = _recorded(recordings, datasets[0])
+    company = _company(beside, words) if beside else None
+    judge = training.fit(
+        train.samples,
+        rate,
+        train.labels,
+        words,
+        weights=_weights(own, len(train), voices_share),
+        seed=seed,
+        steps=steps,
+        frames=frames_for(audio_format.max_duration_s),
+        architecture=architecture,
+        progress=progress,
+    )
+    card = {
+        "schema": "xmbench/judge/1",
+        "name": name,
+        "sha256": judge.sha256,
+        "bytes": len(judge.data),
+        "architecture": architecture,
+        "words": words,
+        "accuracy": {what: _accuracy(judge, clips) for what, clips in tests.items()},
+        **(_beside(judge, company, tests) if company else {}),
+        "command": command,
+        "seed": seed,
+        "training_clips": len(train),
+        "training_voices": sorted(set(train.speakers)),
+        "held_out_voices": sorted({*test.speakers, *hold_out}),
+        "data": {dataset.recipe.name: dataset.digest for dataset in datasets},
+        "versions": {package: version(package) for package in ("xmbench", "torch", "numpy", "soxr")},
+    }
+    write_bytes(out / f"{name}.safetensors", judge.data)
+    write_text(out / f"{name}.json", json.dumps(card, indent=1) + "\n")
+    return card
+
+
+def _more_voices(
+    folder: Path, hold_out: Sequence[str], dataset: Dataset, train: _Clips
+) -> dict[str, dict[int, _Clips]]:
+    """Adds a folder's clips to the training; those of held-out voices are returned instead, by what they test."""
+    rate = dataset.recipe.audio.sample_rate_hz
+    held: dict[str, dict[int, _Clips]] = {}
+    for clip_rate, clips in _recorded(folder, dataset).items():
+        for samples, label, speaker in zip(clips.samples, clips.labels, clips.speakers, strict=True):
+            if speaker in hold_out:
+                held.setdefault(f"held-out {speaker}", {}).setdefault(clip_rate, _Clips()).add(samples, label, speaker)
+            else:
+                train.add(audio.resample(samples, clip_rate, rate), label, speaker)
+    missing = sorted({f"held-out {voice}" for voice in hold_out} - set(held))
+    if missing:
+        raise UnknownNameError(f"no clips of {', '.join(missing)} voices", where=folder)
+    return held
+
+
+@dataclass(frozen=True, slots=True)
+class _Company:
+    """Another judge to compare with, and where it came from."""
+
+    name: str
+    sha256: str
+    judge: LoadedJudge
+
+
+def _company(path: Path, words: Sequence[str]) -> _Company:
+    """Reads the other judge before minutes of training are spent."""
+    weights = read_bytes(path)
+    try:
+        other = load(weights)
+    except PrerequisiteError as error:
+        raise PrerequisiteError(
+            error.what, where=path, expected=error.expected, todo="name the .safetensors file of a judge of sounds"
+        ) from error
+    if other.modality != "audio" or list(other.class_names) != list(words):
+        raise DatasetError(
+            "the other judge knows other words, or sees images",
+            where=path,
+            expected=f"a judge of sounds of the words {', '.join(words)}",
+        )
+    return _Company(path.stem, hashlib.sha256(weights).hexdigest(), other)
+
+
+def _beside(judge: Judge, company: _Company, tests: dict[str, dict[int, _Clips]]) -> dict[str, Any]:
+    """How often two judges hear the same, right or wrong, in each test."""
+    first, agreement = company.judge, {}
+    for what, clips in tests.items():
+        alike = [
+            _heard(judge, part, rate) == first.probabilities([Sound(c, rate) for c in part.samples]).argmax(axis=1)
+            for rate, part in clips.items()
+        ]
+        agreement[what] = round(float(np.concatenate(alike).mean()), 6)
+    return {"agreement": {"with": company.name, "sha256": company.sha256, "share": agreement}}
+
+
+def _weights(own: int, total: int, share: float) -> list[float]:
+    """Draws are shared between the data sets' clips and the folder's, whatever their numbers."""
+    if total == own:
+        return [1.0] * own
+    return [(1.0 - share) / own] * own + [share / (total - own)] * (total - own)
+
+
+def _words(dataset: Dataset) -> list[str]:
+    return list(dataset.recipe.task.words or dataset.recipe.task.class_names)
+
+
+def _common(datasets: Sequence[Dataset]) -> list[str]:
+    words, rate = _words(datasets[0]), datasets[0].recipe.audio.sample_rate_hz
+    for dataset in datasets:
+        if _words(dataset) != words or dataset.recipe.audio.sample_rate_hz != rate:
+            raise DatasetError(
+                "the data sets speak other words or have another sample rate",
+                where=dataset.folder,
+                expected=f"{', '.join(words)} at {rate} Hz",
+            )
+    return words
+
+
+def _collect(dataset: Dataset, split: str, clips: _Clips) -> None:
+    """Adds each distinct take of a split once."""
+    for row in dataset.rows(split, ["audio", "label", "take", "speaker"]):
+        key = (str(row["take"]), int(row["label"]))
+        if key not in clips.takes:
+            clips.takes.add(key)
+            clips.add(audio.to_float(read_clip(row, dataset)), key[1], str(row["speaker"]))
+
+
+def _recorded(folder: Path, dataset: Dataset) -> dict[int, _Clips]:
+    """Clips of a folder by sample rate; files of other words are left alone."""
+    spellings = {
+        spelling: label
+        for said in (dataset.recipe.task.class_names, _words(dataset))
+        for label, name in enumerate(said)
+        for spelling in (name, name.replace(" ", "-").replace("_", "-"))
+    }
+    found: dict[int, _Clips] = defaultdict(_Clips)
+    for path in sorted(folder.glob("*_*.wav")):
+        word = max((known for known in spellings if path.stem.startswith(f"{known}_")), key=len, default=None)
+        if word is None:
+            continue
+        try:
+            samples, rate = audio.decode(path.read_bytes())
+        except (OSError, MediaError) as error:
+            raise MediaError(f"a clip cannot be read ({error})", where=path) from error
+        speaker = path.stem.removeprefix(f"{word}_").split("_")[0]
+        found[rate].add(samples[:, 0], spellings[word], speaker)
+    if not found:
+        raise UnknownNameError("no clips of these words", where=folder, expected="files <class or word>_<voice>_*.wav")
+    return found
+
+
+def _heard(judge: Judge, clips: _Clips, rate: int) -> NDArray[np.int64]:
+    return np.asarray(judge.probabilities(clips.samples, rate).argmax(axis=1))
+
+
+def _accuracy(judge: Judge, clips_by_rate: dict[int, _Clips]) -> dict[str, Any]:
+    """Accuracy over all clips, and by speaker."""
+    right: dict[str, list[bool]] = defaultdict(list)
+    for rate, clips in clips_by_rate.items():
+        for speaker, label, word in zip(clips.speakers, clips.labels, _heard(judge, clips, rate), strict=True):
+            right[speaker].append(bool(label == word))
+    every = [value for values in right.values() for value in values]
+    return {
+        "accuracy": round(float(np.mean(every)), 6),
+        "n": len(every),
+        "by_speaker": {name: round(float(np.mean(values)), 4) for name, values in sorted(right.items())},
+    }

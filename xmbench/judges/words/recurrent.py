@@ -1,0 +1,156 @@
+"""The second spoken-word judge: another network on other features, to show whether a score depends on the judge.
+
+Both start from the same mel bands. This one sees their cepstra with the mean taken off, slopes and curvatures, not the
+bands; it reads them in order with gated recurrent units and looks back with attention, where the first convolves; it
+learned from other draws of the augmentation. What was optimised to fool the first rarely fools this one the same way
+(recipes/judges/README.md has the figures).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from xmbench.judges.stored import exactly, pack, unpack
+from xmbench.judges.words.convolutional import EMBEDDING, batches
+from xmbench.judges.words.features import BANDS, FRAMES
+
+FORMAT = "xmbench/recurrent-word-judge/1"
+CEPSTRA = 16
+_HIDDEN = (64, 48)
+_STRIDE = 3  # frames read at once
+_SLOPE_FRAMES = 2  # on either side
+
+
+def cosines() -> Tensor:
+    """Orthonormal DCT-II, shape (CEPSTRA, BANDS)."""
+    order, band = torch.arange(CEPSTRA)[:, None], torch.arange(BANDS)[None]
+    table = torch.cos(math.pi / BANDS * (band + 0.5) * order) * math.sqrt(2.0 / BANDS)
+    table[0] /= math.sqrt(2.0)
+    return table
+
+
+def slopes(values: Tensor) -> Tensor:
+    """Regression slope over 5 frames: (B, D, T) -> (B, D, T)."""
+    padded = nn.functional.pad(values, (_SLOPE_FRAMES, _SLOPE_FRAMES), mode="replicate")
+    size = values.shape[2]
+    found = torch.zeros_like(values)
+    for step in range(1, _SLOPE_FRAMES + 1):
+        later, earlier = (
+            padded[..., _SLOPE_FRAMES + step :][..., :size],
+            padded[..., _SLOPE_FRAMES - step :][..., :size],
+        )
+        found = found + step * (later - earlier)
+    return found / (2 * sum(step**2 for step in range(1, _SLOPE_FRAMES + 1)))
+
+
+class RecurrentNet(nn.Module):
+    """Mel bands (B, 40, T) -> logits (B, K + 1); the last class is "none"."""
+
+    table: Tensor
+
+    def __init__(self, classes: int, dropout: float = 0.2) -> None:
+        super().__init__()
+        first, second = _HIDDEN
+        self.register_buffer("table", cosines(), persistent=False)
+        self.scaled = nn.BatchNorm1d(3 * CEPSTRA)
+        self.first = nn.GRU(_STRIDE * 3 * CEPSTRA, first, batch_first=True, bidirectional=True)
+        self.second = nn.GRU(2 * first, second, batch_first=True, bidirectional=True)
+        self.look = nn.Linear(2 * second, 1)
+        self.embedding = nn.Sequential(nn.Linear(4 * second, EMBEDDING), nn.BatchNorm1d(EMBEDDING), nn.ReLU())
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(EMBEDDING, classes + 1)
+
+    def embed(self, bands: Tensor) -> Tensor:
+        """(B, 40, T) -> (B, 64)."""
+        cepstra = torch.einsum("cb,nbt->nct", self.table, bands)
+        cepstra = cepstra - cepstra.mean(2, keepdim=True)
+        slope = slopes(cepstra)
+        h = self.scaled(torch.cat([cepstra, slope, slopes(slope)], 1)).transpose(1, 2)  # (B, T, 48)
+        h = h[:, : h.shape[1] // _STRIDE * _STRIDE].reshape(len(h), -1, _STRIDE * h.shape[2])  # (B, T / 3, 144)
+        h = self.dropout(self.first(h)[0])
+        h = self.second(h)[0]  # (B, T / 3, 96)
+        share = torch.softmax(self.look(h), 1)
+        found: Tensor = self.embedding(torch.cat([(share * h).sum(1), h.mean(1)], 1))
+        return found
+
+    def forward(self, bands: Tensor) -> Tensor:
+        """(B, 40, T) -> (B, K + 1)."""
+        logits: Tensor = self.head(self.dropout(self.embed(bands)))
+        return logits
+
+
+@dataclass(frozen=True, eq=False)
+class RecurrentWordJudge:
+    """One recurrent network, with the same surface as `SpokenWordJudge`.
+
+    Attributes:
+        class_names: the K words.
+        network: in evaluation mode, with weights as they are stored.
+        data: the safetensors file that it was read from.
+        frames: how much of a clip is heard.
+    """
+
+    class_names: tuple[str, ...]
+    network: RecurrentNet
+    data: bytes
+    frames: int = FRAMES
+
+    @classmethod
+    def of(cls, class_names: Sequence[str], network: RecurrentNet, frames: int = FRAMES) -> RecurrentWordJudge:
+        """A judge of a trained network, rounded to what is stored, so that tests see what users get."""
+        about = {"format": FORMAT, "words": tuple(class_names), "networks": 1, "cepstra": CEPSTRA, "frames": frames}
+        return cls.from_bytes(pack(about, [network]))
+
+    def probabilities(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
+        """What is heard: float32 (N, K + 1), rows sum to 1, the last column is "none".
+
+        Args:
+            clips: N clips, float32 (T,), any length; only relative levels matter.
+            sample_rate_hz: of all of them.
+        """
+        found = []
+        for batch, count in batches(clips, sample_rate_hz, self.frames):
+            with exactly():
+                found.append(torch.softmax(self.network(batch), 1)[:count].numpy())
+        return np.concatenate(found) if found else np.empty((0, len(self.class_names) + 1), np.float32)
+
+    def embed(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
+        """The embedding, float32 (N, 64), for distances between sets of clips."""
+        found = []
+        for batch, count in batches(clips, sample_rate_hz, self.frames):
+            with exactly():
+                found.append(self.network.embed(batch)[:count].numpy())
+        return np.concatenate(found) if found else np.empty((0, EMBEDDING), np.float32)
+
+    def to_bytes(self) -> bytes:
+        """A safetensors file."""
+        return self.data
+
+    @property
+    def sha256(self) -> str:
+        """sha256 of `to_bytes`, hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> RecurrentWordJudge:
+        """Reads what `to_bytes` wrote; the last few are kept ready.
+
+        Raises:
+            PrerequisiteError: these are no weights of this judge, or of another version of it.
+        """
+        return _unpack(data)
+
+
+@functools.lru_cache(maxsize=4)
+def _unpack(data: bytes) -> RecurrentWordJudge:
+    about, (network,) = unpack(data, FORMAT, lambda known: RecurrentNet(len(known["words"])))
+    return RecurrentWordJudge(tuple(about["words"]), network, data, about["frames"])

@@ -1,0 +1,138 @@
+"""Trains the networks of a spoken-word judge on synthesised words. Seeded; ten minutes on one core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from xmbench.judges.words.augment import Augmenter
+from xmbench.judges.words.convolutional import CHANNELS, SpokenWordJudge, WordNet
+from xmbench.judges.words.features import FRAMES
+from xmbench.judges.words.recurrent import RecurrentNet, RecurrentWordJudge
+
+Architecture = Literal["convolutional", "recurrent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many networks vote, how long each is trained, how wide a convolutional one is, and whether in bfloat16."""
+
+    networks: int
+    steps: int
+    channels: tuple[int, int, int, int] = CHANNELS
+    half: bool = False
+    dropout: float = 0.2
+
+
+SHORT_WORDS = Size(3, 500)
+# For longer words: of one size on disk and one time of training, one wide network tells more words apart than three.
+LONG_WORDS = Size(1, 1400, (16, 32, 64, 96), half=True, dropout=0.1)
+RECURRENT_SHORT, RECURRENT_LONG = Size(1, 1200), Size(1, 1800, dropout=0.1)
+_SECOND_SEED = 500  # the second judge never sees the first one's draws
+AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
+_BATCH = 96
+_PEAK_LR = 4e-3
+_WEIGHT_DECAY = 1e-2
+_SMOOTHING = 0.1
+_AVERAGE = 0.99
+_TOLD_EVERY = 100
+
+
+def fit(
+    clips: Sequence[NDArray[np.float32]],
+    sample_rate_hz: int,
+    labels: Sequence[int],
+    class_names: Sequence[str],
+    *,
+    weights: Sequence[float] | None = None,
+    seed: int = 0,
+    steps: int | None = None,
+    networks: int | None = None,
+    frames: int = FRAMES,
+    architecture: Architecture = "convolutional",
+    progress: Callable[[str], None] = print,
+) -> SpokenWordJudge | RecurrentWordJudge:
+    """Fits a judge.
+
+    Args:
+        clips: distinct takes, float32 (T,), trimmed words; trailing zeros are ignored.
+        sample_rate_hz: of all clips.
+        labels: class of each clip, 0..K-1.
+        class_names: the K words.
+        weights: how often each clip is drawn, relative to the others.
+        seed: of initial weights, batches and augmentation.
+        steps: of each network; None for what the words ask for.
+        networks: how many vote; None for what the words ask for. A recurrent judge has one.
+        frames: how much of a clip is heard.
+        architecture: of the networks; "recurrent" makes the second judge.
+        progress: called with a line of progress.
+
+    Returns:
+        The judge, with weights as they are stored.
+    """
+    chances = list(weights) if weights is not None else [1.0] * len(clips)
+    classes = len(class_names)
+    short, long = (RECURRENT_SHORT, RECURRENT_LONG) if architecture == "recurrent" else (SHORT_WORDS, LONG_WORDS)
+    size = long if frames > FRAMES else short
+    count, length = networks or size.networks, steps or size.steps
+
+    def train(make: Callable[[], AnyNetwork], number: int) -> AnyNetwork:
+        own = seed * 1000 + number
+
+        def tell(step: int, loss: float) -> None:
+            progress(f"network {number % _SECOND_SEED + 1} of {count}, step {step} of {length}: loss {loss:.3f}")
+
+        drawn = Augmenter(clips, sample_rate_hz, labels, chances, classes, own, frames)
+        return _train(drawn, make, own, length, tell, half=size.half)
+
+    if architecture == "recurrent":
+        return RecurrentWordJudge.of(
+            class_names, train(lambda: RecurrentNet(classes, size.dropout), _SECOND_SEED), frames
+        )
+    trained = [train(lambda: WordNet(classes, size.dropout, size.channels), number) for number in range(count)]
+    return SpokenWordJudge.of(class_names, trained, frames)
+
+
+def _train(
+    drawn: Augmenter,
+    make: Callable[[], AnyNetwork],
+    seed: int,
+    steps: int,
+    tell: Callable[[int, float], None],
+    *,
+    half: bool,
+) -> AnyNetwork:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = make()
+        averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGE), use_buffers=True)  # type: ignore[no-untyped-call]
+        optimiser = torch.optim.AdamW(network.parameters(), _PEAK_LR, weight_decay=_WEIGHT_DECAY)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _PEAK_LR, steps, pct_start=0.15)
+        network.train()
+        if half:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        running = 0.0
+        for step in range(1, steps + 1):
+            bands, labels = drawn.batch(_BATCH)
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                logits = network(bands)
+            loss = F.cross_entropy(logits.float(), labels, label_smoothing=_SMOOTHING)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            averaged.update_parameters(network)
+            running = 0.95 * running + 0.05 * loss.item() if step > 1 else loss.item()
+            if step % _TOLD_EVERY == 0:
+                tell(step, running)
+    found = make()
+    found.load_state_dict(averaged.module.state_dict())
+    return found.eval()

@@ -1,0 +1,1 @@
+"""What metrics compute: PESQ, STOI, auditory spectrograms, neighbours. No baseline can reach this package."""

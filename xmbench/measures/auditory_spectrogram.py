@@ -1,0 +1,150 @@
+"""The auditory spectrogram of the NSL toolbox and the correlation of two of them.
+
+The cochlear model of Yang, Wang and Shamma, "Auditory representations of acoustic signals" (IEEE Trans.
+Information Theory 38(2), 1992), as ``wav2aud(x, [10 10 -2 0])`` computes it: 10 ms frames, 10 ms time
+constant, linear hair cells, 16 kHz. Per channel: IIR band-pass; difference with the next higher channel;
+half-wave rectification; leaky integration; the last sample of each frame.
+
+The filters run as they are defined, sample by sample in double precision, all channels side by side in the
+vector registers. Spectra would not do: some poles lie so near z = 1 that a constant offset builds up in them
+over minutes.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from importlib import resources
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+SAMPLE_RATE_HZ = 16_000
+FRAME_SAMPLES = 160  # 10 ms
+TIME_CONSTANT_SAMPLES = 160  # 10 ms
+CHANNELS = 128
+CORR2D_POWER = 0.3
+
+Floats = NDArray[np.float64]
+
+
+class _FilterBank(NamedTuple):
+    """The filters as `kernels.cochlear_frames` wants them."""
+
+    numerators: Floats
+    feedback: Floats
+    widths: NDArray[np.int64]
+
+
+@functools.lru_cache(maxsize=1)
+def cochlear_filters() -> tuple[tuple[Floats, Floats], ...]:
+    """The 129 band-pass filters of the NSL toolbox at 16 kHz.
+
+    Returns:
+        (numerator, denominator) per filter, each (order + 1,), from the lowest centre frequency (179.7 Hz) to
+        the highest (7246.3 Hz), 24 to the octave. The last filter serves only the difference.
+    """
+    path = resources.files("xmbench.measures") / "data" / "cochba.npz"
+    with resources.as_file(path) as file, np.load(file) as table:
+        orders, numerators, denominators = table["order"], table["numerator"], table["denominator"]
+    ends = np.cumsum(orders.astype(np.int64) + 1)[:-1]
+    return tuple(zip(np.split(numerators, ends), np.split(denominators, ends), strict=True))
+
+
+@functools.lru_cache(maxsize=1)
+def _filter_bank() -> _FilterBank:
+    from xmbench.measures import auditory_kernels
+
+    filters = cochlear_filters()
+    orders = np.array([len(numerator) - 1 for numerator, _ in filters])
+    starts = range(0, int(orders.max()), auditory_kernels.TAPS)
+    rows = starts[-1] + auditory_kernels.TAPS + auditory_kernels.STEP
+    numerators, feedback = auditory_kernels.aligned(rows), auditory_kernels.aligned(rows)
+    for channel, (numerator, denominator) in enumerate(filters):
+        taps = slice(channel, channel + auditory_kernels.LANES * len(numerator), auditory_kernels.LANES)
+        numerators[taps], feedback[taps] = numerator, -denominator
+    lanes = [int(np.flatnonzero(orders > start)[-1]) // 8 * 8 + 8 for start in starts]
+    return _FilterBank(numerators, feedback, np.array(lanes))
+
+
+def auditory_spectrogram(waveform: ArrayLike) -> Floats:
+    """NSL auditory spectrogram, ``wav2aud(x, [10 10 -2 0])``.
+
+    Args:
+        waveform: (T,) at 16 kHz, any finite level; linear, so that a gain scales the result.
+
+    Returns:
+        (ceil(T / 160), 128), non-negative, in the unit of the waveform times samples. A trailing partial
+        frame is completed with zeros. Row k belongs to the end of frame k; column 0 is the lowest frequency.
+
+    Raises:
+        ValueError: the waveform is not one-dimensional, is empty or has a NaN or an infinity.
+    """
+    from xmbench.measures import auditory_kernels
+
+    x = np.asarray(waveform, dtype=np.float64)
+    if x.ndim != 1 or not x.size or not np.isfinite(x).all():
+        raise ValueError(f"expected finite samples (T,), T >= 1, got shape {x.shape}")
+    out = np.empty((math.ceil(len(x) / FRAME_SAMPLES), CHANNELS))
+    padded = np.zeros(len(out) * FRAME_SAMPLES)
+    padded[: len(x)] = x
+    bank = _filter_bank()
+    states, outputs = (
+        auditory_kernels.aligned(len(bank.numerators) // auditory_kernels.LANES),
+        auditory_kernels.aligned(auditory_kernels.STEP),
+    )
+    decay = math.exp(-1 / TIME_CONSTANT_SAMPLES)
+    auditory_kernels.cochlear_frames(padded, *bank, decay, states, outputs, out)
+    return out
+
+
+def compress(spectrogram: ArrayLike, power: float = CORR2D_POWER) -> Floats:
+    """Element-wise power of a non-negative spectrogram (0.3: the setting of Lip2AudSpec).
+
+    Args:
+        spectrogram: any shape, non-negative.
+        power: positive exponent; 1 leaves the values.
+
+    Returns:
+        The same shape.
+    """
+    values = np.asarray(spectrogram, dtype=np.float64)
+    return values if power == 1.0 else np.power(values, power)
+
+
+def correlation2d(a: ArrayLike, b: ArrayLike) -> float | None:
+    """Pearson correlation over all bins, with one mean per array (``corr2`` of MATLAB).
+
+    Args:
+        a: finite values of any shape, such as an auditory spectrogram (frames, 128).
+        b: the same shape.
+
+    Returns:
+        In [-1, 1], higher is better; symmetric; unchanged by a positive gain on either side. None when either
+        array is constant (silence, for example): there the correlation does not exist, and the caller counts
+        the item as failed.
+
+    Raises:
+        ValueError: the shapes differ or the arrays are empty.
+    """
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if x.shape != y.shape or not x.size:
+        raise ValueError(f"expected two arrays of one shape, not empty, got {x.shape} and {y.shape}")
+    left, right = _direction(x.ravel()), _direction(y.ravel())
+    if left is None or right is None:
+        return None
+    return float(np.clip(np.sum(left * right), -1.0, 1.0))  # not np.dot, which starts threads in every worker
+
+
+def _direction(values: Floats) -> Floats | None:
+    """The values less their mean, at length 1; None where they are constant up to rounding."""
+    largest = float(np.abs(values).max())
+    if largest == 0.0:
+        return None
+    scaled = values / largest  # squares of very quiet signals would underflow
+    scaled -= scaled.mean()
+    norm = math.sqrt(np.sum(np.square(scaled)))
+    if norm <= 1e-12 * math.sqrt(values.size):
+        return None
+    return scaled / norm

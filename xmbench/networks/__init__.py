@@ -1,0 +1,1 @@
+"""What two models share: standardisation, front ends, blocks. One floor below the baselines."""

@@ -1,0 +1,106 @@
+"""How sure a score is: a seeded bootstrap over per-item states, clustered by group.
+
+Percentile bootstrap (Efron 1979). Items that share a group (speaker, video, piece) are drawn together. No
+metric is recomputed: `reduce` runs on the cached states with the weights of each resample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+RESAMPLES = 1000
+SEED = 20261121
+LEVEL = 0.95
+_CHUNK = 50
+EQUAL = 1e-12  # sums of the same values in another order differ by less
+
+Reduce = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+
+
+def resampled_weights(
+    groups: Sequence[str], resamples: int = RESAMPLES, seed: int = SEED
+) -> Iterator[NDArray[np.float64]]:
+    """How often each item counts in each resample, in chunks of shape (<= 50, N).
+
+    The draws depend on the groups' sorted names only, so two systems that were scored on the same items get
+    the same resamples (paired comparison).
+    """
+    names, member = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, _CHUNK):
+        size = min(_CHUNK, resamples - start)
+        drawn = rng.integers(len(names), size=(size, len(names)))
+        counts = np.stack([np.bincount(row, minlength=len(names)) for row in drawn])
+        yield counts[:, member].astype(np.float64)
+
+
+def one_thread() -> threadpool_limits:
+    """While it lasts, matrix products take their sums in one order on any number of cores."""
+    return threadpool_limits(limits=1, user_api="blas")
+
+
+def resampled_means(
+    values: NDArray[np.float64],
+    counts: NDArray[np.bool_],
+    groups: Sequence[str],
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> NDArray[np.float64]:
+    """Means of several systems or metrics under the same resamples: differences of columns are paired.
+
+    Args:
+        values: shape (N, S).
+        counts: shape (N, S): which items enter each mean.
+        groups: N group names.
+        resamples: how many.
+        seed: of the resamples.
+
+    Returns:
+        shape (resamples, S); NaN where a resample has no item that counts.
+    """
+    kept, shares = np.where(counts, values, 0.0), counts.astype(np.float64)
+    complete, means = bool(counts.all()), []
+    with one_thread(), np.errstate(invalid="ignore"):
+        for weights in resampled_weights(groups, resamples, seed):
+            totals = weights.sum(axis=1, keepdims=True) if complete else weights @ shares
+            means.append((weights @ kept) / totals)
+    return np.concatenate(means)
+
+
+def interval(
+    reduce: Reduce, states: NDArray[np.float64], groups: Sequence[str], seed: int = SEED
+) -> tuple[float, float]:
+    """The 95 % interval of a score.
+
+    Args:
+        reduce: the metric's reduction.
+        states: shape (N, D), N >= 1.
+        groups: N group names.
+        seed: of the resamples.
+
+    Returns:
+        Lower and upper end.
+    """
+    return intervals([(reduce, states)], groups, seed)[0]
+
+
+def intervals(
+    tables: Sequence[tuple[Reduce, NDArray[np.float64]]], groups: Sequence[str], seed: int = SEED
+) -> list[tuple[float, float]]:
+    """The 95 % intervals of several scores over the same items: each resample is drawn once for all of them."""
+    values: list[list[NDArray[np.float64]]] = [[] for _ in tables]
+    for weights in resampled_weights(groups, seed=seed):
+        for own, (reduce, states) in zip(values, tables, strict=True):
+            own.append(reduce(states, weights))
+    tail = 100.0 * (1.0 - LEVEL) / 2.0
+    ends = [np.nanpercentile(np.concatenate(own), [tail, 100.0 - tail]) for own in values]
+    return [(float(low), float(high)) for low, high in ends]
+
+
+def separates(low: float, high: float, groups: int) -> bool:
+    """Whether a paired difference is told from none by its interval; one group alone has no spread to judge by."""
+    return groups > 1 and (low > EQUAL or high < -EQUAL)

@@ -1,0 +1,163 @@
+"""The tables of a report: who and how, scores beside floors and ceilings, classes, failed items."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from xmbench.formats.result import Result
+from xmbench.html import escape, link, table
+from xmbench.leaderboard import Board, Row, cell
+from xmbench.leaderboard.details import number, statuses
+from xmbench.views.report.values import per_item
+
+_FAILED_SHOWN = 200
+_ALIKE = 1e-9  # means of the same value differ by rounding
+
+
+def _judges(result: Result) -> list[tuple[str, str]]:
+    """Each judge with its accuracy on real data."""
+    found = []
+    for what, judge in (("judge", result.judge), ("second judge", result.second_judge)):
+        if judge is not None:
+            known = ", ".join(f"{value:.4f} on {escape(name)}" for name, value in judge.accuracy.items())
+            known += " · a local judge: such results are never ranked with others" if judge.local else ""
+            found.append((what, f"{escape(judge.name)} <code>{judge.sha256}</code>"))
+            found.append((f"{what}'s accuracy", known))
+    return found
+
+
+def head(result: Result, items: pa.Table) -> str:
+    """System, track, digests, judge with its accuracy on real data, environment."""
+    made, scored = result.submission, result.environment
+    who = ", ".join(map(escape, made.authors)) + (f" · {link(made.url, made.url)}" if made.url else "")
+    size = f"{items.num_rows:,} items of the {escape(result.split)} split"
+    size += f", limited to {result.limit:,} items per split" if result.limit else ""
+    facts = [
+        ("track", f"{escape(result.track)} · {result.regime} · {size}"),
+        ("kind", f"{made.kind} · {escape(made.training_data)} training data · {result.status}"),
+        ("by", who),
+        ("made by", f"<code>{escape(made.command)}</code>" if made.command else ""),
+        *_judges(result),
+        ("data set", f"<code>{result.dataset_digest}</code>"),
+        ("recipe", f"<code>{result.recipe_digest}</code>"),
+        ("outputs", f"<code>{result.outputs_digest}</code>"),
+        ("protocol", escape(result.protocol)),
+        ("scored by", f"<code>{escape(scored.command)}</code>" if scored.command else ""),
+        ("commit", f"<code>{escape(scored.commit or 'unknown')}</code> · xmbench {escape(scored.xmbench)}"),
+        ("machine", escape(f"{scored.machine} · Python {scored.python} · {scored.created}")),
+        ("packages", escape(", ".join(f"{name} {version}" for name, version in scored.packages.items()))),
+    ]
+    listed = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in facts if text)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in made.notes)
+    more = f"<details><summary>how it departs from its source</summary><ul>{notes}</ul></details>" if notes else ""
+    return f"<h1>{escape(made.system)}</h1><dl class=facts>{listed}</dl>{more}"
+
+
+def absent(missing: Sequence[str]) -> str:
+    """What the page cannot show, in words."""
+    return "".join(f"<p class=absent role=note>{escape(text)}</p>" for text in missing)
+
+
+def scores(result: Result, board: Board | None) -> str:
+    """Every metric with its interval; below, the same beside the reference rows of the board."""
+    rows = [
+        [
+            escape(name) + (" ★" if name == result.primary else ""),
+            number(score.value),
+            f"{number(score.low)} … {number(score.high)}",
+            f"{score.coverage:.1%}",
+            number(score.floor),
+            escape(statuses(score)),
+        ]
+        for name, score in result.scores.items()
+    ]
+    heads = ("metric", "value", "95 % interval", "coverage", "a failed item counts", "statuses")
+    told = "★ primary metric. Means over all items; a failed item counts the metric's floor."
+    return f"<h2>Scores</h2>{table(heads, rows)}<p class=sub>{told}</p>{_beside(result, board)}"
+
+
+def reference_rows(result: Result, board: Board | None) -> list[Row]:
+    """Floors and ceilings of the board, without the result itself."""
+    rows = board.rows if board else ()
+    return [
+        row
+        for row in rows
+        if row.result.submission.kind in ("floor", "ceiling") and row.result.items_digest != result.items_digest
+    ]
+
+
+def _beside(result: Result, board: Board | None) -> str:
+    found = reference_rows(result, board)
+    if not found or board is None:
+        return (
+            "<p class=sub>No board with floors and ceilings for this data set was at hand (--dir names the boards).</p>"
+        )
+    rows = [[f"<b>{escape(result.submission.system)}</b>", result.submission.kind, *_cells(result, result)]]
+    rows += [
+        [escape(row.result.submission.system), row.result.submission.kind, *_cells(row.result, result)] for row in found
+    ]
+    place = next((row for row in board.rows if row.result.items_digest == result.items_digest), None)
+    told = ""
+    if place is not None and place.rank is not None:
+        ranked = sum(row.rank is not None for row in board.rows)
+        told = f"Rank {place.rank} of {ranked} on its board."
+    if place is not None and place.normalised is not None:
+        told += f" Between the random training item (0) and the oracle's class (1): {place.normalised:.3f}."
+    heads = ("system", "kind", *(escape(name) for name in result.scores))
+    return f"<h3>beside the floors and ceilings of its board</h3><p class=sub>{told}</p>{table(heads, rows)}"
+
+
+def _cells(result: Result, order: Result) -> list[str]:
+    return [cell(result.scores.get(name), interval=False) for name in order.scores]
+
+
+def classes(result: Result, items: pa.Table) -> str:
+    """Every metric of every class; a column's background runs from its lowest to its highest class."""
+    columns = per_item(result, items)
+    labels = np.asarray(items.column("label").to_pylist())
+    names = dict(zip(labels.tolist(), items.column("class").to_pylist(), strict=True))
+    failed = np.asarray([status != "ok" for status in items.column("status").to_pylist()])
+    kinds = sorted(names)
+    means = {name: [_mean(own.values[(labels == k) & own.kept]) for k in kinds] for name, own in columns.items()}
+    rows = []
+    for position, k in enumerate(kinds):
+        mine = labels == k
+        cells = [_shaded(values, position) for values in means.values()]
+        rows.append([escape(names[k]), f"{int(mine.sum()):,}", f"{int(failed[mine].sum()):,}", *cells])
+    heads = ("class", "items", "failed", *(escape(name) for name in columns))
+    others = [name for name in result.scores if name not in columns]
+    told = f"Not per class, because items have no value of their own: {', '.join(others)}." if others else ""
+    return f"<h2>Classes</h2><div class=tall>{table(heads, rows)}</div><p class=sub>{escape(told)}</p>"
+
+
+def _mean(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _shaded(values: Sequence[float | None], position: int) -> str:
+    value, known = values[position], [v for v in values if v is not None]
+    if value is None:
+        return "<td class=n>–</td>"
+    low, high = min(known), max(known)
+    share = 100 * (value - low) / (high - low) if high - low > _ALIKE else 0
+    return f"<td class=heat style=--p:{share:.0f}%>{value:.4f}</td>"
+
+
+def failed(items: pa.Table) -> str:
+    """Items whose output could not be used, with the reason; notes on the others are counted."""
+    columns = [items.column(name).to_pylist() for name in ("id", "class", "status", "detail")]
+    rows = [row for row in zip(*columns, strict=True) if row[2] != "ok"]
+    noted = sum(1 for *_, status, detail in zip(*columns, strict=True) if status == "ok" and detail)
+    more = f"<p class=sub>{noted:,} usable outputs carry a note (another length, clipping).</p>" if noted else ""
+    if not rows:
+        return f"<h2>Failed items</h2><p>None: every output could be used.</p>{more}"
+    counts = ", ".join(f"{count:,} {escape(status)}" for status, count in Counter(row[2] for row in rows).most_common())
+    shown = table(
+        ("id", "class", "status", "detail"), [[escape(text or "") for text in row] for row in rows[:_FAILED_SHOWN]]
+    )
+    rest = f"<p class=sub>… and {len(rows) - _FAILED_SHOWN:,} more.</p>" if len(rows) > _FAILED_SHOWN else ""
+    return f"<h2>Failed items</h2><p>{counts}.</p><div class=tall>{shown}</div>{rest}{more}"

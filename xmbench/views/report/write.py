@@ -1,0 +1,154 @@
+"""Puts the page of a result together."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pyarrow as pa
+
+from xmbench import html, registry
+from xmbench.errors import SubmissionError, XmbenchError
+from xmbench.evaluator.check import OpenedSubmission, open_checked
+from xmbench.evaluator.find import find_dataset
+from xmbench.evaluator.judge import load_judges
+from xmbench.evaluator.outputs import open_submission
+from xmbench.evaluator.verdicts import Verdicts, naming_metrics, verdicts
+from xmbench.formats.dataset import Dataset, open_dataset
+from xmbench.formats.document import load_json
+from xmbench.formats.result import Result
+from xmbench.formats.submission import SUBMISSION_FILE
+from xmbench.interfaces import Naming
+from xmbench.leaderboard import Board, boards, load
+from xmbench.leaderboard.board import board_key
+from xmbench.leaderboard.store import items_of
+from xmbench.storage.files import write_text
+from xmbench.views.report import confusion, facts, items, spread
+from xmbench.views.report.style import SCRIPT, STYLE
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What stands on a page: how many items with media, and what is not there, in words."""
+
+    shown: int
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Media:
+    """The submission that a result was scored from, with its data set; `why` says why there is none."""
+
+    opened: OpenedSubmission | None = None
+    dataset: Dataset | None = None
+    why: str = ""
+
+
+def write_report(
+    path: Path, out: Path, *, submission: Path | None = None, data: Path | None = None, root: Path | None = None
+) -> Reported:
+    """Writes the page.
+
+    Args:
+        path: the result, with its per-item table beside it.
+        out: the HTML file.
+        submission: what was scored; None looks for `submission/` beside the result.
+        data: the data set; None looks for it by digest.
+        root: a folder of leaderboards, for the floors and ceilings of the result's board.
+
+    Raises:
+        DocumentError, DatasetError: no result, or its per-item table is missing or not its own.
+        SubmissionError: the submission is not the one that was scored.
+        OutputError: the file cannot be written, or is no page.
+    """
+    result = load_json(path, Result)
+    html.place(out)
+    table = items_of(path, result)
+    media = _media(path, submission, data)
+    board = _board(result, root)
+    found, missing = _verdicts(result, table, media)
+    missing = [*([media.why] if media.why else []), *missing]
+    chosen, shown = "", 0
+    if media.opened is not None and media.dataset is not None:
+        chosen, shown = items.section(result, table, media.opened, media.dataset, found)
+    body = [
+        facts.head(result, table),
+        facts.absent(missing),
+        facts.scores(result, board),
+        facts.classes(result, table),
+        confusion.section(table, found, result),
+        spread.section(result, table, board),
+        chosen,
+        facts.failed(table),
+    ]
+    title = f"{result.submission.system} on {result.track}"
+    write_text(out, html.document(title, "".join(body), style=STYLE, script=SCRIPT))
+    return Reported(shown, tuple(missing))
+
+
+def _media(path: Path, submission: Path | None, data: Path | None) -> _Media:
+    """What was named must be right; what lies beside the result is taken if it can be."""
+    beside = path.parent / "submission"
+    if submission is None and not (beside / SUBMISSION_FILE).is_file():
+        return _Media(
+            why="The submission is not at hand: no media, and no confusion of the judge. --submission names it."
+        )
+    folder = submission or beside
+    try:
+        dataset = open_dataset(data) if data else find_dataset(open_submission(folder))
+        return _Media(open_checked(folder, dataset), dataset)
+    except XmbenchError as error:
+        if submission is not None or data is not None:
+            raise
+        return _Media(why=f"No media, and no confusion of the judge: {error.what}. --data names the data set.")
+
+
+def _board(result: Result, root: Path | None) -> Board | None:
+    """The result's own board, if there is a folder of leaderboards that has one."""
+    if root is None or not root.is_dir():
+        return None
+    loaded, wanted = load(root, metrics=False), board_key(result)
+    for board in boards(loaded.results, loaded.compared):
+        key = board_key(board.rows[0].result)
+        if key[:-1] == wanted[:-1] and wanted[-1] in (key[-1], ""):  # "": scored without the primary metric
+            return board
+    return None
+
+
+def _verdicts(result: Result, table: pa.Table, media: _Media) -> tuple[list[Verdicts], list[str]]:
+    """What the judge found, where the judge and the outputs are those of the result."""
+    if media.opened is None or media.dataset is None:
+        return [], []
+    local = result.judge is not None and result.judge.local
+    judge, second = load_judges(media.dataset, media.opened.track, local=local) if result.judge else (None, None)
+    names = naming_metrics(tuple(name for name in result.scores if name in table.column_names))
+    if judge is None or result.judge is None or not names:
+        _require_outputs(result, table, media.opened)
+        return [], []
+    if judge.card.sha256 != result.judge.sha256:
+        _require_outputs(result, table, media.opened)
+        return [], [f"No confusion of the judge: {result.judge.name} {result.judge.sha256[:12]} is not installed."]
+    same = second is not None and result.second_judge is not None and (second.card.sha256 == result.second_judge.sha256)
+    kept = tuple(name for name in names if same or not cast(Naming, registry.metric(name)).second)
+    found, digest = verdicts(media.opened, media.dataset, judge, kept, second)
+    if digest != result.outputs_digest:
+        raise _other_outputs(media.opened)
+    return found, [] if kept == names else ["No confusion of the second judge: it is not installed as it was."]
+
+
+def _require_outputs(result: Result, table: pa.Table, opened: OpenedSubmission) -> None:
+    """Where no judge hears the outputs, nothing else would notice that they are not the ones that were scored."""
+    known = dict(zip(table.column("id").to_pylist(), table.column("output_sha256").to_pylist(), strict=True))
+    for raw in opened.outputs.read(opened.ids):
+        if raw is not None and hashlib.sha256(raw.data).hexdigest() != known.get(raw.id):
+            raise _other_outputs(opened)
+
+
+def _other_outputs(opened: OpenedSubmission) -> SubmissionError:
+    return SubmissionError(
+        "the submission's outputs are not those that the result was scored from",
+        where=opened.outputs.folder,
+        todo="score it again, or name the submission that was scored with --submission",
+    )
