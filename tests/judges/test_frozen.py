@@ -40,7 +40,7 @@ def shipped(file: str) -> Path:
 
 
 def stored(name: str) -> bytes:
-    returnshipped(f"{name}.safetensors").read_bytes()
+    return shipped(f"{name}.safetensors").read_bytes()
 
 
 def card(name: str) -> dict[str, Any]:
