@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-FOLDER = Path(__file__).resolve().parents[2] / "xmbench" / "conformance"
+FOLDER = Path(__file__).resolve().parents[2] / "xmbench" / "conformance" / "vectors"
 RATE_HZ = 16_000
 PAIRS = (
     ("identity", "seven", "seven"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,15 @@ from pathlib import Path
 
 from xmbench.errors import DocumentError, OutputError
 
+LIMIT_VARIABLE = "XMBENCH_MAX_BYTES"
+LARGEST_DOCUMENT = 1 << 26  # of a JSON or TOML document, 64 MiB: the manifest of a million rows has a tenth of it
+_KINDS = {
+    stat.S_IFDIR: "a directory, not a file",
+    stat.S_IFIFO: "a pipe, not a file",
+    stat.S_IFCHR: "a device, not a file",
+    stat.S_IFBLK: "a device, not a file",
+    stat.S_IFSOCK: "a socket, not a file",
+}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {
     errno.EACCES,
@@ -24,16 +34,62 @@ _REFUSED = {
 }
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of a file.
+def regular_size(path: Path, largest: int) -> int:
+    """Size in bytes of a path that was given, before anything of it is read.
+
+    A pipe, a device or a socket would hang or never end; a file beyond its format's limit would fill the memory.
+
+    Args:
+        path: of a file; a link is followed.
+        largest: what its format allows, in bytes; `$XMBENCH_MAX_BYTES`, where it is set, replaces it.
 
     Raises:
-        DocumentError: it is missing or cannot be read.
+        DocumentError: it is missing, no regular file, or too large.
     """
     try:
-        return path.read_bytes()
+        found = path.stat()
     except FileNotFoundError as error:
         raise DocumentError("no such file", where=path) from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        raise DocumentError(f"the file cannot be read ({error})", where=path) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DocumentError(f"{_KINDS.get(stat.S_IFMT(found.st_mode), 'not a file')}", where=path, expected="a file")
+    limit = byte_limit(largest)
+    if found.st_size > limit:
+        raise DocumentError(
+            f"the file has {found.st_size:,} bytes",
+            where=path,
+            expected=f"at most {limit:,}",
+            todo=f"check that this is the right file; {LIMIT_VARIABLE}=BYTES allows larger ones",
+        )
+    return found.st_size
+
+
+def byte_limit(largest: int) -> int:
+    """The largest size of a file or of its content: what the format allows, or `$XMBENCH_MAX_BYTES`.
+
+    Raises:
+        DocumentError: the variable is not a number of bytes.
+    """
+    chosen = os.environ.get(LIMIT_VARIABLE)
+    if not chosen:
+        return largest
+    if not (chosen.isascii() and chosen.isdigit()) or len(chosen) > 18:
+        raise DocumentError(
+            f"{chosen[:40]!r} is not a number of bytes", where=LIMIT_VARIABLE, expected="like 1000000000"
+        )
+    return int(chosen)
+
+
+def read_bytes(path: Path, largest: int = LARGEST_DOCUMENT) -> bytes:
+    """The content of a regular file of at most `largest` bytes (see `regular_size`).
+
+    Raises:
+        DocumentError: it is missing, no regular file, too large, or cannot be read.
+    """
+    regular_size(path, largest)
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise DocumentError(f"the file cannot be read ({error.strerror})", where=path) from error
 
