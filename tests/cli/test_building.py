@@ -107,7 +107,7 @@ def test_mistakes_are_explained(tmp_path: Path, arguments: list[str], said: str)
 
 SLOW = """
 import sys, time
-from xmbench.builder import shard_writer, execute, plan
+from xmbench.builder import shard_writer, plan
 from xmbench.cli import main
 encode = shard_writer.image.encode_png
 def slow(pixels):

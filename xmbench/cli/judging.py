@@ -79,11 +79,12 @@ def verify(
 
     if write and tolerance:
         raise typer.BadParameter("--write needs every digit: leave --tolerance out")
+    opened, dataset = open_for(submission, data)
     progress = Progress()
     found = run(
         result,
-        submission,
-        open_for(submission, data),
+        opened,
+        dataset,
         workers=workers,
         tolerance=tolerance,
         progress=lambda done, seen: progress.show(f"scored {seen} items ({done} distinct)"),

@@ -19,7 +19,6 @@ from xmbench.execution.engine import Engine
 
 if TYPE_CHECKING:
     from xmbench.evaluator.evaluate import Scored
-    from xmbench.formats.dataset import Dataset
 
 Architecture = Literal["convolutional", "recurrent"]
 Submission = Annotated[Path, typer.Argument(help="folder with submission.json and its outputs")]
@@ -41,8 +40,9 @@ def check(
 ) -> None:
     """Lists every problem of a submission in seconds: ids, format, rate, length, size, silence, NaN, duplicates."""
     from xmbench.evaluator.check import check as run
+    from xmbench.evaluator.find import open_for
 
-    found = run(submission, _dataset(submission, data))
+    found = run(*open_for(submission, data))
     if as_json:
         print(
             json.dumps(
@@ -79,9 +79,10 @@ def score(
     A run that was killed is taken up by the same command.
     Exit code 1 says that the submission has problems (they are listed and counted at the floor).
     """
+    from xmbench.evaluator.find import open_for
     from xmbench.evaluator.save import score_and_save
 
-    dataset = _dataset(submission, data)
+    opened, dataset = open_for(submission, data)
     progress = Progress()
     target = out or submission.parent / "result.json"
     chosen = [name.strip() for name in (metrics or "").split(",") if name.strip()]
@@ -93,7 +94,7 @@ def score(
             "a file that is no result stands here", where=target, todo="choose another name with --out, or remove it"
         )
     scored = score_and_save(
-        submission,
+        opened,
         dataset,
         target,
         metrics=chosen,
@@ -226,12 +227,6 @@ def render(scored: Scored) -> str:
             kind = f"local {what}" if judge.local else what
             lines.append(f"{kind} {judge.name} {judge.sha256[:12]}: accuracy {known}")
     return "\n".join([*lines, "* primary metric; a failed item counts the metric's floor"])
-
-
-def _dataset(submission: Path, data: Path | None) -> Dataset:
-    from xmbench.evaluator.find import open_for
-
-    return open_for(submission, data)
 
 
 def _is_result(path: Path) -> bool:

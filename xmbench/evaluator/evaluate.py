@@ -50,7 +50,7 @@ class Scored:
 
 
 def score(
-    folder: Path,
+    submission: Path | OpenedSubmission,
     dataset: Dataset,
     *,
     metrics: Sequence[str] = (),
@@ -66,7 +66,7 @@ def score(
     """Scores a submission against a data set.
 
     Args:
-        folder: the submission.
+        submission: the folder, or what `open_for` found there.
         dataset: what it was made for.
         metrics: only these of the track's metrics; empty for all.
         workers: processes.
@@ -83,7 +83,7 @@ def score(
         UnknownNameError: a metric that the track does not have.
         PrerequisiteError: a metric needs a judge and there is none.
     """
-    opened = open_checked(folder, dataset)
+    opened = open_checked(submission, dataset)
     names = _chosen(opened, metrics)
     judged = tuple(name for name in names if registry.metric(name).needs_judge)
     plain = tuple(name for name in names if name not in judged)

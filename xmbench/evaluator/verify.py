@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xmbench.evaluator.check import open_checked
+from xmbench.evaluator.check import OpenedSubmission, open_checked
 from xmbench.evaluator.environment import environment
 from xmbench.evaluator.evaluate import Scored, items_digest, score
 from xmbench.evaluator.judge import load_judges
@@ -59,7 +59,7 @@ class Verification:
 
 def verify(
     path: Path,
-    submission: Path,
+    submission: Path | OpenedSubmission,
     dataset: Dataset,
     *,
     workers: int = 1,
@@ -70,7 +70,7 @@ def verify(
 
     Args:
         path: the result's file.
-        submission: the folder that it was made from.
+        submission: the folder that it was made from, or what `open_for` found there.
         dataset: what it was made for.
         workers: processes.
         tolerance: numbers may differ by this times max(1, |number|); 0 demands every digit. Another processor may
@@ -82,12 +82,10 @@ def verify(
         SubmissionError, DatasetError, PrerequisiteError: the submission cannot be scored.
     """
     result = load_json(path, Result)
-    track = open_checked(submission, dataset).track
-    known = [name for name in result.scores if name in track.metrics]
-    judge, second = load_judges(dataset, track, local=result.judge is not None and result.judge.local)
-    again = score(
-        submission, dataset, metrics=known, workers=workers, judge=judge, second_judge=second, progress=progress
-    )
+    opened = open_checked(submission, dataset)
+    known = [name for name in result.scores if name in opened.track.metrics]
+    judge, second = load_judges(dataset, opened.track, local=result.judge is not None and result.judge.local)
+    again = score(opened, dataset, metrics=known, workers=workers, judge=judge, second_judge=second, progress=progress)
     claimed, found = (_flat(r.model_dump(mode="json", by_alias=True)) for r in (result, again.result))
     table = _table(path, result)
     found_items = list(_items(table, result, again, tolerance)) if table is not None else []

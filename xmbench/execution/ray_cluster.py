@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import socket
 import warnings
 from collections.abc import Callable
@@ -40,7 +41,7 @@ class RayCluster:
         try:
             self.workers = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
             self._remote = self._ray.remote(num_cpus=1)(_attempt)
-            self._given = self._ray.put((work, shared))
+            self._given = self._ray.put(pickle.dumps((work, shared), pickle.HIGHEST_PROTOCOL))
         except BaseException:
             self.close(at_once=True)
             raise
@@ -66,7 +67,7 @@ def _attempt(given: list[Any], task: Any) -> Outcome:
     if name not in _shared:
         _shared.clear()
         try:
-            _shared[name] = ray.get(reference)
+            _shared[name] = pickle.loads(ray.get(reference))
         except Exception as error:
             return failed(error)
     work, shared = _shared[name]
