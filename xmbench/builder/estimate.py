@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from xmbench import registry
-from xmbench.builder import execute, split, takes
+from xmbench.builder import documents, split, takes
 from xmbench.builder.build import check
 from xmbench.builder.plan import Request
 from xmbench.builder.speech_override import respeak
 from xmbench.builder.upstream.fetch import Mirror, VerifiedFiles, in_cache, obtain
 from xmbench.builder.upstream.verified import located, wanted_files
 from xmbench.errors import PrerequisiteError
+from xmbench.execution.engine import available_workers
 from xmbench.execution.progress import silent
 from xmbench.formats.document import parse
 from xmbench.formats.layout import SPLITS
@@ -247,7 +248,7 @@ def _stored_bytes(recipe: Recipe, rows: int, spoken: int | None) -> float:
 
 
 def _writing_s(rows: int) -> float:
-    workers = execute.available_workers() if rows >= execute.POOL_FROM_ROWS else 1
+    workers = available_workers() if rows >= documents.POOL_FROM_ROWS else 1
     return rows / ROWS_PER_S / workers
 
 

@@ -7,14 +7,15 @@ import os
 import re
 import shlex
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from xmbench.cli.engines import given_address
 from xmbench.cli.tables import Progress, table
 from xmbench.errors import MAX_LISTED, CheckError, OutputError
+from xmbench.execution.engine import Engine
 
 if TYPE_CHECKING:
     from xmbench.evaluator.evaluate import Scored
@@ -23,13 +24,6 @@ if TYPE_CHECKING:
 Architecture = Literal["convolutional", "recurrent"]
 Submission = Annotated[Path, typer.Argument(help="folder with submission.json and its outputs")]
 Data = Annotated[Path | None, typer.Option("--data", help="The data set; found by digest if left out.")]
-
-
-class Engine(StrEnum):
-    """Who measures."""
-
-    local = "local"
-    ray = "ray"
 
 
 def register(app: typer.Typer) -> None:
@@ -75,9 +69,9 @@ def score(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
     metrics: Annotated[str | None, typer.Option(help="Only these metrics, separated by commas.")] = None,
     local_judge: Annotated[bool, typer.Option("--local-judge", help="Use the judge of `fit-judge`.")] = False,
-    engine: Annotated[Engine, typer.Option(help="Processes of this machine, or a Ray cluster (same numbers).")] = (
-        Engine.local
-    ),
+    engine: Annotated[
+        Engine, typer.Option(help="Processes of this machine, or a Ray cluster (same numbers).")
+    ] = "local",
     ray_address: Annotated[str | None, typer.Option(help="The cluster (default: $RAY_ADDRESS, or a new one).")] = None,
 ) -> None:
     """Scores a submission: prints a table, writes the result and the per-item table.
@@ -93,8 +87,7 @@ def score(
     chosen = [name.strip() for name in (metrics or "").split(",") if name.strip()]
     if metrics is not None and not chosen:
         raise typer.BadParameter("no metric named", param_hint="--metrics")
-    if ray_address and engine is Engine.local:
-        raise typer.BadParameter("needs --engine ray", param_hint="--ray-address")
+    address = given_address(engine, ray_address)
     if target.exists() and not _is_result(target):
         raise OutputError(
             "a file that is no result stands here", where=target, todo="choose another name with --out, or remove it"
@@ -108,7 +101,8 @@ def score(
         local_judge=local_judge,
         command=shlex.join(["xmbench", *sys.argv[1:]]),
         progress=lambda done, seen: progress.show(f"scored {seen} items ({done} distinct)"),
-        ray=(ray_address or "") if engine is Engine.ray else None,
+        engine=engine,
+        ray_address=address,
     )
     progress.close()
     if scored.taken_up:
