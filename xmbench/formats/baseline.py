@@ -58,9 +58,7 @@ class Baseline(Document):
     @model_validator(mode="after")
     def _anchor_of_its_kind(self) -> Baseline:
         if self.anchor not in ("", self.kind):
-            raise ValueError(
-                f"anchor = {self.anchor!r} in a baseline of the kind {self.kind!r}: an anchor is of its kind"
-            )
+            raise ValueError(f"anchor = {self.anchor!r}, but kind = {self.kind!r}: an anchor is a row of that kind")
         return self
 
     def configured(self, preset: str | None, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from itertools import pairwise
 from typing import Any
 
 _RUNNER = ["xmbench"]  # the authors that the runner wrote: a command that somebody else typed says nothing
@@ -30,7 +31,7 @@ def facts_of(command: str, authors: object) -> dict[str, Any]:
     if words[:2] != ["xmbench", "run-baseline"] or len(words) < 3 or authors != _RUNNER:
         return {}
     found: dict[str, Any] = {"baseline": words[2]}
-    for option, value in zip(words[3:], words[4:], strict=False):
+    for option, value in pairwise(words[3:]):
         if option == "--preset":
             found["preset"] = value
         elif option == "--set":

@@ -68,9 +68,7 @@ def _score(score: Score, metric: Metric | None) -> list[str]:
         if not low - _CLOSE <= value <= high + _CLOSE:
             found.append(f"{value} is not within its own interval [{low}, {high}]")
     if metric.version == score.metric_version:
-        found += [
-            f"{name} {has}, but the metric has {wants}" for name, has, wants in _said(score, metric) if has != wants
-        ]
+        found += [f"{name} {has}, but the metric has {own}" for name, has, own in _said(score, metric) if has != own]
     beyond = [v for v in (score.value, score.low, score.high) if v is not None]
     if any(not metric.low - _CLOSE <= v <= metric.high + _CLOSE for v in beyond):
         found.append(f"{score.value} [{score.low}, {score.high}] is beyond its bounds {metric.low}..{metric.high}")

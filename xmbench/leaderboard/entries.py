@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,9 +37,7 @@ class Entry:
         if len(self.runs) == 1:
             return self.result.scores
         names = dict.fromkeys(name for run in self.runs for name in run.scores)
-        return {
-            name: _over_seeds([run.scores[name] for run in self.runs if name in run.scores], self) for name in names
-        }
+        return {name: _over_seeds([run.scores.get(name) for run in self.runs]) for name in names}
 
     def spread(self, metric: str) -> tuple[float, float] | None:
         """The lowest and the highest value of the runs; None for one run, or where one of them has no value."""
@@ -48,27 +46,25 @@ class Entry:
         return (min(known), max(known)) if len(known) == len(self.runs) > 1 else None
 
 
-def _over_seeds(scores: Sequence[Score], entry: Entry) -> Score:
-    """The mean over the runs.
+def _over_seeds(scores: Sequence[Score | None]) -> Score:
+    """The mean over the runs; no value where a run has none, or another version of the metric.
 
-    Its interval over items is the mean of the runs' own ends. Under the same resamples of the items a mean of runs
-    spreads no further than its runs do on average, so this is at least as wide as the interval of the mean.
+    Its interval over items is the mean of the runs' own ends. The runs share the resamples of the items, and a mean
+    of them spreads no further than they do on average: the interval is, if anything, wider than that of the mean.
     """
-    first, count = scores[0], len(entry.runs)
-    values, lows, highs = ([getattr(score, name) for score in scores] for name in ("value", "low", "high"))
-    same = len(scores) == count and len({score.metric_version for score in scores}) == 1
-    statuses: dict[str, int] = defaultdict(int)
-    for score in scores:
-        for status, found in score.statuses.items():
-            statuses[status] += found
+    known = [score for score in scores if score is not None]
+    same = len(known) == len(scores) and len({score.metric_version for score in known}) == 1
+    statuses: Counter[str] = Counter()
+    for score in known:
+        statuses.update(score.statuses)
     changes = {
-        "value": _mean(values) if same else None,
-        "low": _mean(lows) if same else None,
-        "high": _mean(highs) if same else None,
-        "coverage": sum(score.coverage for score in scores) / len(scores),
+        "value": _mean([score.value for score in known]) if same else None,
+        "low": _mean([score.low for score in known]) if same else None,
+        "high": _mean([score.high for score in known]) if same else None,
+        "coverage": sum(score.coverage for score in known) / len(known),
         "statuses": dict(sorted(statuses.items())),
     }
-    return first.model_copy(update=changes)
+    return known[0].model_copy(update=changes)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

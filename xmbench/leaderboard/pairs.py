@@ -99,12 +99,12 @@ class Column:
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """float64 (N,), the floor where an item failed."""
+        """Shape (N,), the floor where an item failed."""
         return self.counted.values
 
     @property
     def kept(self) -> NDArray[np.bool_]:
-        """bool (N,): False for items that leave the mean."""
+        """Shape (N,): False for items that leave the mean."""
         return self.counted.counts
 
     def fits(self, other: Column) -> bool:
