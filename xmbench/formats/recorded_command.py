@@ -14,7 +14,12 @@ from typing import Any
 _RUNNER = ["xmbench"]  # the authors that the runner wrote: a command that somebody else typed says nothing
 
 
-def facts_of(command: str, authors: object) -> dict[str, Any]:
+def with_facts(data: dict[str, Any]) -> dict[str, Any]:
+    """A submission of the first schema, as it was read, with the fields that its command tells."""
+    return {**_facts(str(data.get("command", "")), data.get("authors")), **data}
+
+
+def _facts(command: str, authors: object) -> dict[str, Any]:
     """`baseline`, `preset`, `changed` and `control` of a run, from the command that the runner recorded.
 
     Args:

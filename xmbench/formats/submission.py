@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from xmbench.formats.document import NAME_PATTERN, Document
 from xmbench.formats.recipe import Sha256
-from xmbench.formats.recorded_command import facts_of
+from xmbench.formats.recorded_command import with_facts
 
 SUBMISSION_FILE = "submission.json"
 OUTPUT_FOLDER = "outputs"
@@ -57,5 +57,4 @@ class Submission(Document):
         """A document of the first schema gets the fields that it lacks."""
         if not isinstance(data, dict) or data.get("schema") not in cls.older:
             return data
-        known = facts_of(str(data.get("command", "")), data.get("authors"))
-        return {**known, **data, "schema": cls.model_fields["schema_"].default}
+        return {**with_facts(data), "schema": cls.model_fields["schema_"].default}
