@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -49,8 +50,8 @@ def check(
                 {
                     "track": found.track,
                     "items": found.items,
-                    "problems": [{"id": p.id, "kind": p.kind, "detail": p.detail} for p in found.problems],
-                    "notes": [{"id": p.id, "kind": p.kind, "detail": p.detail} for p in found.notes],
+                    "problems": [asdict(problem) for problem in found.problems],
+                    "notes": [asdict(note) for note in found.notes],
                 }
             )
         )
@@ -79,6 +80,7 @@ def score(
     A run that was killed is taken up by the same command.
     Exit code 1 says that the submission has problems (they are listed and counted at the floor).
     """
+    from xmbench.evaluator.check import Severity
     from xmbench.evaluator.save import score_and_save
 
     dataset = _dataset(submission, data)
@@ -112,7 +114,7 @@ def score(
     if scored.problems:
         print(f"\nthe submission has {len(scored.problems)} problems:", file=sys.stderr)
         _list(scored.problems, "problems", sys.stderr)
-    if any(problem.kind != "silent" for problem in scored.problems):
+    if any(problem.severity is Severity.error for problem in scored.problems):
         raise typer.Exit(1)
 
 
