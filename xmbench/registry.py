@@ -1,6 +1,7 @@
-"""A name -> Source | Engine | Annotator | Metric | JudgeKind | Model. The file's name is the public name; plug-ins by entry point.
+"""A name -> Source | Engine | Annotator | Metric | JudgeKind | Model, built in or by entry point.
 
-Names are listed without importing anything; an item is imported when it is asked for.
+The name of a file (of a judge: of its folder) is the public name. Names are listed without importing anything; an item
+is imported when it is asked for.
 """
 
 from __future__ import annotations

@@ -35,12 +35,16 @@ class Score(Part):
 
 
 class JudgeCard(Part):
-    """The judge behind a classifier-based score, with its accuracy on real data."""
+    """The judge behind a classifier-based score, with its accuracy on real data, and where it computed.
+
+    Scores are defined on the CPU; on another device last digits differ.
+    """
 
     name: Name
     sha256: Sha256
     local: bool
     accuracy: dict[str, float]
+    device: str = "cpu"
 
 
 class Environment(Part):

@@ -85,7 +85,7 @@ class ScoringContext:
         judges: the track's judges by role.
         references: the classes' references, for metrics that declare `against_class` (see `AgainstClass`).
         kept: folder for what metrics derive from the data set's references, the same in every submission; its name
-            stands for the data set and for everything on this machine that the numbers depend on. None: nothing is kept.
+            stands for the data set and for all that the numbers depend on here. None: nothing is kept.
     """
 
     task: Task
@@ -150,7 +150,7 @@ class Metric(Protocol):
 
 
 def judges_of(metric: Metric) -> tuple[JudgeRole, ...]:
-    """The judges that a metric asks. Metrics from before there were roles say `needs_judge`, and `second` for that one."""
+    """The judges that a metric asks. Those without roles say `needs_judge`, and `second` for that one."""
     roles: tuple[JudgeRole, ...] | None = getattr(metric, "judges", None)
     if roles is not None:
         return roles

@@ -1,4 +1,4 @@
-"""Fits a judge of any kind on a user's data: finds the kind that fits, checks its options, writes weights and record."""
+"""Fits a judge of any kind on a user's data: the kind that fits, its options, the weights and their record."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Stored judges: the record beside the weights, and the weights themselves, wherever they come from.
 
-Every kind of judge brings a folder of its own (`JudgeKind.weights`), `xmbench fit-judge` writes into `DATA/judges/`. Both
-hold `<name>.json` and, unless the record gives an address, `<name>.safetensors`.
+Every kind of judge brings a folder of its own (`JudgeKind.weights`), `xmbench fit-judge` writes into `DATA/judges/`.
+Both hold `<name>.json` and, unless the record gives an address, `<name>.safetensors`.
 """
 
 from __future__ import annotations

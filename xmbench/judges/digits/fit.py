@@ -19,11 +19,7 @@ NAME = "digit-image"
 
 
 def fit_image_judge(
-    datasets: Sequence[Dataset],
-    *,
-    seed: int = 0,
-    steps: int | None = None,
-    progress: Callable[[str], None] = print,
+    datasets: Sequence[Dataset], *, seed: int = 0, steps: int | None = None, progress: Callable[[str], None] = print
 ) -> FittedJudge:
     """Trains a judge and tests it.
 

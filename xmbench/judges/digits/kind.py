@@ -44,7 +44,9 @@ class DigitJudges:
     modality: Modality = "image"
     formats: tuple[str, ...] = ("xmbench/digit-image-judge/1",)
     weights: Path | None = Path(__file__).parent / "weights"
-    needs: str = f"grey images of at most {LARGEST_PX} x {LARGEST_PX} pixels, each class one handwritten digit or letter"
+    needs: str = (
+        f"grey images of at most {LARGEST_PX} x {LARGEST_PX} pixels, each class one handwritten digit or letter"
+    )
     options: tuple[FitOption, ...] = ()
 
     def fits(self, task: Task) -> bool:

@@ -1,7 +1,7 @@
 """The spoken-word judge: which word of a list is said, or none. A few small networks that vote.
 
-Weights are stored as 8-bit integers with one scale per output channel (under 300 kB) and computed in float32, in batches
-of one size.
+Weights are stored as 8-bit integers with one scale per output channel (under 300 kB) and computed in float32, in
+batches of one size.
 """
 
 from __future__ import annotations
@@ -104,9 +104,7 @@ class SpokenWordJudge:
 
     def embed(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
         """The first network's embedding, float32 (N, 64), for distances between sets of clips."""
-        return batched(
-            batches(clips, sample_rate_hz, self.frames), self.networks[0].embed, EMBEDDING, self.device
-        )
+        return batched(batches(clips, sample_rate_hz, self.frames), self.networks[0].embed, EMBEDDING, self.device)
 
     def _vote(self, batch: Tensor) -> Tensor:
         votes = torch.stack([torch.log_softmax(network(batch), 1) for network in self.networks]).mean(0)

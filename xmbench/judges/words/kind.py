@@ -72,7 +72,7 @@ class WordJudges:
         ),
         FitOption("recordings", "Folder of real recordings <class>_*.wav to test on.", Path),
         FitOption("architecture", "recurrent makes a second judge.", choices=("convolutional", "recurrent")),
-        FitOption("beside", "Another judge's weights: how often both hear the same.", Path),
+        FitOption("beside", "Another judge's weights: how often both find the same.", Path),
     )
 
     def fits(self, task: Task) -> bool:
