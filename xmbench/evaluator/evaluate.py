@@ -23,14 +23,14 @@ from xmbench.evaluator.check import OpenedSubmission, Problem, id_problems, open
 from xmbench.evaluator.class_references import gathered
 from xmbench.evaluator.environment import environment
 from xmbench.evaluator.item_records import Ledger, distinct_pairs
-from xmbench.evaluator.judge import LoadedJudge
+from xmbench.evaluator.judge import LoadedJudge, judging_context
 from xmbench.evaluator.measure import CHUNK, JUDGE_BATCH, Chunk, States, Work, measured
 from xmbench.evaluator.resume import Measurements, measurements
 from xmbench.evaluator.set_metrics import Finished, centred_interval, finished, item_values
 from xmbench.execution.engine import Engine, Workers
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.result import Result, Score
-from xmbench.interfaces import AgainstClass, ItemState, Metric, ScoringContext
+from xmbench.interfaces import AgainstClass, ItemState, Metric, ScoringContext, judges_of
 from xmbench.statistics import RESAMPLES, SEED, Counted, counted, intervals, one_thread
 
 PROTOCOL = "xmbench-protocol/1"
@@ -85,15 +85,14 @@ def score(
     """
     opened = open_checked(folder, dataset)
     names = _chosen(opened, metrics)
-    judged = tuple(name for name in names if registry.metric(name).needs_judge)
+    judged = tuple(name for name in names if judges_of(registry.metric(name)))
     plain = tuple(name for name in names if name not in judged)
     if judged and judge is None:
         raise PrerequisiteError(
             f"{', '.join(judged)}: no judge for {opened.submission.track}",
             todo=f"xmbench fit-judge {dataset.folder}, or leave the metric out with --metrics",
         )
-    weights, second = (each.weights if each else None for each in (judge, second_judge))
-    judging = ScoringContext(dataset.recipe.task, weights, second)
+    judging = judging_context(dataset, judge, second_judge)
     ledger = Ledger()
     judges = " ".join(each.card.sha256 for each in (judge, second_judge) if each)
     kept = measurements(partial, dataset, names, judges, PROTOCOL)

@@ -45,12 +45,16 @@ _WHOLE_SETS_THEN = frozenset({"collapse", "diversity", "frechet-distance", "prec
 
 
 class JudgeCard(Part):
-    """The judge behind a classifier-based score, with its accuracy on real data."""
+    """The judge behind a classifier-based score, with its accuracy on real data, and where it computed.
+
+    Scores are defined on the CPU; on another device last digits differ.
+    """
 
     name: Name
     sha256: Sha256
     local: bool
     accuracy: dict[str, float]
+    device: str = "cpu"
 
 
 class Environment(Part):

@@ -12,7 +12,7 @@ from xmbench import registry
 from xmbench.errors import UnknownNameError
 from xmbench.formats.recipe import Recipe, TrackSpec
 from xmbench.formats.result import Result, Score
-from xmbench.interfaces import Metric, WholeSet
+from xmbench.interfaces import Metric, WholeSet, judges_of
 from xmbench.leaderboard.entries import Entry, board_key, entries
 from xmbench.leaderboard.pairs import Pairing
 
@@ -37,7 +37,7 @@ def problems(result: Result, recipe: Recipe | None, *, metrics: bool = True) -> 
         found += [f"{name}: {problem}" for problem in _score(score, known[name])]
     if len({score.n for score in result.scores.values()}) > 1:
         found.append("scores: the metrics have different numbers of items")
-    judged = [name for name, metric in known.items() if metric is not None and metric.needs_judge]
+    judged = [name for name, metric in known.items() if metric is not None and judges_of(metric)]
     return found + _judge(result, judged, recipe) + _complete(result, recipe)
 
 
@@ -90,6 +90,8 @@ def _judge(result: Result, judged: Sequence[str], recipe: Recipe | None) -> list
     local = [f"local {what} ({card.name})" for what, card in cards if card is not None and card.local]
     if local:
         return [f"scored with a {' and a '.join(local)}: such results are never ranked with others"]
+    if any(card is not None and card.device != "cpu" for _, card in cards):
+        return ["judged on another device than the CPU, which defines the scores"]
     track = _track(result, recipe)
     if track is None:
         return []
