@@ -50,7 +50,7 @@ def baseline_of(name: str) -> Baseline:
 
 
 def run(name: str, dataset: Dataset, out: Path, **options: Any) -> runner.RunSummary:
-    options = {"overrides": QUICK.get(name, {}), "report": lambda _line: None, **options}
+    options = {"overrides": QUICK.get(name, {}), "progress": lambda _line: None, **options}
     return runner.run(baseline_of(name), dataset, out, **options)
 
 

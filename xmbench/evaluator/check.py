@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,36 @@ from xmbench.formats.submission import Submission
 from xmbench.media.signal import Media, Sound
 
 
+class Severity(StrEnum):
+    """What a finding asks for."""
+
+    error = "error"  # to be fixed: `check` and `score` exit with 1
+    warning = "warning"  # to be looked at: `check` exits with 1, `score` counts it as it is
+    note = "note"  # for a reader: nothing needs to change
+
+
+_MILDER = {
+    "silent": Severity.warning,
+    "length": Severity.warning,
+    "clipped": Severity.note,
+    "even": Severity.note,
+    "identical": Severity.note,
+}
+
+
+def severity_of(kind: str) -> Severity:
+    """Of a kind of finding; whatever is not known to be milder is an error."""
+    return _MILDER.get(kind, Severity.error)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: the item (or "" for the whole submission), what kind, one sentence."""
+    """One thing that was found: the item (or "" for the whole submission), what kind, one sentence, how severe."""
 
     id: str
     kind: str
     detail: str
+    severity: Severity = Severity.error
 
     def __str__(self) -> str:
         """`<id>: <kind>: <detail>`."""
@@ -38,7 +62,7 @@ class CheckReport:
 
     Attributes:
         items: ids that the track asks for.
-        problems: what has to be mended; `check` exits with 1 if there are any.
+        problems: errors and warnings; `check` exits with 1 if there are any.
         notes: what a reader should know and nothing needs to change (clipping, identical outputs).
     """
 
@@ -118,20 +142,20 @@ def check(submission: Path | OpenedSubmission, dataset: Dataset) -> CheckReport:
         SubmissionError: the submission belongs to other data or has no outputs.
     """
     opened = open_checked(submission, dataset)
-    problems = id_problems(opened)
-    notes: list[Problem] = []
+    found = id_problems(opened)
     same: Counter[bytes] = Counter()
     for raw, decoded in decoded_outputs(opened, dataset):
         same[content(decoded.media) if decoded.media else hashlib.sha256(raw.data).digest()] += 1
         if decoded.status != "ok":
-            problems.append(Problem(raw.id, decoded.status, decoded.detail))
-        for note in decoded.notes:
-            target = problems if "samples, expected" in note else notes
-            target.append(Problem(raw.id, "length" if target is problems else "note", note))
+            found.append(Problem(raw.id, decoded.status, decoded.detail, severity_of(decoded.status)))
+        found += [Problem(raw.id, note.kind, note.detail, severity_of(note.kind)) for note in decoded.notes]
     repeated = sum(count for count in same.values() if count > 1)
     if repeated:
-        notes.append(Problem("", "identical", f"{repeated} outputs are identical to another one"))
-    return CheckReport(opened.submission.track, len(opened.ids), tuple(problems), tuple(notes))
+        told = f"{repeated} outputs are identical to another one"
+        found.append(Problem("", "identical", told, severity_of("identical")))
+    problems = tuple(problem for problem in found if problem.severity is not Severity.note)
+    notes = tuple(problem for problem in found if problem.severity is Severity.note)
+    return CheckReport(opened.submission.track, len(opened.ids), problems, notes)
 
 
 def content(media: Media) -> bytes:

@@ -23,15 +23,15 @@ from xmbench.evaluator.check import OpenedSubmission, Problem, id_problems, open
 from xmbench.evaluator.class_references import gathered
 from xmbench.evaluator.environment import environment
 from xmbench.evaluator.item_records import Ledger, distinct_pairs
-from xmbench.evaluator.judge import LoadedJudge
+from xmbench.evaluator.judge import LoadedJudge, judging_context
 from xmbench.evaluator.measure import CHUNK, JUDGE_BATCH, Chunk, States, Work, measured
 from xmbench.evaluator.resume import Measurements, measurements
 from xmbench.evaluator.set_metrics import Finished, centred_interval, finished, item_values
 from xmbench.execution.engine import Engine, Workers
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.result import Result, Score
-from xmbench.interfaces import AgainstClass, ItemState, Metric, ScoringContext
-from xmbench.statistics import RESAMPLES, SEED, intervals, one_thread
+from xmbench.interfaces import AgainstClass, ItemState, Metric, ScoringContext, judges_of
+from xmbench.statistics import RESAMPLES, SEED, Counted, counted, intervals, one_thread
 
 PROTOCOL = "xmbench-protocol/1"
 
@@ -85,15 +85,14 @@ def score(
     """
     opened = open_checked(submission, dataset)
     names = _chosen(opened, metrics)
-    judged = tuple(name for name in names if registry.metric(name).needs_judge)
+    judged = tuple(name for name in names if judges_of(registry.metric(name)))
     plain = tuple(name for name in names if name not in judged)
     if judged and judge is None:
         raise PrerequisiteError(
             f"{', '.join(judged)}: no judge for {opened.submission.track}",
             todo=f"xmbench fit-judge {dataset.folder}, or leave the metric out with --metrics",
         )
-    weights, second = (each.weights if each else None for each in (judge, second_judge))
-    judging = ScoringContext(dataset.recipe.task, weights, second)
+    judging = judging_context(dataset, judge, second_judge)
     ledger = Ledger()
     judges = " ".join(each.card.sha256 for each in (judge, second_judge) if each)
     kept = measurements(partial, dataset, names, judges, PROTOCOL)
@@ -221,30 +220,43 @@ def _scores(
     tables: dict[str, NDArray[np.float64]] = {}
     alike: dict[tuple[bool, ...], list[str]] = {}
     for name, items in columns.items():
-        kept = tuple(name in whole or _counts(metrics[name], item) for item in items)
+        own = _counted(metrics[name], items, whole.get(name))
+        kept = tuple(own.counts.tolist())
         if any(kept):
-            tables[name] = whole[name].table if name in whole else _table(metrics[name], items)[list(kept)]
+            tables[name] = own.values[own.counts]
         if any(kept) and not (name in whole and whole[name].centred):
             alike.setdefault(kept, []).append(name)
     ends: dict[str, tuple[float, float]] = {}
     for kept, names in alike.items():
-        own = [group for group, keep in zip(groups, kept, strict=True) if keep]
-        ends.update(zip(names, intervals([(metrics[n].reduce, tables[n]) for n in names], own), strict=True))
+        members = [group for group, keep in zip(groups, kept, strict=True) if keep]
+        ends.update(zip(names, intervals([(metrics[n].reduce, tables[n]) for n in names], members), strict=True))
     for name, done in whole.items():
         if done.centred:
             ends[name] = centred_interval(metrics[name], done, _value(metrics[name], done.table), groups)
-    return {name: _score(metrics[name], items, tables.get(name), ends.get(name)) for name, items in columns.items()}
+    return {
+        name: _score(metrics[name], items, tables.get(name), ends.get(name), name in whole)
+        for name, items in columns.items()
+    }
 
 
-def _table(metric: Metric, items: list[ItemState]) -> NDArray[np.float64]:
-    """States (N, D); a failed item holds the floor."""
-    width = next((len(item.state) for item in items if item.state is not None), 1)
-    floor = np.full(width, 0.0 if metric.floor is None else metric.floor)
-    return np.stack([floor if item.state is None else item.state for item in items])
+def _counted(metric: Metric, items: list[ItemState], whole: Finished | None) -> Counted:
+    """States (N, D) with the floor where an item failed, and which of them enter the mean."""
+    measured = np.array([whole is not None or item.state is not None for item in items], dtype=np.bool_)
+    if whole is not None:
+        states = whole.table
+    else:
+        width = next((len(item.state) for item in items if item.state is not None), 1)
+        states = np.zeros((len(items), width))
+        states[measured] = [item.state for item in items if item.state is not None] or 0.0
+    return counted(states, measured, [item.status for item in items], metric.floor, metric.left_out)
 
 
 def _score(
-    metric: Metric, items: list[ItemState], table: NDArray[np.float64] | None, ends: tuple[float, float] | None
+    metric: Metric,
+    items: list[ItemState],
+    table: NDArray[np.float64] | None,
+    ends: tuple[float, float] | None,
+    whole_set: bool,
 ) -> Score:
     """One metric over all items; no value where the mean has no items."""
     value = None if table is None else _value(metric, table)
@@ -261,19 +273,14 @@ def _score(
         floor=metric.floor,
         metric_version=metric.version,
         statuses={name: statuses.count(name) for name in sorted(set(statuses))},
+        left_out=tuple(sorted(metric.left_out)),
+        whole_set=whole_set,
     )
 
 
 def _value(metric: Metric, table: NDArray[np.float64]) -> float:
     """The score of all items, each counted once."""
     return float(metric.reduce(table, np.ones((1, len(table))))[0])
-
-
-def _counts(metric: Metric, item: ItemState) -> bool:
-    """Whether an item enters the mean: with its value, or with the floor."""
-    if item.state is not None:
-        return True
-    return metric.floor is not None and item.status not in metric.left_out
 
 
 def _items_table(

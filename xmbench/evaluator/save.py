@@ -29,6 +29,7 @@ def score_and_save(
     metrics: Sequence[str] = (),
     workers: int = 1,
     local_judge: bool = False,
+    judge_device: str = "cpu",
     command: str = "",
     progress: Callable[[int, int], None] | None = None,
     engine: Engine = "local",
@@ -45,6 +46,7 @@ def score_and_save(
         metrics: only these; empty for all of the track.
         workers: processes.
         local_judge: use the data set's own judge instead of the frozen one.
+        judge_device: where the judges compute: "cpu", which defines the scores, or "cuda"; the result says so.
         command: noted in the result.
         progress: called with (distinct pairs measured, items seen).
         engine: who measures, as in `score`.
@@ -55,7 +57,7 @@ def score_and_save(
     """
     make_folder(out.parent)
     opened = open_checked(submission, dataset)
-    judge, second = load_judges(dataset, opened.track, local=local_judge)
+    judge, second = load_judges(dataset, opened.track, local=local_judge, device=judge_device)
     scored = score(
         opened,
         dataset,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from xmbench import registry
 from xmbench.evaluator.check import OpenedSubmission
 from xmbench.evaluator.item_records import Ledger, distinct_pairs
-from xmbench.evaluator.judge import LoadedJudge
+from xmbench.evaluator.judge import LoadedJudge, judging_context
 from xmbench.evaluator.measure import JUDGE_BATCH, pair_of, prepare
 from xmbench.formats.dataset import Dataset
 from xmbench.interfaces import Naming, Pair, ScoringContext
@@ -64,7 +64,7 @@ def verdicts(
         DatasetError: an item cannot be read.
     """
     ledger = Ledger()
-    context = ScoringContext(dataset.recipe.task, judge.weights, second.weights if second else None)
+    context = judging_context(dataset, judge, second)
     found: dict[str, dict[bytes, int]] = {name: {} for name in metrics}
     batch: list[tuple[bytes, Pair]] = []
     for work in distinct_pairs(opened, dataset, ledger, ()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from xmbench.formats.document import Document, Part
 from xmbench.formats.recipe import Name
@@ -31,7 +31,12 @@ class Expected(Part):
 
 
 class Baseline(Document):
-    """One baseline: which model, with which settings, and how it departs from its paper."""
+    """One baseline: which model, with which settings, and how it departs from its paper.
+
+    Attributes:
+        anchor: "floor" or "ceiling" where its score is 0 or 1 of the normalised scores of its direction; a row of
+            that kind, run as it is shipped.
+    """
 
     schema_: Literal["xmbench/baseline/1"] = Field(alias="schema")
     name: Name
@@ -40,6 +45,7 @@ class Baseline(Document):
     model: Name
     direction: Direction = "i2a"
     kind: Literal["learned", "reference", "floor", "ceiling"]
+    anchor: Literal["", "floor", "ceiling"] = ""
     seed: int = 0
     config: dict[str, Any] = Field(default_factory=dict)
     presets: dict[Name, Preset] = Field(default_factory=dict)
@@ -48,6 +54,12 @@ class Baseline(Document):
     citation: str = ""
     deviations: tuple[str, ...] = ()
     expected: tuple[Expected, ...] = ()
+
+    @model_validator(mode="after")
+    def _anchor_of_its_kind(self) -> Baseline:
+        if self.anchor not in ("", self.kind):
+            raise ValueError(f"anchor = {self.anchor!r}, but kind = {self.kind!r}: an anchor is a row of that kind")
+        return self
 
     def configured(self, preset: str | None, overrides: dict[str, Any]) -> dict[str, Any]:
         """The raw configuration: the file's, then the preset's, then the command line's."""

@@ -7,7 +7,7 @@ import json
 import math
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -26,7 +26,13 @@ class Part(BaseModel):
 
 
 class Document(Part):
-    """A document of its own. Subclasses declare `schema_` as a Literal with alias "schema"."""
+    """A document of its own. Subclasses declare `schema_` as a Literal with alias "schema".
+
+    Attributes:
+        older: schemas that are read as well; the subclass migrates them before it checks them.
+    """
+
+    older: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, protected_namespaces=())
 
@@ -95,7 +101,7 @@ def parse(data: Any, kind: type[AnyDocument], where: object) -> AnyDocument:
     if not isinstance(data, dict):
         raise DocumentError(f"the document is a {type(data).__name__}", where=where, expected="a table of keys")
     wanted = _schema_of(kind)
-    if wanted and data.get("schema") != wanted:
+    if wanted and data.get("schema") not in (wanted, *getattr(kind, "older", ())):
         raise DocumentError(
             f"the document's schema is {data.get('schema')!r}",
             where=where,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from xmbench.formats.document import Document, Part
 from xmbench.formats.recipe import Name, Sha256
@@ -20,6 +20,8 @@ class Score(Part):
         n: items of the split.
         coverage: share of the items with a value of their own, 0..1.
         statuses: how many items have each status.
+        left_out: statuses of items without a value that leave the mean instead of counting the floor.
+        whole_set: the metric looks at all items together: every item counts, whatever its status.
     """
 
     value: float | None
@@ -32,15 +34,27 @@ class Score(Part):
     floor: float | None
     metric_version: str
     statuses: dict[str, int]
+    left_out: tuple[str, ...] = ()
+    whole_set: bool = False
+
+
+# What the metrics of the time left out, and which of them looked at all items together: results that were written
+# before these were fields of a score.
+_LEFT_OUT_THEN = {"stoi-strict": ("too-short",)}
+_WHOLE_SETS_THEN = frozenset({"collapse", "diversity", "frechet-distance", "precision", "recall"})
 
 
 class JudgeCard(Part):
-    """The judge behind a classifier-based score, with its accuracy on real data."""
+    """The judge behind a classifier-based score, with its accuracy on real data, and where it computed.
+
+    Scores are defined on the CPU; on another device last digits differ.
+    """
 
     name: Name
     sha256: Sha256
     local: bool
     accuracy: dict[str, float]
+    device: str = "cpu"
 
 
 class Environment(Part):
@@ -77,6 +91,20 @@ class Result(Document):
     items_digest: Sha256
     environment: Environment
     status: Literal["verified", "self-reported", "reported"] = "self-reported"
+
+    @field_validator("scores", mode="before")
+    @classmethod
+    def _migrated(cls, scores: Any) -> Any:
+        """Scores that were written before `left_out` and `whole_set` were fields get them."""
+        if not isinstance(scores, dict):
+            return scores
+        return {name: _complete(name, score) for name, score in scores.items()}
+
+
+def _complete(name: str, score: Any) -> Any:
+    if not isinstance(score, dict) or "left_out" in score:
+        return score
+    return {**score, "left_out": _LEFT_OUT_THEN.get(name, ()), "whole_set": name in _WHOLE_SETS_THEN}
 
 
 class ReportedResult(Document):

@@ -6,15 +6,15 @@ Recomputing every number is `xmbench verify`; this needs nothing but the documen
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from xmbench import registry
 from xmbench.errors import UnknownNameError
 from xmbench.formats.recipe import Recipe, TrackSpec
 from xmbench.formats.result import Result, Score
-from xmbench.interfaces import Metric
-from xmbench.leaderboard.board import board_key
-from xmbench.leaderboard.pairs import Pairing, of_whole_set
+from xmbench.interfaces import Metric, WholeSet, judges_of
+from xmbench.leaderboard.entries import Entry, board_key, entries
+from xmbench.leaderboard.pairs import Pairing
 
 _CLOSE = 1e-9
 
@@ -37,7 +37,7 @@ def problems(result: Result, recipe: Recipe | None, *, metrics: bool = True) -> 
         found += [f"{name}: {problem}" for problem in _score(score, known[name])]
     if len({score.n for score in result.scores.values()}) > 1:
         found.append("scores: the metrics have different numbers of items")
-    judged = [name for name, metric in known.items() if metric is not None and metric.needs_judge]
+    judged = [name for name, metric in known.items() if metric is not None and judges_of(metric)]
     return found + _judge(result, judged, recipe) + _complete(result, recipe)
 
 
@@ -62,18 +62,25 @@ def _score(score: Score, metric: Metric | None) -> list[str]:
     if metric is None:
         return found
     # A mean lies within its percentile interval; a distribution's resamples may all lie on one side of it.
-    is_mean = score.floor is not None and not of_whole_set(metric.name)
+    is_mean = score.floor is not None and not score.whole_set
     if is_mean and None not in (score.value, score.low, score.high):
         low, value, high = float(score.low or 0), float(score.value or 0), float(score.high or 0)
         if not low - _CLOSE <= value <= high + _CLOSE:
             found.append(f"{value} is not within its own interval [{low}, {high}]")
-    for name in ("floor", "higher_is_better", "unit"):
-        if metric.version == score.metric_version and getattr(metric, name) != getattr(score, name):
-            found.append(f"{name} {getattr(score, name)}, but the metric has {getattr(metric, name)}")
+    if metric.version == score.metric_version:
+        found += [f"{name} {has}, but the metric has {own}" for name, has, own in _said(score, metric) if has != own]
     beyond = [v for v in (score.value, score.low, score.high) if v is not None]
     if any(not metric.low - _CLOSE <= v <= metric.high + _CLOSE for v in beyond):
         found.append(f"{score.value} [{score.low}, {score.high}] is beyond its bounds {metric.low}..{metric.high}")
     return found
+
+
+def _said(score: Score, metric: Metric) -> Iterator[tuple[str, object, object]]:
+    """What a score says of its metric, and what the metric says of itself."""
+    for name in ("floor", "higher_is_better", "unit"):
+        yield name, getattr(score, name), getattr(metric, name)
+    yield "left_out", sorted(score.left_out), sorted(metric.left_out)
+    yield "whole_set", score.whole_set, isinstance(metric, WholeSet)
 
 
 def _judge(result: Result, judged: Sequence[str], recipe: Recipe | None) -> list[str]:
@@ -83,6 +90,8 @@ def _judge(result: Result, judged: Sequence[str], recipe: Recipe | None) -> list
     local = [f"local {what} ({card.name})" for what, card in cards if card is not None and card.local]
     if local:
         return [f"scored with a {' and a '.join(local)}: such results are never ranked with others"]
+    if any(card is not None and card.device != "cpu" for _, card in cards):
+        return ["judged on another device than the CPU, which defines the scores"]
     track = _track(result, recipe)
     if track is None:
         return []
@@ -120,11 +129,12 @@ def _metric(name: str) -> Metric | None:
 
 
 def duplicates(results: Sequence[Result]) -> list[str]:
-    """Systems that stand on one board with exactly the same outputs; floors and ceilings may coincide."""
+    """Systems or seeds that stand on one board with exactly the same outputs; floors and ceilings may coincide."""
     grouped: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for result in results:
-        if result.submission.kind == "learned":
-            grouped[(*board_key(result), result.outputs_digest)].append(result.submission.system)
+    for entry in entries(results):
+        for run in entry.runs if entry.result.submission.kind == "learned" else ():
+            seed = f" (seed {run.submission.seed})" if len(entry.runs) > 1 else ""
+            grouped[(*board_key(run), run.outputs_digest)].append(f"{run.submission.system}{seed}")
     return [
         f"{key[0]}: the same outputs under {len(who)} names: {', '.join(who)}"
         for key, who in grouped.items()
@@ -134,7 +144,7 @@ def duplicates(results: Sequence[Result]) -> list[str]:
 
 def pairings(pairs: Sequence[Pairing], results: Sequence[Result]) -> list[str]:
     """Pairings that do not agree with the scores they are about."""
-    known: Mapping[str, Result] = {result.items_digest: result for result in results}
+    known = {entry.digest: entry for entry in entries(results)}
     found = []
     for pair in pairs:
         names = f"{pair.metric} of {pair.a[:12]} and {pair.b[:12]}"
@@ -142,9 +152,14 @@ def pairings(pairs: Sequence[Pairing], results: Sequence[Result]) -> list[str]:
         if a is None or b is None:
             found.append(f"{names}: one of them is not on this track")
             continue
-        values = [result.scores[pair.metric].value if pair.metric in result.scores else None for result in (a, b)]
-        if None in values or abs(float(values[0] or 0) - float(values[1] or 0) - pair.difference) > _CLOSE:
-            found.append(f"{names}: difference {pair.difference}, but the scores are {values[0]} and {values[1]}")
+        first, second = _value(a, pair.metric), _value(b, pair.metric)
+        if first is None or second is None or abs(first - second - pair.difference) > _CLOSE:
+            found.append(f"{names}: difference {pair.difference}, but the scores are {first} and {second}")
         if not pair.low - _CLOSE <= pair.difference <= pair.high + _CLOSE:
             found.append(f"{names}: {pair.difference} is not within its own interval [{pair.low}, {pair.high}]")
     return found
+
+
+def _value(entry: Entry, metric: str) -> float | None:
+    score = entry.scores.get(metric)
+    return None if score is None else score.value

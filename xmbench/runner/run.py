@@ -22,6 +22,7 @@ from xmbench.runner.settings import (
     RunRecord,
     claim,
     digest_of,
+    outputs_folder,
     require_track,
     resolve_config,
     settings_of,
@@ -80,7 +81,7 @@ def run(
     config = resolve_config(baseline, model, preset, changes)
     used_seed = baseline.seed if seed is None else seed
     settings = settings_of(baseline, dataset, config, used_seed)
-    folder = "submission-shuffled" if shuffle_conditions else "submission"
+    folder = outputs_folder(shuffle_conditions)
     record = claim(out, baseline, preset, settings, resume)
     used_device, hardware = hardware_of(device)
     command = command_of(baseline, dataset, preset, used_seed, changes, False)
@@ -105,7 +106,8 @@ def run(
         record = record.model_copy(update={"training_seconds": seconds})
         write_text(out / RUN_FILE, record.to_json())
 
-    generation = _generate(generator, model, baseline.direction, dataset, out / folder, used_seed, progress)
+    shuffle = used_seed if shuffle_conditions else None
+    generation = _generate(generator, model, baseline.direction, dataset, out / folder, shuffle, progress)
     document = submission_of(baseline, dataset, record, changes, shuffle_conditions)
     write_text(out / folder / SUBMISSION_FILE, document.to_json())
     record = record.model_copy(update={"generations": {**record.generations, folder: generation}})
@@ -119,18 +121,21 @@ def _generate(
     direction: Direction,
     dataset: Dataset,
     folder: Path,
-    seed: int,
+    shuffle: int | None,
     progress: Callable[[str], None],
 ) -> Generation:
-    """Writes the outputs of the scored split; `submission.json` is removed first and written last."""
+    """Writes the outputs of the scored split; `submission.json` is removed first and written last.
+
+    With a seed to shuffle by, each item is generated from another item's condition.
+    """
     started = time.monotonic()
     track = dataset.recipe.track(direction)
     assert track is not None
     (make_folder(folder) / SUBMISSION_FILE).unlink(missing_ok=True)
     shown = isinstance(model, SeesReferences) and model.sees_references
     batches = read_conditions(dataset, track.split, direction, BATCH, model.oracle, shown)
-    if folder.name.endswith("shuffled"):
-        batches = shuffled(batches, seed)
+    if shuffle is not None:
+        batches = shuffled(batches, shuffle)
     labels = dataset.table(track.split, ["label"])
     label_of = dict(zip(labels["id"].to_pylist(), labels["label"].to_pylist(), strict=True))
     writer = Outputs(dataset, direction)

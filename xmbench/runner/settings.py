@@ -19,6 +19,11 @@ from xmbench.interfaces import Model
 RUN_FILE = "run.json"
 
 
+def outputs_folder(shuffle_conditions: bool) -> str:
+    """Name of the folder of a run's outputs."""
+    return "submission-shuffled" if shuffle_conditions else "submission"
+
+
 class Generation(Part):
     """One folder of outputs.
 
