@@ -6,8 +6,10 @@ import importlib.util
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 from tests.execution import work
 from xmbench.errors import PrerequisiteError, UpstreamError, XmbenchError
+from xmbench.execution import ray_cluster
 from xmbench.execution.engine import available_workers
 from xmbench.execution.executor import check_engine, run_tasks
 
@@ -207,6 +210,27 @@ def test_no_cluster_at_the_address_is_said_before_any_work(address: str) -> None
         check_engine("ray", address)
     assert caught.value.where == address
     assert "ray start --head" in str(caught.value.todo)
+
+
+@needs_ray
+@pytest.mark.parametrize("answer", [b"SSH-2.0-Server\r\n", None])
+def test_what_listens_there_and_is_no_cluster_is_said_in_bounded_time(
+    answer: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_cluster, "_PATIENCE_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_answer, args=(server, answer), daemon=True).start()
+        with pytest.raises(PrerequisiteError, match="Ray cannot be started"):
+            check_engine("ray", f"127.0.0.1:{server.getsockname()[1]}")
+
+
+def _answer(server: socket.socket, answer: bytes | None) -> None:
+    connection, _ = server.accept()
+    with connection:
+        if answer is None:
+            time.sleep(3)
+        else:
+            connection.sendall(answer)
 
 
 def test_the_local_engine_needs_nothing() -> None:

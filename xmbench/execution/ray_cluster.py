@@ -15,6 +15,10 @@ from xmbench.errors import PrerequisiteError, XmbenchError
 from xmbench.execution.attempt import Outcome, attempt, failed
 
 _PATIENCE_S = 10.0
+# What begins an HTTP/2 connection, as gRPC has it: the server's settings come back at once, or an alert where it wants
+# an encrypted one.
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_SETTINGS, _TLS = b"\x04", b"\x15"
 
 _shared: dict[str, Any] = {}  # of a Ray worker: what the tasks of the run have in common
 
@@ -103,6 +107,7 @@ def check_ray(address: str) -> None:
 
 
 def _package() -> Any:
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # its own tries to connect fill the screen otherwise
     try:
         import ray
     except ImportError as error:
@@ -134,11 +139,15 @@ def _connected(address: str) -> tuple[Any, bool]:
 
 
 def _reach(address: str) -> None:
-    """Raises PrerequisiteError where nobody listens at host:port: Ray itself would try for minutes."""
+    """Raises PrerequisiteError where no cluster answers at host:port: Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S) as connection:
+                connection.sendall(_GREETING)
+                answer = connection.recv(9)
+            if answer and answer[3:4] != _SETTINGS and answer[:1] != _TLS:
+                raise ConnectionError("what listens there is no Ray cluster")
         except (OSError, OverflowError) as error:
             raise _no_cluster(error, address) from error
 
@@ -147,5 +156,6 @@ def _no_cluster(error: Exception, address: str) -> PrerequisiteError:
     return PrerequisiteError(
         f"Ray cannot be started ({_first_line(error)})",
         where=address or "this machine",
+        expected="a cluster of the same versions of Ray and Python; with RAY_AUTH_MODE=token where it asks for a token",
         todo="check --ray-address, or start a cluster with `ray start --head`",
     )
