@@ -107,7 +107,6 @@ def check_ray(address: str) -> None:
 
 
 def _package() -> Any:
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # its own tries to connect fill the screen otherwise
     try:
         import ray
     except ImportError as error:
