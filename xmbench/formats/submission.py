@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from xmbench.formats.document import Document
+from xmbench.formats.model import Document
 from xmbench.formats.recipe import Sha256
 
 SUBMISSION_FILE = "submission.json"
@@ -17,13 +17,14 @@ OUTPUT_TABLE = "outputs.parquet"
 class Submission(Document):
     """`submission.json`: what was submitted, by whom, for which track and which exact data.
 
+    It belongs to every data set with its `dataset_digest`; `data_digest`, of the recipe, is there for messages.
     Outputs stand beside it, `outputs/<id>.wav|.flac|.png|.npy` or `outputs.parquet` (columns id, bytes).
     """
 
-    schema_: Literal["xmbench/submission/1"] = Field(default="xmbench/submission/1", alias="schema")
+    schema_: Literal["xmbench/submission/2"] = Field(default="xmbench/submission/2", alias="schema")
     track: str = Field(pattern=r"^[a-z0-9-]+/(i2a|a2i)$")
-    recipe_digest: Sha256
     dataset_digest: Sha256
+    data_digest: Sha256 | None = None
     system: str = Field(min_length=1, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")  # one line, no control characters
     kind: Literal["learned", "reference", "floor", "ceiling"] = "learned"
     authors: tuple[str, ...] = ()

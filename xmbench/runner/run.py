@@ -124,7 +124,7 @@ def _generate(
 ) -> Generation:
     """Writes the outputs of the scored split; `submission.json` is removed first and written last."""
     started = time.monotonic()
-    track = dataset.recipe.track(direction)
+    track = dataset.track(direction)
     assert track is not None
     (make_folder(folder) / SUBMISSION_FILE).unlink(missing_ok=True)
     shown = isinstance(model, SeesReferences) and model.sees_references
