@@ -66,7 +66,7 @@ def test_every_baseline_writes_a_submission_that_passes_the_check(tmp_path: Path
     assert [problem for problem in found.problems if problem.kind != "silent"] == []
     document = load_json(summary.submission / "submission.json", Submission)
     assert document.track == f"digits-ad/{baseline_of(name).direction}"
-    assert (document.dataset_digest, document.recipe_digest) == (digits.digest, digits.manifest.recipe_digest)
+    assert (document.dataset_digest, document.data_digest) == (digits.digest, digits.manifest.data_digest)
     assert document.kind == baseline_of(name).kind
     assert document.seed == 0
     assert "xmbench run-baseline" in document.command

@@ -74,7 +74,7 @@ def build(
         out, place = out.absolute(), place.absolute() if isinstance(place, Path) else place
     if not rebuild and _whole(out, request):
         progress(f"{out}: already built")
-        return open_dataset(out)
+        return _told_anew(out, recipe, progress)
     with workspace.opened(out) as space:
         space.finish_replacing()
         if rebuild:
@@ -124,7 +124,7 @@ def _whole(out: Path, request: Request) -> bool:
         return False
     there = {
         "recipe": manifest.recipe.name,
-        "recipe digest": manifest.recipe_digest,
+        "data digest": manifest.data_digest,
         "limit": "none" if manifest.limit is None else str(manifest.limit),
         "seed": str(manifest.seed),
         "speech": manifest.speech or "as the recipe says",
@@ -133,6 +133,20 @@ def _whole(out: Path, request: Request) -> bool:
     documents = (out / CARD_FILE).is_file() and workspace.readable(out / LEDGER_FILE)
     left_over = (out / WORK_FOLDER).exists()
     return documents and not left_over and not workspace.damaged_shards(out, manifest)
+
+
+def _told_anew(out: Path, recipe: Recipe, progress: Progress) -> Dataset:
+    """A finished data set; where the recipe says other things about the same rows by now, its documents do as well."""
+    dataset = open_dataset(out)
+    if dataset.recipe == recipe:
+        return dataset
+    with workspace.opened(out) as space:
+        after = Dataset(out, documents.with_recipe(dataset.manifest, recipe))
+        write_text(space.work / CARD_FILE, card.render(after, card.attributes_of(after)))
+        write_text(space.work / MANIFEST_FILE, after.manifest.to_json())
+        space.publish_documents()
+    progress(f"{out}: manifest and card say what the recipe says now; no row has changed")
+    return open_dataset(out)
 
 
 # ------------------------------------------------------------------------------------------- first build
@@ -183,7 +197,8 @@ def _mend(space: Workspace, decided: Plan, before: Manifest, workers: Workers, p
         )
     rows = [*decided.ledger, *(row for done in reports for row in done.ledger)]
     shards = tuple(records.get(shard.path, shard) for shard in before.shards)
-    after = Dataset(space.folder, before.model_copy(update={"shards": shards}))
+    told = documents.with_recipe(before, decided.request.recipe)
+    after = Dataset(space.folder, told.model_copy(update={"shards": shards}))
     space.publish_shards(names)
     if no_ledger:
         with writing(space.folder):

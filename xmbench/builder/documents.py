@@ -19,6 +19,7 @@ from xmbench.execution.progress import Progress
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Counts, Dataset, Manifest, ShardRecord, SplitRecord, dataset_digest
 from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, MANIFEST_FILE, SPLITS
+from xmbench.formats.recipe import Recipe
 from xmbench.storage.files import write_text, writing
 
 POOL_FROM_ROWS = 5_000  # starting processes takes longer than writing fewer rows
@@ -91,6 +92,7 @@ def manifest(decided: Plan, reports: Sequence[ShardReport], rows: Sequence[ledge
     return Manifest(
         recipe=request.recipe,
         recipe_digest=request.recipe.digest,
+        data_digest=request.recipe.data_digest,
         dataset_digest=dataset_digest(digests),
         limit=request.limit,
         seed=request.pairing_seed,
@@ -101,6 +103,18 @@ def manifest(decided: Plan, reports: Sequence[ShardReport], rows: Sequence[ledge
         splits={name: _split(name, counts, reports) for name in SPLITS},
         shards=tuple(record(done) for done in reports),
     )
+
+
+def with_recipe(before: Manifest, recipe: Recipe) -> Manifest:
+    """A manifest whose recipe says other things about the same rows: its prose, its licences, its tracks."""
+    sources = {
+        role: record.model_copy(
+            update={"licence": recipe.sources[role].licence, "redistributable": recipe.sources[role].redistributable}
+        )
+        for role, record in before.sources.items()
+    }
+    digests = {"recipe_digest": recipe.digest, "data_digest": recipe.data_digest}
+    return before.model_copy(update={"recipe": recipe, "sources": sources, **digests})
 
 
 def _split(name: str, counts: dict[tuple[str, str], Counts], reports: Sequence[ShardReport]) -> SplitRecord:

@@ -52,7 +52,7 @@ class Preflight:
     """What a build would do.
 
     Attributes:
-        recipe, version, recipe_digest: what would be built.
+        recipe, version, recipe_digest, data_digest: what would be built.
         rows: planned rows of each split; None where nothing tells before the files are there.
         exact: the rows were counted in the files; otherwise they are what the recipe promises.
         download_bytes: uncompressed sizes of the files that are neither in the cache nor in `--source`.
@@ -69,6 +69,7 @@ class Preflight:
     recipe: str
     version: str
     recipe_digest: str
+    data_digest: str
     rows: dict[str, int | None]
     exact: bool
     download_bytes: int
@@ -139,6 +140,7 @@ def preflight(
         recipe=recipe.name,
         version=recipe.version,
         recipe_digest=recipe.digest,
+        data_digest=recipe.data_digest,
         rows=rows,
         exact=entries is not None,
         download_bytes=fetched,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from xmbench.formats.document import Document, Part
+from xmbench.formats.model import Document, Part
 from xmbench.formats.recipe import Name
 from xmbench.interfaces import Direction
 

@@ -27,8 +27,8 @@ def submission_of(
     preset, seed = record.preset, int(record.settings["seed"])
     return Submission(
         track=dataset.recipe.track_id(baseline.direction),
-        recipe_digest=dataset.manifest.recipe_digest,
         dataset_digest=dataset.digest,
+        data_digest=dataset.manifest.data_digest,
         system=system_name(baseline, preset, changes, shuffle),
         kind="floor" if shuffle else baseline.kind,
         baseline=baseline.name,

@@ -129,7 +129,7 @@ def _generate(
     With a seed to shuffle by, each item is generated from another item's condition.
     """
     started = time.monotonic()
-    track = dataset.recipe.track(direction)
+    track = dataset.track(direction)
     assert track is not None
     (make_folder(folder) / SUBMISSION_FILE).unlink(missing_ok=True)
     shown = isinstance(model, SeesReferences) and model.sees_references

@@ -79,12 +79,12 @@ def require_track(baseline: Baseline, model: Model, dataset: Dataset) -> None:
             where=f"baseline {baseline.name}",
             expected='kind = "floor" or "ceiling"',
         )
-    track = recipe.track(direction)
+    track = dataset.track(direction)
     if track is None:
         raise DatasetError(
             f"the data set {recipe.name} has no track {recipe.track_id(direction)}",
             where=dataset.folder,
-            expected=", ".join(recipe.track_id(track.direction) for track in recipe.tracks),
+            expected=", ".join(recipe.track_id(track.direction) for track in dataset.tracks),
             todo="another baseline (xmbench list baselines), or another data set",
         )
     empty = [split for split in ("train", track.split) if dataset.count(split) == 0]
