@@ -15,7 +15,7 @@ from xmbench.errors import CheckError, DocumentError
 if TYPE_CHECKING:
     from xmbench.formats.baseline import Baseline
     from xmbench.formats.dataset import Dataset
-    from xmbench.runner import RunSummary
+    from xmbench.runner import Written
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +50,8 @@ def run_baseline(
     baseline = load_toml(content.find("baselines", name), Baseline)
     dataset = open_dataset(data)
     if verify:  # before minutes of training
-        runner.expected(baseline, dataset.recipe.track_id(baseline.direction), preset)
+        for direction in baseline.directions:
+            runner.expected(baseline, dataset.recipe.track_id(direction), preset)
     folder = out or Path("runs") / dataset.recipe.name / "-".join(filter(None, [baseline.name, preset]))
     print(f"{baseline.name} on {dataset.recipe.name}: running in {folder}", flush=True)
     summary = runner.run(
@@ -65,25 +66,26 @@ def run_baseline(
         shuffle_conditions=shuffle_conditions,
         progress=lambda line: print(line, flush=True),
     )
-    print(f"system: {summary.system}")
-    print(f"outputs: {summary.generation.items} in {summary.submission}")
-    if summary.generation.head_accuracy is not None:
-        print(f"its own classifier on these items: {summary.generation.head_accuracy:.4f} (a diagnosis, no score)")
-    if verify:
-        _verify(baseline, preset, summary, dataset)
-    print(f"next: xmbench score {summary.submission} --data {data}")
+    for written in summary.written:
+        print(f"system: {written.system}")
+        print(f"outputs: {written.generation.items} in {written.submission}")
+        if written.generation.head_accuracy is not None:
+            print(f"its own classifier on these items: {written.generation.head_accuracy:.4f} (a diagnosis, no score)")
+        if verify:
+            _verify(baseline, preset, written, dataset)
+        print(f"next: xmbench score {written.submission} --data {data}")
 
 
-def _verify(baseline: Baseline, preset: str | None, summary: RunSummary, dataset: Dataset) -> None:
+def _verify(baseline: Baseline, preset: str | None, written: Written, dataset: Dataset) -> None:
     from xmbench import runner
 
-    wanted = runner.expected(baseline, summary.track, preset)
-    scores = scores_of(summary.submission, dataset, [item.metric for item in wanted])
+    wanted = runner.expected(baseline, written.track, preset)
+    scores = scores_of(written.submission, dataset, [item.metric for item in wanted])
     missed = runner.unmet(wanted, scores)
     for item in wanted:
         print(f"{item.metric}: {scores.get(item.metric)}, expected {item.value} +- {item.tolerance}")
     if missed:
-        raise CheckError("the run does not reach its expected scores", where=summary.submission, problems=missed)
+        raise CheckError("the run does not reach its expected scores", where=written.submission, problems=missed)
     print("expected scores: reached")
 
 

@@ -6,11 +6,12 @@
     OUT/checkpoints/ curves*      of the training
     OUT/submission/               the outputs: ready for `xmbench score`
     OUT/submission-shuffled/      the control: each item generated from another item's condition
+    OUT/submission-i2a/  OUT/submission-a2i/   instead, of a baseline that generates in both directions
 """
 
 from __future__ import annotations
 
-from xmbench.runner.run import RunSummary, run
+from xmbench.runner.run import RunSummary, Written, run
 from xmbench.runner.settings import RUN_FILE, Generation, RunRecord, expected, unmet
 
-__all__ = ["RUN_FILE", "Generation", "RunRecord", "RunSummary", "expected", "run", "unmet"]
+__all__ = ["RUN_FILE", "Generation", "RunRecord", "RunSummary", "Written", "expected", "run", "unmet"]
