@@ -93,7 +93,8 @@ def _timm_schedule(optimiser: Optimiser, length: int) -> Any:
         case "step":
             return timm.scheduler.StepLRScheduler(own, steps[0], rate, t_in_epochs=False)
         case "multistep":
-            return timm.scheduler.MultiStepLRScheduler(own, steps, rate, t_in_epochs=False)
+            # timm decays one step early: it counts epochs that are over.
+            return timm.scheduler.MultiStepLRScheduler(own, [step + 1 for step in steps], rate, t_in_epochs=False)
         case "poly":
             return timm.scheduler.PolyLRScheduler(own, length, t_in_epochs=False)
         case _:
