@@ -20,7 +20,7 @@ from tests.builder.conftest import Corpus
 from tests.conftest import shared
 from tests.sources.test_mnist import TEST_COUNTS, TRAIN_COUNTS
 from xmbench import content, registry
-from xmbench.builder import execute, plan, shard_writer, workspace
+from xmbench.builder import execute, plan, rows, shard_writer, shards, takes, workspace
 from xmbench.builder.build import build
 from xmbench.builder.upstream.fetch import VerifiedFiles
 from xmbench.errors import CheckError, DatasetError, DocumentError, OutputError, UnknownNameError
@@ -83,7 +83,7 @@ def test_the_digest_is_that_of_the_decoded_content_whatever_the_encoding(
 def test_workers_and_shards_do_not_change_the_digest(
     corpus: Corpus, built: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "SHARD_ROWS", 40)
+    monkeypatch.setattr(shards, "SHARD_ROWS", 40)
     monkeypatch.setattr(execute, "POOL_FROM_ROWS", 0)
     pooled = build(corpus.single, tmp_path / "pooled", source=corpus.folder, workers=2)
     assert len(pooled.manifest.shards) == 4
@@ -134,11 +134,11 @@ def test_a_limit_takes_a_part_of_the_full_set(corpus: Corpus, built: Dataset, tm
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from xmbench.builder import shard_writer, plan, workspace
+from xmbench.builder import rows, shards
 from xmbench.builder.build import build
 from xmbench.formats.document import load_json
 from xmbench.formats.recipe import Recipe
-plan.SHARD_ROWS = 40
+shards.SHARD_ROWS = 40
 left = int(sys.argv[4])
 def dying(made):
     def call(*args):
@@ -149,7 +149,7 @@ def dying(made):
         return made(*args)
     return call
 if left > 0:
-    shard_writer.image.encode_png = dying(shard_writer.image.encode_png)
+    rows.image.encode_png = dying(rows.image.encode_png)
 else:
     left = -left
     Path.replace = dying(Path.replace); Path.rename = dying(Path.rename)
@@ -170,7 +170,7 @@ def test_a_build_killed_at_any_moment_is_finished_by_the_same_command(
     assert not (out / "manifest.json").exists()
     with pytest.raises(DatasetError, match="not finished"):
         open_dataset(out)
-    monkeypatch.setattr(plan, "SHARD_ROWS", 40)
+    monkeypatch.setattr(shards, "SHARD_ROWS", 40)
     lines: list[str] = []
     dataset = build(corpus.single, out, source=corpus.folder, progress=lines.append)
     assert dataset.digest == built.digest
@@ -228,7 +228,7 @@ def test_an_interrupt_leaves_nothing_that_looks_whole(
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(shard_writer.image, "encode_png", interrupted)
+        patch.setattr(rows.image, "encode_png", interrupted)
         with pytest.raises(KeyboardInterrupt):
             build(corpus.single, out, source=corpus.folder)
     assert [path.name for path in out.iterdir()] == [".build"]
@@ -286,7 +286,7 @@ def test_a_mended_shard_of_other_content_is_refused(
     corpus: Corpus, built: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built.shards("train")[0].unlink()
-    monkeypatch.setattr(shard_writer.audio, "fit_length", lambda samples, length: np.ones(length, dtype=np.int16))
+    monkeypatch.setattr(takes.audio, "fit_length", lambda samples, length: np.ones(length, dtype=np.int16))
     with pytest.raises(CheckError, match="not those that are missing") as caught:
         build(corpus.single, built.folder, source=corpus.folder)
     assert "espeak-ng" in str(caught.value)
@@ -502,8 +502,8 @@ def test_a_recipe_that_leaves_nothing_is_no_data_set(corpus: Corpus, tmp_path: P
 def test_books_that_do_not_balance_stop_the_build(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tally = shard_writer._tally
-    monkeypatch.setattr(shard_writer, "_tally", lambda items, recipe: tally(items[1:], recipe))
+    table = shard_writer._table
+    monkeypatch.setattr(shard_writer, "_table", lambda columns, rows: (rows.pop(), table(columns, rows))[1])
     with pytest.raises(CheckError, match="not accounted for"):
         build(corpus.single, tmp_path / "out", source=corpus.folder)
     assert not (tmp_path / "out" / "manifest.json").exists()

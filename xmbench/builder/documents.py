@@ -16,6 +16,7 @@ from xmbench.execution.progress import Progress
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Counts, Dataset, Manifest, ShardRecord, SplitRecord, dataset_digest
 from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, MANIFEST_FILE, SPLITS
+from xmbench.interfaces import AttributeTypes
 from xmbench.storage.files import write_text, writing
 
 _TOOLS = ("numpy", "pillow", "pyarrow", "soxr")
@@ -35,7 +36,7 @@ def shards(
     if kept:
         progress(f"taking up an earlier build: {len(kept)} of {len(names)} shards are finished")
     tasks = [
-        ShardTask(shard, {item.take: decided.takes[item.take] for item in shard.items}, wanted[shard.name])
+        ShardTask(shard, decided.takes_of(shard), wanted[shard.name])
         for shard in decided.shards
         if shard.name in names and shard.name not in kept
     ]
@@ -47,7 +48,7 @@ def shards(
         written["rows"] += len(done.rows)
         progress(f"  {done.name}: {written['rows']:,} of {total:,} rows")
 
-    job = shard_writer.job(decided, space.data, space.reports)
+    job = shard_writer.job(decided, space.clips, space.data, space.reports)
     fresh = {done.name: done for done in execute.run(job, tasks, workers, tell)}
     return [kept.get(name) or fresh[name] for name in names]
 
@@ -83,6 +84,7 @@ def manifest(decided: Plan, reports: Sequence[ShardReport], rows: Sequence[ledge
         limit=request.limit,
         seed=request.pairing_seed,
         speech=request.speech,
+        layout=decided.layout,
         xmbench_version=version("xmbench"),
         tools={"python": platform.python_version(), **{name: version(name) for name in _TOOLS}},
         sources=dict(decided.sources),
@@ -115,9 +117,7 @@ def record(done: ShardReport) -> ShardRecord:
     )
 
 
-def documents(
-    space: Workspace, dataset: Dataset, attributes: tuple[str, ...], rows: Sequence[ledger.LedgerRow]
-) -> None:
+def documents(space: Workspace, dataset: Dataset, attributes: AttributeTypes, rows: Sequence[ledger.LedgerRow]) -> None:
     """Writes card, ledger and manifest into the work folder."""
     with writing(space.folder):
         ledger.write(space.work / LEDGER_FILE, rows)

@@ -4,8 +4,9 @@
 
     README.md  manifest.json  ledger.parquet  data/<split>-0000i-of-0000n.parquet  judges/
 
-A folder without `manifest.json` is not a data set: the builder writes it last. Rows stand in the order of
-their ids inside a shard, so that any number of shards is read in id order with one row group of each open.
+A folder without `manifest.json` is not a data set: the builder writes it last. Shards are runs of the sorted ids, so
+one row group is open at a time. Sets of the first stage have their rows in shards by a hash of the id, in order inside
+each: they are merged as they are read.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from xmbench.errors import DatasetError
+from xmbench.formats.columns import row_bytes
 from xmbench.formats.document import Document, Part, load_json
-from xmbench.formats.layout import MANIFEST_FILE, WORK_FOLDER
+from xmbench.formats.layout import HASHED_LAYOUT, MANIFEST_FILE, WORK_FOLDER
 from xmbench.formats.recipe import Recipe, Sha256
 
 _BATCH_ROWS = 256
+_BATCH_BYTES = 1 << 24  # of pixels and samples that are unpacked at a time
 
 
 class Counts(Part):
@@ -81,7 +84,8 @@ class Manifest(Document):
     """`manifest.json`: everything needed to say what this folder is, and to build it again.
 
     `mirror` is the revision on the Hub that was named as the place of the upstream files, if one was; `speech`
-    the engine of `--speech`, where that made another recipe of the one that was named.
+    the engine of `--speech`, where that made another recipe of the one that was named; `layout` says how rows are
+    divided among shards (`formats.layout`).
     """
 
     schema_: Literal["xmbench/dataset/1"] = Field(default="xmbench/dataset/1", alias="schema")
@@ -91,6 +95,7 @@ class Manifest(Document):
     limit: int | None = None
     seed: int
     speech: str = ""
+    layout: str = HASHED_LAYOUT
     xmbench_version: str
     tools: dict[str, str]
     sources: dict[str, SourceRecord]
@@ -163,8 +168,13 @@ class Dataset:
             DatasetError: a shard is missing or cannot be read.
         """
         wanted = ["id", *(name for name in columns if name != "id")]
-        streams = [_stream(path, wanted) for path in self.shards(split)]
-        yield from heapq.merge(*streams, key=lambda row: str(row["id"]))
+        batch = batch_rows(self.recipe)
+        if self.manifest.layout == HASHED_LAYOUT:
+            streams = [_stream(path, wanted, batch) for path in self.shards(split)]
+            yield from heapq.merge(*streams, key=lambda row: str(row["id"]))
+            return
+        for path in self.shards(split):
+            yield from _stream(path, wanted, batch)
 
     def table(self, split: str, columns: Sequence[str]) -> pa.Table:
         """Scalar columns of a whole split, sorted by id.
@@ -224,14 +234,16 @@ def open_dataset(folder: Path) -> Dataset:
     return Dataset(folder, manifest)
 
 
-def _stream(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    file = _guarded(path, lambda: _opened(path, columns))
-    batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns))
-    while True:
-        batch = _guarded(path, lambda: next(batches, None))
-        if batch is None:
-            return
-        yield from batch.to_pylist()
+def batch_rows(recipe: Recipe) -> int:
+    """How many rows are read at a time: a few MB of media, however large one row is."""
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // row_bytes(recipe)))
+
+
+def _stream(path: Path, columns: Sequence[str], batch: int) -> Iterator[dict[str, Any]]:
+    with _guarded(path, lambda: _opened(path, columns)) as file:
+        batches = file.iter_batches(batch_size=batch, columns=list(columns))
+        while (rows := _guarded(path, lambda: next(batches, None))) is not None:
+            yield from rows.to_pylist()
 
 
 def _opened(path: Path, columns: Sequence[str]) -> pq.ParquetFile:

@@ -73,7 +73,7 @@ def validate(dataset: Dataset, progress: Progress = lambda line: None) -> Valida
         The findings. Nothing is raised for a data set that is wrong.
     """
     result = Validation(dataset.recipe.name)
-    seen = _Seen(result.found, Hearing(dataset, result.found), schema(dataset.recipe, ()))
+    seen = _Seen(result.found, Hearing(dataset, result.found), schema(dataset.recipe, {}))
     for shard in dataset.manifest.shards:
         _check_shard(dataset, shard, seen, progress)
     result.notes += seen.hearing.conclude()

@@ -22,13 +22,30 @@ from xmbench.interfaces.metric import (
     WholeSet,
 )
 from xmbench.interfaces.model import Classifier, Conditions, Examples, Generator, Model, Run, SeesReferences, item_rng
-from xmbench.interfaces.source import Countable, Entry, RawClip, RawImage, Rejected, Source, Upstream
+from xmbench.interfaces.source import (
+    Attribute,
+    Attributed,
+    AttributeTypes,
+    Countable,
+    Entry,
+    Raw,
+    RawClip,
+    RawImage,
+    RawPair,
+    Rejected,
+    Source,
+    Upstream,
+    yielded,
+)
 from xmbench.interfaces.task import SIDES, AudioFormat, Direction, ImageFormat, Modality, Sides, Status, Task
 
 __all__ = [
     "SIDES",
     "AgainstClass",
     "Annotator",
+    "Attribute",
+    "AttributeTypes",
+    "Attributed",
     "AudioFormat",
     "ClassReferences",
     "Classifier",
@@ -47,8 +64,10 @@ __all__ = [
     "Model",
     "Naming",
     "Pair",
+    "Raw",
     "RawClip",
     "RawImage",
+    "RawPair",
     "Rejected",
     "Run",
     "ScoringContext",
@@ -61,4 +80,5 @@ __all__ = [
     "Upstream",
     "WholeSet",
     "item_rng",
+    "yielded",
 ]
