@@ -11,7 +11,6 @@ from xmbench.interfaces import Entry
 
 SHARD_BYTES = 500_000_000  # of pixels and samples
 SHARD_ROWS = 16_384
-_STRETCH = 1.25  # how much longer a shard may get so that a group ends in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +67,17 @@ def by_hash(items: Iterable[Item], planned: Mapping[str, Sequence[Entry]]) -> tu
 
 
 def _runs(entries: Sequence[Entry], row_bytes: int) -> list[Sequence[Entry]]:
-    """Runs of about equal length, each within the limits but for the stretch to the end of a group."""
+    """Runs of about equal length, within the limits; one ends with a group if that leaves it at least half as long."""
     limit = max(1, min(SHARD_ROWS, SHARD_BYTES // row_bytes))
-    if not entries:
-        return []
-    wanted = -(-len(entries) // -(-len(entries) // limit))
-    longest = max(wanted, int(wanted * _STRETCH))
+    count = -(-len(entries) // limit)
+    wanted = -(-len(entries) // max(1, count))
     runs, start = [], 0
-    for i in range(1, len(entries) + 1):
-        length = i - start
-        ends = i == len(entries) or (length >= wanted and entries[i].group != entries[i - 1].group)
-        if ends or length == longest:
-            runs.append(entries[start:i])
-            start = i
+    while start < len(entries):
+        end = min(start + wanted, len(entries))
+        ends = range(end, start + (wanted - 1) // 2, -1) if end < len(entries) else ()
+        end = next((i for i in ends if entries[i].group != entries[i - 1].group), end)
+        runs.append(entries[start:end])
+        start = end
     return runs
 
 

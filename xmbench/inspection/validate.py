@@ -19,19 +19,19 @@ from xmbench.formats.dataset import (
     Dataset,
     Manifest,
     ShardRecord,
+    batch_rows,
     content_digest,
     dataset_digest,
     open_dataset,
     row_digest,
 )
 from xmbench.formats.document import ID_PATTERN, load_json
-from xmbench.formats.layout import DATA_FOLDER, MANIFEST_FILE, SHARD_NAME
+from xmbench.formats.layout import DATA_FOLDER, HASHED_LAYOUT, MANIFEST_FILE, SHARD_NAME
 from xmbench.inspection import document_checks
 from xmbench.inspection.clip_checks import Hearing
 from xmbench.inspection.findings import Findings, Validation, brief
 from xmbench.media import image
 
-_BATCH_ROWS = 250
 _TOLD_EVERY = 10_000
 # The columns that every data set has, and the one that says what is spoken.
 _COLUMNS = ("id", "image", "audio", "label", "take", "group", "duration_s", "source")
@@ -49,6 +49,7 @@ class _Seen:
     classes: Counter[tuple[str, int]] = field(default_factory=Counter)
     durations: dict[str, list[float]] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
+    last: dict[str, str] = field(default_factory=dict)
 
 
 def open_unchecked(folder: Path) -> Dataset:
@@ -103,13 +104,14 @@ def _check_shard(dataset: Dataset, shard: ShardRecord, seen: _Seen, progress: Pr
     if path.stat().st_size != shard.bytes:
         seen.found.add("shard", f"{shard.path}: {path.stat().st_size} bytes, the manifest says {shard.bytes}")
     digests: list[tuple[str, str, str]] = []
-    before = ""
+    # Of the present layout, the shards of a split go on where the one before ended.
+    before = "" if dataset.manifest.layout == HASHED_LAYOUT else seen.last.get(shard.split, "")
     try:
-        for row in _rows(path, seen.schema):
+        for row in _rows(path, seen.schema, batch_rows(dataset.recipe)):
             item = str(row["id"])
             if item <= before:
                 seen.found.add("order", f"{shard.path}: '{item}' stands after '{before}': not in the order of ids")
-            before = item
+            before = seen.last[shard.split] = item
             digests.append((shard.split, item, _check_row(dataset, shard.split, row, seen)))
             if (len(seen.digests) + len(digests)) % _TOLD_EVERY == 0:
                 progress(f"  {len(seen.digests) + len(digests):,} rows")
@@ -122,13 +124,13 @@ def _check_shard(dataset: Dataset, shard: ShardRecord, seen: _Seen, progress: Pr
     seen.digests += digests
 
 
-def _rows(path: Path, wanted: pa.Schema) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, wanted: pa.Schema, batch: int) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(path) as file:
             _check_columns(file.schema_arrow, wanted)
             names = [name for name in (*_COLUMNS, _SPOKEN) if name in file.schema_arrow.names]
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
-                yield from batch.to_pylist()
+            for part in file.iter_batches(batch_size=batch, columns=names):
+                yield from part.to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DatasetError(f"the shard cannot be read ({brief(error)})") from error
 
