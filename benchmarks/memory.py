@@ -34,17 +34,19 @@ class Noise:
     def attributes(self, options):
         return {"piece": str, "start_s": float}
     def entries(self, upstream, options, task):
+        splits = ("test", *9 * ("train",))
         return [
-            Entry(f"n-{i:07d}", "test" if i % 10 == 9 else "train", i % 2, f"g-{i}", (i,), {"piece": "n", "start_s": i / 10})
+            Entry(f"n-{i:07d}", splits[i % 10], i % 2, f"g-{i}", (i,), {"piece": "n", "start_s": i / 10})
             for i in range(options.rows)
         ]
     def read(self, upstream, options, task, entries):
         image, sound = task.image, task.audio
         for entry in entries:
             rng = np.random.default_rng(entry.locator[0])
-            pixels = np.frombuffer(rng.bytes(image.height_px * image.width_px * 3), np.uint8)
+            shape = (image.height_px, image.width_px, 3)
+            pixels = np.frombuffer(rng.bytes(image.height_px * image.width_px * 3), np.uint8).reshape(shape)
             samples = np.frombuffer(rng.bytes(2 * sound.samples), "<i2") // 2
-            yield RawPair(RawImage(pixels.reshape(image.height_px, image.width_px, 3)), RawClip(samples, sound.sample_rate_hz))
+            yield RawPair(RawImage(pixels), RawClip(samples, sound.sample_rate_hz))
 
 SOURCE = Noise()
 '''
@@ -61,8 +63,13 @@ image = {{ height_px = {side}, width_px = {side}, mode = "RGB" }}
 audio = {{ sample_rate_hz = {rate}, samples = {samples}, min_duration_s = 0.1, max_duration_s = {seconds} }}
 classes = {{ names = ["a", "b"] }}
 pairing = {{ method = "joint", items = "noise" }}
-sources.noise = {{ reader = "noise", title = "Noise", licence = "CC0-1.0", redistributable = true, options = {{ rows = {rows} }} }}
 tracks = [{{ direction = "i2a", metrics = ["collapse"], primary = "collapse" }}]
+[sources.noise]
+reader = "noise"
+title = "Noise"
+licence = "CC0-1.0"
+redistributable = true
+options = {{ rows = {rows} }}
 """
 
 

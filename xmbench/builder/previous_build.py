@@ -27,13 +27,15 @@ from xmbench.formats.dataset import (
     Dataset,
     Manifest,
     ShardRecord,
-    batch_rows,
     content_digest,
+    open_shard,
+    read_batches,
     row_digest,
     samples_digest,
 )
 from xmbench.formats.layout import LEDGER_FILE
 from xmbench.formats.ledger import LedgerRow
+from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import Rejected
 from xmbench.media import audio, image
 from xmbench.storage.files import make_folder, writing
@@ -101,7 +103,7 @@ def reread(folder: Path, manifest: Manifest, shard: ShardRecord) -> ShardReport:
     heard: dict[bytes, bytes] = {}
     path = folder / shard.path
     try:
-        for row in _rows(path, ["id", "image", "audio", "label", "take"], batch_rows(manifest.recipe)):
+        for row in _rows(path, ["id", "image", "audio", "label", "take"], manifest.recipe):
             key = hashlib.sha256(row["audio"]["bytes"]).digest()
             if key not in heard:
                 heard[key] = samples_digest(*audio.decode_mono_int16(row["audio"]["bytes"]))
@@ -145,10 +147,10 @@ def _stored(path: Path, manifest: Manifest, known: Collection[str], keep: Path) 
     return found
 
 
-def _rows(path: Path, columns: list[str], batch: int) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, columns: list[str], recipe: Recipe) -> Iterator[dict[str, Any]]:
     try:
-        with pq.ParquetFile(path) as file:
-            for part in file.iter_batches(batch_size=batch, columns=columns):
+        with open_shard(path) as file:
+            for part in read_batches(file, columns, recipe):
                 yield from part.to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, f"the shard cannot be read ({str(error)[:200]})") from error

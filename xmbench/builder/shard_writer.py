@@ -26,6 +26,7 @@ from xmbench.storage.files import replacing, write_text
 
 GROUP_ROWS = 1_000
 GROUP_BYTES = 100_000_000  # of pixels and samples: one row group is in memory at a time
+_STEP_BYTES = 8_000_000
 _HEADER_BYTES = 4096  # more than a wav or flac file has besides its samples
 _MEDIA_LEAVES = ("image.bytes", "image.path", "audio.bytes", "audio.path")
 _UNREPEATED = {"id", "image.bytes", "image.path", "source"}
@@ -101,14 +102,19 @@ def write_shard(work: Job, task: ShardTask) -> ShardReport:
     takes: dict[str, set[str]] = {name: set() for name in work.recipe.classes.names}
     encoded = Rows(work.recipe, work.reader, work.schema, work.clips, task.takes)
     path = work.data / task.shard.name
+
+    def noted() -> Iterator[Row]:
+        for row in encoded.read(task.shard.items):
+            rows.append((row.id, row.digest))
+            name = work.recipe.classes.names[row.label]
+            counted[name] += 1
+            takes[name].add(row.take)
+            yield row
+
     with replacing(path) as temporary, _writer(temporary, work, len(task.takes)) as writer:
-        for group in _groups(encoded.read(task.shard.items), group_rows(work.recipe)):
-            writer.write_table(_table(work.schema, group), row_group_size=GROUP_ROWS)
-            for row in group:
-                rows.append((row.id, row.digest))
-                name = work.recipe.classes.names[row.label]
-                counted[name] += 1
-                takes[name].add(row.take)
+        for group in _groups(noted(), work):
+            writer.write_table(group, row_group_size=GROUP_ROWS)
+            del group  # before the next one is read
     report = ShardReport(
         task.digest,
         task.shard.name,
@@ -146,16 +152,25 @@ def shard_digest(report: ShardReport) -> str:
     return dataset_digest((report.split, item, digest) for item, digest in report.rows)
 
 
-def _groups(rows: Iterator[Row], length: int) -> Iterator[list[Row]]:
-    """Rows, a row group at a time."""
-    while group := list(itertools.islice(rows, length)):
-        yield group
+def _groups(rows: Iterator[Row], work: Job) -> Iterator[pa.Table]:
+    """Rows, a row group at a time; a few at a time are Python objects."""
+    length = group_rows(work.recipe)
+    step = max(1, min(length, _STEP_BYTES // row_bytes(work.recipe)))
+    while True:
+        parts: list[pa.RecordBatch] = []
+        have = 0
+        while have < length and (part := list(itertools.islice(rows, min(step, length - have)))):
+            parts.append(_batch(work.schema, part))
+            have += len(part)
+        if not parts:
+            return
+        yield pa.Table.from_batches(parts, schema=work.schema)
 
 
-def _table(columns: pa.Schema, rows: Sequence[Row]) -> pa.Table:
-    """One row group. The order of the columns is the schema's."""
+def _batch(columns: pa.Schema, rows: Sequence[Row]) -> pa.RecordBatch:
+    """Some rows. The order of the columns is the schema's."""
     arrays = [_array([row.values[field.name] for row in rows], field.type) for field in columns]
-    return pa.Table.from_arrays(arrays, schema=columns)
+    return pa.RecordBatch.from_arrays(arrays, schema=columns)
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:

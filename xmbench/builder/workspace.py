@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from xmbench.errors import DatasetError, DocumentError, OutputError
-from xmbench.formats.dataset import Manifest
+from xmbench.formats.dataset import Manifest, open_shard
 from xmbench.formats.document import load_json
 from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, MANIFEST_FILE, SHARD_NAME, WORK_FOLDER
 from xmbench.storage.files import make_folder, write_text, writing
@@ -26,6 +25,7 @@ from xmbench.storage.locks import locked
 _PLAN_FILE = "plan.json"
 _REPLACING_FILE = "replacing.json"
 _LOCK_FILE = "lock"
+_CHECKED_ROWS = 64
 _CLIPS_FOLDER = "clips"
 _START_OVER = "the same command with --rebuild makes the data set again in this folder"
 
@@ -249,10 +249,9 @@ def damaged_shards(folder: Path, manifest: Manifest) -> list[str]:
 def readable(path: Path) -> bool:
     """Whether every page of a parquet file can be read."""
     try:
-        media = "audio" in pq.read_schema(path).names
-        file = pq.ParquetFile(path, read_dictionary=["audio.bytes"] if media else None)
-        for _ in file.iter_batches(batch_size=1000):
-            pass
+        with open_shard(path) as file:
+            for _ in file.iter_batches(batch_size=_CHECKED_ROWS, use_threads=False):
+                pass
     except (OSError, pa.ArrowException, ValueError):
         return False
     return True

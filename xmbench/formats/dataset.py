@@ -30,6 +30,7 @@ from xmbench.formats.layout import HASHED_LAYOUT, MANIFEST_FILE, WORK_FOLDER
 from xmbench.formats.recipe import Recipe, Sha256
 
 _BATCH_ROWS = 256
+_BUFFER_BYTES = 1 << 20
 _BATCH_BYTES = 1 << 24  # of pixels and samples that are unpacked at a time
 
 
@@ -168,13 +169,12 @@ class Dataset:
             DatasetError: a shard is missing or cannot be read.
         """
         wanted = ["id", *(name for name in columns if name != "id")]
-        batch = batch_rows(self.recipe)
         if self.manifest.layout == HASHED_LAYOUT:
-            streams = [_stream(path, wanted, batch) for path in self.shards(split)]
+            streams = [_stream(path, wanted, self.recipe) for path in self.shards(split)]
             yield from heapq.merge(*streams, key=lambda row: str(row["id"]))
             return
         for path in self.shards(split):
-            yield from _stream(path, wanted, batch)
+            yield from _stream(path, wanted, self.recipe)
 
     def table(self, split: str, columns: Sequence[str]) -> pa.Table:
         """Scalar columns of a whole split, sorted by id.
@@ -239,16 +239,26 @@ def batch_rows(recipe: Recipe) -> int:
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES // row_bytes(recipe)))
 
 
-def _stream(path: Path, columns: Sequence[str], batch: int) -> Iterator[dict[str, Any]]:
+def read_batches(file: pq.ParquetFile, columns: Sequence[str], recipe: Recipe) -> Iterator[pa.RecordBatch]:
+    """Rows of a shard that `open_shard` opened, a few MB of media at a time; raises what pyarrow does."""
+    yield from file.iter_batches(batch_size=batch_rows(recipe), columns=list(columns), use_threads=False)
+
+
+def open_shard(path: Path) -> pq.ParquetFile:
+    """A shard that is read page by page: otherwise pyarrow holds whole row groups, and reads ahead."""
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+
+
+def _stream(path: Path, columns: Sequence[str], recipe: Recipe) -> Iterator[dict[str, Any]]:
     with _guarded(path, lambda: _opened(path, columns)) as file:
-        batches = file.iter_batches(batch_size=batch, columns=list(columns))
+        batches = read_batches(file, columns, recipe)
         while (rows := _guarded(path, lambda: next(batches, None))) is not None:
             yield from rows.to_pylist()
 
 
 def _opened(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
     """A shard that has every one of these columns: parquet leaves out those that it has not."""
-    file = pq.ParquetFile(path)
+    file = open_shard(path)
     absent = [name for name in columns if name not in file.schema_arrow.names]
     if absent:
         raise pa.ArrowKeyError(f"without the column(s) {', '.join(absent)}")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from xmbench.errors import DatasetError, MediaError
 from xmbench.execution.progress import Progress
@@ -19,14 +18,16 @@ from xmbench.formats.dataset import (
     Dataset,
     Manifest,
     ShardRecord,
-    batch_rows,
     content_digest,
     dataset_digest,
     open_dataset,
+    open_shard,
+    read_batches,
     row_digest,
 )
 from xmbench.formats.document import ID_PATTERN, load_json
 from xmbench.formats.layout import DATA_FOLDER, HASHED_LAYOUT, MANIFEST_FILE, SHARD_NAME
+from xmbench.formats.recipe import Recipe
 from xmbench.inspection import document_checks
 from xmbench.inspection.clip_checks import Hearing
 from xmbench.inspection.findings import Findings, Validation, brief
@@ -107,7 +108,7 @@ def _check_shard(dataset: Dataset, shard: ShardRecord, seen: _Seen, progress: Pr
     # Of the present layout, the shards of a split go on where the one before ended.
     before = "" if dataset.manifest.layout == HASHED_LAYOUT else seen.last.get(shard.split, "")
     try:
-        for row in _rows(path, seen.schema, batch_rows(dataset.recipe)):
+        for row in _rows(path, seen.schema, dataset.recipe):
             item = str(row["id"])
             if item <= before:
                 seen.found.add("order", f"{shard.path}: '{item}' stands after '{before}': not in the order of ids")
@@ -124,12 +125,12 @@ def _check_shard(dataset: Dataset, shard: ShardRecord, seen: _Seen, progress: Pr
     seen.digests += digests
 
 
-def _rows(path: Path, wanted: pa.Schema, batch: int) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, wanted: pa.Schema, recipe: Recipe) -> Iterator[dict[str, Any]]:
     try:
-        with pq.ParquetFile(path) as file:
+        with open_shard(path) as file:
             _check_columns(file.schema_arrow, wanted)
             names = [name for name in (*_COLUMNS, _SPOKEN) if name in file.schema_arrow.names]
-            for part in file.iter_batches(batch_size=batch, columns=names):
+            for part in read_batches(file, names, recipe):
                 yield from part.to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DatasetError(f"the shard cannot be read ({brief(error)})") from error
