@@ -27,6 +27,7 @@ from xmbench.errors import CheckError, DatasetError, DocumentError, OutputError,
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.items import read_examples
+from xmbench.formats.layout import HASHED_LAYOUT
 from xmbench.formats.recipe import Recipe
 from xmbench.inspection.validate import validate
 from xmbench.interfaces import Entry, RawClip, RawImage, Rejected
@@ -336,6 +337,50 @@ def test_a_rebuild_broken_off_while_it_removes(
 
 def _interrupt(*args: object, **options: object) -> list[object]:
     raise KeyboardInterrupt
+
+
+# --------------------------------------------------------------------------------------- the former layout
+@pytest.fixture
+def former(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """A set as the first stage wrote it: several shards by a hash of the id, and no word about it."""
+    monkeypatch.setattr(shards, "SHARD_ROWS", 40)
+    with monkeypatch.context() as patch:
+        patch.setattr("xmbench.builder.build.SORTED_LAYOUT", HASHED_LAYOUT)
+        dataset = build(corpus.single, tmp_path / "former", source=corpus.folder)
+    manifest = json.loads((dataset.folder / "manifest.json").read_text())
+    assert manifest.pop("layout") == HASHED_LAYOUT
+    (dataset.folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    return open_dataset(dataset.folder)
+
+
+def test_a_set_of_the_former_layout_is_read_and_mended(corpus: Corpus, built: Dataset, former: Dataset) -> None:
+    assert former.digest == built.digest
+    assert list(former.rows("train", ["image", "take"])) == list(built.rows("train", ["image", "take"]))
+    ids = [pq.read_table(path, columns=["id"])["id"].to_pylist() for path in former.shards("train")]
+    assert max(ids[0]) > min(ids[1])
+    assert validate(former).problems == []
+    lines: list[str] = []
+    build(corpus.single, former.folder, source=corpus.folder, progress=lines.append)
+    assert lines == [f"{former.folder}: already built"]
+    former.shards("train")[1].unlink()
+    mended = build(corpus.single, former.folder, source=corpus.folder)
+    assert mended.digest == built.digest
+    assert validate(mended).problems == []
+
+
+def test_a_build_begun_in_the_former_layout_is_refused_with_the_way_out(
+    corpus: Corpus, built: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(execute, "run", _interrupt)
+        patch.setattr("xmbench.builder.build.SORTED_LAYOUT", HASHED_LAYOUT)
+        with pytest.raises(KeyboardInterrupt):
+            build(corpus.single, out, source=corpus.folder)
+    with pytest.raises(DatasetError, match="layout: xmbench/build/1, 2 shards there, xmbench/build/2") as caught:
+        build(corpus.single, out, source=corpus.folder)
+    assert "--rebuild" in caught.value.todo
+    assert build(corpus.single, out, source=corpus.folder, rebuild=True).digest == built.digest
 
 
 # --------------------------------------------------------------------------------------------- the folder
