@@ -8,6 +8,7 @@ from xmbench import content, registry
 from xmbench.builder.plan import load_recipe
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml
+from xmbench.interfaces import yielded
 
 Kind = Literal["recipes", "baselines", "metrics", "tracks", "sources", "engines"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -70,7 +71,7 @@ def _metrics() -> list[Row]:
 
 def _sources() -> list[Row]:
     found = [registry.source(name) for name in registry.names("sources")]
-    return [{"name": s.name, "yields": s.modality, "what": _first_line(s)} for s in found]
+    return [{"name": s.name, "yields": " and ".join(sorted(yielded(s))), "what": _first_line(s)} for s in found]
 
 
 def _engines() -> list[Row]:

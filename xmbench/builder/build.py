@@ -15,7 +15,7 @@ from xmbench.execution.executor import check_engine
 from xmbench.execution.progress import Progress, silent
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, Manifest, open_dataset
-from xmbench.formats.layout import CARD_FILE, LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER
+from xmbench.formats.layout import CARD_FILE, LEDGER_FILE, MANIFEST_FILE, SORTED_LAYOUT, WORK_FOLDER
 from xmbench.formats.recipe import Recipe
 from xmbench.storage.files import write_text, writing
 
@@ -84,8 +84,9 @@ def build(
             workspace.refuse_started_by_other(out, request.identity())
         files = obtain(recipe, place, offline=offline, progress=progress, accept_changed=accept_changed)
         before = workspace.manifest_of(out)
-        known = previous_build.clips(out, before, again=False) if before else None
-        decided = plan.make(request, files, progress, known, offline)
+        known = previous_build.clips(out, before, space.clips, again=False) if before else None
+        layout = before.layout if before else SORTED_LAYOUT
+        decided = plan.make(request, files, space.clips, progress, known, offline, layout)
         space.claim(decided.identity, [shard.name for shard in decided.shards])
         where = Workers(workers or available_workers(), engine, ray_address)
         if before is None:

@@ -144,12 +144,41 @@ class SourceSpec(Part):
 
 
 class PairingSpec(Part):
-    """How images and clips meet: each image gets, by a seeded hash of its id, a clip of its own class."""
+    """How images and clips meet.
 
-    method: Literal["by-class"] = "by-class"
-    images: Name
-    clips: Name
+    `by-class`: each image of the source `images` gets, by a seeded hash of its id, a clip of its own class of the
+    source `clips`. `joint`: each entry of the source `items` is an image with the clip that belongs to it.
+    """
+
+    method: Literal["by-class", "joint"] = "by-class"
+    images: Name | Literal[""] = ""
+    clips: Name | Literal[""] = ""
+    items: Name | Literal[""] = ""
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _complete(self) -> PairingSpec:
+        by_class = self.method == "by-class"
+        wanted, others = ("`images` and `clips`", "`items`") if by_class else ("`items`", "`images` or `clips`")
+        complete = (self.images and self.clips and not self.items) if by_class else self.items
+        if not complete or (not by_class and (self.images or self.clips)):
+            raise ValueError(f'method "{self.method}" needs {wanted}, and takes no {others}')
+        return self
+
+    @property
+    def joint(self) -> bool:
+        """Whether an entry is an image with its own clip."""
+        return self.method == "joint"
+
+    @property
+    def item_source(self) -> str:
+        """Role of the source whose entries are the items: ids, splits and labels are theirs."""
+        return self.items or self.images
+
+    @property
+    def clip_source(self) -> str:
+        """Role of the source that the clips come from."""
+        return self.items or self.clips
 
 
 class SplitSpec(Part):
@@ -249,9 +278,11 @@ class Recipe(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        for role in (self.pairing.images, self.pairing.clips):
+        for role in (self.pairing.item_source, self.pairing.clip_source):
             if role not in self.sources:
                 raise ValueError(f"pairing names the source {role!r}, which `sources` does not have")
+        if self.pairing.joint and self.regime != "multi-take":
+            raise ValueError('pairing.method "joint" needs regime = "multi-take": each item has a clip of its own')
         directions = [track.direction for track in self.tracks]
         if len(set(directions)) != len(directions):
             raise ValueError("two tracks have the same direction")
