@@ -81,7 +81,7 @@ def submit(dataset: Dataset, folder: Path) -> list[ClipPair]:
         pairs.append((reference, audio.to_float(stored)))
     submission = Submission(
         track=dataset.recipe.track_id("i2a"),
-        recipe_digest=dataset.manifest.recipe_digest,
+        data_digest=dataset.manifest.data_digest,
         dataset_digest=dataset.digest,
         system="noisy references",
     )

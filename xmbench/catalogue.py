@@ -8,6 +8,7 @@ from xmbench import content, registry
 from xmbench.builder.plan import load_recipe
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml
+from xmbench.interfaces import yielded
 
 Kind = Literal["recipes", "baselines", "metrics", "tracks", "sources", "engines"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -48,7 +49,8 @@ def _tracks() -> list[Row]:
 def _baselines() -> list[Row]:
     found = [load_toml(content.find("baselines", name), Baseline) for name in content.names("baselines")]
     return [
-        {"name": b.name, "model": b.model, "direction": b.direction, "kind": b.kind, "title": b.title} for b in found
+        {"name": b.name, "model": b.model, "direction": ", ".join(b.directions), "kind": b.kind, "title": b.title}
+        for b in found
     ]
 
 
@@ -69,7 +71,7 @@ def _metrics() -> list[Row]:
 
 def _sources() -> list[Row]:
     found = [registry.source(name) for name in registry.names("sources")]
-    return [{"name": s.name, "yields": s.modality, "what": _first_line(s)} for s in found]
+    return [{"name": s.name, "yields": " and ".join(sorted(yielded(s))), "what": _first_line(s)} for s in found]
 
 
 def _engines() -> list[Row]:

@@ -19,13 +19,14 @@ from tests.builder.conftest import Corpus
 from tests.conftest import shared
 from tests.sources.test_mnist import TEST_COUNTS, TRAIN_COUNTS
 from xmbench import content, registry
-from xmbench.builder import documents, plan, shard_writer, workspace
+from xmbench.builder import documents, plan, rows, shard_writer, shards, takes, workspace
 from xmbench.builder.build import build
 from xmbench.builder.upstream.fetch import VerifiedFiles
 from xmbench.errors import CheckError, DatasetError, DocumentError, OutputError, UnknownNameError
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.items import read_examples
+from xmbench.formats.layout import HASHED_LAYOUT
 from xmbench.formats.recipe import Recipe
 from xmbench.inspection.validate import validate
 from xmbench.interfaces import Entry, RawClip, RawImage, Rejected
@@ -82,7 +83,7 @@ def test_the_digest_is_that_of_the_decoded_content_whatever_the_encoding(
 def test_workers_and_shards_do_not_change_the_digest(
     corpus: Corpus, built: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "SHARD_ROWS", 40)
+    monkeypatch.setattr(shards, "SHARD_ROWS", 40)
     monkeypatch.setattr(documents, "POOL_FROM_ROWS", 0)
     pooled = build(corpus.single, tmp_path / "pooled", source=corpus.folder, workers=2)
     assert len(pooled.manifest.shards) == 4
@@ -133,11 +134,11 @@ def test_a_limit_takes_a_part_of_the_full_set(corpus: Corpus, built: Dataset, tm
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from xmbench.builder import shard_writer, plan, workspace
+from xmbench.builder import rows, shards
 from xmbench.builder.build import build
 from xmbench.formats.document import load_json
 from xmbench.formats.recipe import Recipe
-plan.SHARD_ROWS = 40
+shards.SHARD_ROWS = 40
 left = int(sys.argv[4])
 def dying(made):
     def call(*args):
@@ -148,7 +149,7 @@ def dying(made):
         return made(*args)
     return call
 if left > 0:
-    shard_writer.image.encode_png = dying(shard_writer.image.encode_png)
+    rows.image.encode_png = dying(rows.image.encode_png)
 else:
     left = -left
     Path.replace = dying(Path.replace); Path.rename = dying(Path.rename)
@@ -169,7 +170,7 @@ def test_a_build_killed_at_any_moment_is_finished_by_the_same_command(
     assert not (out / "manifest.json").exists()
     with pytest.raises(DatasetError, match="not finished"):
         open_dataset(out)
-    monkeypatch.setattr(plan, "SHARD_ROWS", 40)
+    monkeypatch.setattr(shards, "SHARD_ROWS", 40)
     lines: list[str] = []
     dataset = build(corpus.single, out, source=corpus.folder, progress=lines.append)
     assert dataset.digest == built.digest
@@ -227,7 +228,7 @@ def test_an_interrupt_leaves_nothing_that_looks_whole(
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(shard_writer.image, "encode_png", interrupted)
+        patch.setattr(rows.image, "encode_png", interrupted)
         with pytest.raises(KeyboardInterrupt):
             build(corpus.single, out, source=corpus.folder)
     assert [path.name for path in out.iterdir()] == [".build"]
@@ -285,7 +286,7 @@ def test_a_mended_shard_of_other_content_is_refused(
     corpus: Corpus, built: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built.shards("train")[0].unlink()
-    monkeypatch.setattr(shard_writer.audio, "fit_length", lambda samples, length: np.ones(length, dtype=np.int16))
+    monkeypatch.setattr(takes.audio, "fit_length", lambda samples, length: np.ones(length, dtype=np.int16))
     with pytest.raises(CheckError, match="not those that are missing") as caught:
         build(corpus.single, built.folder, source=corpus.folder)
     assert "espeak-ng" in str(caught.value)
@@ -335,6 +336,50 @@ def test_a_rebuild_broken_off_while_it_removes(
 
 def _interrupt(*args: object, **options: object) -> list[object]:
     raise KeyboardInterrupt
+
+
+# --------------------------------------------------------------------------------------- the former layout
+@pytest.fixture
+def former(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """A set as the first stage wrote it: several shards by a hash of the id, and no word about it."""
+    monkeypatch.setattr(shards, "SHARD_ROWS", 40)
+    with monkeypatch.context() as patch:
+        patch.setattr("xmbench.builder.build.SORTED_LAYOUT", HASHED_LAYOUT)
+        dataset = build(corpus.single, tmp_path / "former", source=corpus.folder)
+    manifest = json.loads((dataset.folder / "manifest.json").read_text())
+    assert manifest.pop("layout") == HASHED_LAYOUT
+    (dataset.folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    return open_dataset(dataset.folder)
+
+
+def test_a_set_of_the_former_layout_is_read_and_mended(corpus: Corpus, built: Dataset, former: Dataset) -> None:
+    assert former.digest == built.digest
+    assert list(former.rows("train", ["image", "take"])) == list(built.rows("train", ["image", "take"]))
+    ids = [pq.read_table(path, columns=["id"])["id"].to_pylist() for path in former.shards("train")]
+    assert max(ids[0]) > min(ids[1])
+    assert validate(former).problems == []
+    lines: list[str] = []
+    build(corpus.single, former.folder, source=corpus.folder, progress=lines.append)
+    assert lines == [f"{former.folder}: already built"]
+    former.shards("train")[1].unlink()
+    mended = build(corpus.single, former.folder, source=corpus.folder)
+    assert mended.digest == built.digest
+    assert validate(mended).problems == []
+
+
+def test_a_build_begun_in_the_former_layout_is_refused_with_the_way_out(
+    corpus: Corpus, built: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(documents, "run_tasks", _interrupt)
+        patch.setattr("xmbench.builder.build.SORTED_LAYOUT", HASHED_LAYOUT)
+        with pytest.raises(KeyboardInterrupt):
+            build(corpus.single, out, source=corpus.folder)
+    with pytest.raises(DatasetError, match="layout: xmbench/build/1, 2 shards there, xmbench/build/2") as caught:
+        build(corpus.single, out, source=corpus.folder)
+    assert "--rebuild" in caught.value.todo
+    assert build(corpus.single, out, source=corpus.folder, rebuild=True).digest == built.digest
 
 
 # --------------------------------------------------------------------------------------------- the folder
@@ -501,8 +546,8 @@ def test_a_recipe_that_leaves_nothing_is_no_data_set(corpus: Corpus, tmp_path: P
 def test_books_that_do_not_balance_stop_the_build(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tally = shard_writer._tally
-    monkeypatch.setattr(shard_writer, "_tally", lambda items, recipe: tally(items[1:], recipe))
+    counter = shard_writer.Counter
+    monkeypatch.setattr(shard_writer, "Counter", type("Forgetful", (counter,), {"__getitem__": lambda *args: 0}))
     with pytest.raises(CheckError, match="not accounted for"):
         build(corpus.single, tmp_path / "out", source=corpus.folder)
     assert not (tmp_path / "out" / "manifest.json").exists()

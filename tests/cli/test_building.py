@@ -107,14 +107,14 @@ def test_mistakes_are_explained(tmp_path: Path, arguments: list[str], said: str)
 
 SLOW = """
 import sys, time
-from xmbench.builder import shard_writer, plan
+from xmbench.builder import rows, shards
 from xmbench.cli import main
-encode = shard_writer.image.encode_png
+encode = rows.image.encode_png
 def slow(pixels):
     time.sleep(0.02)
     return encode(pixels)
-shard_writer.image.encode_png = slow
-plan.SHARD_ROWS = 40
+rows.image.encode_png = slow
+shards.SHARD_ROWS = 40
 main()
 """
 

@@ -15,7 +15,7 @@ from xmbench.execution.executor import check_engine
 from xmbench.execution.progress import Progress, silent
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, Manifest, open_dataset
-from xmbench.formats.layout import CARD_FILE, LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER
+from xmbench.formats.layout import CARD_FILE, LEDGER_FILE, MANIFEST_FILE, SORTED_LAYOUT, WORK_FOLDER
 from xmbench.formats.recipe import Recipe
 from xmbench.storage.files import write_text, writing
 
@@ -74,7 +74,7 @@ def build(
         out, place = out.absolute(), place.absolute() if isinstance(place, Path) else place
     if not rebuild and _whole(out, request):
         progress(f"{out}: already built")
-        return open_dataset(out)
+        return _told_anew(out, recipe, progress)
     with workspace.opened(out) as space:
         space.finish_replacing()
         if rebuild:
@@ -84,8 +84,9 @@ def build(
             workspace.refuse_started_by_other(out, request.identity())
         files = obtain(recipe, place, offline=offline, progress=progress, accept_changed=accept_changed)
         before = workspace.manifest_of(out)
-        known = previous_build.clips(out, before, again=False) if before else None
-        decided = plan.make(request, files, progress, known, offline)
+        known = previous_build.clips(out, before, space.clips, again=False) if before else None
+        layout = before.layout if before else SORTED_LAYOUT
+        decided = plan.make(request, files, space.clips, progress, known, offline, layout)
         space.claim(decided.identity, [shard.name for shard in decided.shards])
         where = Workers(workers or available_workers(), engine, ray_address)
         if before is None:
@@ -124,7 +125,7 @@ def _whole(out: Path, request: Request) -> bool:
         return False
     there = {
         "recipe": manifest.recipe.name,
-        "recipe digest": manifest.recipe_digest,
+        "data digest": manifest.data_digest,
         "limit": "none" if manifest.limit is None else str(manifest.limit),
         "seed": str(manifest.seed),
         "speech": manifest.speech or "as the recipe says",
@@ -133,6 +134,20 @@ def _whole(out: Path, request: Request) -> bool:
     documents = (out / CARD_FILE).is_file() and workspace.readable(out / LEDGER_FILE)
     left_over = (out / WORK_FOLDER).exists()
     return documents and not left_over and not workspace.damaged_shards(out, manifest)
+
+
+def _told_anew(out: Path, recipe: Recipe, progress: Progress) -> Dataset:
+    """A finished data set; where the recipe says other things about the same rows by now, its documents do as well."""
+    dataset = open_dataset(out)
+    if dataset.recipe == recipe:
+        return dataset
+    with workspace.opened(out) as space:
+        after = Dataset(out, documents.with_recipe(dataset.manifest, recipe))
+        write_text(space.work / CARD_FILE, card.render(after, card.attributes_of(after)))
+        write_text(space.work / MANIFEST_FILE, after.manifest.to_json())
+        space.publish_documents()
+    progress(f"{out}: manifest and card say what the recipe says now; no row has changed")
+    return open_dataset(out)
 
 
 # ------------------------------------------------------------------------------------------- first build
@@ -183,7 +198,8 @@ def _mend(space: Workspace, decided: Plan, before: Manifest, workers: Workers, p
         )
     rows = [*decided.ledger, *(row for done in reports for row in done.ledger)]
     shards = tuple(records.get(shard.path, shard) for shard in before.shards)
-    after = Dataset(space.folder, before.model_copy(update={"shards": shards}))
+    told = documents.with_recipe(before, decided.request.recipe)
+    after = Dataset(space.folder, told.model_copy(update={"shards": shards}))
     space.publish_shards(names)
     if no_ledger:
         with writing(space.folder):

@@ -19,6 +19,8 @@ from xmbench.execution.progress import Progress
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Counts, Dataset, Manifest, ShardRecord, SplitRecord, dataset_digest
 from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, MANIFEST_FILE, SPLITS
+from xmbench.formats.recipe import Recipe
+from xmbench.interfaces import AttributeTypes
 from xmbench.storage.files import write_text, writing
 
 POOL_FROM_ROWS = 5_000  # starting processes takes longer than writing fewer rows
@@ -39,13 +41,13 @@ def shards(
     if kept:
         progress(f"taking up an earlier build: {len(kept)} of {len(names)} shards are finished")
     tasks = [
-        ShardTask(shard, {item.take: decided.takes[item.take] for item in shard.items}, wanted[shard.name])
+        ShardTask(shard, decided.takes_of(shard), wanted[shard.name])
         for shard in decided.shards
         if shard.name in names and shard.name not in kept
     ]
     total = sum(len(task.shard.items) for task in tasks)
     progress(f"writing {total:,} rows in {len(tasks)} shards")
-    job = shard_writer.job(decided, space.data, space.reports)
+    job = shard_writer.job(decided, space.clips, space.data, space.reports)
     here = workers.engine == "local" and total < POOL_FROM_ROWS
     running = run_tasks(
         shard_writer.write_shard,
@@ -91,16 +93,30 @@ def manifest(decided: Plan, reports: Sequence[ShardReport], rows: Sequence[ledge
     return Manifest(
         recipe=request.recipe,
         recipe_digest=request.recipe.digest,
+        data_digest=request.recipe.data_digest,
         dataset_digest=dataset_digest(digests),
         limit=request.limit,
         seed=request.pairing_seed,
         speech=request.speech,
+        layout=decided.layout,
         xmbench_version=version("xmbench"),
         tools={"python": platform.python_version(), **{name: version(name) for name in _TOOLS}},
         sources=dict(decided.sources),
         splits={name: _split(name, counts, reports) for name in SPLITS},
         shards=tuple(record(done) for done in reports),
     )
+
+
+def with_recipe(before: Manifest, recipe: Recipe) -> Manifest:
+    """A manifest whose recipe says other things about the same rows: its prose, its licences, its tracks."""
+    sources = {
+        role: record.model_copy(
+            update={"licence": recipe.sources[role].licence, "redistributable": recipe.sources[role].redistributable}
+        )
+        for role, record in before.sources.items()
+    }
+    digests = {"recipe_digest": recipe.digest, "data_digest": recipe.data_digest}
+    return before.model_copy(update={"recipe": recipe, "sources": sources, **digests})
 
 
 def _split(name: str, counts: dict[tuple[str, str], Counts], reports: Sequence[ShardReport]) -> SplitRecord:
@@ -127,9 +143,7 @@ def record(done: ShardReport) -> ShardRecord:
     )
 
 
-def documents(
-    space: Workspace, dataset: Dataset, attributes: tuple[str, ...], rows: Sequence[ledger.LedgerRow]
-) -> None:
+def documents(space: Workspace, dataset: Dataset, attributes: AttributeTypes, rows: Sequence[ledger.LedgerRow]) -> None:
     """Writes card, ledger and manifest into the work folder."""
     with writing(space.folder):
         ledger.write(space.work / LEDGER_FILE, rows)

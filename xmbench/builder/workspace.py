@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from xmbench.errors import DatasetError, DocumentError, OutputError
-from xmbench.formats.dataset import Manifest
+from xmbench.formats.dataset import Manifest, open_shard
 from xmbench.formats.document import load_json
 from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, MANIFEST_FILE, SHARD_NAME, WORK_FOLDER
 from xmbench.storage.files import make_folder, write_text, writing
@@ -26,6 +25,8 @@ from xmbench.storage.locks import locked
 _PLAN_FILE = "plan.json"
 _REPLACING_FILE = "replacing.json"
 _LOCK_FILE = "lock"
+_CHECKED_ROWS = 64
+_CLIPS_FOLDER = "clips"
 _START_OVER = "the same command with --rebuild makes the data set again in this folder"
 
 
@@ -37,6 +38,7 @@ class Workspace:
         self.work = folder / WORK_FOLDER
         self.data = self.work / DATA_FOLDER
         self.reports = self.work / "reports"
+        self.clips = self.work / _CLIPS_FOLDER
 
     def claim(self, identity: Mapping[str, str], shards: Collection[str]) -> None:
         """Takes up a build that was broken off, or starts one.
@@ -118,7 +120,7 @@ def opened(folder: Path) -> Iterator[Workspace]:
         try:
             yield space
         finally:
-            if space.work.is_dir() and {path.name for path in space.work.iterdir()} <= {_LOCK_FILE}:
+            if space.work.is_dir() and {path.name for path in space.work.iterdir()} <= {_LOCK_FILE, _CLIPS_FOLDER}:
                 space.clean()
             if not existed and folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
@@ -212,7 +214,7 @@ def remove_build(space: Workspace) -> None:
     with writing(space.folder):
         for name in (MANIFEST_FILE, CARD_FILE, LEDGER_FILE):
             (space.folder / name).unlink(missing_ok=True)
-        for path in (data, space.data, space.reports):
+        for path in (data, space.data, space.reports, space.clips):
             if path.is_dir():
                 shutil.rmtree(path)
         for path in space.work.iterdir():
@@ -247,10 +249,9 @@ def damaged_shards(folder: Path, manifest: Manifest) -> list[str]:
 def readable(path: Path) -> bool:
     """Whether every page of a parquet file can be read."""
     try:
-        media = "audio" in pq.read_schema(path).names
-        file = pq.ParquetFile(path, read_dictionary=["audio.bytes"] if media else None)
-        for _ in file.iter_batches(batch_size=1000):
-            pass
+        with open_shard(path) as file:
+            for _ in file.iter_batches(batch_size=_CHECKED_ROWS, use_threads=False):
+                pass
     except (OSError, pa.ArrowException, ValueError):
         return False
     return True

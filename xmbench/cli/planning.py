@@ -78,7 +78,7 @@ def _shown(found: Preflight) -> str:
     rows = [f"{split} {'?' if number is None else f'{number:,}'}" for split, number in found.rows.items()]
     unknown = f", and {len(found.unknown_sizes)} file(s) of unknown size" if found.unknown_sizes else ""
     lines = [
-        f"{found.recipe} {found.version}, recipe digest {found.recipe_digest}",
+        f"{found.recipe} {found.version}, data digest {found.data_digest}",
         f"rows      {', '.join(rows)}" + ("" if found.exact else " (as promised: the files are not here yet)"),
         f"download  {found.download_bytes / 1e6:,.1f} MB at most{unknown}",
         f"disk      about {found.disk_bytes / 1e6:,.0f} MB with the downloads",

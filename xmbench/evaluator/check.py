@@ -93,22 +93,20 @@ def open_checked(
         document: its `submission.json`, if that was read before.
 
     Raises:
-        SubmissionError: another track, recipe or data set than the submission names (all are listed).
+        SubmissionError: another track or data set than the submission names (all are listed).
         DocumentError: `submission.json` does not fit its schema.
     """
     if isinstance(submission, OpenedSubmission):
         return submission
     named = document or open_submission(submission)
-    track_of = {dataset.recipe.track_id(t.direction): t for t in dataset.recipe.tracks}
+    track_of = {dataset.recipe.track_id(t.direction): t for t in dataset.tracks}
     track = track_of.get(named.track)
-    manifest = dataset.manifest
     problems = []
     if track is None:
         problems.append(f"track: '{named.track}', but this data set has {', '.join(track_of)}")
     if named.dataset_digest != dataset.digest:
         problems.append(f"dataset_digest: {named.dataset_digest}, but this data set is {dataset.digest}")
-    if named.recipe_digest != manifest.recipe_digest:
-        problems.append(f"recipe_digest: {named.recipe_digest}, but this data set has {manifest.recipe_digest}")
+        problems += _recipes(named.data_digest, dataset.manifest.data_digest)
     if problems or track is None:
         raise SubmissionError(
             "the submission was made for other data",
@@ -119,6 +117,15 @@ def open_checked(
     outputs = find_outputs(submission, track.direction)
     ids = tuple(str(i) for i in dataset.table(track.split, []).column("id").to_pylist())
     return OpenedSubmission(named, track, outputs, ids)
+
+
+def _recipes(made_for: str | None, here: str) -> list[str]:
+    """What the recipes tell about two data sets that are not the same."""
+    if made_for is None:
+        return []
+    if made_for != here:
+        return [f"data_digest: {made_for}, but the recipe of this data set has {here}"]
+    return ["data_digest: the same recipe, built with another --limit or --seed, or other versions of its sources"]
 
 
 def id_problems(opened: OpenedSubmission) -> list[Problem]:

@@ -29,6 +29,7 @@ from xmbench.evaluator.resume import Measurements, measurements
 from xmbench.evaluator.set_metrics import Finished, centred_interval, finished, item_values
 from xmbench.execution.engine import Engine, Workers
 from xmbench.formats.dataset import Dataset
+from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.result import Result, Score
 from xmbench.interfaces import AgainstClass, ItemState, Metric, ScoringContext, judges_of
 from xmbench.statistics import RESAMPLES, SEED, Counted, counted, intervals, one_thread
@@ -62,6 +63,7 @@ def score(
     second_judge: LoadedJudge | None = None,
     progress: Callable[[int, int], None] | None = None,
     partial: Path | None = None,
+    track: TrackSpec | None = None,
 ) -> Scored:
     """Scores a submission against a data set.
 
@@ -77,6 +79,7 @@ def score(
         second_judge: the track's second judge, if it has one.
         progress: called with (distinct pairs measured, items seen).
         partial: folder where measured pairs are kept on the way and taken up from; None to keep none.
+        track: instead of the data set's track of today, an earlier one of the same direction and split.
 
     Raises:
         SubmissionError: it belongs to other data, or has no outputs.
@@ -84,6 +87,7 @@ def score(
         PrerequisiteError: a metric needs a judge and there is none.
     """
     opened = open_checked(submission, dataset)
+    opened = opened if track is None else replace(opened, track=track)
     names = _chosen(opened, metrics)
     judged = tuple(name for name in names if judges_of(registry.metric(name)))
     plain = tuple(name for name in names if name not in judged)
@@ -120,6 +124,7 @@ def score(
     items = _items_table(ledger, dataset, columns, whole)
     cards = [each.card if each and judged else None for each in (judge, second_judge)]
     manifest, track = dataset.manifest, opened.track
+    versions = {name: score.metric_version for name, score in scores.items()}
     result = Result(
         protocol=PROTOCOL,
         track=opened.submission.track,
@@ -127,7 +132,9 @@ def score(
         split=track.split,
         primary=track.primary,
         limit=manifest.limit,
-        recipe_digest=manifest.recipe_digest,
+        track_spec=track,
+        track_digest=track.track_digest(versions),
+        data_digest=manifest.data_digest,
         dataset_digest=dataset.digest,
         outputs_digest=ledger.outputs_digest,
         submission=opened.submission,

@@ -140,7 +140,7 @@ def measurements(
     stamp = {
         "protocol": protocol,
         "dataset": dataset.digest,
-        "recipe": dataset.manifest.recipe_digest,
+        "recipe": dataset.manifest.data_digest,
         "xmbench": here.xmbench,
         "commit": here.commit,
         "packages": here.packages,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from xmbench.formats.document import NAME_PATTERN, SHA256_PATTERN, Document, Part
+from xmbench.formats.model import NAME_PATTERN, SHA256_PATTERN, Document, Part, digest_of
 from xmbench.interfaces import AudioFormat, Direction, ImageFormat, Task
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -32,7 +33,6 @@ class AudioSpec(Part):
     min_duration_s: float = Field(ge=0)
     max_duration_s: float = Field(gt=0)
     encoding: Literal["wav", "flac"] = "wav"
-    band_limit_hz: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _fits(self) -> AudioSpec:
@@ -144,12 +144,41 @@ class SourceSpec(Part):
 
 
 class PairingSpec(Part):
-    """How images and clips meet: each image gets, by a seeded hash of its id, a clip of its own class."""
+    """How images and clips meet.
 
-    method: Literal["by-class"] = "by-class"
-    images: Name
-    clips: Name
+    `by-class`: each image of the source `images` gets, by a seeded hash of its id, a clip of its own class of the
+    source `clips`. `joint`: each entry of the source `items` is an image with the clip that belongs to it.
+    """
+
+    method: Literal["by-class", "joint"] = "by-class"
+    images: Name | Literal[""] = ""
+    clips: Name | Literal[""] = ""
+    items: Name | Literal[""] = ""
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _complete(self) -> PairingSpec:
+        by_class = self.method == "by-class"
+        wanted, others = ("`images` and `clips`", "`items`") if by_class else ("`items`", "`images` or `clips`")
+        complete = (self.images and self.clips and not self.items) if by_class else self.items
+        if not complete or (not by_class and (self.images or self.clips)):
+            raise ValueError(f'method "{self.method}" needs {wanted}, and takes no {others}')
+        return self
+
+    @property
+    def joint(self) -> bool:
+        """Whether an entry is an image with its own clip."""
+        return self.method == "joint"
+
+    @property
+    def item_source(self) -> str:
+        """Role of the source whose entries are the items: ids, splits and labels are theirs."""
+        return self.items or self.images
+
+    @property
+    def clip_source(self) -> str:
+        """Role of the source that the clips come from."""
+        return self.items or self.clips
 
 
 class SplitSpec(Part):
@@ -186,9 +215,48 @@ class TrackSpec(Part):
             raise ValueError(f"primary metric {self.primary!r} is not among the track's metrics")
         return self
 
+    def track_digest(self, versions: Mapping[str, str]) -> str:
+        """sha256 of what decides a score: direction, split, metrics with their versions, judges by their sha256.
+
+        Args:
+            versions: of each metric, by name; "" for one that is not installed.
+        """
+        facts = {
+            "direction": self.direction,
+            "split": self.split,
+            "metrics": {name: versions.get(name, "") for name in self.metrics},
+            "judges": [judge and judge.sha256 for judge in (self.judge, self.second_judge)],
+        }
+        return digest_of(facts)
+
+
+# What decides no row, and why. Everything else does, also what is added later: a needless rebuild is better than a
+# mixed data set. Pydantic's form of an exclusion.
+_NO_ROW: dict[str, Any] = {
+    **dict.fromkeys(
+        ("schema_", "name", "version"), True
+    ),  # what the recipe is called; a build compares the name itself
+    **dict.fromkeys(("title", "description", "licence", "citation", "languages", "notes"), True),  # for people
+    "tracks": True,  # what is scored: the track digest
+    "sources": {
+        "__all__": {
+            **dict.fromkeys(("title", "licence", "licence_url", "redistributable"), True),  # for people
+            **dict.fromkeys(("homepage", "citation", "attribution"), True),
+            "archives": True,  # how files travel; what comes out of them is checked against its own sha256
+            "files": {
+                "__all__": {"urls": True, "archive": True, "bytes": True, "split": True}
+            },  # the same, and for people
+        }
+    },
+}
+
 
 class Recipe(Document):
-    """A data set's recipe. Its digest is the sha256 of its canonical JSON."""
+    """A data set's recipe.
+
+    `digest` is the sha256 of all of it, `data_digest` of what shapes a row and nothing else: two recipes that share it
+    build the same data set, whatever they say about it and however it is scored.
+    """
 
     schema_: Literal["xmbench/recipe/1"] = Field(alias="schema")
     name: Name
@@ -210,13 +278,20 @@ class Recipe(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        for role in (self.pairing.images, self.pairing.clips):
+        for role in (self.pairing.item_source, self.pairing.clip_source):
             if role not in self.sources:
                 raise ValueError(f"pairing names the source {role!r}, which `sources` does not have")
+        if self.pairing.joint and self.regime != "multi-take":
+            raise ValueError('pairing.method "joint" needs regime = "multi-take": each item has a clip of its own')
         directions = [track.direction for track in self.tracks]
         if len(set(directions)) != len(directions):
             raise ValueError("two tracks have the same direction")
         return self
+
+    @property
+    def data_digest(self) -> str:
+        """sha256 of everything that shapes a row: sources and their options, formats, classes, pairing, splits."""
+        return digest_of(self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=_NO_ROW))
 
     @property
     def task(self) -> Task:

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from xmbench.errors import MediaError, UpstreamError
-from xmbench.interfaces import Entry, Modality, RawClip, RawImage, Rejected, Task, Upstream
+from xmbench.interfaces import Entry, Modality, Raw, RawClip, Rejected, Task, Upstream
 from xmbench.media import audio
 
 ENDINGS = (".wav", ".flac")
@@ -61,7 +61,7 @@ class Recordings:
     """Words recorded by people, one file per take; keys like `zero-george-7`, grouped by speaker."""
 
     name = "recordings"
-    modality: Modality = "audio"
+    yields: frozenset[Modality] = frozenset({"audio"})
     Options = RecordingsOptions
 
     def versions(self, options: RecordingsOptions) -> dict[str, str]:
@@ -99,7 +99,7 @@ class Recordings:
 
     def read(
         self, upstream: Upstream, options: RecordingsOptions, task: Task, entries: Sequence[Entry]
-    ) -> Iterator[RawImage | RawClip | Rejected]:
+    ) -> Iterator[Raw | Rejected]:
         """Trimmed samples int16 (T,) per entry, at the recipe's rate; several channels are averaged."""
         for entry in entries:
             yield read_take(upstream.read(entry.locator[0]), task.audio.sample_rate_hz, options.trim_threshold_db)
