@@ -23,6 +23,7 @@ from xmbench.evaluator.save import load_scored, score_and_save
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json, load_toml
+from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.result import Result, Score
 from xmbench.leaderboard import audit
 from xmbench.leaderboard.entries import entries
@@ -203,12 +204,16 @@ def test_an_oracle_below_the_random_item_is_no_scale(scored: dict[str, Path]) ->
     assert {row.normalised for row in board.rows} == {None}
 
 
-def test_other_data_or_another_recipe_is_another_board(scored: dict[str, Path]) -> None:
+def test_other_data_or_another_judge_is_another_board(scored: dict[str, Path]) -> None:
     result = load_json(scored["better"], Result)
-    other = result.model_copy(update={"dataset_digest": "0" * 64})
-    old = result.model_copy(update={"recipe_digest": "0" * 64})
+    assert result.judge is not None
+    other = result.model_copy(update={"dataset_digest": "0" * 64, "data_digest": "1" * 64})
+    judge = result.judge.model_copy(update={"sha256": "0" * 64})
+    named = {"name": judge.name, "sha256": judge.sha256}
+    track = TrackSpec.model_validate(result.track_spec.model_dump() | {"judge": named})
+    old = result.model_copy(update={"judge": judge, "track_spec": track})
     found = leaderboard.boards([result, other, old])
-    assert sorted(board.current is True for board in found) == [False, True, True]
+    assert sorted(board.current is True for board in found) == [False, False, True]
     strange = result.model_copy(update={"track": "nobodys-recipe/i2a"})
     assert [board.current for board in leaderboard.boards([strange])] == [None]
 
@@ -326,7 +331,7 @@ def test_nothing_unescaped(root: Path) -> None:
     path = root / "digits-ad" / "i2a" / "better--limit-40.json"
     data = json.loads(path.read_text())
     bad = "<script>x</script>\"'"
-    data["split"] = data["environment"]["machine"] = bad
+    data["environment"]["xmbench"] = data["environment"]["machine"] = bad
     data["submission"].update(authors=[bad], notes=[bad], url=f"javascript:{bad}", command=f"{bad} --preset {bad}")
     path.write_text(json.dumps(data))
     leaderboard.build(root)
@@ -363,11 +368,11 @@ def test_a_metric_that_looks_at_all_items_together_is_not_taken_for_a_mean(score
     biased = result.scores["stoi"].model_copy(update={"low": 0.999, "high": 1.0})
     edited = result.model_copy(update={"scores": {**result.scores, "stoi": biased}})
     assert column(items, "stoi", biased) is not None
-    assert any("not within its own interval" in problem for problem in audit.problems(edited, None))
+    assert any("not within its own interval" in problem for problem in audit.problems(edited))
     whole = biased.model_copy(update={"whole_set": True})
     assert column(items, "stoi", whole) is None
     edited = result.model_copy(update={"scores": {**result.scores, "stoi": whole}})
-    assert audit.problems(edited, None) == ["stoi: whole_set True, but the metric has False"]
+    assert audit.problems(edited) == ["stoi: whole_set True, but the metric has False"]
 
 
 # ------------------------------------------------------------------------------------------------- seeds
@@ -551,8 +556,8 @@ def test_a_file_in_the_wrong_place_is_refused(scored: dict[str, Path], tmp_path:
         (r'("stoi-strict": \{.*?"left_out": \[\s*)"too-short"', r'\g<1>"silent"', "left_out ['silent']"),
         (r'("corr2d": \{.*?"higher_is_better": )true', r"\g<1>false", "higher_is_better False"),
         (r'("dataset_digest": ")....', r"\g<1>0000", "but its submission says"),
-        (r'("judge": \{.*?"sha256": ")....', r"\g<1>0000", "but the recipe names"),
-        (r'"primary": "corr2d"', '"primary": "pesq"', "but the recipe says corr2d"),
+        (r'("judge": \{.*?"sha256": ")....', r"\g<1>0000", "but its own track names"),
+        (r'"primary": "corr2d"', '"primary": "pesq"', "but its own track says 'corr2d'"),
     ],
 )
 def test_an_edit_by_hand_does_not_load(root: Path, old: str, new: str, told: str) -> None:

@@ -16,7 +16,7 @@ from xmbench.errors import CheckError, DocumentError
 if TYPE_CHECKING:
     from xmbench.formats.baseline import Baseline
     from xmbench.formats.dataset import Dataset
-    from xmbench.runner import RunSummary
+    from xmbench.runner import RunSummary, Written
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +57,8 @@ def run_baseline(
     baseline = load_toml(content.find("baselines", name), Baseline)
     dataset = open_dataset(data)
     if verify:  # before minutes of training
-        runner.expected(baseline, dataset.recipe.track_id(baseline.direction), preset)
+        for direction in baseline.directions:
+            runner.expected(baseline, dataset.recipe.track_id(direction), preset)
     folder = out or Path("runs") / dataset.recipe.name / "-".join(filter(None, [baseline.name, preset]))
     print(f"{baseline.name} on {dataset.recipe.name}: running in {folder}", flush=True)
     options: dict[str, Any] = {
@@ -73,43 +74,50 @@ def run_baseline(
     else:
         summaries = runner.run_seeds(baseline, dataset, folder, chosen, **options)
     _print(summaries, chosen)
+    every = [written for summary in summaries for written in summary.written]
     if verify:
-        _verify(baseline, preset, summaries, dataset)
-    for summary in summaries:
-        print(f"next: xmbench score {summary.submission} --data {data}")
+        _verify(baseline, preset, every, dataset)
+    for written in every:
+        print(f"next: xmbench score {written.submission} --data {data}")
 
 
 def _print(summaries: Sequence[RunSummary], seeds: Sequence[int] | None) -> None:
     """One run in lines, several seeds as a table."""
-    print(f"system: {summaries[0].system}")
+    for system in dict.fromkeys(written.system for written in summaries[0].written):
+        print(f"system: {system}")
     if seeds is None:
-        (summary,) = summaries
-        print(f"outputs: {summary.generation.items} in {summary.submission}")
-        if summary.generation.head_accuracy is not None:
-            print(f"its own classifier on these items: {summary.generation.head_accuracy:.4f} (a diagnosis, no score)")
+        for written in summaries[0].written:
+            _print_one(written)
         return
     rows = []
     for seed, summary in zip(seeds, summaries, strict=True):
-        made, trained = summary.generation, f"{summary.training_seconds:.1f} s"
-        own = "" if made.head_accuracy is None else f"{made.head_accuracy:.4f}"
-        rows.append([str(seed), trained, str(made.items), own, str(summary.submission)])
+        for written in summary.written:
+            made, trained = written.generation, f"{summary.training_seconds:.1f} s"
+            own = "" if made.head_accuracy is None else f"{made.head_accuracy:.4f}"
+            rows.append([str(seed), trained, str(made.items), own, str(written.submission)])
     print(table(["seed", "training", "outputs", "own classifier", "in"], rows))
 
 
-def _verify(baseline: Baseline, preset: str | None, summaries: Sequence[RunSummary], dataset: Dataset) -> None:
-    """Each run must reach the expected scores; those that do not are all named."""
+def _print_one(written: Written) -> None:
+    print(f"outputs: {written.generation.items} in {written.submission}")
+    if written.generation.head_accuracy is not None:
+        print(f"its own classifier on these items: {written.generation.head_accuracy:.4f} (a diagnosis, no score)")
+
+
+def _verify(baseline: Baseline, preset: str | None, every: Sequence[Written], dataset: Dataset) -> None:
+    """Each submission must reach the expected scores; those that do not are all named."""
     from xmbench import runner
 
     problems = []
-    for summary in summaries:
-        wanted = runner.expected(baseline, summary.track, preset)
-        scores = scores_of(summary.submission, dataset, [item.metric for item in wanted])
+    for written in every:
+        wanted = runner.expected(baseline, written.track, preset)
+        scores = scores_of(written.submission, dataset, [item.metric for item in wanted])
         for item in wanted:
             print(f"{item.metric}: {scores.get(item.metric)}, expected {item.value} +- {item.tolerance}")
-        where = f"{summary.out.name}: " if len(summaries) > 1 else ""
+        where = f"{written.submission}: " if len(every) > 1 else ""
         problems += [f"{where}{missed}" for missed in runner.unmet(wanted, scores)]
     if problems:
-        raise CheckError("the run does not reach its expected scores", where=summaries[0].submission, problems=problems)
+        raise CheckError("the run does not reach its expected scores", where=every[0].submission, problems=problems)
     print("expected scores: reached")
 
 

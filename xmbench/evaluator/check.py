@@ -86,20 +86,18 @@ def open_checked(folder: Path, dataset: Dataset) -> OpenedSubmission:
     """Opens a submission for a data set.
 
     Raises:
-        SubmissionError: another track, recipe or data set than the submission names (all are listed).
+        SubmissionError: another track or data set than the submission names (all are listed).
         DocumentError: `submission.json` does not fit its schema.
     """
     submission = open_submission(folder)
-    track_of = {dataset.recipe.track_id(t.direction): t for t in dataset.recipe.tracks}
+    track_of = {dataset.recipe.track_id(t.direction): t for t in dataset.tracks}
     track = track_of.get(submission.track)
-    manifest = dataset.manifest
     problems = []
     if track is None:
         problems.append(f"track: '{submission.track}', but this data set has {', '.join(track_of)}")
     if submission.dataset_digest != dataset.digest:
         problems.append(f"dataset_digest: {submission.dataset_digest}, but this data set is {dataset.digest}")
-    if submission.recipe_digest != manifest.recipe_digest:
-        problems.append(f"recipe_digest: {submission.recipe_digest}, but this data set has {manifest.recipe_digest}")
+        problems += _recipes(submission.data_digest, dataset.manifest.data_digest)
     if problems or track is None:
         raise SubmissionError(
             "the submission was made for other data",
@@ -110,6 +108,15 @@ def open_checked(folder: Path, dataset: Dataset) -> OpenedSubmission:
     outputs = find_outputs(folder, track.direction)
     ids = tuple(str(i) for i in dataset.table(track.split, []).column("id").to_pylist())
     return OpenedSubmission(submission, track, outputs, ids)
+
+
+def _recipes(made_for: str | None, here: str) -> list[str]:
+    """What the recipes tell about two data sets that are not the same."""
+    if made_for is None:
+        return []
+    if made_for != here:
+        return [f"data_digest: {made_for}, but the recipe of this data set has {here}"]
+    return ["data_digest: the same recipe, built with another --limit or --seed, or other versions of its sources"]
 
 
 def id_problems(opened: OpenedSubmission) -> list[Problem]:

@@ -109,7 +109,7 @@ def compare(first: Path, second: Path) -> Comparison:
 
 def differences(a: Result, b: Result) -> list[str]:
     """Why two results cannot be compared; empty if they can."""
-    fields = ("track", "split", "dataset_digest", "recipe_digest", "protocol", "bootstrap")
+    fields = ("track", "split", "dataset_digest", "protocol", "bootstrap")
     problems = [
         f"{field}: {getattr(a, field)} and {getattr(b, field)}"
         for field in fields

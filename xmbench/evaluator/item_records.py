@@ -61,7 +61,7 @@ class Ledger:
 
 def distinct_pairs(
     opened: OpenedSubmission, dataset: Dataset, ledger: Ledger, metrics: tuple[str, ...]
-) -> Iterator[tuple[Work, Pair]]:
+) -> Iterator[Work]:
     """Each (output, reference, label) at its first appearance; every item enters the ledger."""
     direction, task = opened.track.direction, dataset.recipe.task
     column = SIDES[direction].output
@@ -80,8 +80,7 @@ def distinct_pairs(
             _note_outside(ledger, partial, _work(key, known, row, dataset, None), context)
         elif key not in seen:
             seen.add(key)
-            work = _work(key, known, row, dataset, decoded)
-            yield work, Pair(work.id, work.label, decoded.media, reference(work))
+            yield _work(key, known, row, dataset, decoded)
 
 
 def _work(key: bytes, digest: bytes, row: dict[str, Any], dataset: Dataset, decoded: Decoded | None) -> Work:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from xmbench.formats.document import Document, Part
-from xmbench.formats.recipe import Name, Sha256
+from xmbench.formats.model import Document, Part
+from xmbench.formats.recipe import Name, Sha256, TrackSpec
 from xmbench.formats.submission import Submission
 
 
@@ -38,19 +38,17 @@ class Score(Part):
     whole_set: bool = False
 
 
-# What the metrics of the time left out, and which of them looked at all items together: results that were written
-# before these were fields of a score.
-_LEFT_OUT_THEN = {"stoi-strict": ("too-short",)}
-_WHOLE_SETS_THEN = frozenset({"collapse", "diversity", "frechet-distance", "precision", "recall"})
-
-
 class JudgeCard(Part):
-    """The judge behind a classifier-based score, with its accuracy on real data."""
+    """The judge behind a classifier-based score, with its accuracy on real data, and where it computed.
+
+    Scores are defined on the CPU; on another device last digits differ.
+    """
 
     name: Name
     sha256: Sha256
     local: bool
     accuracy: dict[str, float]
+    device: str = "cpu"
 
 
 class Environment(Part):
@@ -66,16 +64,25 @@ class Environment(Part):
 
 
 class Result(Document):
-    """Scores of one submission. `xmbench verify` recomputes it: an edited number does not survive."""
+    """Scores of one submission. `xmbench verify` recomputes it: an edited number does not survive.
 
-    schema_: Literal["xmbench/result/1"] = Field(default="xmbench/result/1", alias="schema")
+    Attributes:
+        data_digest: of the recipe that the data set was built from; None in results of version 0.1 on an unknown one.
+        track: its public name, like `mnist-ad/i2a`.
+        track_spec: the track as it was when this was scored.
+        track_digest: of `track_spec` with the versions of the metrics that are scored here.
+    """
+
+    schema_: Literal["xmbench/result/2"] = Field(default="xmbench/result/2", alias="schema")
     protocol: str
     track: str
     regime: Literal["single-take", "multi-take"]
     split: str
     primary: Name
     limit: int | None = None
-    recipe_digest: Sha256
+    track_spec: TrackSpec
+    track_digest: Sha256
+    data_digest: Sha256 | None
     dataset_digest: Sha256
     outputs_digest: Sha256
     submission: Submission
@@ -88,19 +95,10 @@ class Result(Document):
     environment: Environment
     status: Literal["verified", "self-reported", "reported"] = "self-reported"
 
-    @field_validator("scores", mode="before")
-    @classmethod
-    def _migrated(cls, scores: Any) -> Any:
-        """Scores that were written before `left_out` and `whole_set` were fields get them."""
-        if not isinstance(scores, dict):
-            return scores
-        return {name: _complete(name, score) for name, score in scores.items()}
-
-
-def _complete(name: str, score: Any) -> Any:
-    if not isinstance(score, dict) or "left_out" in score:
-        return score
-    return {**score, "left_out": _LEFT_OUT_THEN.get(name, ()), "whole_set": name in _WHOLE_SETS_THEN}
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of each metric that is scored."""
+        return {name: score.metric_version for name, score in self.scores.items()}
 
 
 class ReportedResult(Document):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from xmbench.formats.document import NAME_PATTERN, Document
+from xmbench.formats.model import NAME_PATTERN, Document
 from xmbench.formats.recipe import Sha256
-from xmbench.formats.recorded_command import with_facts
 
 SUBMISSION_FILE = "submission.json"
 OUTPUT_FOLDER = "outputs"
@@ -19,6 +18,7 @@ _NAME_OR_NOTHING = f"^$|{NAME_PATTERN}"
 class Submission(Document):
     """`submission.json`: what was submitted, by whom, for which track and which exact data.
 
+    It belongs to every data set with its `dataset_digest`; `data_digest`, of the recipe, is there for messages.
     Outputs stand beside it, `outputs/<id>.wav|.flac|.png|.npy` or `outputs.parquet` (columns id, bytes).
 
     Attributes:
@@ -29,12 +29,10 @@ class Submission(Document):
         command: for people, to repeat the run; nothing is read from it.
     """
 
-    older: ClassVar[tuple[str, ...]] = ("xmbench/submission/1",)
-
     schema_: Literal["xmbench/submission/2"] = Field(default="xmbench/submission/2", alias="schema")
     track: str = Field(pattern=r"^[a-z0-9-]+/(i2a|a2i)$")
-    recipe_digest: Sha256
     dataset_digest: Sha256
+    data_digest: Sha256 | None = None
     system: str = Field(min_length=1, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")  # one line, no control characters
     kind: Literal["learned", "reference", "floor", "ceiling"] = "learned"
     baseline: str = Field(default="", pattern=_NAME_OR_NOTHING)
@@ -50,11 +48,3 @@ class Submission(Document):
     created: str = ""
     command: str = ""
     notes: tuple[str, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _migrated(cls, data: Any) -> Any:
-        """A document of the first schema gets the fields that it lacks."""
-        if not isinstance(data, dict) or data.get("schema") not in cls.older:
-            return data
-        return {**with_facts(data), "schema": cls.model_fields["schema_"].default}

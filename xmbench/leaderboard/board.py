@@ -1,9 +1,10 @@
 """Results -> boards: which results may stand together, and what rank each one has.
 
-A board holds results of one data set digest, recipe digest, protocol and version of the primary metric: whatever
-differs there is another board. Floors and ceilings stand on every board and carry no rank. A system stands in one
-row with all its seeds, and is ranked by their mean. Systems that the data do not separate share a rank: by a paired
-bootstrap where the pair was compared, by overlapping 95 % intervals where it was not; each row says which.
+A board holds results of one data set digest, protocol, version of the primary metric and pair of judges: whatever
+differs there is another board. A metric that a track got later leaves its older rows where they are, without a value.
+Floors and ceilings stand on every board and carry no rank. A system stands in one row with all its seeds, and is ranked
+by their mean. Systems that the data do not separate share a rank: by a paired bootstrap where the pair was compared, by
+overlapping 95 % intervals where it was not; each row says which.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Literal
 
 from xmbench import content
 from xmbench.errors import UnknownNameError
+from xmbench.formats import tracks
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml
-from xmbench.formats.recipe import Recipe
+from xmbench.formats.recipe import Recipe, TrackSpec
 from xmbench.formats.result import JudgeCard, Result, Score
 from xmbench.leaderboard.entries import Entry, board_key, entries
 from xmbench.leaderboard.pairs import Compared, Pairing
@@ -68,13 +70,15 @@ class Board:
     """One track on one data set digest: rows from best to worst.
 
     Attributes:
-        current: whether its recipe is the one that is installed; None where no recipe of that name is.
+        data_digest: of the recipe; None where only results of version 0.1 on an unknown one are here.
+        current: whether the installed recipe builds this data and names these judges; None where no recipe of that
+            name is installed.
         floor, ceiling: values of the two rows between which scores are normalised.
     """
 
     track: str
     dataset_digest: str
-    recipe_digest: str
+    data_digest: str | None
     protocol: str
     primary: str
     metrics: tuple[str, ...]
@@ -130,13 +134,20 @@ def boards(results: Sequence[Result], compared: Compared | None = None) -> list[
 
 def installed(names: set[str]) -> dict[str, Recipe]:
     """The recipes of these names that this installation has."""
-    found = {}
-    for name in sorted(names):
-        try:
-            found[name] = load_toml(content.find("recipes", name), Recipe)
-        except UnknownNameError:
-            continue
-    return found
+    return {name: recipe for name in sorted(names) if (recipe := tracks.installed(name)) is not None}
+
+
+def installed_track(result: Result, recipe: Recipe | None) -> TrackSpec | None:
+    """The track of the installed recipe, if that builds the data that a result is about."""
+    if recipe is None or recipe.data_digest != result.data_digest:
+        return None
+    return recipe.track(result.track_spec.direction)
+
+
+def _is_current(result: Result, recipe: Recipe) -> bool:
+    """Whether a result is what the installed recipe asks for, but for metrics that it got later."""
+    track, own = installed_track(result, recipe), result.track_spec
+    return track is not None and track == own.model_copy(update={"metrics": track.metrics})
 
 
 def anchoring(names: Collection[str]) -> dict[str, str]:
@@ -155,7 +166,7 @@ def anchoring(names: Collection[str]) -> dict[str, str]:
 def _board(
     found: Sequence[Entry], compared: Compared, recipes: Mapping[str, Recipe], anchors: Mapping[str, str]
 ) -> Board:
-    first = found[0].result
+    first, runs = found[0].result, [run for entry in found for run in entry.runs]
     primary, recipe = first.primary, recipes.get(first.track.split("/")[0])
     floor, ceiling = (_anchor(found, primary, kind, anchors) for kind in ("floor", "ceiling"))
     rows: list[Row] = []
@@ -177,12 +188,12 @@ def _board(
     return Board(
         first.track,
         first.dataset_digest,
-        first.recipe_digest,
+        next((run.data_digest for run in runs if run.data_digest), None),
         first.protocol,
         primary,
         tuple(dict.fromkeys(name for entry in found for name in entry.scores)),
         tuple(rows),
-        None if recipe is None else recipe.digest == first.recipe_digest,
+        None if recipe is None else any(_is_current(run, recipe) for run in runs),
         floor,
         ceiling,
     )

@@ -76,7 +76,8 @@ def board_key(result: Result) -> tuple[str, ...]:
     """What two results must share to stand on one board."""
     primary = result.scores.get(result.primary)
     version = primary.metric_version if primary else ""
-    return result.track, result.dataset_digest, result.recipe_digest, result.protocol, result.primary, version
+    judges = (card.sha256 if card else "" for card in (result.judge, result.second_judge))
+    return result.track, result.dataset_digest, result.protocol, result.primary, version, *judges
 
 
 def system_key(result: Result) -> tuple[str, ...]:

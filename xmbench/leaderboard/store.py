@@ -15,7 +15,7 @@ from xmbench.evaluator.save import load_scored
 from xmbench.formats.document import load_json
 from xmbench.formats.result import ReportedResult, Result
 from xmbench.leaderboard import audit
-from xmbench.leaderboard.board import RANKED, installed
+from xmbench.leaderboard.board import RANKED, installed, installed_track
 from xmbench.leaderboard.entries import board_key, entries
 from xmbench.leaderboard.pairs import (
     PAIRS_FILE,
@@ -104,13 +104,13 @@ def add(root: Path, source: Path) -> Added:
     items = items_of(source, result)
     recipe = installed({result.track.split("/")[0]}).get(result.track.split("/")[0])
     target = _target(root, result)
-    found = [*audit.problems(result, recipe), *_disagreeing(result, items)]
+    found = [*dict.fromkeys((*audit.problems(result), *audit.outdated(result, recipe))), *_disagreeing(result, items)]
     if found:
         raise DocumentError("this result cannot stand on a board", where=source, problems=found, todo=_TODO)
     warnings = _replaced(target, result)
     if not result.environment.commit or result.environment.commit.endswith("-dirty"):
         warnings.append("scored outside a clean commit: nobody can check out the code that made these numbers")
-    if recipe is None or recipe.digest != result.recipe_digest:
+    if installed_track(result, recipe) is None:
         warnings.append("its recipe is not the installed one: it gets a board of its own")
     # Everything is read before anything is written: a damaged file anywhere leaves the boards as they were.
     there = [other for track in root.glob("*/*") for other in _results(track) if place(root, other) != target]
@@ -232,11 +232,8 @@ def _misplaced(path: Path, expected: Path) -> list[str]:
 
 
 def _contradictions(root: Path, results: dict[Path, Result], pairs: dict[Path, Pairs], metrics: bool) -> list[str]:
-    recipes = installed({result.track.split("/")[0] for result in results.values()})
     found = [
-        f"{path}: {problem}"
-        for path, result in results.items()
-        for problem in audit.problems(result, recipes.get(result.track.split("/")[0]), metrics=metrics)
+        f"{path}: {problem}" for path, result in results.items() for problem in audit.problems(result, metrics=metrics)
     ]
     found += audit.duplicates(list(results.values()))
     for path, document in pairs.items():

@@ -19,15 +19,15 @@ from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.submission import SUBMISSION_FILE, Submission
-from xmbench.runner.run import RunSummary, run
+from xmbench.runner.run import RunSummary, Written, run
 from xmbench.runner.settings import (
     RUN_FILE,
     RunRecord,
     claim,
-    outputs_folder,
     require_track,
     resolve_config,
     settings_of,
+    submission_folder,
 )
 
 MOST_SEEDS = 100
@@ -98,7 +98,7 @@ def run_seeds(
     }
     summaries = []
     for number, seed in enumerate(seeds, 1):
-        done = _finished(folders[seed], found[seed], outputs_folder(shuffle_conditions))
+        done = _finished(folders[seed], found[seed], baseline, shuffle_conditions)
         progress(f"seed {seed} ({number} of {len(seeds)}): {'finished before' if done else folders[seed]}")
         summaries.append(
             done
@@ -131,11 +131,15 @@ def _require_room(out: Path) -> None:
         raise OutputError(f"the folder holds {what}", where=out, todo="another folder for the seeds with --out")
 
 
-def _finished(folder: Path, record: RunRecord | None, outputs: str) -> RunSummary | None:
-    """What a run left, if it wrote the outputs that are wanted."""
-    generation = record.generations.get(outputs) if record else None
-    document = folder / outputs / SUBMISSION_FILE
-    if record is None or generation is None or not document.is_file():
-        return None
-    made = load_json(document, Submission)
-    return RunSummary(folder, folder / outputs, made.track, made.system, record.training_seconds or 0.0, generation)
+def _finished(folder: Path, record: RunRecord | None, baseline: Baseline, shuffle: bool) -> RunSummary | None:
+    """What a run left, if it wrote the outputs that are wanted, in every direction."""
+    written = []
+    for direction in baseline.directions:
+        name = submission_folder(baseline, direction, shuffle)
+        generation = record.generations.get(name) if record else None
+        document = folder / name / SUBMISSION_FILE
+        if generation is None or not document.is_file():
+            return None
+        made = load_json(document, Submission)
+        written.append(Written(direction, folder / name, made.track, made.system, generation))
+    return RunSummary(folder, (record.training_seconds if record else None) or 0.0, tuple(written))
