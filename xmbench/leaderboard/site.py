@@ -198,7 +198,7 @@ def _cell(metric: str, row: Row, board: Board) -> str:
         return f"<td {head}>{score.value:.4f}{covered}</td>"
     ends = "" if score.low is None else f"<br><small>[{score.low:.4f}, {score.high:.4f}]</small>"
     bar = interval_bar(score, board)
-    return f"<td class=first {head}><b>{score.value:.4f}</b>{covered}{ends}{bar}{_spread(metric, row)}</td>"
+    return f"<td class=first {head}><b>{score.value:.4f}</b>{covered}{ends}{_spread(metric, row)}{bar}</td>"
 
 
 def _spread(metric: str, row: Row) -> str:
