@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from tests.conftest import ROOT, shared
-from xmbench.errors import PrerequisiteError, UnknownNameError
+from xmbench.errors import PrerequisiteError
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_toml
 from xmbench.formats.items import read_examples
 from xmbench.formats.recipe import Recipe
 from xmbench.judges import loading, stored
 from xmbench.judges.digits import network, training
-from xmbench.judges.digits.network import BATCH, EMBEDDING, DigitImageJudge, DigitNet, load_frozen, seen
+from xmbench.judges.digits.network import BATCH, EMBEDDING, DigitImageJudge, DigitNet, seen
 from xmbench.media.signal import Picture, Sound
 from xmbench.sources.mnist import parse_idx
 
@@ -28,6 +28,7 @@ DIGITS = tuple("0123456789")
 NONE = len(DIGITS)
 LARGEST_BYTES = 300_000
 Pixels = NDArray[np.uint8]
+WEIGHTS = files("xmbench") / "judges" / "digits" / "weights"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def untrained() -> DigitImageJudge:
 
 @pytest.fixture(scope="module")
 def frozen() -> DigitImageJudge:
-    return load_frozen("digit-images")
+    return DigitImageJudge.from_bytes((WEIGHTS / "digit-images.safetensors").read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +152,7 @@ def test_a_tenth_of_a_batch_shows_nothing_and_values_stay_in_range(digits: Datas
 
 # ------------------------------------------------------------------------------------------ the frozen one
 def test_the_frozen_judge_is_the_one_of_its_card_and_of_the_recipes(frozen: DigitImageJudge) -> None:
-    card = json.loads((files("xmbench") / "judges" / "digits" / "weights" / "digit-images.json").read_text())
+    card = json.loads((WEIGHTS / "digit-images.json").read_text())
     assert (card["sha256"], card["bytes"], tuple(card["classes"])) == (frozen.sha256, len(frozen.data), DIGITS)
     assert len(frozen.data) <= LARGEST_BYTES
     for name in ("digits-ad", "mnist-ad-voices"):
@@ -178,7 +179,7 @@ def test_mnist_test_images_are_seen_as_the_card_says(frozen: DigitImageJudge) ->
         for name, dimensions in names.items()
     )
     right = frozen.probabilities([pixels[:, :, None] for pixels in images]).argmax(axis=1) == labels
-    card = json.loads((files("xmbench") / "judges" / "digits" / "weights" / "digit-images.json").read_text())
+    card = json.loads((WEIGHTS / "digit-images.json").read_text())
     assert right.mean() == pytest.approx(card["accuracy"]["real test images of mnist-ad"]["accuracy"], abs=5e-4)
 
 
@@ -196,8 +197,3 @@ def test_what_is_no_digit_is_none(frozen: DigitImageJudge, digits: Dataset) -> N
     }
     found = frozen.probabilities([np.asarray(picture, dtype=np.uint8) for picture in pictures.values()]).argmax(axis=1)
     assert dict(zip(pictures, found.tolist(), strict=True)) == dict.fromkeys(pictures, NONE)
-
-
-def test_an_unknown_judge() -> None:
-    with pytest.raises(UnknownNameError, match="no frozen judge"):
-        load_frozen("nobody")

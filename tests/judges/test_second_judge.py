@@ -18,7 +18,7 @@ from xmbench.errors import PrerequisiteError, UnknownNameError
 from xmbench.evaluator.judge import load_judges
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import JudgeSpec
-from xmbench.interfaces import AudioFormat, ImageFormat, Pair, ScoringContext, Task
+from xmbench.interfaces import AudioFormat, ImageFormat, JudgeWeights, Pair, ScoringContext, Task
 from xmbench.judges.words import fit as fitting
 from xmbench.judges.words import recurrent
 from xmbench.judges.words.convolutional import EMBEDDING, SpokenWordJudge, WordNet
@@ -143,9 +143,8 @@ def test_a_held_out_voice_is_tested_on_and_the_agreement_noted(
         write(tmp_path / "v", f"{WORDS[number]}_anna_{number}.wav", clip)
         write(tmp_path / "v", f"{WORDS[number]}_ben_{number}.wav", clip)
     (tmp_path / "first.safetensors").write_bytes(first.to_bytes())
-    card = fitting.fit_spoken_word_judge(
+    fitted = fitting.fit_spoken_word_judge(
         [digits],
-        tmp_path / "out",
         voices=tmp_path / "v",
         hold_out=["ben"],
         architecture="recurrent",
@@ -153,20 +152,20 @@ def test_a_held_out_voice_is_tested_on_and_the_agreement_noted(
         steps=1,
         progress=lambda line: None,
     )
-    assert card["name"] == "spoken-word-second"
-    assert card["accuracy"]["held-out ben"]["n"] == len(WORDS)
-    assert "ben" in card["held_out_voices"]
-    assert "ben" not in card["training_voices"]
-    assert set(card["agreement"]["share"]) == set(card["accuracy"])
+    assert (fitted.name, fitted.role) == ("spoken-word-second", "second")
+    assert fitted.accuracy["held-out ben"]["n"] == len(WORDS)
+    assert "ben" in fitted.details["held_out_voices"]
+    assert "ben" not in fitted.details["training_voices"]
+    assert set(fitted.details["agreement"]["share"]) == set(fitted.accuracy)
     with pytest.raises(UnknownNameError, match="carl"):
-        fitting.fit_spoken_word_judge([digits], tmp_path / "out", voices=tmp_path / "v", hold_out=["carl"])
+        fitting.fit_spoken_word_judge([digits], voices=tmp_path / "v", hold_out=["carl"])
 
 
 # --------------------------------------------------------------------------------------------- scoring
 def test_accuracy_and_agreement_are_those_counted_by_hand(
     first: SpokenWordJudge, second: RecurrentWordJudge, clips: list[Clip]
 ) -> None:
-    context = ScoringContext(TASK, first.to_bytes(), second.to_bytes())
+    context = ScoringContext(TASK, {"first": JudgeWeights(first.to_bytes()), "second": JudgeWeights(second.to_bytes())})
     heard = [judge.probabilities(clips, SAMPLE_RATE_HZ).argmax(axis=1) for judge in (first, second)]
     sounds = [Sound(clip, SAMPLE_RATE_HZ) for clip in clips]
     pairs = [Pair(str(number), number, sound, sound) for number, sound in enumerate(sounds)]
@@ -186,7 +185,9 @@ def test_accuracy_and_agreement_are_those_counted_by_hand(
 def test_without_a_second_judge_its_metrics_are_refused(name: str, first: SpokenWordJudge, clips: list[Clip]) -> None:
     sound = Sound(clips[0], SAMPLE_RATE_HZ)
     with pytest.raises(PrerequisiteError, match="second judge"):
-        registry.metric(name).prepare([Pair("a", 0, sound, sound)], ScoringContext(TASK, first.to_bytes()))
+        registry.metric(name).prepare(
+            [Pair("a", 0, sound, sound)], ScoringContext(TASK, {"first": JudgeWeights(first.to_bytes())})
+        )
 
 
 def test_local_judges_are_told_apart_by_name_and_frozen_ones_by_the_recipe(
