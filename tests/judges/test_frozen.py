@@ -63,8 +63,8 @@ def spoken(words: tuple[str, ...]) -> list[Clip]:
 @pytest.mark.parametrize("name", JUDGES)
 def test_a_judge_is_small_and_is_the_one_on_its_card(name: str) -> None:
     judge = word_judge(stored(name))
-    assert len(judge.to_bytes()) == card(name)["bytes"] <= LARGEST_BYTES
-    assert judge.sha256 == card(name)["sha256"]
+    assert len(judge.data) == card(name)["bytes"] <= LARGEST_BYTES
+    assert sha256(judge.data).hexdigest() == card(name)["sha256"]
     assert isinstance(judge, RecurrentWordJudge if name.endswith("-second") else SpokenWordJudge)
     assert list(judge.class_names) == card(name)["classes"] == list(recipe_of(name).task.words)
 
