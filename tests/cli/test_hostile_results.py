@@ -243,10 +243,10 @@ def test_company_that_is_no_judge_of_sounds_is_refused_before_the_training(digit
 
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
     with pytest.raises(PrerequisiteError, match="cannot be read"):
-        fit.fit_spoken_word_judge([digits], tmp_path, beside=tmp_path / "junk.safetensors", steps=1, progress=never)
+        fit.fit_spoken_word_judge([digits], beside=tmp_path / "junk.safetensors", steps=1, progress=never)
     images = next((ROOT / "xmbench" / "judges").glob("*/weights/*image*.safetensors"))
     with pytest.raises(DatasetError, match="sees images"):
-        fit.fit_spoken_word_judge([digits], tmp_path, beside=images, steps=1, progress=never)
+        fit.fit_spoken_word_judge([digits], beside=images, steps=1, progress=never)
 
 
 @pytest.mark.parametrize("card", ["{", "[]", '{"accuracy": {"x": 1}}', '{"accuracy": 3}'])
