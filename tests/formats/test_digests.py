@@ -30,10 +30,17 @@ SHAPES = {
 ELSE = {
     "": {"schema_", "name", "version", "title", "description", "licence", "citation", "languages", "notes", "tracks"},
     "sources.*": {
-        "title", "licence", "licence_url", "redistributable", "homepage", "citation", "attribution", "archives",
+        "title",
+        "licence",
+        "licence_url",
+        "redistributable",
+        "homepage",
+        "citation",
+        "attribution",
+        "archives",
     },
     "sources.*.files.*": {"urls", "archive", "bytes", "split"},
-}  # fmt: off
+}
 
 
 def fields(model: BaseModel, place: str = "") -> dict[str, set[str]]:
