@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.making import submit
+from tests.recipes import toml_of
 from xmbench import content, leaderboard
 from xmbench.builder.build import build
 from xmbench.builder.plan import load_recipe
@@ -37,29 +37,11 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
     def put(recipe: Recipe) -> Recipe:
         (folder / "recipes").mkdir(parents=True, exist_ok=True)
-        (folder / "recipes" / f"{recipe.name}.toml").write_text(toml(json.loads(recipe.to_json())))
+        (folder / "recipes" / f"{recipe.name}.toml").write_text(toml_of(recipe))
         assert load_recipe(recipe.name) == recipe
         return recipe
 
     return put
-
-
-def toml(table: dict[str, Any], at: str = "") -> str:
-    """A TOML text; JSON's values are TOML's, but for tables inside lists and for null."""
-    plain = {key: value for key, value in table.items() if not isinstance(value, dict) and value is not None}
-    lines = [f"{key} = {inline(value)}" for key, value in plain.items()]
-    for key, value in table.items():
-        if isinstance(value, dict):
-            lines += [f"[{at}{key}]", toml(value, f"{at}{key}.")]
-    return "\n".join(lines) + "\n"
-
-
-def inline(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(inline, value))}]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {inline(v)}" for key, v in value.items() if v is not None) + "}"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def tracked(recipe: Recipe, **changes: Any) -> Recipe:
