@@ -109,7 +109,7 @@ def verify(
         differing = [d for d in differing if d.field != "items_digest"]
     if result.data_digest is None:  # of version 0.1, on a recipe that was never published
         differing = [d for d in differing if d.field != "data_digest"]
-    notes = (*_newer(track, today), *_surroundings(result.environment, environment("")))
+    notes = (*_newer(result, today), *_surroundings(result.environment, environment("")))
     return Verification((*differing, *found_items), table is not None, notes, result)
 
 
@@ -121,13 +121,15 @@ def _track(result: Result, today: TrackSpec) -> TrackSpec:
     return own if grown == today and set(own.metrics) <= set(today.metrics) else today
 
 
-def _newer(own: TrackSpec, today: TrackSpec) -> Iterator[str]:
+def _newer(result: Result, today: TrackSpec) -> Iterator[str]:
     """What the track has by now and the result could not know."""
+    own = result.track_spec
     added = [name for name in today.metrics if name not in own.metrics]
     judges = ((own.judge, today.judge), (own.second_judge, today.second_judge))
     added += [f"the judge {now.name}" for then, now in judges if now is not None and then is None]
     if added:
-        yield f"the track has more by now ({', '.join(added)}): score the submission again to have that, too"
+        more = f"the track has more by now ({', '.join(added)}): score the submission again to have that, too"
+        yield f"scored on the track {result.track_digest[:12]}; {more}"
 
 
 def mark_verified(path: Path, verification: Verification) -> None:
