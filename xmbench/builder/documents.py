@@ -25,7 +25,7 @@ _TOOLS = ("numpy", "pillow", "pyarrow", "soxr")
 def shards(
     space: Workspace, decided: Plan, names: Sequence[str], workers: int, progress: Progress
 ) -> list[ShardReport]:
-    """Reports of the named shards: taken up from an earlier try, or written now."""
+    """Reports of the named shards: kept from an earlier try, or written now."""
     wanted = {shard.name: decided.shard_digest(shard) for shard in decided.shards if shard.name in names}
     kept = {}
     for name in names:
@@ -34,7 +34,7 @@ def shards(
         if done and done.plan == wanted[name] and path.is_file() and path.stat().st_size == done.bytes:
             kept[name] = done
     if kept:
-        progress(f"taking up an earlier build: {len(kept)} of {len(names)} shards are finished")
+        progress(f"resuming an earlier build: {len(kept)} of {len(names)} shards are finished")
     tasks = [
         ShardTask(shard, decided.takes_of(shard), wanted[shard.name])
         for shard in decided.shards
