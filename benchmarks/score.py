@@ -34,7 +34,9 @@ from xmbench.formats.document import load_toml
 from xmbench.formats.items import read_clip
 from xmbench.formats.recipe import Recipe
 from xmbench.formats.submission import OUTPUT_FOLDER, SUBMISSION_FILE, Submission
-from xmbench.measures.auditory_spectrogram import FRAME_SAMPLES, cochlear_filters, compress, correlation2d
+from xmbench.interfaces import judges_of
+from xmbench.measures.auditory_spectrogram import FRAME_SAMPLES, cochlear_filters
+from xmbench.measures.corr2d import compress, correlation2d
 from xmbench.media import audio
 
 RATE_HZ = 16_000
@@ -78,7 +80,7 @@ def submit(dataset: Dataset, folder: Path) -> list[ClipPair]:
         pairs.append((reference, audio.to_float(stored)))
     submission = Submission(
         track=dataset.recipe.track_id("i2a"),
-        recipe_digest=dataset.manifest.recipe_digest,
+        data_digest=dataset.manifest.data_digest,
         dataset_digest=dataset.digest,
         system="noisy references",
     )
@@ -168,7 +170,7 @@ def measure(items: int, workers: int, repeats: int, source: Path | None, work: P
     pairs = submit(dataset, work / "submission")
     track = dataset.recipe.track("i2a")
     assert track is not None
-    metrics = [name for name in track.metrics if not registry.metric(name).needs_judge]
+    metrics = [name for name in track.metrics if not judges_of(registry.metric(name))]
     pairs_16k = [(wide(reference, rate), wide(output, rate)) for reference, output in pairs]
     time_score(work / "submission", dataset, metrics, workers)  # compiles what is not yet compiled
     runs = [

@@ -52,7 +52,7 @@ def draw(dataset: Dataset, folder: Path, make: Make = same, **changes: Any) -> P
         (outputs / f"{row['id']}.{suffix}").write_bytes(data)
     fields = {
         "track": f"{dataset.recipe.name}/a2i",
-        "recipe_digest": dataset.manifest.recipe_digest,
+        "data_digest": dataset.manifest.data_digest,
         "dataset_digest": dataset.digest,
         "system": "test system",
         **changes,

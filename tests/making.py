@@ -44,7 +44,7 @@ def submit(dataset: Dataset, folder: Path, make: Make = identity, **changes: Any
         (outputs / f"{row['id']}.wav").write_bytes(data)
     fields = {
         "track": f"{dataset.recipe.name}/i2a",
-        "recipe_digest": dataset.manifest.recipe_digest,
+        "data_digest": dataset.manifest.data_digest,
         "dataset_digest": dataset.digest,
         "system": "test system",
         **changes,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from tests.browsing import asks_for_nothing, in_browser
 from tests.conftest import ROOT
@@ -19,13 +20,22 @@ from xmbench import content, leaderboard, registry
 from xmbench.cli import main
 from xmbench.errors import CheckError, DatasetError, DocumentError, UnknownNameError
 from xmbench.evaluator.save import load_scored, score_and_save
+from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
-from xmbench.formats.document import load_json
+from xmbench.formats.document import load_json, load_toml
+from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.result import Result, Score
 from xmbench.leaderboard import audit
-from xmbench.leaderboard.pairs import Compared, Pairing, column, compare
+from xmbench.leaderboard.entries import entries
+from xmbench.leaderboard.pairs import Compared, Pairing, column, compare, kept_column
+from xmbench.statistics import resampled_weights
 
 REPOSITORY = ROOT / "leaderboards"
+RESULTS = [
+    path
+    for path in sorted(REPOSITORY.glob("*/*/*.json"))
+    if path.name != "pairs.json" and not path.name.startswith("reported-")
+]
 
 
 def noisy(level: float) -> Callable[[str, int, Any], Any]:
@@ -42,12 +52,11 @@ def noisy(level: float) -> Callable[[str, int, Any], Any]:
 def scored(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Results on real speech: two that differ a little on every item, a floor, a ceiling."""
     folder = tmp_path_factory.mktemp("scored")
-    command = "xmbench run-baseline {} --data data/digits-ad --seed 0"
     systems: dict[str, tuple[float, dict[str, Any]]] = {
         "better": (0.100, {}),
         "worse": (0.115, {}),
-        "Random training clip": (3.0, {"kind": "floor", "command": command.format("random-clip")}),
-        "Oracle class": (0.0, {"kind": "ceiling", "command": command.format("oracle-class")}),
+        "Random training clip": (3.0, {"kind": "floor", "baseline": "random-clip"}),
+        "Oracle class": (0.0, {"kind": "ceiling", "baseline": "oracle-class"}),
     }
     made = {}
     for name, (level, fields) in systems.items():
@@ -153,17 +162,17 @@ def test_real_systems_with_overlapping_intervals_are_separated_by_their_pairs(ro
 
 
 def test_paired_intervals_are_those_of_the_items_differences(scored: dict[str, Path]) -> None:
-    columns = [column(load_scored(scored[name])[1], "corr2d", -1.0) for name in ("better", "worse")]
-    first, second = columns
+    tables = [load_scored(scored[name]) for name in ("better", "worse")]
+    first, second = (column(items, "corr2d", result.scores["corr2d"]) for result, items in tables)
     assert first is not None
     assert second is not None
-    ((difference, low, high),) = compare(first, [second])
+    ((difference, low, high),) = compare([first], [[second]])
     own = first.values - second.values
     half = 1.96 * own.std(ddof=1) / len(own) ** 0.5  # the normal approximation, of another book than the bootstrap
     assert difference == pytest.approx(own.mean(), abs=1e-12)
     assert low == pytest.approx(own.mean() - half, abs=0.2 * half)
     assert high == pytest.approx(own.mean() + half, abs=0.2 * half)
-    ((turned, turned_low, turned_high),) = compare(second, [first])
+    ((turned, turned_low, turned_high),) = compare([second], [[first]])
     assert (turned, turned_low, turned_high) == pytest.approx((-difference, -high, -low), abs=1e-12)
 
 
@@ -195,12 +204,16 @@ def test_an_oracle_below_the_random_item_is_no_scale(scored: dict[str, Path]) ->
     assert {row.normalised for row in board.rows} == {None}
 
 
-def test_other_data_or_another_recipe_is_another_board(scored: dict[str, Path]) -> None:
+def test_other_data_or_another_judge_is_another_board(scored: dict[str, Path]) -> None:
     result = load_json(scored["better"], Result)
-    other = result.model_copy(update={"dataset_digest": "0" * 64})
-    old = result.model_copy(update={"recipe_digest": "0" * 64})
+    assert result.judge is not None
+    other = result.model_copy(update={"dataset_digest": "0" * 64, "data_digest": "1" * 64})
+    judge = result.judge.model_copy(update={"sha256": "0" * 64})
+    named = {"name": judge.name, "sha256": judge.sha256}
+    track = TrackSpec.model_validate(result.track_spec.model_dump() | {"judge": named})
+    old = result.model_copy(update={"judge": judge, "track_spec": track})
     found = leaderboard.boards([result, other, old])
-    assert sorted(board.current is True for board in found) == [False, True, True]
+    assert sorted(board.current is True for board in found) == [False, False, True]
     strange = result.model_copy(update={"track": "nobodys-recipe/i2a"})
     assert [board.current for board in leaderboard.boards([strange])] == [None]
 
@@ -318,7 +331,7 @@ def test_nothing_unescaped(root: Path) -> None:
     path = root / "digits-ad" / "i2a" / "better--limit-40.json"
     data = json.loads(path.read_text())
     bad = "<script>x</script>\"'"
-    data["split"] = data["environment"]["machine"] = bad
+    data["environment"]["xmbench"] = data["environment"]["machine"] = bad
     data["submission"].update(authors=[bad], notes=[bad], url=f"javascript:{bad}", command=f"{bad} --preset {bad}")
     path.write_text(json.dumps(data))
     leaderboard.build(root)
@@ -350,28 +363,176 @@ def test_the_command_tells_what_it_did(
     assert (tmp_path / "boards" / "index.html").is_file()
 
 
-def test_a_metric_that_looks_at_all_items_together_is_not_taken_for_a_mean(
-    scored: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_metric_that_looks_at_all_items_together_is_not_taken_for_a_mean(scored: dict[str, Path]) -> None:
     result, items = load_scored(scored["better"])
     biased = result.scores["stoi"].model_copy(update={"low": 0.999, "high": 1.0})
     edited = result.model_copy(update={"scores": {**result.scores, "stoi": biased}})
-    assert column(items, "stoi", 0.0) is not None
-    assert any("not within its own interval" in problem for problem in audit.problems(edited, None))
-    known = registry.metric
+    assert column(items, "stoi", biased) is not None
+    assert any("not within its own interval" in problem for problem in audit.problems(edited))
+    whole = biased.model_copy(update={"whole_set": True})
+    assert column(items, "stoi", whole) is None
+    edited = result.model_copy(update={"scores": {**result.scores, "stoi": whole}})
+    assert audit.problems(edited) == ["stoi: whole_set True, but the metric has False"]
 
-    class Whole:
-        """`stoi` as a metric of the whole set."""
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(known("stoi"), name)
+# ------------------------------------------------------------------------------------------------- seeds
+@pytest.fixture(scope="module")
+def seeded(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Results of one system that differ in their seed, 2, 0 and 1, and clearly from each other."""
+    folder = tmp_path_factory.mktemp("seeded")
+    made = {}
+    for seed, level in ((2, 0.30), (0, 0.20), (1, 0.25)):
+        fields = {"system": "A net", "baseline": "mtnet", "preset": "lite", "seed": seed, "authors": ("xmbench",)}
+        submission = submit(digits, folder / f"{seed}" / "submission", noisy(level), **fields)
+        made[seed] = folder / f"{seed}" / "result.json"
+        score_and_save(submission, digits, made[seed])
+    return made
 
-        def finish(self) -> None:
-            """Sees every item."""
 
-    monkeypatch.setattr(registry, "metric", lambda name: Whole() if name == "stoi" else known(name))
-    assert column(items, "stoi", 0.0) is None
-    assert audit.problems(edited, None) == []
+def values(paths: dict[int, Path], metric: str = "corr2d") -> list[float]:
+    found = [load_json(path, Result).scores[metric].value for path in paths.values()]
+    return [value for value in found if value is not None]
+
+
+def test_runs_that_differ_only_in_their_seed_are_one_row(root: Path, seeded: dict[int, Path]) -> None:
+    for path in seeded.values():
+        leaderboard.add(root, path)
+    folder = root / "digits-ad" / "i2a"
+    assert sorted(path.name for path in folder.glob("a-net*")) == [
+        "a-net--limit-40--seed-0.json",
+        "a-net--limit-40--seed-1.json",
+        "a-net--limit-40.json",
+    ]
+    board = only_board(root)
+    (row,) = (row for row in board.rows if row.result.submission.system == "A net")
+    assert [run.submission.seed for run in row.runs] == [0, 1, 2]
+    score, runs = row.scores["corr2d"], [run.scores["corr2d"] for run in row.runs]
+    assert score.value == pytest.approx(np.mean(values(seeded)), abs=1e-12)
+    assert row.entry.spread("corr2d") == (min(values(seeded)), max(values(seeded)))
+    assert score.low == pytest.approx(np.mean([run.low for run in runs]), abs=1e-12)
+    assert score.high == pytest.approx(np.mean([run.high for run in runs]), abs=1e-12)
+    assert score.statuses == {"ok": 120}
+    assert (row.rank, row.by) == (3, "paired")
+
+
+def test_the_seeds_of_a_system_are_compared_as_their_mean(root: Path, seeded: dict[int, Path]) -> None:
+    """The interval of the difference is that of the per-item means over the seeds."""
+    for path in seeded.values():
+        leaderboard.add(root, path)
+    loaded = leaderboard.load(root)
+    rows = {row.result.submission.system: row for row in only_board(root).rows}
+    pair = loaded.compared.between(rows["better"].entry, rows["A net"].entry)
+    assert pair is not None
+    items = [load_scored(path) for path in (*seeded.values(),)]
+    runs = [column(table, "corr2d", result.scores["corr2d"]) for result, table in items]
+    (better,) = (run for run in loaded.results if run.submission.system == "better")
+    assert pair.difference == pytest.approx((better.scores["corr2d"].value or 0) - np.mean(values(seeded)), abs=1e-12)
+    own = load_scored_column(root, better)
+    mean = np.mean([run.values for run in runs if run is not None], axis=0)
+    weights = np.concatenate(list(resampled_weights([str(g) for g in items[0][1].column("group").to_pylist()])))
+    drawn = weights @ (own - mean) / weights.sum(axis=1)
+    assert [pair.low, pair.high] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=1e-12)
+
+
+def load_scored_column(root: Path, result: Result) -> Any:
+    kept = kept_column(root, result)
+    assert kept is not None
+    return kept.values
+
+
+def test_without_the_table_of_one_seed_intervals_decide(root: Path, seeded: dict[int, Path]) -> None:
+    leaderboard.add(root, seeded[0])
+    shutil.rmtree(root / ".tables")
+    assert leaderboard.add(root, seeded[1]).paired == 0
+    rows = {row.result.submission.system: row for row in only_board(root).rows}
+    assert (len(rows["A net"].runs), rows["A net"].by) == (2, "intervals")
+
+
+def test_a_seed_that_comes_again_replaces_itself_and_no_other(root: Path, seeded: dict[int, Path]) -> None:
+    for path in (*seeded.values(), *seeded.values()):
+        leaderboard.add(root, path)
+    assert len(list((root / "digits-ad" / "i2a").glob("a-net*"))) == 3
+    digests = {entry.digest for entry in entries(leaderboard.load(root).results)}
+    pairs = json.loads(next(root.glob("*/*/pairs.json")).read_text())["pairs"]
+    assert {digest for pair in pairs for digest in (pair["a"], pair["b"])} <= digests
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"preset": "gen-only"},
+        {"changed": {"joint_lr": 0.001}},
+        {"control": "shuffled-conditions"},
+        {"baseline": "other"},
+        {"authors": ("somebody else",)},
+        {"kind": "reference"},
+        {"seed": None},
+        {"seed": 0},
+    ],
+)
+def test_what_differs_in_more_than_the_seed_is_another_row(seeded: dict[int, Path], change: dict[str, Any]) -> None:
+    first, second = (load_json(seeded[seed], Result) for seed in (0, 1))
+    assert [len(entry.runs) for entry in entries([first, second])] == [2]
+    other = second.model_copy(update={"submission": second.submission.model_copy(update=change)})
+    assert [len(entry.runs) for entry in entries([first, other])] == [1, 1]
+
+
+def test_seeds_stand_on_both_pages_with_spread_and_interval(root: Path, seeded: dict[int, Path]) -> None:
+    for path in seeded.values():
+        leaderboard.add(root, path)
+    leaderboard.build(root)
+    low, high = min(values(seeded)), max(values(seeded))
+    text = (root / "digits-ad-i2a.md").read_text()
+    assert "| rank | system | kind | seeds | normalised |" in text
+    (line,) = (line for line in text.splitlines() if "| A net |" in line)
+    assert f"{np.mean(values(seeded)):.4f} [" in line
+    assert f"; seeds {low:.4f} to {high:.4f}" in line
+    assert "| A net | learned | 3 |" in line
+    page = (root / "index.html").read_text()
+    asks_for_nothing(page)
+    assert f"<small>seeds {low:.4f} to {high:.4f}</small>" in page
+    assert "<h3>each seed</h3>" in page
+    assert all(f"<td>{value:.4f}</td>" in page for value in values(seeded))
+    leaderboard.check(root)
+
+
+def test_two_seeds_with_the_same_outputs_are_no_two_runs(root: Path, seeded: dict[int, Path], tmp_path: Path) -> None:
+    leaderboard.add(root, seeded[0])
+    again = copied(seeded[0], tmp_path / "again", lambda data: data["submission"].update(seed=7))
+    leaderboard.add(root, again)
+    with pytest.raises(DocumentError, match=r"the same outputs under 2 names: A net \(seed 0\), A net \(seed 7\)"):
+        leaderboard.load(root)
+
+
+# ------------------------------------------------------------------------------------------------- anchors
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"baseline": "", "command": "xmbench run-baseline oracle-class --data data/digits-ad --seed 0"},
+        {"baseline": "oracle-class-of-mine"},
+        {"kind": "learned"},
+        {"changed": {"width": 3}},
+        {"control": "shuffled-conditions"},
+    ],
+)
+def test_an_anchor_is_what_its_fields_say_and_never_a_command(scored: dict[str, Path], change: dict[str, Any]) -> None:
+    floor, ceiling, better = (
+        load_json(scored[name], Result) for name in ("Random training clip", "Oracle class", "better")
+    )
+    (board,) = leaderboard.boards([floor, ceiling, better])
+    assert board.ceiling == ceiling.scores["corr2d"].value
+    claims = ceiling.model_copy(update={"submission": ceiling.submission.model_copy(update=change)})
+    (board,) = leaderboard.boards([floor, claims, better])
+    assert board.ceiling is None
+    assert {row.normalised for row in board.rows} == {None}
+
+
+def test_each_direction_has_one_floor_and_one_ceiling_among_the_baselines() -> None:
+    found = [load_toml(content.find("baselines", name), Baseline) for name in content.names("baselines")]
+    anchors = [(baseline.direction, baseline.anchor) for baseline in found if baseline.anchor]
+    assert sorted(anchors) == [("a2i", "ceiling"), ("a2i", "floor"), ("i2a", "ceiling"), ("i2a", "floor")]
+    with pytest.raises(ValidationError, match="an anchor is a row of that kind"):
+        Baseline.model_validate({**found[0].model_dump(by_alias=True), "kind": "learned", "anchor": "floor"})
 
 
 # ------------------------------------------------------------------------------------------------- the data
@@ -392,10 +553,11 @@ def test_a_file_in_the_wrong_place_is_refused(scored: dict[str, Path], tmp_path:
         (r'("estoi": \{.*?"high": )[\d.]+', r"\g<1>1.5", "beyond its bounds"),
         (r'"ok": 40', '"ok": 39', "its statuses are 39 items of 40"),
         (r'("corr2d": \{.*?"coverage": )1.0', r"\g<1>0.9", "coverage 0.9 with 40 of 40"),
+        (r'("stoi-strict": \{.*?"left_out": \[\s*)"too-short"', r'\g<1>"silent"', "left_out ['silent']"),
         (r'("corr2d": \{.*?"higher_is_better": )true', r"\g<1>false", "higher_is_better False"),
         (r'("dataset_digest": ")....', r"\g<1>0000", "but its submission says"),
-        (r'("judge": \{.*?"sha256": ")....', r"\g<1>0000", "but the recipe names"),
-        (r'"primary": "corr2d"', '"primary": "pesq"', "but the recipe says corr2d"),
+        (r'("judge": \{.*?"sha256": ")....', r"\g<1>0000", "but its own track names"),
+        (r'"primary": "corr2d"', '"primary": "pesq"', "but its own track says 'corr2d'"),
     ],
 )
 def test_an_edit_by_hand_does_not_load(root: Path, old: str, new: str, told: str) -> None:
@@ -483,6 +645,29 @@ def test_sorting_filtering_and_folding_in_a_browser(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- this repository
 def test_the_repositorys_own_boards_are_valid_and_current() -> None:
     leaderboard.check(REPOSITORY)
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_every_result_of_this_repository_is_migrated_to_the_facts_of_its_run(path: Path) -> None:
+    """The runner wrote a command then, from which it can be told what it ran."""
+    made, then = load_json(path, Result), json.loads(path.read_text())["submission"]
+    words = then["command"].split()
+    assert made.submission.baseline == words[2]
+    assert made.submission.preset == ("lite" if "--preset" in words else "")
+    assert made.submission.control == ("shuffled-conditions" if "--shuffle-conditions" in words else "")
+    assert made.submission.changed == {}
+    for name, score in made.scores.items():
+        metric = registry.metric(name)
+        assert (set(score.left_out), score.whole_set) == (metric.left_out, hasattr(metric, "finish")), name
+    assert Result.model_validate_json(made.to_json()) == made
+
+
+def test_the_repositorys_own_boards_have_their_anchors() -> None:
+    loaded = leaderboard.load(REPOSITORY, metrics=False)
+    for board in leaderboard.boards(loaded.results, loaded.compared):
+        assert board.floor is not None
+        assert board.ceiling is not None
+        assert not board.seeded
 
 
 def test_the_repositorys_own_results_are_of_known_recipes_or_shown_apart() -> None:

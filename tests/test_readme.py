@@ -1,4 +1,4 @@
-"""Every command of the README runs, in order, in an empty folder, as a new user would type it."""
+"""Every command of the README and of its pages runs, in order, in an empty directory, as a new user would type it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ BLOCK = re.compile(r"```(sh|python)\n(.*?)```", re.DOTALL)
 INSTALLING = ("git clone", "cd ", "make ", "python3 -m venv", ". .venv", "pip install")
 
 
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+LINK = re.compile(r"\]\(([^)#]+)")
+
+
 def blocks(language: str) -> list[str]:
-    return [body for found, body in BLOCK.findall((ROOT / "README.md").read_text()) if found == language]
+    return [body for page in PAGES for found, body in BLOCK.findall(page.read_text()) if found == language]
 
 
 def lines() -> list[str]:
-    """Shell lines, without installing and without comments."""
+    """Shell lines, each once, without installing and without comments."""
     every = [line.split("  #")[0].strip() for block in blocks("sh") for line in block.splitlines()]
-    return [line for line in every if line and not line.startswith(("#", *INSTALLING))]
+    return list(dict.fromkeys(line for line in every if line and not line.startswith(("#", *INSTALLING))))
 
 
 def run(line: str, folder: Path) -> None:
@@ -34,6 +38,17 @@ def run(line: str, folder: Path) -> None:
 
 def quick(line: str) -> bool:
     return "mtnet" not in line and "mnist" not in line and "demo" not in line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = set(LINK.findall(PAGES[0].read_text()))
+    assert {f"docs/{page.name}" for page in PAGES[1:]} <= linked
 
 
 def test_the_quick_commands_run(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from xmbench.errors import CheckError, OutputError, PrerequisiteError
 from xmbench.interfaces import Run
-from xmbench.training import Optimiser, Phase, carve_validation, resolve_device, seed_everything, train
-from xmbench.training.phase import batch_positions, learning_rate, make_optimiser
+from xmbench.training import Optimiser, Phase, Update, carve_validation, resolve_device, seed_everything, train
+from xmbench.training.optimisers import learning_rate, make_optimiser
+from xmbench.training.phase import batch_positions
 
 STEPS = 24
 
@@ -47,7 +48,7 @@ def phase_of(steps: int = STEPS, after: Callable[[int], None] | None = None, rat
         return {"selection": float((net(inputs) - wanted).square().mean().detach())}
 
     optimiser = Optimiser(learning_rate=rate, weight_decay=1e-3, warmup_steps=3)
-    return Phase("fit", net, 40, steps, 8, optimiser, loss, validate, 5, validation_ids=("a", "b"))
+    return Phase("fit", net, 40, steps, 8, (Update(net, optimiser, loss),), validate, 5, validation_ids=("a", "b"))
 
 
 def weights(phase: Phase) -> dict[str, Tensor]:
@@ -80,15 +81,16 @@ def test_interrupted_and_resumed_gives_the_same_weights(tmp_path: Path, step: in
 def test_killed_after_a_timed_checkpoint_gives_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xmbench.training.loop.CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr("xmbench.training.checkpoints.EVERY_S", 0.0)
+    monkeypatch.setattr("xmbench.training.checkpoints.SHARE", 1e9)
 
     def die(call: int) -> None:
         if call == 13:
-            raise MemoryError  # nothing is saved on the way out, as with SIGKILL
+            raise SystemExit  # nothing is saved on the way out, as with SIGKILL
 
     whole, broken, resumed = phase_of(), phase_of(after=die), phase_of()
     train(whole, run_in(tmp_path / "whole"))
-    with pytest.raises(MemoryError):
+    with pytest.raises(SystemExit):
         train(broken, run_in(tmp_path / "broken"))
     train(resumed, run_in(tmp_path / "broken", resume=True))
     assert same(weights(whole), weights(resumed))
@@ -138,15 +140,11 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, name: str) -> None:
 
 def test_divergence_stops_with_a_message(tmp_path: Path) -> None:
     phase = phase_of()
-    diverging = Phase(
-        "fit",
-        phase.module,
-        40,
-        STEPS,
-        8,
-        phase.optimiser,
-        lambda _: {"loss": next(phase.module.parameters()).sum() * float("nan")},
-    )
+
+    def nan(_positions: Tensor) -> Mapping[str, Tensor]:
+        return {"loss": next(phase.module.parameters()).sum() * float("nan")}
+
+    diverging = Phase("fit", phase.module, 40, STEPS, 8, (Update(phase.module, phase.updates[0].optimiser, nan),))
     with pytest.raises(CheckError, match="diverged"):
         train(diverging, run_in(tmp_path))
 
@@ -178,11 +176,23 @@ def test_the_best_validation_is_kept_and_described(tmp_path: Path) -> None:
     assert list((tmp_path / "curves" / "fit").glob("events.*"))
 
 
-def test_precision_bf16_needs_cuda(tmp_path: Path) -> None:
+def test_precision_bf16_trains_and_validates_on_a_cpu_too(tmp_path: Path) -> None:
     phase = phase_of()
-    asked = Phase("fit", phase.module, 40, 2, 8, phase.optimiser, phase.loss, precision="bf16")
-    with pytest.raises(PrerequisiteError, match="bf16"):
-        train(asked, run_in(tmp_path))
+    inputs, seen = torch.randn(8, 5), []
+
+    def loss(_positions: Tensor) -> Mapping[str, Tensor]:
+        made = phase.module(inputs)
+        seen.append(made.dtype)
+        return {"loss": made.float().square().mean()}
+
+    def validate() -> Mapping[str, float]:
+        seen.append(phase.module(inputs).dtype)
+        return {"selection": 1.0}
+
+    update = Update(phase.module, phase.updates[0].optimiser, loss)
+    train(Phase("fit", phase.module, 40, 2, 8, (update,), validate, precision="bf16"), run_in(tmp_path))
+    assert set(seen) == {torch.bfloat16}
+    assert all(parameter.dtype == torch.float32 for parameter in phase.module.parameters())
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,8 @@ def _tracks() -> list[Row]:
 def _baselines() -> list[Row]:
     found = [load_toml(content.find("baselines", name), Baseline) for name in content.names("baselines")]
     return [
-        {"name": b.name, "model": b.model, "direction": b.direction, "kind": b.kind, "title": b.title} for b in found
+        {"name": b.name, "model": b.model, "direction": ", ".join(b.directions), "kind": b.kind, "title": b.title}
+        for b in found
     ]
 
 

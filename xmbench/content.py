@@ -9,7 +9,9 @@ from typing import Literal
 
 from xmbench.errors import UnknownNameError, nearest
 
-Kind = Literal["recipes", "baselines"]
+Kind = Literal["recipes", "corpora", "baselines"]
+_FOLDERS: dict[Kind, str] = {"recipes": "recipes", "corpora": "recipes/corpora", "baselines": "baselines"}
+_ONE: dict[Kind, str] = {"recipes": "recipe", "corpora": "corpus", "baselines": "baseline"}
 
 
 def names(kind: Kind) -> list[str]:
@@ -27,19 +29,19 @@ def find(kind: Kind, name: str) -> Path:
         path = Path(name)
         if path.is_file():
             return path
-        raise UnknownNameError(f"no such {kind[:-1]} file", where=path, todo=f"xmbench list {kind}")
+        raise UnknownNameError(f"no such {_ONE[kind]} file", where=path, todo=f"xmbench list {kind}")
     for folder in _folders(kind):
         if (folder / f"{name}.toml").is_file():
             return folder / f"{name}.toml"
     raise UnknownNameError(
-        f"no {kind[:-1]} is called '{name}'", expected=nearest(name, names(kind)), todo=f"xmbench list {kind}"
+        f"no {_ONE[kind]} is called '{name}'", expected=nearest(name, names(kind)), todo=f"xmbench list {kind}"
     )
 
 
 def _folders(kind: Kind) -> list[Path]:
     """Folders with content, the package's own first."""
     package = Path(str(files("xmbench")))
-    own = [package / "_content" / kind, package.parent / kind]
-    plugins = [Path(str(files(point.load()))) / kind for point in entry_points(group="xmbench.content")]
+    own = [package / "_content" / _FOLDERS[kind], package.parent / _FOLDERS[kind]]
+    plugins = [Path(str(files(point.load()))) / _FOLDERS[kind] for point in entry_points(group="xmbench.content")]
     found = [folder for folder in own if folder.is_dir()][:1]
     return found + [folder for folder in plugins if folder.is_dir()]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import math
 import platform
 import shutil
@@ -12,13 +10,14 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 from xmbench import registry
 from xmbench.conformance import Agreement, agreements, references
-from xmbench.errors import XmbenchError
+from xmbench.errors import PrerequisiteError, XmbenchError
+from xmbench.judges import records
+from xmbench.judges.fetching import cached
 from xmbench.storage.cache import cache_folder
 
 State = Literal["works", "missing", "broken"]
@@ -155,18 +154,21 @@ def _numba() -> Finding:
 
 
 def _judges() -> Finding:
-    folder = Path(str(files("xmbench"))) / "judges"
-
     def look() -> str:
-        shown = []
-        for weights in sorted(folder.glob("*/weights/*.safetensors")):
-            found = hashlib.sha256(weights.read_bytes()).hexdigest()
-            if found != json.loads(weights.with_suffix(".json").read_text())["sha256"]:
-                raise ValueError(f"{weights.name} is not the judge that its card describes")
-            shown.append(f"{weights.stem} {found[:12]}")
-        return ", ".join(shown)
+        return ", ".join(_judge(path) for path in records.shipped())
 
-    return _probe("judges", "word accuracy", look, needed=True, todo="install xmbench again")
+    return _probe("judges", "metrics that ask a judge", look, needed=True, todo="install xmbench again")
+
+
+def _judge(path: Path) -> str:
+    """Name and digest of a judge that comes with the package or a plug-in; nothing is fetched to look at it."""
+    record = records.read_record(path)
+    if record.address and not path.with_suffix(records.WEIGHTS).is_file() and not cached(record.sha256):
+        return f"{record.name} {record.sha256[:12]} (fetched when needed)"
+    try:
+        return f"{record.name} {records.read_judge(path).record.sha256[:12]}"
+    except PrerequisiteError as error:
+        raise ValueError(error.what) from error  # the package is damaged: nothing that a user left out
 
 
 def _engine(name: str) -> Finding:

@@ -1,6 +1,7 @@
-"""A name -> Source | Engine | Annotator | Metric | Model. The file's name is the public name; plug-ins by entry point.
+"""A name -> Source | Engine | Annotator | Metric | JudgeKind | Model, built in or by entry point.
 
-Names are listed without importing anything; an item is imported when it is asked for.
+The name of a file (of a judge: of its folder) is the public name. Names are listed without importing anything; an item
+is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from importlib.metadata import entry_points
 from typing import Any, Literal, cast
 
 from xmbench.errors import UnknownNameError, nearest
-from xmbench.interfaces import Annotator, Engine, Metric, Model, Source
+from xmbench.interfaces import Annotator, Engine, JudgeKind, Metric, Model, Source
 
-Kind = Literal["sources", "engines", "annotators", "metrics", "baselines"]
+Kind = Literal["sources", "engines", "annotators", "metrics", "judges", "baselines"]
 _CONSTANT = {
     "sources": "SOURCE",
     "engines": "ENGINE",
     "annotators": "ANNOTATOR",
     "metrics": "METRIC",
+    "judges": "JUDGE",
     "baselines": "MODEL",
 }
 
@@ -53,6 +55,11 @@ def metric(name: str) -> Metric:
     return cast(Metric, _load("metrics", name))
 
 
+def judge(name: str) -> JudgeKind:
+    """The kind of judge of a name; raises UnknownNameError."""
+    return cast(JudgeKind, _load("judges", name))
+
+
 def model(name: str) -> Model:
     """The model of a name; raises UnknownNameError."""
     return cast(Model, _load("baselines", name))
@@ -61,8 +68,9 @@ def model(name: str) -> Model:
 def _built_in(kind: Kind) -> list[str]:
     spec = importlib.util.find_spec(f"xmbench.{kind}")
     folders = list(spec.submodule_search_locations or []) if spec else []
-    modules = pkgutil.iter_modules(folders)
-    return [module.name.replace("_", "-") for module in modules if not module.name.startswith("_")]
+    modules = [module for module in pkgutil.iter_modules(folders) if not module.name.startswith("_")]
+    # A judge is a folder (network, fitting, weights); the modules beside those serve all of them.
+    return [module.name.replace("_", "-") for module in modules if module.ispkg or kind != "judges"]
 
 
 def _load(kind: Kind, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""How sure a score is: a seeded bootstrap over per-item states, clustered by group.
+"""What enters a mean, and how sure a score is: a seeded bootstrap over per-item states, clustered by group.
 
 Percentile bootstrap (Efron 1979). Items that share a group (speaker, video, piece) are drawn together. No
 metric is recomputed: `reduce` runs on the cached states with the weights of each resample.
@@ -6,7 +6,8 @@ metric is recomputed: `reduce` runs on the cached states with the weights of eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,58 @@ SEED = 20261121
 LEVEL = 0.95
 _CHUNK = 50
 EQUAL = 1e-12  # sums of the same values in another order differ by less
+_SAME = 1e-9  # a mean summed in another order, over any number of items
 
 Reduce = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counted:
+    """What enters a mean.
+
+    Attributes:
+        values: shape (N,) or (N, D): the floor where an item has no value of its own.
+        counts: bool (N,): False for items that leave the mean.
+    """
+
+    values: NDArray[np.float64]
+    counts: NDArray[np.bool_]
+
+    @property
+    def mean(self) -> float:
+        """Of the values (N,) that count; NaN where none does."""
+        return float(self.values[self.counts].mean()) if self.counts.any() else float("nan")
+
+    def makes_up(self, score: float | None) -> bool:
+        """Whether the mean is this score; a sum in another order may differ in its last digits."""
+        return score is not None and abs(self.mean - score) <= _SAME * max(1.0, abs(score))
+
+
+def counted(
+    values: NDArray[np.float64],
+    measured: NDArray[np.bool_],
+    statuses: Sequence[str],
+    floor: float | None,
+    left_out: Collection[str],
+) -> Counted:
+    """Which items enter a mean, and with what: the one rule behind scores, comparisons and boards.
+
+    An item with a value of its own counts it. Without one it counts the floor, unless the metric has no floor or
+    leaves its status out.
+
+    Args:
+        values: shape (N,) or (N, D); anything where an item has none.
+        measured: shape (N,): which items have a value of their own.
+        statuses: of the N items.
+        floor: what an item without a value counts.
+        left_out: statuses of items without a value that leave the mean.
+    """
+    absent = ~measured.reshape(len(measured), *(1,) * (values.ndim - 1))
+    filled = np.where(absent, 0.0 if floor is None else floor, values)
+    if floor is None:
+        return Counted(filled, measured)
+    leaves = np.fromiter((str(status) in left_out for status in statuses), dtype=np.bool_, count=len(measured))
+    return Counted(filled, measured | ~leaves)
 
 
 def resampled_weights(
@@ -96,9 +147,14 @@ def intervals(
     for weights in resampled_weights(groups, seed=seed):
         for own, (reduce, states) in zip(values, tables, strict=True):
             own.append(reduce(states, weights))
+    return [ends(np.concatenate(own)) for own in values]
+
+
+def ends(draws: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % percentile interval of the resamples (R,); those that are NaN do not count."""
     tail = 100.0 * (1.0 - LEVEL) / 2.0
-    ends = [np.nanpercentile(np.concatenate(own), [tail, 100.0 - tail]) for own in values]
-    return [(float(low), float(high)) for low, high in ends]
+    low, high = np.nanpercentile(draws, [tail, 100.0 - tail])
+    return float(low), float(high)
 
 
 def separates(low: float, high: float, groups: int) -> bool:

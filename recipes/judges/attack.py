@@ -22,9 +22,9 @@ from xmbench import registry
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.items import read_clip
 from xmbench.interfaces import Pair, ScoringContext, Task
-from xmbench.judges.loading import word_judge
 from xmbench.judges.words.convolutional import SpokenWordJudge
 from xmbench.judges.words.features import HOP, RATE_HZ, WINDOW, mel_bands, normalised, power
+from xmbench.judges.words.kind import word_judge
 from xmbench.judges.words.recurrent import RecurrentWordJudge
 from xmbench.media import audio
 from xmbench.media.signal import Sound

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from xmbench.baselines import mtnet
 from xmbench.baselines.mtnet import MODEL, AudioAutoencoder, Config, MTNet
-from xmbench.errors import DocumentError
 from xmbench.interfaces import AudioFormat, Conditions, Examples, ImageFormat, Run, Task
-from xmbench.training import Phase
+from xmbench.networks.images import standardise
+from xmbench.training import Phase, Tensors
 
 TINY: dict[str, Any] = {
     "widths": (4, 6),
@@ -112,11 +112,11 @@ def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any], message: 
 # ---------------------------------------------------------------------------------------------- equations
 def test_standardisation() -> None:
     images = torch.randint(0, 256, (3, 5, 6, 3), dtype=torch.uint8)
-    found = mtnet.standardise(images)
+    found = standardise(images)
     assert found.shape == (3, 3, 5, 6)
     assert torch.allclose(found.mean(dim=(1, 2, 3)), torch.zeros(3), atol=1e-5)
     assert torch.allclose(found.std(dim=(1, 2, 3), correction=0), torch.ones(3), atol=1e-5)
-    assert (mtnet.standardise(torch.full((1, 4, 4, 1), 200, dtype=torch.uint8)) == 0).all()
+    assert (standardise(torch.full((1, 4, 4, 1), 200, dtype=torch.uint8)) == 0).all()
 
 
 def test_representation_loss_of_a_batch_and_of_samples() -> None:
@@ -143,8 +143,8 @@ def test_weight_penalties_are_eta4_times_lambda(tmp_path: Path, monkeypatch: pyt
     seen: list[Phase] = []
     monkeypatch.setattr(mtnet, "train", lambda phase, _run: seen.append(phase))
     task = task_of(200)
-    MODEL.fit(examples_of(task), task, "i2a", Config(**TINY), run_in(tmp_path))
-    assert [(phase.name, phase.optimiser.weight_decay) for phase in seen] == [
+    MODEL.fit(examples_of(task), task, Config(**TINY), run_in(tmp_path))
+    assert [(phase.name, phase.updates[0].optimiser.weight_decay) for phase in seen] == [
         ("autoencoder", pytest.approx(5e-4)),
         ("joint", pytest.approx(4e-4)),
     ]
@@ -157,14 +157,17 @@ def test_weight_penalties_are_eta4_times_lambda(tmp_path: Path, monkeypatch: pyt
 def outputs(generator: Any, examples: Examples, batch: int) -> NDArray[np.float32]:
     parts = range(0, len(examples.ids), batch)
     return np.concatenate(
-        [generator.generate(Conditions(examples.ids[i : i + batch], examples.images[i : i + batch])) for i in parts]
+        [
+            generator.generate(Conditions(examples.ids[i : i + batch], examples.images[i : i + batch]), "i2a")
+            for i in parts
+        ]
     )
 
 
 def test_a_tiny_training_speaks_the_class(tmp_path: Path) -> None:
     task = task_of(200)
     examples, unseen = examples_of(task), examples_of(task, 32, seed=1)
-    generator = MODEL.fit(examples, task, "i2a", Config(**TINY), run_in(tmp_path))
+    generator = MODEL.fit(examples, task, Config(**TINY), run_in(tmp_path))
     found = outputs(generator, unseen, 8)
     assert found.shape == (32, 200)
     assert found.dtype == np.float32
@@ -175,14 +178,14 @@ def test_a_tiny_training_speaks_the_class(tmp_path: Path) -> None:
     classes = generator.predict(Conditions(unseen.ids, unseen.images))  # type: ignore[attr-defined]
     assert (classes == unseen.labels).mean() > 0.9
     np.testing.assert_allclose(found, outputs(generator, unseen, 5), atol=1e-5)
-    again = MODEL.fit(examples, task, "i2a", Config(**TINY), run_in(tmp_path, resume=True))
+    again = MODEL.fit(examples, task, Config(**TINY), run_in(tmp_path, resume=True))
     np.testing.assert_array_equal(found, outputs(again, unseen, 8))
 
 
 def test_the_autoencoder_overfits_eight_clips_without_collapse(tmp_path: Path) -> None:
     task = task_of(200, classes=8)
     config = Config(**{**TINY, "autoencoder_min_steps": 400})
-    data = mtnet._Data(examples_of(task), config, run_in(tmp_path))
+    data = Tensors(examples_of(task), run_in(tmp_path))
     codes = mtnet._train_autoencoder(data, task, config, run_in(tmp_path))
     with (tmp_path / "curves.csv").open(newline="") as handle:
         errors = [float(row["value"]) for row in csv.DictReader(handle) if row["name"] == "validation-selection"]
@@ -202,21 +205,16 @@ def test_the_autoencoder_overfits_eight_clips_without_collapse(tmp_path: Path) -
         {"optimiser": "rmsprop-torch"},
         {"clip_norm": 5.0},
         {"channels_last": True},
+        {"precision": "bf16"},
     ],
 )
 def test_every_variant_trains_on_colour_images(tmp_path: Path, changes: dict[str, Any]) -> None:
     task = task_of(60, size=16, channels=3)
     examples = examples_of(task, 32)
     config = Config(**{**TINY, "autoencoder_min_steps": 2, "joint_min_steps": 2, **changes})
-    generator = MODEL.fit(examples, task, "i2a", config, run_in(tmp_path))
+    generator = MODEL.fit(examples, task, config, run_in(tmp_path))
     assert np.isfinite(outputs(generator, examples, 16)).all()
     classes = generator.predict(Conditions(examples.ids, examples.images))  # type: ignore[attr-defined]
     assert (classes is None) == (changes.get("use_per") is False)
     trained = {path.stem for path in (tmp_path / "checkpoints").iterdir()}
     assert trained == ({"joint"} if changes.get("use_rep") is False else {"autoencoder", "joint"})
-
-
-def test_images_from_audio_are_refused(tmp_path: Path) -> None:
-    task = task_of(60)
-    with pytest.raises(DocumentError, match="a2i"):
-        MODEL.fit(examples_of(task), task, "a2i", Config(**TINY), run_in(tmp_path))

@@ -34,7 +34,7 @@ def fitted(name: str, folder: Path, examples: Examples, seed: int = 0, **config:
     model = registry.model(name)
     assert model.name == name
     run = Run(folder, seed, "cpu", False, lambda _line: None)
-    return model.fit(examples, TASK, "i2a", model.Config(**config), run)
+    return model.fit(examples, TASK, model.Config(**config), run)
 
 
 def play(generator: Any, examples: Examples, order: list[int], batch: int) -> NDArray[np.float32]:
@@ -43,7 +43,7 @@ def play(generator: Any, examples: Examples, order: list[int], batch: int) -> ND
     for start in range(0, len(order), batch):
         part = order[start : start + batch]
         ids = tuple(examples.ids[i] for i in part)
-        found[part] = generator.generate(Conditions(ids, examples.images[part], examples.labels[part]))
+        found[part] = generator.generate(Conditions(ids, examples.images[part], examples.labels[part]), "i2a")
     return found
 
 

@@ -20,7 +20,7 @@ from tests.builder.conftest import Corpus
 from tests.conftest import shared
 from tests.sources.test_mnist import TEST_COUNTS, TRAIN_COUNTS
 from xmbench import content, registry
-from xmbench.builder import execute, plan, rows, shard_writer, shards, takes, workspace
+from xmbench.builder import documents, plan, rows, shard_writer, shards, takes, workspace
 from xmbench.builder.build import build
 from xmbench.builder.upstream.fetch import VerifiedFiles
 from xmbench.errors import CheckError, DatasetError, DocumentError, OutputError, UnknownNameError
@@ -85,7 +85,7 @@ def test_workers_and_shards_do_not_change_the_digest(
     corpus: Corpus, built: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "SHARD_ROWS", 40)
-    monkeypatch.setattr(execute, "POOL_FROM_ROWS", 0)
+    monkeypatch.setattr(documents, "POOL_FROM_ROWS", 0)
     pooled = build(corpus.single, tmp_path / "pooled", source=corpus.folder, workers=2)
     assert len(pooled.manifest.shards) == 4
     assert pooled.digest == built.digest
@@ -238,13 +238,13 @@ def test_an_interrupt_leaves_nothing_that_looks_whole(
 
 
 def test_a_worker_that_is_ended_is_said(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "POOL_FROM_ROWS", 0)
-    monkeypatch.setattr(execute, "_start_worker", _dying_worker)
+    monkeypatch.setattr(documents, "POOL_FROM_ROWS", 0)
+    monkeypatch.setattr(shard_writer, "write_shard", _dying_worker)
     with pytest.raises(Exception, match="a worker process was ended from outside"):
         build(corpus.single, tmp_path / "out", source=corpus.folder, workers=2)
 
 
-def _dying_worker(job: object) -> None:
+def _dying_worker(job: object, task: object) -> None:
     import os
 
     os._exit(9)
@@ -305,7 +305,7 @@ def test_another_build_in_the_same_folder_is_refused(
         build(corpus.single, out, source=corpus.folder)
     else:
         with monkeypatch.context() as patch:
-            patch.setattr(execute, "run", _interrupt)
+            patch.setattr(documents, "run_tasks", _interrupt)
             with pytest.raises(KeyboardInterrupt):
                 build(corpus.single, out, source=corpus.folder)
     options = {"limit": None, "seed": None, **{k: v for k, v in other.items() if k != "recipe"}}
@@ -373,7 +373,7 @@ def test_a_build_begun_in_the_former_layout_is_refused_with_the_way_out(
 ) -> None:
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(execute, "run", _interrupt)
+        patch.setattr(documents, "run_tasks", _interrupt)
         patch.setattr("xmbench.builder.build.SORTED_LAYOUT", HASHED_LAYOUT)
         with pytest.raises(KeyboardInterrupt):
             build(corpus.single, out, source=corpus.folder)

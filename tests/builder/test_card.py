@@ -48,7 +48,7 @@ def test_it_tells_how_to_make_it_again_and_whom_to_cite(digits: Dataset, text: s
     for said in (
         "xmbench build digits-ad --limit 40 --seed 0",
         digits.digest,
-        digits.manifest.recipe_digest,
+        digits.manifest.data_digest,
         "Audio description from image by modal translation network",
         "- clips made by espeak-ng 1.",
         "ledger.parquet",

@@ -50,7 +50,7 @@ def test_the_card_tells_licences_and_statistics(digits: Dataset) -> None:
         "image-to-audio",
         "num_examples: 40",
         digits.digest,
-        digits.manifest.recipe_digest,
+        digits.manifest.data_digest,
         "CC BY 4.0",
         "GPL-3.0-or-later",
         "@misc{alpaydin1998optdigits",

@@ -67,10 +67,10 @@ def test_clipping_is_a_note_not_a_problem(digits: Dataset, tmp_path: Path) -> No
 
 
 def test_other_data_is_refused_with_every_difference(digits: Dataset, tmp_path: Path) -> None:
-    folder = submit(digits, tmp_path / "s", track="mnist-ad/i2a", dataset_digest="0" * 64, recipe_digest="1" * 64)
+    folder = submit(digits, tmp_path / "s", track="mnist-ad/i2a", dataset_digest="0" * 64, data_digest="1" * 64)
     with pytest.raises(SubmissionError) as caught:
         check(folder, digits)
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["track", "dataset_digest", "recipe_digest"]
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["track", "dataset_digest", "data_digest"]
 
 
 def test_no_submission_here(digits: Dataset, tmp_path: Path) -> None:

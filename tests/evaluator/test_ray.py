@@ -31,7 +31,7 @@ def stable(scored: Scored) -> str:
 @pytest.mark.skipif(RAY, reason="Ray is installed")
 def test_without_ray_the_message_says_what_to_install(digits: Dataset, tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteError, match=r"pip install 'xmbench\[ray\]'"):
-        score(submit(digits, tmp_path / "s"), digits, metrics=["stoi"], ray="")
+        score(submit(digits, tmp_path / "s"), digits, metrics=["stoi"], engine="ray")
 
 
 def test_an_address_without_the_engine_is_refused(digits: Dataset, tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_ray_gives_the_same_result(digits: Dataset, tmp_path: Path) -> None:
     folder = submit(digits, tmp_path / "s", noisy)
     metrics = ["corr2d", "pesq", "stoi", "estoi"]
     here = score(folder, digits, metrics=metrics)
-    there = score(folder, digits, metrics=metrics, ray="")
+    there = score(folder, digits, metrics=metrics, engine="ray")
     assert stable(here) == stable(there)
     assert here.items.equals(there.items)
 
@@ -57,4 +57,4 @@ def test_ray_gives_the_same_result(digits: Dataset, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("default")
 def test_no_cluster_at_the_address_is_explained(digits: Dataset, tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteError, match="Ray cannot be started"):
-        score(submit(digits, tmp_path / "s"), digits, metrics=["stoi"], ray="127.0.0.1:1")
+        score(submit(digits, tmp_path / "s"), digits, metrics=["stoi"], engine="ray", ray_address="127.0.0.1:1")

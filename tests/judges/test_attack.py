@@ -8,8 +8,8 @@ from importlib.resources import files
 import torch
 
 from tests.conftest import ROOT
-from xmbench.judges.loading import word_judge
 from xmbench.judges.words.features import FRAMES, HOP
+from xmbench.judges.words.kind import word_judge
 
 
 def test_noise_that_the_first_judge_takes_for_words_is_not_heard_alike_by_the_second() -> None:

@@ -19,9 +19,10 @@ from xmbench.engines._espeak import SAMPLE_RATE_HZ, speak
 from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import SIDES
-from xmbench.judges.loading import load, word_judge
+from xmbench.judges.loading import load
 from xmbench.judges.words.convolutional import SpokenWordJudge
 from xmbench.judges.words.features import FRAMES, HOP, RATE_HZ, features
+from xmbench.judges.words.kind import word_judge
 from xmbench.judges.words.recurrent import RecurrentWordJudge
 from xmbench.media.audio import to_float, trim_silence
 

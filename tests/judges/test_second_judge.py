@@ -19,10 +19,10 @@ from xmbench.evaluator.judge import load_judges
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import JudgeSpec
 from xmbench.interfaces import AudioFormat, ImageFormat, Pair, ScoringContext, Task
-from xmbench.judges.loading import word_judge
 from xmbench.judges.words import fit as fitting
 from xmbench.judges.words import recurrent
 from xmbench.judges.words.convolutional import EMBEDDING, SpokenWordJudge, WordNet
+from xmbench.judges.words.kind import word_judge
 from xmbench.judges.words.recurrent import RecurrentNet, RecurrentWordJudge
 from xmbench.judges.words.training import fit
 from xmbench.media.audio import to_float, trim_silence

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from tests.conftest import shared
 from xmbench.engines._espeak import SAMPLE_RATE_HZ, speak
 from xmbench.errors import PrerequisiteError, UnknownNameError
-from xmbench.judges.loading import word_judge
 from xmbench.judges.words import convolutional
 from xmbench.judges.words.convolutional import BATCH, EMBEDDING, SpokenWordJudge, WordNet, load_frozen
+from xmbench.judges.words.kind import word_judge
 from xmbench.judges.words.training import fit
 from xmbench.media.audio import resample, to_float, trim_silence
 

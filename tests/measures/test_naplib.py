@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from tests.recordings import real_digits
-from xmbench.measures.auditory_spectrogram import auditory_spectrogram, compress, correlation2d
+from xmbench.measures.auditory_spectrogram import auditory_spectrogram
+from xmbench.measures.corr2d import compress, correlation2d
 
 CLIPS = 24
 NAPLIB = """

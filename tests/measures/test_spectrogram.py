@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from xmbench.measures.auditory_spectrogram import (
-    CHANNELS,
-    auditory_spectrogram,
-    cochlear_filters,
-    compress,
-    correlation2d,
-)
+from xmbench.measures.auditory_spectrogram import CHANNELS, auditory_spectrogram, cochlear_filters
+from xmbench.measures.corr2d import compress, correlation2d
 
 Floats = NDArray[np.float64]
 VECTORS = Path(__file__).with_name("naplib_spectrograms.npz")

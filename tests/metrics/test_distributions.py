@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.interfaces import WholeSet
-from xmbench.metrics.frechet_distance import frechet, moments
+from xmbench.measures.frechet import frechet, moments
 
 NAMES = ("frechet-distance", "precision", "recall", "diversity", "collapse")
 Points = NDArray[np.float64]

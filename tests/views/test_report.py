@@ -284,10 +284,7 @@ def test_a_report_of_images_from_sounds(digits: Dataset, tmp_path: Path, monkeyp
         made = np.roll(read_image(row, dataset), number, axis=1)
         (outputs / f"{row['id']}.png").write_bytes(image.encode_png(made) if number else b"no image")
     submission = Submission(
-        track="digits-ad/a2i",
-        recipe_digest=dataset.manifest.recipe_digest,
-        dataset_digest=dataset.digest,
-        system="shifts",
+        track="digits-ad/a2i", data_digest=dataset.manifest.data_digest, dataset_digest=dataset.digest, system="shifts"
     )
     (outputs.parent / "submission.json").write_text(submission.to_json())
     score_and_save(outputs.parent, dataset, tmp_path / "run" / "result.json")

@@ -22,7 +22,7 @@ class _ClassMeanImage:
     def __init__(self, means: NDArray[np.uint8]) -> None:
         self._means = means
 
-    def generate(self, conditions: Conditions) -> NDArray[np.uint8]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.uint8]:
         """The mean image of each true class, uint8 (B, H, W, C)."""
         assert conditions.labels is not None  # the runner gives labels to models that declare `oracle`
         return self._means[conditions.labels]
@@ -36,7 +36,7 @@ class _ClassMeanImageModel:
     oracle = True
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
         """Averages the training images of each class."""
         classes = range(len(task.class_names))
         empty = [task.class_names[k] for k in classes if not (examples.labels == k).any()]

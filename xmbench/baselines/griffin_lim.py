@@ -44,7 +44,7 @@ class _CopySynthesis:
     def __init__(self, config: Config, samples: int, seed: int) -> None:
         self._config, self._samples, self._seed = config, samples, seed
 
-    def generate(self, conditions: Conditions) -> NDArray[np.float32]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
         """The references after the analysis and the synthesis, float32 (B, T) in -1..1, one by one."""
         assert conditions.references is not None  # the runner gives them to a model that declares `sees_references`
         clips = to_float(np.asarray(conditions.references, dtype=np.int16))
@@ -82,7 +82,7 @@ class _GriffinLimModel:
     sees_references = True
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
         """Learns nothing."""
         assert isinstance(config, Config)
         return _CopySynthesis(config, task.audio.samples, run.seed)

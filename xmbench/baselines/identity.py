@@ -20,13 +20,10 @@ class Config(Part):
 
 
 class _Identity:
-    def __init__(self, direction: Direction) -> None:
-        self._direction = direction
-
-    def generate(self, conditions: Conditions) -> NDArray[Any]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[Any]:
         """The references: float32 (B, T) in -1..1, or uint8 (B, H, W, C)."""
         assert conditions.references is not None  # the runner gives them to a model that declares `sees_references`
-        if SIDES[self._direction].output == "image":
+        if SIDES[direction].output == "image":
             return conditions.references
         return to_float(np.asarray(conditions.references, dtype=np.int16))
 
@@ -40,9 +37,9 @@ class _IdentityModel:
     sees_references = True
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
         """Learns nothing."""
-        return _Identity(direction)
+        return _Identity()
 
 
 MODEL = _IdentityModel()

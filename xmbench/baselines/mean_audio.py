@@ -18,7 +18,7 @@ class _MeanAudio:
     def __init__(self, mean: NDArray[np.float32]) -> None:
         self._mean = mean
 
-    def generate(self, conditions: Conditions) -> NDArray[np.float32]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
         """The same waveform for every item, float32 (B, T)."""
         return np.tile(self._mean, (len(conditions.ids), 1))
 
@@ -31,7 +31,7 @@ class _MeanAudioModel:
     oracle = False
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
         """Averages the training items: a clip counts as often as items have it."""
         total = np.zeros(task.audio.samples, dtype=np.float64)
         counts = np.bincount(examples.clip_index, minlength=len(examples.clips))

@@ -24,22 +24,27 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from xmbench.errors import DocumentError
 from xmbench.formats.document import Part
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task
+from xmbench.networks.images import standardise
+from xmbench.networks.initial import truncated_normal
 from xmbench.training import (
     Optimiser,
     OptimiserName,
     Phase,
     Precision,
     Schedule,
-    carve_validation,
+    Tensors,
+    Update,
+    autocast,
+    place,
     seed_everything,
     train,
 )
 
+Losses = dict[str, Tensor]
+
 EVALUATION_BATCH = 256
-FULL_SCALE = 32768.0
 
 
 class Config(Part):
@@ -101,17 +106,6 @@ class Config(Part):
 
 
 # ------------------------------------------------------------------------------- image features (3.1.1)
-def standardise(images: Tensor) -> Tensor:
-    """Eq. 1: uint8 (B, H, W, C) -> float32 (B, C, H, W), zero mean and unit variance per image.
-
-    P is H * W * C, as in tf.image.per_image_standardization; it only matters for a constant image.
-    """
-    pixels = images.permute(0, 3, 1, 2).float()
-    mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
-    deviation = pixels.std(dim=(1, 2, 3), keepdim=True, correction=0)
-    return (pixels - mean) / deviation.clamp_min(1.0 / math.sqrt(pixels[0].numel()))
-
-
 class Residual2d(nn.Module):
     """Eq. 3: two dilated 3x3 convolutions and the identity. BN and ReLU placed as in ResNet (our choice)."""
 
@@ -234,20 +228,6 @@ class MTNet(nn.Module):
         return self.head(features), code, self.generator(code)
 
 
-def initialise(module: nn.Module) -> None:
-    """Truncated normal, as the paper; deviation by fan-in: TensorFlow's default of 1 saturates tanh.
-
-    sqrt(2 / fan_in) before ReLU (2-D convolutions), 1 / sqrt(fan_in) elsewhere; cut at two deviations.
-    """
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear):
-            gain = 2.0 if isinstance(layer, nn.Conv2d) else 1.0
-            deviation = math.sqrt(gain / layer.weight[0].numel())
-            nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-
-
 # ---------------------------------------------------------------------------------------------- losses
 def reconstruction_loss(output: Tensor, clips: Tensor) -> Tensor:
     """Eq. 6 without its weight penalty: half the squared error, summed over T, mean over the batch.
@@ -273,25 +253,10 @@ def generation_loss(output: Tensor, clips: Tensor) -> Tensor:
 
 
 # ---------------------------------------------------------------------------------------------- training
-class _Data:
-    """Training examples as tensors on the host; batches go to the device."""
-
-    def __init__(self, examples: Examples, config: Config, run: Run) -> None:
-        rows, held_out = carve_validation(examples.ids, examples.labels, examples.groups, run.seed)
-        self.rows, self.held_out = torch.from_numpy(rows), torch.from_numpy(held_out)
-        self.validation_ids = tuple(examples.ids[i] for i in held_out)
-        self.images, self.labels = torch.from_numpy(examples.images), torch.from_numpy(examples.labels)
-        self.clips, self.clip_index = torch.from_numpy(examples.clips), torch.from_numpy(examples.clip_index)
-        self.device = run.device
-        self.memory = torch.channels_last if config.channels_last else torch.contiguous_format
-
-    def pixels(self, rows: Tensor) -> Tensor:
-        """Standardised images of some items, (B, C, H, W)."""
-        return standardise(self.images[rows].to(self.device)).contiguous(memory_format=self.memory)
-
-    def waveforms(self, clips: Tensor) -> Tensor:
-        """Some distinct clips, float32 (B, T), in -1..1."""
-        return self.clips[clips].to(self.device).float() / FULL_SCALE
+def _pixels(images: Tensor, config: Config) -> Tensor:
+    """Standardised images, (B, C, H, W), in the memory format of the network."""
+    form = torch.channels_last if config.channels_last else torch.contiguous_format
+    return standardise(images).contiguous(memory_format=form)
 
 
 def _parts(rows: Tensor) -> tuple[Tensor, ...]:
@@ -299,7 +264,12 @@ def _parts(rows: Tensor) -> tuple[Tensor, ...]:
     return torch.split(rows, EVALUATION_BATCH)
 
 
-def _train_autoencoder(data: _Data, task: Task, config: Config, run: Run) -> Tensor:
+def _optimiser(config: Config, rate: float, decay: float, warmup: float, steps: int) -> Optimiser:
+    name, momentum, schedule = config.optimiser, config.momentum, config.schedule
+    return Optimiser(name, rate, decay, momentum, round(warmup * steps), schedule, config.clip_norm)
+
+
+def _train_autoencoder(data: Tensors, task: Task, config: Config, run: Run) -> Tensor:
     """First phase: each distinct training clip once per epoch; returns phi^A of every clip, (M, D).
 
     Deduplicated, because in single-take data 60,000 items repeat ten clips. Clips that only validation items
@@ -310,8 +280,8 @@ def _train_autoencoder(data: _Data, task: Task, config: Config, run: Run) -> Ten
     checked = unseen if len(unseen) else known
     seed_everything(run.seed, "autoencoder", "weights")
     autoencoder = AudioAutoencoder(task.audio.samples, config.autoencoder_widths)
-    initialise(autoencoder)
-    autoencoder.to(run.device)
+    truncated_normal(autoencoder)
+    place(autoencoder, run.device)
 
     def loss(positions: Tensor) -> Mapping[str, Tensor]:
         clips = data.waveforms(known[positions])
@@ -329,61 +299,57 @@ def _train_autoencoder(data: _Data, task: Task, config: Config, run: Run) -> Ten
     epoch = len(known) // batch
     steps = max(config.autoencoder_epochs * epoch, config.autoencoder_min_steps)
     run.progress(f"autoencoder: {len(known)} distinct clips, batch {batch}, {steps} steps")
-    settings = Optimiser(
-        config.optimiser,
-        config.autoencoder_lr,
-        config.l2,
-        config.momentum,
-        round(config.autoencoder_warmup * steps),
-        config.schedule,
-        config.clip_norm,
-    )
+    optimiser = _optimiser(config, config.autoencoder_lr, config.l2, config.autoencoder_warmup, steps)
     train(
         Phase(
-            "autoencoder",
-            autoencoder,
-            len(known),
-            steps,
-            batch,
-            settings,
-            loss,
-            validate,
-            max(epoch, steps // 10),
-            config.precision,
-            data.validation_ids,
+            name="autoencoder",
+            module=autoencoder,
+            items=len(known),
+            steps=steps,
+            batch_size=batch,
+            updates=(Update(autoencoder, optimiser, loss),),
+            validate=validate,
+            validate_every=max(epoch, steps // 10),
+            precision=config.precision,
+            validation_ids=data.validation_ids,
+            ahead=lambda positions: data.ahead(clips=known[positions]),
         ),
         run,
     )
     with torch.no_grad():
-        codes = [autoencoder.encoder(data.waveforms(part)) for part in _parts(torch.arange(len(data.clips)))]
-        return torch.cat(codes)  # (M, D)
+        every = torch.arange(int(data.clip_index.max()) + 1)
+        return torch.cat([autoencoder.encoder(data.waveforms(part)) for part in _parts(every)])  # (M, D)
 
 
-def _train_joint(net: MTNet, audio_codes: Tensor | None, data: _Data, config: Config, run: Run) -> None:
+def _joint_losses(net: MTNet, audio_codes: Tensor | None, data: Tensors, config: Config, rows: Tensor) -> Losses:
+    """The terms of eq. 11 for some items; `audio_codes` (M, D) is None where L_rep is off."""
+    clip_index = data.clip_index[rows]
+    logits, code, output = net(_pixels(data.pixels(rows), config))
+    found = {"generation": generation_loss(output, data.waveforms(clip_index))}
+    total = config.eta_gen * found["generation"]
+    if config.use_per:
+        found["perception"] = F.cross_entropy(logits.float(), data.labels[rows].to(logits.device))
+        total = total + config.eta_per * found["perception"]
+    if audio_codes is not None:
+        found["representation"] = representation_loss(code, audio_codes[clip_index.to(code.device)], config.rep_norm)
+        total = total + config.eta_rep * found["representation"]
+    return {"loss": total, **found}
+
+
+def _train_joint(net: MTNet, audio_codes: Tensor | None, data: Tensors, config: Config, run: Run) -> None:
     """Second phase, eq. 11. The weight penalty is the optimiser's: gradient eta_4 * lambda * W = 4e-4 W.
 
     Literally, 0.8 * sum(W^2) would annihilate the network; this is TensorFlow's l2_regularizer(0.0005), summed
     and weighted by eta_4. Selected by the lowest generation loss on held-out items.
     """
 
-    def losses(rows: Tensor) -> dict[str, Tensor]:
-        clip_index = data.clip_index[rows]
-        logits, code, output = net(data.pixels(rows))
-        found = {"generation": generation_loss(output, data.waveforms(clip_index))}
-        total = config.eta_gen * found["generation"]
-        if config.use_per:
-            found["perception"] = F.cross_entropy(logits.float(), data.labels[rows].to(run.device))
-            total = total + config.eta_per * found["perception"]
-        if audio_codes is not None:
-            target = audio_codes[clip_index.to(run.device)]
-            found["representation"] = representation_loss(code, target, config.rep_norm)
-            total = total + config.eta_rep * found["representation"]
-        return {"loss": total, **found}
+    def loss(positions: Tensor) -> Losses:
+        return _joint_losses(net, audio_codes, data, config, data.rows[positions])
 
     def validate() -> Mapping[str, float]:
         total: dict[str, float] = {}
         for part in _parts(data.held_out):
-            for name, value in losses(part).items():
+            for name, value in _joint_losses(net, audio_codes, data, config, part).items():
                 total[name] = total.get(name, 0.0) + float(value) * len(part) / len(data.held_out)
         return {"selection": total["generation"], **total}
 
@@ -391,28 +357,20 @@ def _train_joint(net: MTNet, audio_codes: Tensor | None, data: _Data, config: Co
     epoch = len(data.rows) // batch
     steps = max(config.joint_epochs * epoch, config.joint_min_steps)
     run.progress(f"joint: {len(data.rows)} items, {len(data.held_out)} held out, batch {batch}, {steps} steps")
-    settings = Optimiser(
-        config.optimiser,
-        config.joint_lr,
-        config.eta_l2 * config.l2,
-        config.momentum,
-        round(config.joint_warmup * steps),
-        config.schedule,
-        config.clip_norm,
-    )
+    optimiser = _optimiser(config, config.joint_lr, config.eta_l2 * config.l2, config.joint_warmup, steps)
     train(
         Phase(
-            "joint",
-            net,
-            len(data.rows),
-            steps,
-            batch,
-            settings,
-            lambda positions: losses(data.rows[positions]),
-            validate if len(data.held_out) else None,
-            config.validate_every * epoch,
-            config.precision,
-            data.validation_ids,
+            name="joint",
+            module=net,
+            items=len(data.rows),
+            steps=steps,
+            batch_size=batch,
+            updates=(Update(net, optimiser, loss),),
+            validate=validate if len(data.held_out) else None,
+            validate_every=config.validate_every * epoch,
+            precision=config.precision,
+            validation_ids=data.validation_ids,
+            ahead=lambda positions: data.ahead(data.rows[positions], data.clip_index[data.rows[positions]]),
         ),
         run,
     )
@@ -424,13 +382,11 @@ class _Trained:
     def __init__(self, net: MTNet, config: Config, device: str) -> None:
         self._net, self._config, self._device = net.eval(), config, device
 
-    @torch.no_grad()
-    def generate(self, conditions: Conditions) -> NDArray[np.float32]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
         """Images uint8 (B, H, W, C) -> waveforms float32 (B, T)."""
         waveforms: NDArray[np.float32] = self._forward(conditions)[2].float().cpu().numpy()
         return waveforms
 
-    @torch.no_grad()
     def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
         """The softmax head's class, (B,). The head is no part of generating: only a diagnosis."""
         if not self._config.use_per:
@@ -438,9 +394,11 @@ class _Trained:
         classes: NDArray[np.int64] = self._forward(conditions)[0].argmax(dim=1).cpu().numpy()
         return classes
 
+    @torch.no_grad()
     def _forward(self, conditions: Conditions) -> tuple[Tensor, Tensor, Tensor]:
         images = torch.from_numpy(np.ascontiguousarray(conditions.inputs)).to(self._device)
-        found: tuple[Tensor, Tensor, Tensor] = self._net(standardise(images))
+        with autocast(self._device, self._config.precision):
+            found: tuple[Tensor, Tensor, Tensor] = self._net(_pixels(images, self._config))
         return found
 
 
@@ -452,19 +410,17 @@ class _MTNetModel:
     oracle = False
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: Any, run: Run) -> Generator:
-        """Trains both phases, or takes up their checkpoints."""
-        if direction != "i2a":
-            raise DocumentError(f"mtnet cannot generate in direction {direction}", expected="i2a")
-        data = _Data(examples, config, run)
+    def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
+        """Trains both phases, or loads their checkpoints."""
+        data = Tensors(examples, run)
         audio_codes = _train_autoencoder(data, task, config, run) if config.use_rep else None
         if audio_codes is not None:
             spread = float(audio_codes.std(dim=0).mean()) if len(audio_codes) > 1 else 0.0
             run.progress(f"autoencoder: phi^A has a standard deviation of {spread:.3f} over the clips")
         seed_everything(run.seed, "joint", "weights")
         net = MTNet(task, config)
-        initialise(net)
-        net.to(run.device, memory_format=data.memory)  # type: ignore[call-overload]
+        truncated_normal(net)
+        place(net, run.device, channels_last=config.channels_last)
         _train_joint(net, audio_codes, data, config, run)
         return _Trained(net, config, run.device)
 

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from xmbench.formats.document import Part
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task, item_rng
 from xmbench.media.audio import to_float
-from xmbench.training import Optimiser, Phase, carve_validation, seed_everything, train
+from xmbench.networks.images import make_classifier, standardise
+from xmbench.training import Optimiser, Phase, Tensors, Update, place, seed_everything, train
 
 EVALUATION_BATCH = 256
 FRAME = 512  # samples of a spectrogram frame: 23 ms at 22,050 Hz
@@ -34,23 +35,6 @@ class Config(Part):
     min_steps: int = Field(default=240, ge=1)
     batch: int = Field(default=64, ge=2)
     medoid_clips: int = Field(default=64, ge=1, description="clips per class among which the medoid is sought")
-
-
-def make_classifier(channels: int, classes: int, width: int) -> nn.Sequential:
-    """Standardised images (B, C, H, W) -> logits (B, K): three strided convolutions, global average pooling."""
-    layers: list[nn.Module] = []
-    for out in (width, 2 * width, 4 * width):
-        layers += [nn.Conv2d(channels, out, 3, stride=2, padding=1), nn.BatchNorm2d(out), nn.ReLU()]
-        layers += [nn.Conv2d(out, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU()]
-        channels = out
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
-
-
-def standardise(images: Tensor) -> Tensor:
-    """uint8 (B, H, W, C) -> float32 (B, C, H, W), zero mean and unit variance per image."""
-    pixels = images.permute(0, 3, 1, 2).float()
-    mean, deviation = pixels.mean((1, 2, 3), keepdim=True), pixels.std((1, 2, 3), keepdim=True, correction=0)
-    return (pixels - mean) / deviation.clamp_min(1.0)
 
 
 def spectrum(clip: NDArray[np.int16]) -> NDArray[np.float64]:
@@ -89,7 +73,7 @@ class _NearestClassClip:
         classes: NDArray[np.int64] = self._classifier(standardise(images)).argmax(dim=1).cpu().numpy()
         return classes
 
-    def generate(self, conditions: Conditions) -> NDArray[np.float32]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
         """The stored clip of the predicted class, float32 (B, T)."""
         return to_float(self._stored[self.predict(conditions)])
 
@@ -102,39 +86,36 @@ class _NearestClassClipModel:
     oracle = False
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: Any, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains the classifier, finds the medoids."""
-        classes = len(task.class_names)
-        rows, held_out = carve_validation(examples.ids, examples.labels, examples.groups, run.seed)
-        images, labels = torch.from_numpy(examples.images), torch.from_numpy(examples.labels)
+        classes, data = len(task.class_names), Tensors(examples, run)
         seed_everything(run.seed, "classifier", "weights")
-        classifier = make_classifier(task.image.channels, classes, config.width).to(run.device)
+        classifier = place(make_classifier(task.image.channels, classes, config.width), run.device)
 
-        def entropy(batch: Tensor) -> Tensor:
-            logits = classifier(standardise(images[batch].to(run.device)))
-            return F.cross_entropy(logits, labels[batch].to(run.device))
+        def entropy(rows: Tensor) -> Tensor:
+            logits = classifier(standardise(data.pixels(rows)))
+            return F.cross_entropy(logits, data.labels[rows].to(run.device))
 
         def validate() -> Mapping[str, float]:
-            parts = torch.from_numpy(held_out).split(EVALUATION_BATCH)  # type: ignore[no-untyped-call]
-            total = sum(float(entropy(part)) * len(part) for part in parts)
-            return {"selection": total / len(held_out)}
+            total = sum(float(entropy(part)) * len(part) for part in torch.split(data.held_out, EVALUATION_BATCH))
+            return {"selection": total / len(data.held_out)}
 
-        training_rows = torch.from_numpy(rows)
-        batch = min(config.batch, len(rows))
-        epoch = len(rows) // batch
+        batch = min(config.batch, len(data.rows))
+        epoch = len(data.rows) // batch
         steps = max(config.epochs * epoch, config.min_steps)
+        optimiser = Optimiser("adam", config.learning_rate, warmup_steps=steps // 20)
         train(
             Phase(
                 name="classifier",
                 module=classifier,
-                items=len(rows),
+                items=len(data.rows),
                 steps=steps,
                 batch_size=batch,
-                optimiser=Optimiser("adam", config.learning_rate, warmup_steps=steps // 20),
-                loss=lambda positions: {"loss": entropy(training_rows[positions])},
-                validate=validate if len(held_out) else None,
+                updates=(Update(classifier, optimiser, lambda batch: {"loss": entropy(data.rows[batch])}),),
+                validate=validate if len(data.held_out) else None,
                 validate_every=max(epoch, steps // 10),
-                validation_ids=tuple(examples.ids[i] for i in held_out),
+                validation_ids=data.validation_ids,
+                ahead=lambda batch: data.ahead(data.rows[batch]),
             ),
             run,
         )

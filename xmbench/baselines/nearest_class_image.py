@@ -60,7 +60,7 @@ class _NearestClassImage:
             found[i] = next(int(label) for label in near if votes[label] == votes.max())
         return found
 
-    def generate(self, conditions: Conditions) -> NDArray[np.uint8]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.uint8]:
         """A training image of the class that is heard, uint8 (B, H, W, C)."""
         heard = self.predict(conditions)
         assert heard is not None
@@ -79,7 +79,7 @@ class _NearestClassImageModel:
     oracle = False
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: Any, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Keeps the shapes of the distinct training clips, and the images by class."""
         return _NearestClassImage(examples, len(task.class_names), config.neighbours, run.seed)
 

@@ -20,18 +20,18 @@ class Config(Part):
 
 
 class _OracleClass:
-    def __init__(self, examples: Examples, classes: int, direction: Direction, seed: int) -> None:
-        self._examples, self._direction, self._seed = examples, direction, seed
+    def __init__(self, examples: Examples, classes: int, seed: int) -> None:
+        self._examples, self._seed = examples, seed
         self._of_class = [np.flatnonzero(examples.labels == label) for label in range(classes)]
 
-    def generate(self, conditions: Conditions) -> NDArray[Any]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[Any]:
         """The clip or image of a training item of the true class, drawn by the hash of each id."""
         assert conditions.labels is not None  # the runner gives labels to models that declare `oracle`
         chosen = []
         for item, label in zip(conditions.ids, conditions.labels, strict=True):
             rows = self._of_class[int(label)]
             chosen.append(int(rows[item_rng(self._seed, item).integers(len(rows))]))
-        return self._examples.as_outputs(chosen, self._direction)
+        return self._examples.as_outputs(chosen, direction)
 
 
 class _OracleClassModel:
@@ -42,13 +42,13 @@ class _OracleClassModel:
     oracle = True
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
         """Keeps the training items by class."""
         classes = len(task.class_names)
         empty = [task.class_names[k] for k in range(classes) if not (examples.labels == k).any()]
         if empty:
             raise DatasetError("classes without a training item", problems=empty)
-        return _OracleClass(examples, classes, direction, run.seed)
+        return _OracleClass(examples, classes, run.seed)
 
 
 MODEL = _OracleClassModel()

@@ -18,7 +18,7 @@ class _RandomClip:
     def __init__(self, examples: Examples, seed: int) -> None:
         self._clips, self._clip_index, self._seed = examples.clips, examples.clip_index, seed
 
-    def generate(self, conditions: Conditions) -> NDArray[np.float32]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
         """The clip of a training item drawn by the hash of each id, float32 (B, T)."""
         rows = [int(item_rng(self._seed, item).integers(len(self._clip_index))) for item in conditions.ids]
         return to_float(self._clips[self._clip_index[rows]])
@@ -32,7 +32,7 @@ class _RandomClipModel:
     oracle = False
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
         """Keeps the training clips; a clip is as likely as the items that have it."""
         return _RandomClip(examples, run.seed)
 

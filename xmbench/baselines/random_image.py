@@ -17,7 +17,7 @@ class _RandomImage:
     def __init__(self, images: NDArray[np.uint8], seed: int) -> None:
         self._images, self._seed = images, seed
 
-    def generate(self, conditions: Conditions) -> NDArray[np.uint8]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.uint8]:
         """A training image drawn by the hash of each id, uint8 (B, H, W, C)."""
         return self._images[[int(item_rng(self._seed, item).integers(len(self._images))) for item in conditions.ids]]
 
@@ -30,7 +30,7 @@ class _RandomImageModel:
     oracle = False
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
         """Keeps the training images."""
         return _RandomImage(examples.images, run.seed)
 

@@ -17,7 +17,7 @@ class _Silence:
     def __init__(self, samples: int) -> None:
         self._samples = samples
 
-    def generate(self, conditions: Conditions) -> NDArray[np.float32]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
         """Zeros, float32 (B, T)."""
         return np.zeros((len(conditions.ids), self._samples), dtype=np.float32)
 
@@ -30,7 +30,7 @@ class _SilenceModel:
     oracle = False
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
         """Learns nothing."""
         return _Silence(task.audio.samples)
 

@@ -18,7 +18,7 @@ class _WhiteNoise:
     def __init__(self, level: float, samples: int, seed: int) -> None:
         self._level, self._samples, self._seed = level, samples, seed
 
-    def generate(self, conditions: Conditions) -> NDArray[np.float32]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
         """Gaussian noise by the hash of each id, float32 (B, T); the rare value beyond full scale is cut."""
         drawn = [item_rng(self._seed, item).standard_normal(self._samples) for item in conditions.ids]
         return np.clip(self._level * np.stack(drawn), -1.0, 1.0).astype(np.float32)
@@ -32,7 +32,7 @@ class _WhiteNoiseModel:
     oracle = False
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
         """Measures the root mean square of the training items, padding included."""
         power = np.array([np.mean(np.square(clip / FULL_SCALE)) for clip in examples.clips])
         level = float(np.sqrt(power[examples.clip_index].mean()))

@@ -20,19 +20,19 @@ class Config(Part):
 
 
 class _WrongClass:
-    def __init__(self, examples: Examples, direction: Direction, seed: int) -> None:
-        self._examples, self._direction, self._seed = examples, direction, seed
+    def __init__(self, examples: Examples, seed: int) -> None:
+        self._examples, self._seed = examples, seed
         self._others = {int(k): np.flatnonzero(examples.labels != k) for k in np.unique(examples.labels)}
         self._every = np.arange(len(examples.labels))
 
-    def generate(self, conditions: Conditions) -> NDArray[Any]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[Any]:
         """The clip or image of a training item of any class but the true one, drawn by the hash of each id."""
         assert conditions.labels is not None  # the runner gives labels to models that declare `oracle`
         chosen = []
         for item, label in zip(conditions.ids, conditions.labels, strict=True):
             rows = self._others.get(int(label), self._every)
             chosen.append(int(rows[item_rng(self._seed, item).integers(len(rows))]))
-        return self._examples.as_outputs(chosen, self._direction)
+        return self._examples.as_outputs(chosen, direction)
 
 
 class _WrongClassModel:
@@ -43,11 +43,11 @@ class _WrongClassModel:
     oracle = True
     Config = Config
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: object, run: Run) -> Generator:
+    def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
         """Keeps the training items."""
         if len(np.unique(examples.labels)) < 2:
             raise DatasetError("training items of one class alone have no wrong class", expected="two or more classes")
-        return _WrongClass(examples, direction, run.seed)
+        return _WrongClass(examples, run.seed)
 
 
 MODEL = _WrongClassModel()

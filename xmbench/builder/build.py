@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xmbench.builder import card, documents, execute, plan, previous_build, workspace
+from xmbench.builder import card, documents, plan, previous_build, workspace
 from xmbench.builder.plan import Plan, Request
 from xmbench.builder.speech_override import respeak
 from xmbench.builder.upstream.fetch import Mirror, obtain
 from xmbench.builder.workspace import Workspace
 from xmbench.errors import CheckError, DocumentError, UpstreamError
+from xmbench.execution.engine import Engine, Workers, available_workers
+from xmbench.execution.executor import check_engine
 from xmbench.execution.progress import Progress, silent
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, Manifest, open_dataset
@@ -26,6 +28,8 @@ def build(
     limit: int | None = None,
     seed: int | None = None,
     workers: int | None = None,
+    engine: Engine = "local",
+    ray_address: str = "",
     speech: str | None = None,
     offline: bool = False,
     accept_changed: bool = False,
@@ -42,6 +46,8 @@ def build(
         limit: items per split, stratified by class; None for all.
         seed: of splits and pairing, instead of the recipe's.
         workers: processes; None for one per processor. The result does not depend on it.
+        engine: "local" for processes of this machine, "ray" for a Ray cluster that sees the folders of this machine.
+        ray_address: of the cluster; "" for $RAY_ADDRESS, or a cluster of this machine alone.
         speech: name of the engine that speaks, instead of the recipe's: then it is another recipe, with a
             digest of its own.
         offline: use only upstream files that were fetched before, and ask no online speech engine.
@@ -53,6 +59,7 @@ def build(
         The finished data set.
 
     Raises:
+        PrerequisiteError: Ray is not installed, or there is no cluster at the address.
         UpstreamError: upstream files are missing, wrong or unreachable.
         UnknownNameError, DocumentError: the recipe names something that is not there.
         DatasetError: `out` belongs to another build.
@@ -62,9 +69,12 @@ def build(
     recipe, chosen = respeak(recipe, speech) if speech else (recipe, "")
     request = Request(recipe, limit, seed, chosen)
     place = check(request, source)
+    check_engine(engine, ray_address)
+    if engine == "ray":  # its workers have another working directory
+        out, place = out.absolute(), place.absolute() if isinstance(place, Path) else place
     if not rebuild and _whole(out, request):
         progress(f"{out}: already built")
-        return open_dataset(out)
+        return _told_anew(out, recipe, progress)
     with workspace.opened(out) as space:
         space.finish_replacing()
         if rebuild:
@@ -78,11 +88,11 @@ def build(
         layout = before.layout if before else SORTED_LAYOUT
         decided = plan.make(request, files, space.clips, progress, known, offline, layout)
         space.claim(decided.identity, [shard.name for shard in decided.shards])
-        count = workers or execute.available_workers()
+        where = Workers(workers or available_workers(), engine, ray_address)
         if before is None:
-            _first(space, decided, place, count, progress)
+            _first(space, decided, place, where, progress)
         else:
-            _repair(space, decided, before, count, progress)
+            _repair(space, decided, before, where, progress)
     return open_dataset(out)
 
 
@@ -115,7 +125,7 @@ def _whole(out: Path, request: Request) -> bool:
         return False
     there = {
         "recipe": manifest.recipe.name,
-        "recipe digest": manifest.recipe_digest,
+        "data digest": manifest.data_digest,
         "limit": "none" if manifest.limit is None else str(manifest.limit),
         "seed": str(manifest.seed),
         "speech": manifest.speech or "as the recipe says",
@@ -126,8 +136,22 @@ def _whole(out: Path, request: Request) -> bool:
     return documents and not left_over and not workspace.damaged_shards(out, manifest)
 
 
+def _told_anew(out: Path, recipe: Recipe, progress: Progress) -> Dataset:
+    """A finished data set; where the recipe says other things about the same rows by now, its documents do as well."""
+    dataset = open_dataset(out)
+    if dataset.recipe == recipe:
+        return dataset
+    with workspace.opened(out) as space:
+        after = Dataset(out, documents.with_recipe(dataset.manifest, recipe))
+        write_text(space.work / CARD_FILE, card.render(after, card.attributes_of(after)))
+        write_text(space.work / MANIFEST_FILE, after.manifest.to_json())
+        space.publish_documents()
+    progress(f"{out}: manifest and card say what the recipe says now; no row has changed")
+    return open_dataset(out)
+
+
 # ------------------------------------------------------------------------------------------- first build
-def _first(space: Workspace, decided: Plan, place: Path | Mirror | None, workers: int, progress: Progress) -> None:
+def _first(space: Workspace, decided: Plan, place: Path | Mirror | None, workers: Workers, progress: Progress) -> None:
     """Writes what is missing of a new data set and moves it into place."""
     reports = documents.shards(space, decided, [shard.name for shard in decided.shards], workers, progress)
     rows = [*decided.ledger, *(row for done in reports for row in done.ledger)]
@@ -141,7 +165,7 @@ def _first(space: Workspace, decided: Plan, place: Path | Mirror | None, workers
 
 
 # -------------------------------------------------------------------------------------------- repairing
-def _repair(space: Workspace, decided: Plan, before: Manifest, workers: int, progress: Progress) -> None:
+def _repair(space: Workspace, decided: Plan, before: Manifest, workers: Workers, progress: Progress) -> None:
     """Writes the shards of a finished data set that are missing or wrong.
 
     Raises:
@@ -174,7 +198,8 @@ def _repair(space: Workspace, decided: Plan, before: Manifest, workers: int, pro
         )
     rows = [*decided.ledger, *(row for done in reports for row in done.ledger)]
     shards = tuple(records.get(shard.path, shard) for shard in before.shards)
-    after = Dataset(space.folder, before.model_copy(update={"shards": shards}))
+    told = documents.with_recipe(before, decided.request.recipe)
+    after = Dataset(space.folder, told.model_copy(update={"shards": shards}))
     space.publish_shards(names)
     if no_ledger:
         with writing(space.folder):

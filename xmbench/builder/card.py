@@ -129,7 +129,8 @@ def _use(manifest: Manifest, media: bool) -> str:
         f"    xmbench build {recipe.name}{limit} --seed {manifest.seed}{speech}",
         "",
         f"Data set digest (ids, labels, decoded pixels and samples): `{manifest.dataset_digest}`. "
-        f"Recipe `{recipe.name}` {recipe.version}, digest `{manifest.recipe_digest}`; `manifest.json` holds all of it.",
+        f"Recipe `{recipe.name}` {recipe.version}, digest of what shapes its rows `{manifest.data_digest}`; "
+        "`manifest.json` holds all of it.",
     ]
     return "\n".join(lines)
 

@@ -5,25 +5,30 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from importlib.metadata import version
 
-from xmbench.builder import card, execute, shard_writer
+from xmbench.builder import card, shard_writer
 from xmbench.builder.plan import Plan
 from xmbench.builder.shard_writer import ShardReport, ShardTask
 from xmbench.builder.workspace import Workspace
 from xmbench.errors import CheckError
+from xmbench.execution.engine import Workers
+from xmbench.execution.executor import run_tasks
 from xmbench.execution.progress import Progress
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Counts, Dataset, Manifest, ShardRecord, SplitRecord, dataset_digest
 from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, MANIFEST_FILE, SPLITS
+from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import AttributeTypes
 from xmbench.storage.files import write_text, writing
 
+POOL_FROM_ROWS = 5_000  # starting processes takes longer than writing fewer rows
 _TOOLS = ("numpy", "pillow", "pyarrow", "soxr")
 
 
 def shards(
-    space: Workspace, decided: Plan, names: Sequence[str], workers: int, progress: Progress
+    space: Workspace, decided: Plan, names: Sequence[str], workers: Workers, progress: Progress
 ) -> list[ShardReport]:
     """Reports of the named shards: kept from an earlier try, or written now."""
     wanted = {shard.name: decided.shard_digest(shard) for shard in decided.shards if shard.name in names}
@@ -42,14 +47,22 @@ def shards(
     ]
     total = sum(len(task.shard.items) for task in tasks)
     progress(f"writing {total:,} rows in {len(tasks)} shards")
-    written = Counter[str]()
-
-    def tell(done: ShardReport) -> None:
-        written["rows"] += len(done.rows)
-        progress(f"  {done.name}: {written['rows']:,} of {total:,} rows")
-
     job = shard_writer.job(decided, space.clips, space.data, space.reports)
-    fresh = {done.name: done for done in execute.run(job, tasks, workers, tell)}
+    here = workers.engine == "local" and total < POOL_FROM_ROWS
+    running = run_tasks(
+        shard_writer.write_shard,
+        tasks,
+        shared=job,
+        engine=workers.engine,
+        workers=1 if here else min(workers.count, len(tasks)),
+        address=workers.address,
+        ordered=False,
+    )
+    fresh: dict[str, ShardReport] = {}
+    with closing(running):
+        for done in running:
+            fresh[done.name] = done
+            progress(f"  {done.name}: {sum(len(other.rows) for other in fresh.values()):,} of {total:,} rows")
     return [kept.get(name) or fresh[name] for name in names]
 
 
@@ -80,6 +93,7 @@ def manifest(decided: Plan, reports: Sequence[ShardReport], rows: Sequence[ledge
     return Manifest(
         recipe=request.recipe,
         recipe_digest=request.recipe.digest,
+        data_digest=request.recipe.data_digest,
         dataset_digest=dataset_digest(digests),
         limit=request.limit,
         seed=request.pairing_seed,
@@ -91,6 +105,18 @@ def manifest(decided: Plan, reports: Sequence[ShardReport], rows: Sequence[ledge
         splits={name: _split(name, counts, reports) for name in SPLITS},
         shards=tuple(record(done) for done in reports),
     )
+
+
+def with_recipe(before: Manifest, recipe: Recipe) -> Manifest:
+    """A manifest whose recipe says other things about the same rows: its prose, its licences, its tracks."""
+    sources = {
+        role: record.model_copy(
+            update={"licence": recipe.sources[role].licence, "redistributable": recipe.sources[role].redistributable}
+        )
+        for role, record in before.sources.items()
+    }
+    digests = {"recipe_digest": recipe.digest, "data_digest": recipe.data_digest}
+    return before.model_copy(update={"recipe": recipe, "sources": sources, **digests})
 
 
 def _split(name: str, counts: dict[tuple[str, str], Counts], reports: Sequence[ShardReport]) -> SplitRecord:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from xmbench import registry
-from xmbench.builder import execute, split, takes
+from xmbench.builder import documents, split, takes
 from xmbench.builder.build import check
 from xmbench.builder.plan import Request
 from xmbench.builder.speech_override import respeak
 from xmbench.builder.upstream.fetch import Mirror, VerifiedFiles, in_cache, obtain
 from xmbench.builder.upstream.verified import located, wanted_files
 from xmbench.errors import PrerequisiteError
+from xmbench.execution.engine import available_workers
 from xmbench.execution.progress import silent
 from xmbench.formats.document import parse
 from xmbench.formats.layout import SPLITS
@@ -51,7 +52,7 @@ class Preflight:
     """What a build would do.
 
     Attributes:
-        recipe, version, recipe_digest: what would be built.
+        recipe, version, recipe_digest, data_digest: what would be built.
         rows: planned rows of each split; None where nothing tells before the files are there.
         exact: the rows were counted in the files; otherwise they are what the recipe promises.
         download_bytes: uncompressed sizes of the files that are neither in the cache nor in `--source`.
@@ -68,6 +69,7 @@ class Preflight:
     recipe: str
     version: str
     recipe_digest: str
+    data_digest: str
     rows: dict[str, int | None]
     exact: bool
     download_bytes: int
@@ -138,6 +140,7 @@ def preflight(
         recipe=recipe.name,
         version=recipe.version,
         recipe_digest=recipe.digest,
+        data_digest=recipe.data_digest,
         rows=rows,
         exact=entries is not None,
         download_bytes=fetched,
@@ -248,7 +251,7 @@ def _stored_bytes(recipe: Recipe, rows: int, spoken: int | None) -> float:
 
 
 def _writing_s(rows: int) -> float:
-    workers = execute.available_workers() if rows >= execute.POOL_FROM_ROWS else 1
+    workers = available_workers() if rows >= documents.POOL_FROM_ROWS else 1
     return rows / ROWS_PER_S / workers
 
 

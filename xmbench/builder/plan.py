@@ -51,7 +51,7 @@ class Request:
         """What a folder must have been built from to be finished by this request."""
         return {
             "recipe": self.recipe.name,
-            "recipe digest": self.recipe.digest,
+            "data digest": self.recipe.data_digest,
             "limit": "none" if self.limit is None else str(self.limit),
             "seed": str(self.pairing_seed),
             "speech": self.speech or "as the recipe says",

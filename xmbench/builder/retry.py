@@ -13,13 +13,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xmbench.builder import documents, execute, plan, previous_build, workspace
+from xmbench.builder import documents, plan, previous_build, workspace
 from xmbench.builder.build import check
 from xmbench.builder.plan import Plan, Request
 from xmbench.builder.shard_writer import ShardReport
 from xmbench.builder.upstream.fetch import Mirror, obtain
 from xmbench.builder.workspace import Workspace
 from xmbench.errors import DatasetError, UpstreamError
+from xmbench.execution.engine import Engine, Workers, available_workers
+from xmbench.execution.executor import check_engine
 from xmbench.execution.progress import Progress, silent
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, Manifest, open_dataset
@@ -50,6 +52,8 @@ def retry(
     *,
     source: Path | Mirror | None = None,
     workers: int | None = None,
+    engine: Engine = "local",
+    ray_address: str = "",
     offline: bool = False,
     progress: Progress = silent,
 ) -> Retried:
@@ -59,14 +63,21 @@ def retry(
         folder: of a finished data set.
         source: where the upstream files are, as in `build`.
         workers: processes; None for one per processor.
+        engine: who writes shards, as in `build`.
+        ray_address: of the cluster, as in `build`.
         offline: use only upstream files that were fetched before, and ask no online speech engine.
         progress: called with one line of progress at a time.
 
     Raises:
+        PrerequisiteError: Ray is not installed, or there is no cluster at the address.
         DatasetError: no finished data set, a damaged one, or one that other versions or files have built.
         UpstreamError: upstream files are missing, wrong or unreachable.
         OutputError: the folder cannot be written, or another process is at work in it.
     """
+    check_engine(engine, ray_address)
+    if engine == "ray":  # its workers have another working directory
+        folder = folder.absolute()
+        source = source.absolute() if isinstance(source, Path) else source
     if not workspace.manifest_of(folder):
         open_dataset(folder)  # says what is wrong
     with workspace.opened(folder) as space:
@@ -81,7 +92,8 @@ def retry(
         lost = _lost_for_good(before)
         decided = previous_build.without(decided, lost)
         changed = _changed(dataset, decided)
-        rows, manifest = _written(space, dataset, decided, lost, changed, workers, progress)
+        where = Workers(workers or available_workers(), engine, ray_address)
+        rows, manifest = _written(space, dataset, decided, lost, changed, where, progress)
         tried = {(row.kind, row.id): row.attempts + row.temporary for row in before}
         rows = [replace(row, attempts=tried.get((row.kind, row.id), 1)) for row in rows]
         documents.documents(space, Dataset(space.work, manifest), decided.attributes, rows)
@@ -167,11 +179,11 @@ def _written(
     decided: Plan,
     lost: Mapping[str, LedgerRow],
     changed: list[str],
-    workers: int | None,
+    workers: Workers,
     progress: Progress,
 ) -> tuple[list[LedgerRow], Manifest]:
     """Writes the changed shards into the work folder, links the others there; ledger rows and manifest of all."""
-    fresh = documents.shards(space, decided, changed, workers or execute.available_workers(), progress)
+    fresh = documents.shards(space, decided, changed, workers, progress)
     reports: dict[str, ShardReport] = {done.name: done for done in fresh}
     for shard in dataset.manifest.shards:
         path = dataset.folder / shard.path

@@ -92,7 +92,7 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.
     done = run_demo(out, progress=lambda line: print(line, flush=True))
     rows = []
     for row in done.board.rows:
-        scores = row.result.scores
+        scores = row.scores
         cells = ["–" if (found := scores[name].value) is None else f"{found:.4f}" for name in done.board.metrics]
         rank = "–" if row.rank is None else str(row.rank)
         rows.append([rank, row.result.submission.system, row.result.submission.kind, *cells])

@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from xmbench.cli.engines import given_address
 from xmbench.cli.tables import Progress, table
 from xmbench.errors import MAX_LISTED, CheckError, UnknownNameError, nearest
+from xmbench.execution.engine import Engine
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +45,10 @@ def build(
     limit: Annotated[int | None, typer.Option(help="items per split, stratified by class")] = None,
     seed: Annotated[int | None, typer.Option(help="seed of splits and pairing (default: the recipe's)")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="processes (default: one per processor)")] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="processes of this machine, or a Ray cluster (same data set)")
+    ] = "local",
+    ray_address: Annotated[str | None, typer.Option(help="the cluster (default: $RAY_ADDRESS, or a new one)")] = None,
     speech: Annotated[str | None, typer.Option(help="engine, instead of the recipe's: another recipe then")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
     accept_changed: Annotated[
@@ -66,6 +72,8 @@ def build(
         limit=limit,
         seed=seed,
         workers=workers,
+        engine=engine,
+        ray_address=given_address(engine, ray_address),
         speech=speech,
         offline=offline,
         accept_changed=accept_changed,

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xmbench.cli.engines import given_address
 from xmbench.cli.tables import Progress, table
+from xmbench.execution.engine import Engine
 
 if TYPE_CHECKING:
     from xmbench.builder.estimate import Preflight
@@ -46,6 +48,10 @@ def retry(
     folder: Annotated[Path, typer.Argument(help="a data set folder")],
     source: Annotated[str | None, typer.Option(help="folder with the upstream files, as for the build")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="processes (default: one per processor)")] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="processes of this machine, or a Ray cluster (same data set)")
+    ] = "local",
+    ray_address: Annotated[str | None, typer.Option(help="the cluster (default: $RAY_ADDRESS, or a new one)")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
 ) -> None:
     """Tries again what failed for a temporary reason; everything else stays as it is."""
@@ -53,7 +59,15 @@ def retry(
     from xmbench.hub.mirror import place_of
 
     progress = Progress(interval_s=0)
-    done = retry_failed(folder, source=place_of(source), workers=workers, offline=offline, progress=progress.show)
+    done = retry_failed(
+        folder,
+        source=place_of(source),
+        workers=workers,
+        engine=engine,
+        ray_address=given_address(engine, ray_address),
+        offline=offline,
+        progress=progress.show,
+    )
     progress.close()
     print(f"{done.due:,} item(s) to try again, {done.due - done.left:,} of them written, {done.left:,} left")
     print(f"{done.shards} shard(s) written again")
@@ -64,7 +78,7 @@ def _shown(found: Preflight) -> str:
     rows = [f"{split} {'?' if number is None else f'{number:,}'}" for split, number in found.rows.items()]
     unknown = f", and {len(found.unknown_sizes)} file(s) of unknown size" if found.unknown_sizes else ""
     lines = [
-        f"{found.recipe} {found.version}, recipe digest {found.recipe_digest}",
+        f"{found.recipe} {found.version}, data digest {found.data_digest}",
         f"rows      {', '.join(rows)}" + ("" if found.exact else " (as promised: the files are not here yet)"),
         f"download  {found.download_bytes / 1e6:,.1f} MB at most{unknown}",
         f"disk      about {found.disk_bytes / 1e6:,.0f} MB with the downloads",

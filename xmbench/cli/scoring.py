@@ -1,35 +1,29 @@
-"""Commands that judge: `check`, `score`, `pair`, `fit-judge`."""
+"""Commands that judge: `check`, `score`, `pair`; `fit-judge` has a module of its own."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import sys
-from enum import StrEnum
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xmbench.cli import judge_fitting
+from xmbench.cli.engines import given_address
 from xmbench.cli.tables import Progress, table
 from xmbench.errors import MAX_LISTED, CheckError, OutputError
+from xmbench.execution.engine import Engine
 
 if TYPE_CHECKING:
     from xmbench.evaluator.evaluate import Scored
     from xmbench.formats.dataset import Dataset
 
-Architecture = Literal["convolutional", "recurrent"]
 Submission = Annotated[Path, typer.Argument(help="folder with submission.json and its outputs")]
 Data = Annotated[Path | None, typer.Option("--data", help="The data set; found by digest if left out.")]
-
-
-class Engine(StrEnum):
-    """Who measures."""
-
-    local = "local"
-    ray = "ray"
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command()(check)
     app.command()(score)
     app.command()(pair)
-    app.command("fit-judge")(fit_judge)
+    judge_fitting.register(app)
 
 
 def check(
@@ -55,8 +49,8 @@ def check(
                 {
                     "track": found.track,
                     "items": found.items,
-                    "problems": [{"id": p.id, "kind": p.kind, "detail": p.detail} for p in found.problems],
-                    "notes": [{"id": p.id, "kind": p.kind, "detail": p.detail} for p in found.notes],
+                    "problems": [asdict(problem) for problem in found.problems],
+                    "notes": [asdict(note) for note in found.notes],
                 }
             )
         )
@@ -75,9 +69,12 @@ def score(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
     metrics: Annotated[str | None, typer.Option(help="Only these metrics, separated by commas.")] = None,
     local_judge: Annotated[bool, typer.Option("--local-judge", help="Use the judge of `fit-judge`.")] = False,
-    engine: Annotated[Engine, typer.Option(help="Processes of this machine, or a Ray cluster (same numbers).")] = (
-        Engine.local
-    ),
+    judge_device: Annotated[
+        str, typer.Option(help="Where judges compute: cpu defines the scores; on cuda last digits differ.")
+    ] = "cpu",
+    engine: Annotated[
+        Engine, typer.Option(help="Processes of this machine, or a Ray cluster (same numbers).")
+    ] = "local",
     ray_address: Annotated[str | None, typer.Option(help="The cluster (default: $RAY_ADDRESS, or a new one).")] = None,
 ) -> None:
     """Scores a submission: prints a table, writes the result and the per-item table.
@@ -85,6 +82,7 @@ def score(
     A run that was killed is taken up by the same command.
     Exit code 1 says that the submission has problems (they are listed and counted at the floor).
     """
+    from xmbench.evaluator.check import Severity
     from xmbench.evaluator.save import score_and_save
 
     dataset = _dataset(submission, data)
@@ -93,8 +91,7 @@ def score(
     chosen = [name.strip() for name in (metrics or "").split(",") if name.strip()]
     if metrics is not None and not chosen:
         raise typer.BadParameter("no metric named", param_hint="--metrics")
-    if ray_address and engine is Engine.local:
-        raise typer.BadParameter("needs --engine ray", param_hint="--ray-address")
+    address = given_address(engine, ray_address)
     if target.exists() and not _is_result(target):
         raise OutputError(
             "a file that is no result stands here", where=target, todo="choose another name with --out, or remove it"
@@ -106,9 +103,11 @@ def score(
         metrics=chosen,
         workers=workers,
         local_judge=local_judge,
+        judge_device=judge_device,
         command=shlex.join(["xmbench", *sys.argv[1:]]),
         progress=lambda done, seen: progress.show(f"scored {seen} items ({done} distinct)"),
-        ray=(ray_address or "") if engine is Engine.ray else None,
+        engine=engine,
+        ray_address=address,
     )
     progress.close()
     if scored.taken_up:
@@ -118,7 +117,7 @@ def score(
     if scored.problems:
         print(f"\nthe submission has {len(scored.problems)} problems:", file=sys.stderr)
         _list(scored.problems, "problems", sys.stderr)
-    if any(problem.kind != "silent" for problem in scored.problems):
+    if any(problem.severity is Severity.error for problem in scored.problems):
         raise typer.Exit(1)
 
 
@@ -151,69 +150,6 @@ def pair(
         )
 
 
-def fit_judge(
-    data: Annotated[Path, typer.Argument(help="a data set folder")],
-    also: Annotated[list[Path] | None, typer.Option(help="More data sets to train on.")] = None,
-    voices: Annotated[Path | None, typer.Option(help="Folder of more training clips <word>_<voice>_*.wav.")] = None,
-    hold_out: Annotated[list[str] | None, typer.Option(help="A voice of that folder to test on instead.")] = None,
-    voices_share: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Of the draws, clips of that folder (default: 0.8).")
-    ] = None,
-    recordings: Annotated[Path | None, typer.Option(help="Folder of real recordings <class>_*.wav to test on.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where it goes (default: DATA/judges).")] = None,
-    direction: Annotated[Literal["i2a", "a2i"], typer.Option(help="Whose outputs it grades.")] = "i2a",
-    name: Annotated[str | None, typer.Option(help="Name of the judge's files.")] = None,
-    architecture: Annotated[Architecture, typer.Option(help="recurrent makes a second judge.")] = "convolutional",
-    beside: Annotated[Path | None, typer.Option(help="Another judge's weights: how often both hear the same.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the training.")] = 0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each network.")] = None,
-) -> None:
-    """Trains a judge on a data set's training items (clips, or images); tests it on held-out ones."""
-    from xmbench.formats.dataset import open_dataset
-    from xmbench.formats.document import NAME_PATTERN
-    from xmbench.interfaces import SIDES
-    from xmbench.judges.digits import fit as digit_fit
-    from xmbench.judges.words import fit
-
-    if name is not None and not (re.fullmatch(NAME_PATTERN, name) and len(name) <= 100):
-        raise typer.BadParameter("lower-case letters, digits and single hyphens, at most 100", param_hint="--name")
-    if voices is None and (hold_out or voices_share is not None):
-        raise typer.BadParameter("--hold-out and --voices-share belong to a folder of --voices")
-    progress = Progress()
-    sets, folder = [open_dataset(path) for path in (data, *(also or []))], out or data / "judges"
-    given: dict[str, Any] = {
-        "seed": seed,
-        "steps": steps,
-        "progress": progress.show,
-        "command": shlex.join(["xmbench", *sys.argv[1:]]),
-    }
-    if SIDES[direction].output == "image":
-        if voices or recordings or beside or architecture != "convolutional":
-            raise typer.BadParameter(
-                "--voices, --recordings, --beside and --architecture belong to judges of sounds (--direction i2a)"
-            )
-        card = digit_fit.fit_image_judge(sets, folder, name=name or digit_fit.NAME, **given)
-    else:
-        card = fit.fit_spoken_word_judge(
-            sets,
-            folder,
-            name=name,
-            voices=voices,
-            hold_out=hold_out or (),
-            voices_share=fit.VOICES_SHARE if voices_share is None else voices_share,
-            recordings=recordings,
-            architecture=architecture,
-            beside=beside,
-            **given,
-        )
-    progress.close()
-    print(f"judge {card['sha256'][:12]}, {card['bytes']} bytes")
-    for tested, found in card["accuracy"].items():
-        print(f"  accuracy on {tested}: {found['accuracy']:.4f} (n = {found['n']})")
-    for tested, share in card.get("agreement", {"share": {}})["share"].items():
-        print(f"  agreement with {card['agreement']['with']} on {tested}: {share:.4f}")
-
-
 def render(scored: Scored) -> str:
     """The table that `score` prints."""
     result = scored.result
@@ -230,7 +166,8 @@ def render(scored: Scored) -> str:
         if judge:
             known = ", ".join(f"{value:.4f} on {name}" for name, value in judge.accuracy.items())
             kind = f"local {what}" if judge.local else what
-            lines.append(f"{kind} {judge.name} {judge.sha256[:12]}: accuracy {known}")
+            place = "" if judge.device == "cpu" else f" on {judge.device} (scores are defined on the CPU)"
+            lines.append(f"{kind} {judge.name} {judge.sha256[:12]}{place}: accuracy {known}")
     return "\n".join([*lines, "* primary metric; a failed item counts the metric's floor"])
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,36 @@ from xmbench.formats.submission import Submission
 from xmbench.media.signal import Media, Sound
 
 
+class Severity(StrEnum):
+    """What a finding asks for."""
+
+    error = "error"  # to be fixed: `check` and `score` exit with 1
+    warning = "warning"  # to be looked at: `check` exits with 1, `score` counts it as it is
+    note = "note"  # for a reader: nothing needs to change
+
+
+_MILDER = {
+    "silent": Severity.warning,
+    "length": Severity.warning,
+    "clipped": Severity.note,
+    "even": Severity.note,
+    "identical": Severity.note,
+}
+
+
+def severity_of(kind: str) -> Severity:
+    """Of a kind of finding; whatever is not known to be milder is an error."""
+    return _MILDER.get(kind, Severity.error)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: the item (or "" for the whole submission), what kind, one sentence."""
+    """One thing that was found: the item (or "" for the whole submission), what kind, one sentence, how severe."""
 
     id: str
     kind: str
     detail: str
+    severity: Severity = Severity.error
 
     def __str__(self) -> str:
         """`<id>: <kind>: <detail>`."""
@@ -38,7 +62,7 @@ class CheckReport:
 
     Attributes:
         items: ids that the track asks for.
-        problems: what has to be mended; `check` exits with 1 if there are any.
+        problems: errors and warnings; `check` exits with 1 if there are any.
         notes: what a reader should know and nothing needs to change (clipping, identical outputs).
     """
 
@@ -62,20 +86,18 @@ def open_checked(folder: Path, dataset: Dataset) -> OpenedSubmission:
     """Opens a submission for a data set.
 
     Raises:
-        SubmissionError: another track, recipe or data set than the submission names (all are listed).
+        SubmissionError: another track or data set than the submission names (all are listed).
         DocumentError: `submission.json` does not fit its schema.
     """
     submission = open_submission(folder)
-    track_of = {dataset.recipe.track_id(t.direction): t for t in dataset.recipe.tracks}
+    track_of = {dataset.recipe.track_id(t.direction): t for t in dataset.tracks}
     track = track_of.get(submission.track)
-    manifest = dataset.manifest
     problems = []
     if track is None:
         problems.append(f"track: '{submission.track}', but this data set has {', '.join(track_of)}")
     if submission.dataset_digest != dataset.digest:
         problems.append(f"dataset_digest: {submission.dataset_digest}, but this data set is {dataset.digest}")
-    if submission.recipe_digest != manifest.recipe_digest:
-        problems.append(f"recipe_digest: {submission.recipe_digest}, but this data set has {manifest.recipe_digest}")
+        problems += _recipes(submission.data_digest, dataset.manifest.data_digest)
     if problems or track is None:
         raise SubmissionError(
             "the submission was made for other data",
@@ -86,6 +108,15 @@ def open_checked(folder: Path, dataset: Dataset) -> OpenedSubmission:
     outputs = find_outputs(folder, track.direction)
     ids = tuple(str(i) for i in dataset.table(track.split, []).column("id").to_pylist())
     return OpenedSubmission(submission, track, outputs, ids)
+
+
+def _recipes(made_for: str | None, here: str) -> list[str]:
+    """What the recipes tell about two data sets that are not the same."""
+    if made_for is None:
+        return []
+    if made_for != here:
+        return [f"data_digest: {made_for}, but the recipe of this data set has {here}"]
+    return ["data_digest: the same recipe, built with another --limit or --seed, or other versions of its sources"]
 
 
 def id_problems(opened: OpenedSubmission) -> list[Problem]:
@@ -109,20 +140,20 @@ def check(folder: Path, dataset: Dataset) -> CheckReport:
         SubmissionError: the submission belongs to other data or has no outputs.
     """
     opened = open_checked(folder, dataset)
-    problems = id_problems(opened)
-    notes: list[Problem] = []
+    found = id_problems(opened)
     same: Counter[bytes] = Counter()
     for raw, decoded in decoded_outputs(opened, dataset):
         same[content(decoded.media) if decoded.media else hashlib.sha256(raw.data).digest()] += 1
         if decoded.status != "ok":
-            problems.append(Problem(raw.id, decoded.status, decoded.detail))
-        for note in decoded.notes:
-            target = problems if "samples, expected" in note else notes
-            target.append(Problem(raw.id, "length" if target is problems else "note", note))
+            found.append(Problem(raw.id, decoded.status, decoded.detail, severity_of(decoded.status)))
+        found += [Problem(raw.id, note.kind, note.detail, severity_of(note.kind)) for note in decoded.notes]
     repeated = sum(count for count in same.values() if count > 1)
     if repeated:
-        notes.append(Problem("", "identical", f"{repeated} outputs are identical to another one"))
-    return CheckReport(opened.submission.track, len(opened.ids), tuple(problems), tuple(notes))
+        told = f"{repeated} outputs are identical to another one"
+        found.append(Problem("", "identical", told, severity_of("identical")))
+    problems = tuple(problem for problem in found if problem.severity is not Severity.note)
+    notes = tuple(problem for problem in found if problem.severity is Severity.note)
+    return CheckReport(opened.submission.track, len(opened.ids), problems, notes)
 
 
 def content(media: Media) -> bytes:

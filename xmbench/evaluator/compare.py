@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from xmbench import registry
 from xmbench.errors import DocumentError
 from xmbench.evaluator.save import load_scored
+from xmbench.formats.item_scores import column
 from xmbench.formats.result import Result, Score
-from xmbench.statistics import EQUAL, LEVEL, RESAMPLES, SEED, resampled_means, separates
+from xmbench.statistics import EQUAL, RESAMPLES, SEED, Counted, ends, resampled_means, separates
 
 FEW_GROUPS = 10
 _DISTRIBUTION = "not paired: a distribution has no per-item values"
@@ -74,14 +74,6 @@ class Comparison:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """One system's values (N,) with the floor where it counts, and which items count."""
-
-    values: NDArray[np.float64]
-    counts: NDArray[np.bool_]
-
-
 def compare(first: Path, second: Path) -> Comparison:
     """Compares two results with their per-item tables.
 
@@ -98,7 +90,7 @@ def compare(first: Path, second: Path) -> Comparison:
             problems=problems,
             todo="score both submissions on the same data set with the same version of xmbench",
         )
-    paired: dict[str, tuple[_Column, _Column]] = {}
+    paired: dict[str, tuple[Counted, Counted]] = {}
     unpaired: dict[str, str] = {}
     for name in dict.fromkeys((*a.scores, *b.scores)):
         if name not in a.scores or name not in b.scores:
@@ -117,7 +109,7 @@ def compare(first: Path, second: Path) -> Comparison:
 
 def differences(a: Result, b: Result) -> list[str]:
     """Why two results cannot be compared; empty if they can."""
-    fields = ("track", "split", "dataset_digest", "recipe_digest", "protocol", "bootstrap")
+    fields = ("track", "split", "dataset_digest", "protocol", "bootstrap")
     problems = [
         f"{field}: {getattr(a, field)} and {getattr(b, field)}"
         for field in fields
@@ -145,51 +137,33 @@ def _item_differences(a: pa.Table, b: pa.Table) -> list[str]:
     ]
 
 
-def _column(name: str, score: Score, items: pa.Table) -> _Column | str:
-    """The values behind a score, or why it has none.
-
-    What counts is what counted when the score was made: everything, or everything but the statuses that the metric
-    leaves out. The metric itself is asked only where that decides, for a judged one takes seconds to import.
-    """
-    if score.floor is None or name not in items.column_names:
-        return _DISTRIBUTION if score.floor is None else _OTHER_TABLE
+def _column(name: str, score: Score, items: pa.Table) -> Counted | str:
+    """The values behind a score, or why it has none."""
+    if score.floor is None:
+        return _DISTRIBUTION
     if score.value is None:
         return "not paired: nothing could be measured"
-    column = items.column(name)
-    measured = column.is_valid().to_numpy()
-    values = np.where(measured, column.fill_null(score.floor).to_numpy(), score.floor)
-    everything = _Column(values, np.ones(len(values), dtype=bool))
-    if _makes_up(score.value, everything):
-        return everything
-    left_out = registry.metric(name).left_out
-    statuses = items.column(f"{name}:status").to_pylist()
-    some = _Column(values, measured | ~np.isin(np.asarray(statuses, dtype=str), sorted(left_out)))
-    return some if _makes_up(score.value, some) else _OTHER_TABLE
-
-
-def _makes_up(value: float, column: _Column) -> bool:
-    counted = column.values[column.counts]
-    return bool(len(counted)) and abs(float(counted.mean()) - value) <= 1e-9 * max(1.0, abs(value))
+    found = column(items, name, score)
+    return found if found is not None and found.makes_up(score.value) else _OTHER_TABLE
 
 
 def _draws(
-    paired: dict[str, tuple[_Column, _Column]], groups: list[str], resamples: int, seed: int
+    paired: dict[str, tuple[Counted, Counted]], groups: list[str], resamples: int, seed: int
 ) -> dict[str, NDArray[np.float64]]:
     """A - B in every resample, by metric; identical resamples for both systems and all metrics."""
-    columns = [column for pair in paired.values() for column in pair]
-    values, counts = (np.stack(part, axis=1) for part in zip(*((c.values, c.counts) for c in columns), strict=True))
+    both = [own for pair in paired.values() for own in pair]
+    values, counts = (np.stack(part, axis=1) for part in zip(*((c.values, c.counts) for c in both), strict=True))
     stacked = resampled_means(values, counts, groups, resamples, seed)
     return {name: stacked[:, 2 * i] - stacked[:, 2 * i + 1] for i, name in enumerate(paired)}
 
 
 def _paired(
-    name: str, a: Result, b: Result, pair: tuple[_Column, _Column], draws: NDArray[np.float64], groups: list[str]
+    name: str, a: Result, b: Result, pair: tuple[Counted, Counted], draws: NDArray[np.float64], groups: list[str]
 ) -> PairedScore:
     score_a, score_b = a.scores[name], b.scores[name]
     assert score_a.value is not None  # _column gives no values otherwise
     assert score_b.value is not None
-    tail = 100.0 * (1.0 - LEVEL) / 2.0
-    low, high = (float(end) for end in np.nanpercentile(draws, [tail, 100.0 - tail]))
+    low, high = ends(draws)
     both = pair[0].counts & pair[1].counts
     better = 1.0 if score_a.higher_is_better else -1.0
     gains = better * (pair[0].values - pair[1].values)[both]
@@ -197,9 +171,9 @@ def _paired(
     clusters = len({group for group, counted in zip(groups, both, strict=True) if counted})
     verdict = _verdict(min(better * low, better * high), max(better * low, better * high), clusters)
     size = f"{len(gains):,} items in {clusters:,} group{'s' if clusters != 1 else ''}"
-    ends = f"[{low:.4f}, {high:.4f}]"
+    shown = f"[{low:.4f}, {high:.4f}]"
     difference = score_a.value - score_b.value
-    sentence = f"{name}: {verdict} (A - B = {difference:.4f} {ends}; {size})"
+    sentence = f"{name}: {verdict} (A - B = {difference:.4f} {shown}; {size})"
     if clusters < FEW_GROUPS:
         sentence += "; with so few groups the interval itself is rough"
     return PairedScore(

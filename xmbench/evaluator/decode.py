@@ -12,7 +12,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +25,21 @@ from xmbench.media.signal import Media, Picture, Sound
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """An output in memory, or a status other than "ok".
+class Note:
+    """A fact that does not fail an item: of what kind, and in one sentence."""
 
-    `notes` are facts that do not fail an item: another length, clipping.
-    """
+    kind: Literal["length", "clipped", "even"]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An output in memory, or a status other than "ok", with what else is to be known of it."""
 
     status: Status
     media: Media | None = None
     detail: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def decode_output(raw: RawOutput, task: Task, direction: Direction) -> Decoded:
@@ -73,10 +78,11 @@ def _sound(raw: RawOutput, wanted: AudioFormat) -> Decoded:
         return Decoded("non-finite", None, f"{int((~np.isfinite(mono)).sum())} samples are NaN or infinite")
     notes = []
     if len(mono) != wanted.samples:
-        notes.append(f"{len(mono)} samples, expected {wanted.samples}: cut or zero-padded at the end")
+        told = f"{len(mono)} samples, expected {wanted.samples}: cut or zero-padded at the end"
+        notes.append(Note("length", told))
     fitted = np.asarray(audio.fit_length(mono, wanted.samples), dtype=np.float32)
     if np.abs(fitted).max(initial=0.0) > 1.0:
-        notes.append("samples beyond -1..1 were clipped")
+        notes.append(Note("clipped", "samples beyond -1..1 were clipped"))
         fitted = np.clip(fitted, -1.0, 1.0)
     if not fitted.any():
         return Decoded("silent", None, "every sample is zero", tuple(notes))
@@ -95,7 +101,8 @@ def _picture(raw: RawOutput, wanted: ImageFormat) -> Decoded:
     if pixels.shape != expected:
         raise MediaError(f"image of shape {pixels.shape}", expected=f"shape {expected} (height, width, channels)")
     flat = pixels.reshape(-1, wanted.channels)
-    notes = (f"every pixel is the same: {flat[0].tolist()}",) if (flat == flat[0]).all() else ()
+    even = bool((flat == flat[0]).all())
+    notes = (Note("even", f"every pixel is the same: {flat[0].tolist()}"),) if even else ()
     return Decoded("ok", Picture(np.ascontiguousarray(pixels)), "", notes)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,18 +23,18 @@ from xmbench.evaluator.check import OpenedSubmission, Problem, id_problems, open
 from xmbench.evaluator.class_references import gathered
 from xmbench.evaluator.environment import environment
 from xmbench.evaluator.item_records import Ledger, distinct_pairs
-from xmbench.evaluator.judge import LoadedJudge
-from xmbench.evaluator.measure import CHUNK, States, Work, measured, prepare
-from xmbench.evaluator.ray_engine import measured_by_ray
+from xmbench.evaluator.judge import LoadedJudge, judging_context
+from xmbench.evaluator.measure import CHUNK, JUDGE_BATCH, Chunk, States, Work, measured
 from xmbench.evaluator.resume import Measurements, measurements
 from xmbench.evaluator.set_metrics import Finished, centred_interval, finished, item_values
+from xmbench.execution.engine import Engine, Workers
 from xmbench.formats.dataset import Dataset
+from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.result import Result, Score
-from xmbench.interfaces import AgainstClass, ItemState, Metric, Pair, ScoringContext
-from xmbench.statistics import RESAMPLES, SEED, intervals, one_thread
+from xmbench.interfaces import AgainstClass, ItemState, Metric, ScoringContext, judges_of
+from xmbench.statistics import RESAMPLES, SEED, Counted, counted, intervals, one_thread
 
 PROTOCOL = "xmbench-protocol/1"
-JUDGE_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,14 @@ def score(
     *,
     metrics: Sequence[str] = (),
     workers: int = 1,
+    engine: Engine = "local",
+    ray_address: str = "",
     command: str = "",
     judge: LoadedJudge | None = None,
     second_judge: LoadedJudge | None = None,
     progress: Callable[[int, int], None] | None = None,
     partial: Path | None = None,
-    ray: str | None = None,
+    track: TrackSpec | None = None,
 ) -> Scored:
     """Scores a submission against a data set.
 
@@ -70,12 +72,14 @@ def score(
         dataset: what it was made for.
         metrics: only these of the track's metrics; empty for all.
         workers: processes.
+        engine: "local" for processes of this machine, "ray" for a Ray cluster.
+        ray_address: of the cluster; "" for $RAY_ADDRESS, or a cluster of this machine alone.
         command: noted in the result.
         judge: the track's judge; metrics that need one are refused without.
         second_judge: the track's second judge, if it has one.
         progress: called with (distinct pairs measured, items seen).
         partial: folder where measured pairs are kept on the way and taken up from; None to keep none.
-        ray: address of a Ray cluster that measures instead of `workers` ("" for $RAY_ADDRESS or this machine).
+        track: instead of the data set's track of today, an earlier one of the same direction and split.
 
     Raises:
         SubmissionError: it belongs to other data, or has no outputs.
@@ -83,16 +87,16 @@ def score(
         PrerequisiteError: a metric needs a judge and there is none.
     """
     opened = open_checked(folder, dataset)
+    opened = opened if track is None else replace(opened, track=track)
     names = _chosen(opened, metrics)
-    judged = tuple(name for name in names if registry.metric(name).needs_judge)
+    judged = tuple(name for name in names if judges_of(registry.metric(name)))
     plain = tuple(name for name in names if name not in judged)
     if judged and judge is None:
         raise PrerequisiteError(
             f"{', '.join(judged)}: no judge for {opened.submission.track}",
             todo=f"xmbench fit-judge {dataset.folder}, or leave the metric out with --metrics",
         )
-    weights, second = (each.weights if each else None for each in (judge, second_judge))
-    judging = ScoringContext(dataset.recipe.task, weights, second)
+    judging = judging_context(dataset, judge, second_judge)
     ledger = Ledger()
     judges = " ".join(each.card.sha256 for each in (judge, second_judge) if each)
     kept = measurements(partial, dataset, names, judges, PROTOCOL)
@@ -101,14 +105,14 @@ def score(
         if progress:
             progress(kept.measured, len(ledger.ids))
 
-    work = _chunks(distinct_pairs(opened, dataset, ledger, plain), kept, plain, judged, judging, tell)
-    with _context(opened, dataset, plain) as context:
-        spread = measured(work, plain, context, workers) if ray is None else measured_by_ray(work, plain, context, ray)
+    work = _chunks(distinct_pairs(opened, dataset, ledger, plain), kept, plain, judged)
+    with _context(opened, dataset, plain, judging) as context:
         try:
-            for chunk in spread:
-                for key, own in chunk:
-                    kept.add(key, own)
-                tell()
+            with closing(measured(work, context, Workers(workers, engine, ray_address))) as chunks:
+                for chunk in chunks:
+                    for key, own in chunk:
+                        kept.add(key, own)
+                    tell()
         except BaseException:  # Ctrl-C too: what is measured is kept for the next run
             kept.flush()
             raise
@@ -120,6 +124,7 @@ def score(
     items = _items_table(ledger, dataset, columns, whole)
     cards = [each.card if each and judged else None for each in (judge, second_judge)]
     manifest, track = dataset.manifest, opened.track
+    versions = {name: score.metric_version for name, score in scores.items()}
     result = Result(
         protocol=PROTOCOL,
         track=opened.submission.track,
@@ -127,7 +132,9 @@ def score(
         split=track.split,
         primary=track.primary,
         limit=manifest.limit,
-        recipe_digest=manifest.recipe_digest,
+        track_spec=track,
+        track_digest=track.track_digest(versions),
+        data_digest=manifest.data_digest,
         dataset_digest=dataset.digest,
         outputs_digest=ledger.outputs_digest,
         submission=opened.submission,
@@ -161,53 +168,44 @@ def _chosen(opened: OpenedSubmission, metrics: Sequence[str]) -> tuple[str, ...]
 
 
 @contextmanager
-def _context(opened: OpenedSubmission, dataset: Dataset, metrics: tuple[str, ...]) -> Iterator[ScoringContext]:
-    """What metrics that need no judge may know; the classes' references only where one of them asks for them."""
-    task = dataset.recipe.task
+def _context(
+    opened: OpenedSubmission, dataset: Dataset, metrics: tuple[str, ...], judging: ScoringContext
+) -> Iterator[ScoringContext]:
+    """What metrics may know: the judges, and the classes' references where a metric asks for them."""
     if not any(isinstance(registry.metric(name), AgainstClass) for name in metrics):
-        yield ScoringContext(task)
+        yield judging
         return
     with gathered(dataset, opened.track.split) as references:
-        yield ScoringContext(task, references=references)
+        yield replace(judging, references=references)
 
 
 def _chunks(
-    distinct: Iterator[tuple[Work, Pair]],
-    kept: Measurements,
-    plain: tuple[str, ...],
-    judged: tuple[str, ...],
-    context: ScoringContext,
-    tell: Callable[[], None],
-) -> Iterator[list[Work]]:
-    """Chunks of distinct pairs to be measured, in id order; the judge hears all on the way, in batches of one size."""
+    distinct: Iterator[Work], kept: Measurements, plain: tuple[str, ...], judged: tuple[str, ...]
+) -> Iterator[Chunk]:
+    """What is left to be measured, in id order: by the plain metrics in small chunks, by the judges in batches."""
     chunk: list[Work] = []
-    batch: list[tuple[bytes, Pair]] = []
-    for work, pair in distinct:
+    batch: list[Work] = []
+    for work in distinct:
         kept.meet(work.key)
+        batch.append(work)
+        if len(batch) == JUDGE_BATCH:
+            yield from _batch(batch, judged, kept)
+            batch = []
         if kept.lacks(work.key, plain):
             chunk.append(work)
-        batch.append((work.key, pair))
-        if len(batch) == JUDGE_BATCH:
-            _judge(batch, judged, context, kept)
-            tell()
-            batch = []
         if len(chunk) == CHUNK:
-            yield chunk
+            yield Chunk(tuple(chunk), plain)
             chunk = []
-    _judge(batch, judged, context, kept)
+    yield from _batch(batch, judged, kept)
     if chunk:
-        yield chunk
+        yield Chunk(tuple(chunk), plain)
 
 
-def _judge(
-    batch: list[tuple[bytes, Pair]], judged: tuple[str, ...], context: ScoringContext, kept: Measurements
-) -> None:
-    """A batch is heard whole or not at all: what it is heard with could change a value's last digit."""
-    pairs = [pair for _, pair in batch]
-    for name in judged:
-        if any(kept.lacks(key, [name]) for key, _ in batch):
-            for (key, _), state in zip(batch, prepare(name, pairs, context), strict=True):
-                kept.add(key, {name: state})
+def _batch(batch: list[Work], judged: tuple[str, ...], kept: Measurements) -> Iterator[Chunk]:
+    """A batch is judged whole or not at all: what it is judged with could change a value's last digit."""
+    lacking = tuple(name for name in judged if any(kept.lacks(work.key, [name]) for work in batch))
+    if batch and lacking:
+        yield Chunk(tuple(batch), lacking)
 
 
 def _items(metric: Metric, ledger: Ledger, states: dict[bytes, States]) -> list[ItemState]:
@@ -229,30 +227,43 @@ def _scores(
     tables: dict[str, NDArray[np.float64]] = {}
     alike: dict[tuple[bool, ...], list[str]] = {}
     for name, items in columns.items():
-        kept = tuple(name in whole or _counts(metrics[name], item) for item in items)
+        own = _counted(metrics[name], items, whole.get(name))
+        kept = tuple(own.counts.tolist())
         if any(kept):
-            tables[name] = whole[name].table if name in whole else _table(metrics[name], items)[list(kept)]
+            tables[name] = own.values[own.counts]
         if any(kept) and not (name in whole and whole[name].centred):
             alike.setdefault(kept, []).append(name)
     ends: dict[str, tuple[float, float]] = {}
     for kept, names in alike.items():
-        own = [group for group, keep in zip(groups, kept, strict=True) if keep]
-        ends.update(zip(names, intervals([(metrics[n].reduce, tables[n]) for n in names], own), strict=True))
+        members = [group for group, keep in zip(groups, kept, strict=True) if keep]
+        ends.update(zip(names, intervals([(metrics[n].reduce, tables[n]) for n in names], members), strict=True))
     for name, done in whole.items():
         if done.centred:
             ends[name] = centred_interval(metrics[name], done, _value(metrics[name], done.table), groups)
-    return {name: _score(metrics[name], items, tables.get(name), ends.get(name)) for name, items in columns.items()}
+    return {
+        name: _score(metrics[name], items, tables.get(name), ends.get(name), name in whole)
+        for name, items in columns.items()
+    }
 
 
-def _table(metric: Metric, items: list[ItemState]) -> NDArray[np.float64]:
-    """States (N, D); a failed item holds the floor."""
-    width = next((len(item.state) for item in items if item.state is not None), 1)
-    floor = np.full(width, 0.0 if metric.floor is None else metric.floor)
-    return np.stack([floor if item.state is None else item.state for item in items])
+def _counted(metric: Metric, items: list[ItemState], whole: Finished | None) -> Counted:
+    """States (N, D) with the floor where an item failed, and which of them enter the mean."""
+    measured = np.array([whole is not None or item.state is not None for item in items], dtype=np.bool_)
+    if whole is not None:
+        states = whole.table
+    else:
+        width = next((len(item.state) for item in items if item.state is not None), 1)
+        states = np.zeros((len(items), width))
+        states[measured] = [item.state for item in items if item.state is not None] or 0.0
+    return counted(states, measured, [item.status for item in items], metric.floor, metric.left_out)
 
 
 def _score(
-    metric: Metric, items: list[ItemState], table: NDArray[np.float64] | None, ends: tuple[float, float] | None
+    metric: Metric,
+    items: list[ItemState],
+    table: NDArray[np.float64] | None,
+    ends: tuple[float, float] | None,
+    whole_set: bool,
 ) -> Score:
     """One metric over all items; no value where the mean has no items."""
     value = None if table is None else _value(metric, table)
@@ -269,19 +280,14 @@ def _score(
         floor=metric.floor,
         metric_version=metric.version,
         statuses={name: statuses.count(name) for name in sorted(set(statuses))},
+        left_out=tuple(sorted(metric.left_out)),
+        whole_set=whole_set,
     )
 
 
 def _value(metric: Metric, table: NDArray[np.float64]) -> float:
     """The score of all items, each counted once."""
     return float(metric.reduce(table, np.ones((1, len(table))))[0])
-
-
-def _counts(metric: Metric, item: ItemState) -> bool:
-    """Whether an item enters the mean: with its value, or with the floor."""
-    if item.state is not None:
-        return True
-    return metric.floor is not None and item.status not in metric.left_out
 
 
 def _items_table(

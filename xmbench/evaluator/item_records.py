@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from xmbench import registry
-from xmbench.evaluator.check import OpenedSubmission, Problem
+from xmbench.evaluator.check import OpenedSubmission, Problem, severity_of
 from xmbench.evaluator.decode import Decoded, decode_output
 from xmbench.evaluator.measure import Work, kept, prepare, reference
 from xmbench.formats.dataset import Dataset
@@ -18,8 +18,6 @@ from xmbench.formats.items import read_clip, read_image
 from xmbench.interfaces import SIDES, Pair, ScoringContext, Status
 from xmbench.media import audio
 from xmbench.media.signal import Media, Picture, Sound
-
-_DUPLICATE = "more than one output for this id"
 
 
 @dataclass(slots=True)
@@ -31,6 +29,7 @@ class Ledger:
         statuses: of the output itself, before any metric.
         outside: (metric, position) -> status, for items without a usable output whose reference the metric
             does not cover: they leave its mean whatever was submitted.
+        repeated: ids with more than one output: a problem of the submission, not of the item.
     """
 
     ids: list[str] = field(default_factory=list)
@@ -42,14 +41,15 @@ class Ledger:
     details: list[str] = field(default_factory=list)
     output_digests: list[str] = field(default_factory=list)
     outside: dict[tuple[str, int], Status] = field(default_factory=dict)
+    repeated: frozenset[str] = frozenset()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Items whose output is there and cannot be used."""
         return tuple(
-            Problem(item_id, status, detail)
+            Problem(item_id, status, detail, severity_of(status))
             for item_id, status, detail in zip(self.ids, self.statuses, self.details, strict=True)
-            if status not in ("ok", "missing") and detail != _DUPLICATE
+            if status not in ("ok", "missing") and item_id not in self.repeated
         )
 
     @property
@@ -61,12 +61,13 @@ class Ledger:
 
 def distinct_pairs(
     opened: OpenedSubmission, dataset: Dataset, ledger: Ledger, metrics: tuple[str, ...]
-) -> Iterator[tuple[Work, Pair]]:
+) -> Iterator[Work]:
     """Each (output, reference, label) at its first appearance; every item enters the ledger."""
     direction, task = opened.track.direction, dataset.recipe.task
     column = SIDES[direction].output
     partial = tuple(name for name in metrics if registry.metric(name).left_out)
     context = ScoringContext(task)
+    ledger.repeated = opened.outputs.duplicates
     seen: set[bytes] = set()
     rows = dataset.rows(opened.track.split, [column, "label", "group", "take"])
     for row, raw in zip(rows, opened.outputs.read(opened.ids), strict=True):
@@ -79,8 +80,7 @@ def distinct_pairs(
             _note_outside(ledger, partial, _work(key, known, row, dataset, None), context)
         elif key not in seen:
             seen.add(key)
-            work = _work(key, known, row, dataset, decoded)
-            yield work, Pair(work.id, work.label, decoded.media, reference(work))
+            yield _work(key, known, row, dataset, decoded)
 
 
 def _work(key: bytes, digest: bytes, row: dict[str, Any], dataset: Dataset, decoded: Decoded | None) -> Work:
@@ -113,7 +113,7 @@ def _note_outside(ledger: Ledger, partial: tuple[str, ...], work: Work, context:
 
 def _absent(item_id: str, opened: OpenedSubmission) -> Decoded:
     if item_id in opened.outputs.duplicates:
-        return Decoded("unreadable", None, _DUPLICATE)
+        return Decoded("unreadable", None, "more than one output for this id")
     return Decoded("missing", None, "no output for this id")
 
 
@@ -124,5 +124,5 @@ def _enter(ledger: Ledger, row: dict[str, Any], decoded: Decoded, digest: str, k
     ledger.takes.append(str(row["take"]))
     ledger.keys.append(key)
     ledger.statuses.append(decoded.status)
-    ledger.details.append("; ".join([*([decoded.detail] if decoded.detail else []), *decoded.notes]))
+    ledger.details.append("; ".join(filter(None, [decoded.detail, *(note.detail for note in decoded.notes)])))
     ledger.output_digests.append(digest)

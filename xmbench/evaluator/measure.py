@@ -1,16 +1,16 @@
-"""Metrics on chunks of pairs, in this process or in a pool of processes.
+"""Metrics and judges on chunks of pairs, by any number of workers.
 
-PESQ holds the interpreter's lock and keeps globals, so parallel work means processes. A chunk depends on
-nothing but its own pairs: results are the same for any number of workers.
+Numbers do not depend on the workers: a chunk's states come from its own pairs alone, a worker does one chunk at a
+time, and which pairs share a chunk is decided by the ids before any is handed out. That matters for judges, whose
+sums could differ in the last digit in a batch of another size: their batches are formed in id order, all of one size
+but the last, and measured whole; a network runs with one thread, so that the processors of a machine do not matter
+either. PESQ holds the interpreter's lock and keeps globals, so parallel work means processes.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.errors import PrerequisiteError, XmbenchError
-from xmbench.execution.processes import interrupts_held, start_worker
+from xmbench.execution.engine import Workers
+from xmbench.execution.executor import run_tasks
 from xmbench.interfaces import ItemState, Pair, ScoringContext
 from xmbench.media.signal import Media, Picture, Sound
 
-CHUNK = 8  # small enough that no process is left alone with much work at the end
+CHUNK = 8  # pairs; small enough that no worker is left alone with much work at the end
+JUDGE_BATCH = 64  # pairs that a judge gets at once
 _REFERENCES_KEPT = 512
 _LINE_LENGTH = 200
 
@@ -47,72 +49,52 @@ class Work:
     sample_rate_hz: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Distinct pairs that are measured together, by the same metrics: one task of a worker."""
+
+    work: tuple[Work, ...]
+    metrics: tuple[str, ...]
+
+
 def measured(
-    work: Iterable[list[Work]], metrics: tuple[str, ...], context: ScoringContext, workers: int
-) -> Iterator[list[tuple[bytes, States]]]:
-    """Measures chunks of work; yields each chunk's states, in order, with bounded memory.
+    chunks: Iterable[Chunk], context: ScoringContext, workers: Workers
+) -> Generator[list[tuple[bytes, States]], None, None]:
+    """Measures chunks with bounded memory; yields each chunk's states as soon as they are there.
 
     Args:
-        work: chunks of pairs.
-        metrics: names of metrics that need no judge.
+        chunks: of pairs.
         context: handed to every metric.
-        workers: 1 works in this process; more start that many processes.
+        workers: who measures.
+
+    Raises:
+        PrerequisiteError: a metric lacks something on this machine; Ray is not installed or cannot be reached.
+        XmbenchError: a worker was ended from outside, after all that was measured has been yielded.
     """
-    if workers <= 1:
-        for chunk in work:
-            yield measure(chunk, metrics, context)
-        return
-    pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(metrics,)
+    return run_tasks(
+        measure,
+        chunks,
+        shared=context,
+        engine=workers.engine,
+        workers=workers.count,
+        address=workers.address,
+        ordered=False,
     )
-    try:
-        yield from _pooled(pool, work, metrics, context, workers)
-    except BrokenProcessPool as error:
-        raise XmbenchError(
-            "a worker process died", expected="enough memory for every worker", todo="try again with fewer --workers"
-        ) from error
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _pooled(
-    pool: ProcessPoolExecutor,
-    work: Iterable[list[Work]],
-    metrics: tuple[str, ...],
-    context: ScoringContext,
-    workers: int,
-) -> Iterator[list[tuple[bytes, States]]]:
-    with interrupts_held():
-        pool.submit(_ready)  # the processes start while the first outputs are read
-    waiting: deque[Future[list[tuple[bytes, States]]]] = deque()
-    for chunk in work:
-        with interrupts_held():  # a process may start here
-            waiting.append(pool.submit(measure, chunk, metrics, context))
-        if len(waiting) > 4 * workers:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _start_worker(metrics: tuple[str, ...]) -> None:
-    """Ctrl-C is the parent's business; metrics are imported before the first chunk."""
-    start_worker()
-    for name in metrics:
-        registry.metric(name)
-
-
-def _ready() -> None:
-    """The first task: nothing to do."""
-
-
-def measure(chunk: list[Work], metrics: tuple[str, ...], context: ScoringContext) -> list[tuple[bytes, States]]:
-    """All metrics on one chunk."""
-    pairs = [Pair(w.id, w.label, _media(w.output, w.sample_rate_hz), reference(w)) for w in chunk]
-    states: list[States] = [{} for _ in chunk]
-    for name in metrics:
+def measure(context: ScoringContext, chunk: Chunk) -> list[tuple[bytes, States]]:
+    """A chunk's metrics on its pairs: each pair's key and its states."""
+    pairs = [pair_of(work) for work in chunk.work]
+    states: list[States] = [{} for _ in pairs]
+    for name in chunk.metrics:
         for own, state in zip(states, prepare(name, pairs, context), strict=True):
             own[name] = state
-    return [(w.key, own) for w, own in zip(chunk, states, strict=True)]
+    return [(work.key, own) for work, own in zip(chunk.work, states, strict=True)]
+
+
+def pair_of(work: Work) -> Pair:
+    """What metrics see of it."""
+    return Pair(work.id, work.label, _media(work.output, work.sample_rate_hz), reference(work))
 
 
 def prepare(name: str, pairs: list[Pair], context: ScoringContext) -> list[ItemState]:

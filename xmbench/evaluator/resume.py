@@ -26,7 +26,7 @@ from xmbench import registry
 from xmbench.evaluator.environment import changes, environment
 from xmbench.evaluator.measure import States
 from xmbench.formats.dataset import Dataset
-from xmbench.interfaces import ItemState
+from xmbench.interfaces import ItemState, judges_of
 from xmbench.storage.files import make_folder, write_bytes
 
 INTERVAL_S = 2.0  # at most so much work is lost
@@ -140,7 +140,7 @@ def measurements(
     stamp = {
         "protocol": protocol,
         "dataset": dataset.digest,
-        "recipe": dataset.manifest.recipe_digest,
+        "recipe": dataset.manifest.data_digest,
         "xmbench": here.xmbench,
         "commit": here.commit,
         "packages": here.packages,
@@ -164,7 +164,7 @@ def remove(folder: Path) -> None:
 
 def _tag(name: str, judge: str) -> str:
     metric = registry.metric(name)
-    return f"{name} {metric.version} {judge if metric.needs_judge else ''}".strip()
+    return f"{name} {metric.version} {judge if judges_of(metric) else ''}".strip()
 
 
 def _part(path: Path, stamp: str, names: dict[str, str]) -> list[tuple[bytes, str, ItemState]]:

@@ -14,6 +14,7 @@ from xmbench.evaluator.check import open_checked
 from xmbench.evaluator.evaluate import Scored, items_digest, score
 from xmbench.evaluator.judge import load_judges
 from xmbench.evaluator.resume import remove
+from xmbench.execution.engine import Engine
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.result import Result
@@ -28,9 +29,11 @@ def score_and_save(
     metrics: Sequence[str] = (),
     workers: int = 1,
     local_judge: bool = False,
+    judge_device: str = "cpu",
     command: str = "",
     progress: Callable[[int, int], None] | None = None,
-    ray: str | None = None,
+    engine: Engine = "local",
+    ray_address: str = "",
 ) -> Scored:
     """Scores and writes `out` and, beside it, `<out stem>.items.parquet`. The result is written last.
 
@@ -43,15 +46,19 @@ def score_and_save(
         metrics: only these; empty for all of the track.
         workers: processes.
         local_judge: use the data set's own judge instead of the frozen one.
+        judge_device: where the judges compute: "cpu", which defines the scores, or "cuda"; the result says so.
         command: noted in the result.
         progress: called with (distinct pairs measured, items seen).
-        ray: address of a Ray cluster ("" for $RAY_ADDRESS or this machine); None for processes of this one.
+        engine: who measures, as in `score`.
+        ray_address: of the cluster, as in `score`.
 
     Raises:
         SubmissionError, DatasetError, PrerequisiteError, OutputError: nothing was written.
     """
     make_folder(out.parent)
-    judge, second = load_judges(dataset, open_checked(submission, dataset).track, local=local_judge)
+    judge, second = load_judges(
+        dataset, open_checked(submission, dataset).track, local=local_judge, device=judge_device
+    )
     scored = score(
         submission,
         dataset,
@@ -62,7 +69,8 @@ def score_and_save(
         second_judge=second,
         progress=progress,
         partial=partial_path(out),
-        ray=ray,
+        engine=engine,
+        ray_address=ray_address,
     )
     table = items_path(out)
     named = scored.result.model_copy(update={"items_table": table.name})

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.evaluator.check import OpenedSubmission
-from xmbench.evaluator.evaluate import JUDGE_BATCH
 from xmbench.evaluator.item_records import Ledger, distinct_pairs
-from xmbench.evaluator.judge import LoadedJudge
-from xmbench.evaluator.measure import prepare
+from xmbench.evaluator.judge import LoadedJudge, judging_context
+from xmbench.evaluator.measure import JUDGE_BATCH, pair_of, prepare
 from xmbench.formats.dataset import Dataset
 from xmbench.interfaces import Naming, Pair, ScoringContext
 
@@ -65,11 +64,11 @@ def verdicts(
         DatasetError: an item cannot be read.
     """
     ledger = Ledger()
-    context = ScoringContext(dataset.recipe.task, judge.weights, second.weights if second else None)
+    context = judging_context(dataset, judge, second)
     found: dict[str, dict[bytes, int]] = {name: {} for name in metrics}
     batch: list[tuple[bytes, Pair]] = []
-    for work, pair in distinct_pairs(opened, dataset, ledger, ()):
-        batch.append((work.key, pair))
+    for work in distinct_pairs(opened, dataset, ledger, ()):
+        batch.append((work.key, pair_of(work)))
         if len(batch) == JUDGE_BATCH:
             _judge(batch, context, found)
             batch = []

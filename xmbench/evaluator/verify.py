@@ -20,6 +20,7 @@ from xmbench.evaluator.evaluate import Scored, items_digest, score
 from xmbench.evaluator.judge import load_judges
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
+from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.result import Environment, Result
 from xmbench.storage.files import write_text
 
@@ -82,11 +83,19 @@ def verify(
         SubmissionError, DatasetError, PrerequisiteError: the submission cannot be scored.
     """
     result = load_json(path, Result)
-    track = open_checked(submission, dataset).track
+    today = open_checked(submission, dataset).track
+    track = _track(result, today)
     known = [name for name in result.scores if name in track.metrics]
     judge, second = load_judges(dataset, track, local=result.judge is not None and result.judge.local)
     again = score(
-        submission, dataset, metrics=known, workers=workers, judge=judge, second_judge=second, progress=progress
+        submission,
+        dataset,
+        metrics=known,
+        workers=workers,
+        judge=judge,
+        second_judge=second,
+        progress=progress,
+        track=track,
     )
     claimed, found = (_flat(r.model_dump(mode="json", by_alias=True)) for r in (result, again.result))
     table = _table(path, result)
@@ -98,8 +107,27 @@ def verify(
     ]
     if tolerance > 0.0 and table is not None and not found_items:  # the cells agree, so their digest need not
         differing = [d for d in differing if d.field != "items_digest"]
-    notes = tuple(_surroundings(result.environment, environment("")))
+    if result.data_digest is None:  # of version 0.1, on a recipe that was never published
+        differing = [d for d in differing if d.field != "data_digest"]
+    notes = (*_newer(track, today), *_surroundings(result.environment, environment("")))
     return Verification((*differing, *found_items), table is not None, notes, result)
+
+
+def _track(result: Result, today: TrackSpec) -> TrackSpec:
+    """The result's own track where today's only has more metrics or judges: it still is what the submission scores."""
+    own = result.track_spec
+    judges = {"judge": own.judge or today.judge, "second_judge": own.second_judge or today.second_judge}
+    grown = own.model_copy(update={"metrics": today.metrics, **judges})
+    return own if grown == today and set(own.metrics) <= set(today.metrics) else today
+
+
+def _newer(own: TrackSpec, today: TrackSpec) -> Iterator[str]:
+    """What the track has by now and the result could not know."""
+    added = [name for name in today.metrics if name not in own.metrics]
+    judges = ((own.judge, today.judge), (own.second_judge, today.second_judge))
+    added += [f"the judge {now.name}" for then, now in judges if now is not None and then is None]
+    if added:
+        yield f"the track has more by now ({', '.join(added)}): score the submission again to have that, too"
 
 
 def mark_verified(path: Path, verification: Verification) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from xmbench.formats.document import Document, Part
+from xmbench.formats.model import Document, Part
 from xmbench.formats.recipe import Name
 from xmbench.interfaces import Direction
 
@@ -31,15 +31,24 @@ class Expected(Part):
 
 
 class Baseline(Document):
-    """One baseline: which model, with which settings, and how it departs from its paper."""
+    """One baseline: which model, with which settings, and how it departs from its paper.
+
+    `directions` names the tracks that one training serves, each with a submission of its own. A file of the first
+    version says `direction = "i2a"`, which is read as `directions = ["i2a"]`.
+
+    Attributes:
+        anchor: "floor" or "ceiling" where its score is 0 or 1 of the normalised scores of its direction; a row of
+            that kind, run as it is shipped.
+    """
 
     schema_: Literal["xmbench/baseline/1"] = Field(alias="schema")
     name: Name
     title: str
     description: str
     model: Name
-    direction: Direction = "i2a"
+    directions: tuple[Direction, ...] = Field(default=("i2a",), min_length=1)
     kind: Literal["learned", "reference", "floor", "ceiling"]
+    anchor: Literal["", "floor", "ceiling"] = ""
     seed: int = 0
     config: dict[str, Any] = Field(default_factory=dict)
     presets: dict[Name, Preset] = Field(default_factory=dict)
@@ -48,6 +57,29 @@ class Baseline(Document):
     citation: str = ""
     deviations: tuple[str, ...] = ()
     expected: tuple[Expected, ...] = ()
+
+    @model_validator(mode="after")
+    def _anchor_of_its_kind(self) -> Baseline:
+        if self.anchor not in ("", self.kind):
+            raise ValueError(f"anchor = {self.anchor!r}, but kind = {self.kind!r}: an anchor is a row of that kind")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_direction(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "direction" in data:
+            if "directions" in data:
+                raise ValueError("both `direction` and `directions`; write only directions = [...]")
+            data = dict(data)
+            data["directions"] = (data.pop("direction"),)
+        return data
+
+    @field_validator("directions")
+    @classmethod
+    def _each_once(cls, directions: tuple[Direction, ...]) -> tuple[Direction, ...]:
+        if len(set(directions)) < len(directions):
+            raise ValueError("a direction stands twice")
+        return directions
 
     def configured(self, preset: str | None, overrides: dict[str, Any]) -> dict[str, Any]:
         """The raw configuration: the file's, then the preset's, then the command line's."""

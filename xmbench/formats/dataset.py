@@ -27,7 +27,9 @@ from xmbench.errors import DatasetError
 from xmbench.formats.columns import row_bytes
 from xmbench.formats.document import Document, Part, load_json
 from xmbench.formats.layout import HASHED_LAYOUT, MANIFEST_FILE, WORK_FOLDER
-from xmbench.formats.recipe import Recipe, Sha256
+from xmbench.formats.recipe import Recipe, Sha256, TrackSpec
+from xmbench.formats.tracks import tracks_of
+from xmbench.interfaces import Direction
 
 _BATCH_ROWS = 256
 _BUFFER_BYTES = 1 << 20
@@ -84,14 +86,16 @@ class SourceRecord(Part):
 class Manifest(Document):
     """`manifest.json`: everything needed to say what this folder is, and to build it again.
 
+    `data_digest` is the recipe's, of what shapes a row; `recipe_digest`, of all of it, shows that this copy is whole.
     `mirror` is the revision on the Hub that was named as the place of the upstream files, if one was; `speech`
     the engine of `--speech`, where that made another recipe of the one that was named; `layout` says how rows are
     divided among shards (`formats.layout`).
     """
 
-    schema_: Literal["xmbench/dataset/1"] = Field(default="xmbench/dataset/1", alias="schema")
+    schema_: Literal["xmbench/dataset/2"] = Field(default="xmbench/dataset/2", alias="schema")
     recipe: Recipe
     recipe_digest: Sha256
+    data_digest: Sha256
     dataset_digest: Sha256
     limit: int | None = None
     seed: int
@@ -147,6 +151,15 @@ class Dataset:
     def recipe(self) -> Recipe:
         """The recipe that it was built from."""
         return self.manifest.recipe
+
+    @property
+    def tracks(self) -> tuple[TrackSpec, ...]:
+        """What it is scored on today: the tracks of the installed recipe that builds this data, else its own."""
+        return tracks_of(self.recipe)
+
+    def track(self, direction: Direction) -> TrackSpec | None:
+        """The one of its `tracks` in a direction, or None."""
+        return next((track for track in self.tracks if track.direction == direction), None)
 
     @property
     def digest(self) -> str:

@@ -1,68 +1,44 @@
-"""What every document has in common: `schema` first, no unknown key, all problems reported at once."""
+"""Documents are read here: `schema` first, older ones migrated, no unknown key, all problems reported at once."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import tomllib
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from xmbench.errors import DocumentError, nearest
+from xmbench.formats import corpora, migrate
+from xmbench.formats.model import ID_PATTERN, NAME_PATTERN, SHA256_PATTERN, Document, Part
 from xmbench.storage.files import read_bytes
 
-ID_PATTERN = r"^[a-z0-9-]+$"
-NAME_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-SHA256_PATTERN = r"^[0-9a-f]{64}$"
-
-
-class Part(BaseModel):
-    """A table inside a document: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class Document(Part):
-    """A document of its own. Subclasses declare `schema_` as a Literal with alias "schema"."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, protected_namespaces=())
-
-    def canonical_json(self) -> str:
-        """Keys sorted, no spaces, defaults left out: a new optional key changes no older document's digest."""
-        return json.dumps(
-            self.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-            sort_keys=True,
-            separators=(",", ":"),
-            ensure_ascii=False,
-        )
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the canonical JSON, hexadecimal."""
-        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
-
-    def to_json(self) -> str:
-        """JSON for people: indented, in the order of the fields, newline at the end."""
-        return json.dumps(self.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False) + "\n"
-
+__all__ = (
+    "ID_PATTERN",
+    "NAME_PATTERN",
+    "SHA256_PATTERN",
+    "AnyDocument",
+    "Document",
+    "Part",
+    "load_json",
+    "load_toml",
+    "parse",
+)
 
 AnyDocument = TypeVar("AnyDocument", bound=BaseModel)
 
 
 def load_toml(path: Path, kind: type[AnyDocument]) -> AnyDocument:
-    """Reads and checks a TOML document.
+    """Reads and checks a TOML document; a recipe is completed with what the corpora that it names say.
 
     Raises:
         DocumentError: no TOML, or it does not fit `kind`; every problem is listed.
     """
-    try:
-        data = tomllib.loads(read_bytes(path).decode())
-    except (ValueError, RecursionError) as error:
-        raise DocumentError("not a TOML file", where=path, expected=str(error)) from error
-    return parse(data, kind, path)
+    data = corpora.read_toml(path)
+    whole = corpora.completed(data, path)
+    named = data.get("corpora")
+    return parse(whole, kind, f"{path}, with the corpora {', '.join(named)}" if named and whole is not data else path)
 
 
 def load_json(path: Path, kind: type[AnyDocument]) -> AnyDocument:
@@ -95,6 +71,7 @@ def parse(data: Any, kind: type[AnyDocument], where: object) -> AnyDocument:
     if not isinstance(data, dict):
         raise DocumentError(f"the document is a {type(data).__name__}", where=where, expected="a table of keys")
     wanted = _schema_of(kind)
+    data = migrate.migrated(data, wanted)
     if wanted and data.get("schema") != wanted:
         raise DocumentError(
             f"the document's schema is {data.get('schema')!r}",

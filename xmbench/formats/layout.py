@@ -3,6 +3,7 @@
 ::
 
     README.md  manifest.json  ledger.parquet  data/<split>-0000i-of-0000n.parquet  judges/  .build/ (unfinished)
+    .decoded/ (what training reads: made from the rest, of no use elsewhere)
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ MANIFEST_FILE = "manifest.json"
 LEDGER_FILE = "ledger.parquet"
 DATA_FOLDER = "data"
 WORK_FOLDER = ".build"
+DECODED_FOLDER = ".decoded"
 SPLITS = ("train", "test")
 SHARD_NAME = re.compile(r"^(train|test)-\d{5}-of-\d{5}\.parquet$")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from xmbench.formats.document import NAME_PATTERN, SHA256_PATTERN, Document, Part
+from xmbench.formats.model import NAME_PATTERN, SHA256_PATTERN, Document, Part, digest_of
 from xmbench.interfaces import AudioFormat, Direction, ImageFormat, Task
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -32,7 +33,6 @@ class AudioSpec(Part):
     min_duration_s: float = Field(ge=0)
     max_duration_s: float = Field(gt=0)
     encoding: Literal["wav", "flac"] = "wav"
-    band_limit_hz: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _fits(self) -> AudioSpec:
@@ -215,9 +215,48 @@ class TrackSpec(Part):
             raise ValueError(f"primary metric {self.primary!r} is not among the track's metrics")
         return self
 
+    def track_digest(self, versions: Mapping[str, str]) -> str:
+        """sha256 of what decides a score: direction, split, metrics with their versions, judges by their sha256.
+
+        Args:
+            versions: of each metric, by name; "" for one that is not installed.
+        """
+        facts = {
+            "direction": self.direction,
+            "split": self.split,
+            "metrics": {name: versions.get(name, "") for name in self.metrics},
+            "judges": [judge and judge.sha256 for judge in (self.judge, self.second_judge)],
+        }
+        return digest_of(facts)
+
+
+# What decides no row, and why. Everything else does, also what is added later: a needless rebuild is better than a
+# mixed data set. Pydantic's form of an exclusion.
+_NO_ROW: dict[str, Any] = {
+    **dict.fromkeys(
+        ("schema_", "name", "version"), True
+    ),  # what the recipe is called; a build compares the name itself
+    **dict.fromkeys(("title", "description", "licence", "citation", "languages", "notes"), True),  # for people
+    "tracks": True,  # what is scored: the track digest
+    "sources": {
+        "__all__": {
+            **dict.fromkeys(("title", "licence", "licence_url", "redistributable"), True),  # for people
+            **dict.fromkeys(("homepage", "citation", "attribution"), True),
+            "archives": True,  # how files travel; what comes out of them is checked against its own sha256
+            "files": {
+                "__all__": {"urls": True, "archive": True, "bytes": True, "split": True}
+            },  # the same, and for people
+        }
+    },
+}
+
 
 class Recipe(Document):
-    """A data set's recipe. Its digest is the sha256 of its canonical JSON."""
+    """A data set's recipe.
+
+    `digest` is the sha256 of all of it, `data_digest` of what shapes a row and nothing else: two recipes that share it
+    build the same data set, whatever they say about it and however it is scored.
+    """
 
     schema_: Literal["xmbench/recipe/1"] = Field(alias="schema")
     name: Name
@@ -248,6 +287,11 @@ class Recipe(Document):
         if len(set(directions)) != len(directions):
             raise ValueError("two tracks have the same direction")
         return self
+
+    @property
+    def data_digest(self) -> str:
+        """sha256 of everything that shapes a row: sources and their options, formats, classes, pairing, splits."""
+        return digest_of(self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=_NO_ROW))
 
     @property
     def task(self) -> Task:

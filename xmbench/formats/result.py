@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from xmbench.formats.document import Document, Part
-from xmbench.formats.recipe import Name, Sha256
+from xmbench.formats.model import Document, Part
+from xmbench.formats.recipe import Name, Sha256, TrackSpec
 from xmbench.formats.submission import Submission
 
 
@@ -20,6 +20,8 @@ class Score(Part):
         n: items of the split.
         coverage: share of the items with a value of their own, 0..1.
         statuses: how many items have each status.
+        left_out: statuses of items without a value that leave the mean instead of counting the floor.
+        whole_set: the metric looks at all items together: every item counts, whatever its status.
     """
 
     value: float | None
@@ -32,15 +34,21 @@ class Score(Part):
     floor: float | None
     metric_version: str
     statuses: dict[str, int]
+    left_out: tuple[str, ...] = ()
+    whole_set: bool = False
 
 
 class JudgeCard(Part):
-    """The judge behind a classifier-based score, with its accuracy on real data."""
+    """The judge behind a classifier-based score, with its accuracy on real data, and where it computed.
+
+    Scores are defined on the CPU; on another device last digits differ.
+    """
 
     name: Name
     sha256: Sha256
     local: bool
     accuracy: dict[str, float]
+    device: str = "cpu"
 
 
 class Environment(Part):
@@ -56,16 +64,25 @@ class Environment(Part):
 
 
 class Result(Document):
-    """Scores of one submission. `xmbench verify` recomputes it: an edited number does not survive."""
+    """Scores of one submission. `xmbench verify` recomputes it: an edited number does not survive.
 
-    schema_: Literal["xmbench/result/1"] = Field(default="xmbench/result/1", alias="schema")
+    Attributes:
+        data_digest: of the recipe that the data set was built from; None in results of version 0.1 on an unknown one.
+        track: its public name, like `mnist-ad/i2a`.
+        track_spec: the track as it was when this was scored.
+        track_digest: of `track_spec` with the versions of the metrics that are scored here.
+    """
+
+    schema_: Literal["xmbench/result/2"] = Field(default="xmbench/result/2", alias="schema")
     protocol: str
     track: str
     regime: Literal["single-take", "multi-take"]
     split: str
     primary: Name
     limit: int | None = None
-    recipe_digest: Sha256
+    track_spec: TrackSpec
+    track_digest: Sha256
+    data_digest: Sha256 | None
     dataset_digest: Sha256
     outputs_digest: Sha256
     submission: Submission
@@ -77,6 +94,11 @@ class Result(Document):
     items_digest: Sha256
     environment: Environment
     status: Literal["verified", "self-reported", "reported"] = "self-reported"
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of each metric that is scored."""
+        return {name: score.metric_version for name, score in self.scores.items()}
 
 
 class ReportedResult(Document):

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from xmbench.formats.document import Document
+from xmbench.formats.model import NAME_PATTERN, Document
 from xmbench.formats.recipe import Sha256
 
 SUBMISSION_FILE = "submission.json"
 OUTPUT_FOLDER = "outputs"
 OUTPUT_TABLE = "outputs.parquet"
+_NAME_OR_NOTHING = f"^$|{NAME_PATTERN}"
 
 
 class Submission(Document):
     """`submission.json`: what was submitted, by whom, for which track and which exact data.
 
+    It belongs to every data set with its `dataset_digest`; `data_digest`, of the recipe, is there for messages.
     Outputs stand beside it, `outputs/<id>.wav|.flac|.png|.npy` or `outputs.parquet` (columns id, bytes).
+
+    Attributes:
+        baseline: name of the baseline that the runner ran; "" for every other system.
+        preset: of the baseline; "" for none.
+        changed: settings that are not the baseline's (`--set`), by name.
+        control: "shuffled-conditions" where each item was made from another item's condition.
+        command: for people, to repeat the run; nothing is read from it.
     """
 
-    schema_: Literal["xmbench/submission/1"] = Field(default="xmbench/submission/1", alias="schema")
+    schema_: Literal["xmbench/submission/2"] = Field(default="xmbench/submission/2", alias="schema")
     track: str = Field(pattern=r"^[a-z0-9-]+/(i2a|a2i)$")
-    recipe_digest: Sha256
     dataset_digest: Sha256
+    data_digest: Sha256 | None = None
     system: str = Field(min_length=1, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")  # one line, no control characters
     kind: Literal["learned", "reference", "floor", "ceiling"] = "learned"
+    baseline: str = Field(default="", pattern=_NAME_OR_NOTHING)
+    preset: str = Field(default="", pattern=_NAME_OR_NOTHING)
+    changed: dict[str, Any] = Field(default_factory=dict)
+    control: Literal["", "shuffled-conditions"] = ""
     authors: tuple[str, ...] = ()
     url: str = ""
     training_data: Literal["closed", "open"] = "closed"

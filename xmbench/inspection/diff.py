@@ -22,7 +22,7 @@ _SHOWN = 5
 _TOLD_EVERY = 10_000
 _MEDIA = ("image", "audio")
 # What the rows themselves show, or what follows from it.
-_DERIVED = {"schema_", "recipe_digest", "dataset_digest", "shards"}
+_DERIVED = {"schema_", "recipe_digest", "data_digest", "dataset_digest", "shards"}
 Row = dict[str, Any]
 
 

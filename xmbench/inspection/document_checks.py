@@ -61,6 +61,10 @@ def check_manifest(dataset: Dataset, found: Findings) -> None:
     manifest, recipe = dataset.manifest, dataset.recipe
     if recipe.digest != manifest.recipe_digest:
         found.add("manifest", f"its recipe has the digest {recipe.digest}, but it says {manifest.recipe_digest}")
+    if recipe.data_digest != manifest.data_digest:
+        found.add(
+            "manifest", f"its recipe has the data digest {recipe.data_digest}, but it says {manifest.data_digest}"
+        )
     if set(manifest.splits) != set(SPLITS):
         found.add("manifest", f"its splits are {', '.join(manifest.splits)}, expected {', '.join(SPLITS)}")
     for path, number in Counter(shard.path for shard in manifest.shards).items():

@@ -1,7 +1,7 @@
-"""What a plug-in author must read: Source, Engine, Annotator, Metric, Model, and the values that pass between them.
+"""What a plug-in author must read: Source, Engine, Annotator, Metric, JudgeKind, Model, and the values between them.
 
-A plug-in is a module with one constant (`SOURCE`, `ENGINE`, `ANNOTATOR`, `METRIC` or `MODEL`) that has the attributes
-of the protocol below. It needs no base class. Built-in items and plug-ins are found the same way
+A plug-in is a module with one constant (`SOURCE`, `ENGINE`, `ANNOTATOR`, `METRIC`, `JUDGE` or `MODEL`) that has the
+attributes of the protocol below. It needs no base class. Built-in items and plug-ins are found the same way
 (`xmbench.registry`) and checked by the same conformance tests.
 
 Shape letters: N items, B batch, C channels, H W pixels, T samples, D features, K classes, M distinct clips.
@@ -11,15 +11,18 @@ from __future__ import annotations
 
 from xmbench.interfaces.annotator import Annotator
 from xmbench.interfaces.engine import Engine, EngineFacts, Spoken
+from xmbench.interfaces.judge import ROLES, FitOption, FittableKind, FittedJudge, Judge, JudgeKind, JudgeRole
 from xmbench.interfaces.metric import (
     AgainstClass,
     ClassReferences,
     ItemState,
+    JudgeWeights,
     Metric,
     Naming,
     Pair,
     ScoringContext,
     WholeSet,
+    judges_of,
 )
 from xmbench.interfaces.model import Classifier, Conditions, Examples, Generator, Model, Run, SeesReferences, item_rng
 from xmbench.interfaces.source import (
@@ -40,6 +43,7 @@ from xmbench.interfaces.source import (
 from xmbench.interfaces.task import SIDES, AudioFormat, Direction, ImageFormat, Modality, Sides, Status, Task
 
 __all__ = [
+    "ROLES",
     "SIDES",
     "AgainstClass",
     "Annotator",
@@ -56,9 +60,16 @@ __all__ = [
     "EngineFacts",
     "Entry",
     "Examples",
+    "FitOption",
+    "FittableKind",
+    "FittedJudge",
     "Generator",
     "ImageFormat",
     "ItemState",
+    "Judge",
+    "JudgeKind",
+    "JudgeRole",
+    "JudgeWeights",
     "Metric",
     "Modality",
     "Model",
@@ -80,5 +91,6 @@ __all__ = [
     "Upstream",
     "WholeSet",
     "item_rng",
+    "judges_of",
     "yielded",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -10,6 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from xmbench.interfaces.judge import JudgeRole
 from xmbench.interfaces.task import Modality, Status, Task
 from xmbench.media.signal import Media
 
@@ -53,16 +55,53 @@ class ClassReferences:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoringContext:
-    """What a metric may know beside the pairs: the task, the weights of the track's judges, the classes' references.
+class JudgeWeights:
+    """A judge as it travels to where it is needed.
 
-    `references` is there for metrics that declare `against_class` (see `AgainstClass`).
+    Attributes:
+        weights: the whole file.
+        kind: name of its kind; "" for the one that reads the format in the weights' header.
+        sha256: of the weights, hexadecimal; computed if left out.
+        device: where it computes. Scores are defined on "cpu".
+    """
+
+    weights: bytes = field(repr=False)
+    kind: str = ""
+    sha256: str = ""
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Fills in the digest."""
+        if not self.sha256:
+            object.__setattr__(self, "sha256", hashlib.sha256(self.weights).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringContext:
+    """What a metric may know beside the pairs.
+
+    Attributes:
+        task: of the data set.
+        judges: the track's judges by role.
+        references: the classes' references, for metrics that declare `against_class` (see `AgainstClass`).
+        kept: folder for what metrics derive from the data set's references, the same in every submission; its name
+            stands for the data set and for all that the numbers depend on here. None: nothing is kept.
     """
 
     task: Task
-    judge: bytes | None = None
-    second_judge: bytes | None = None
+    judges: Mapping[JudgeRole, JudgeWeights] = field(default_factory=dict)
     references: ClassReferences | None = None
+    kept: Path | None = None
+
+    @property
+    def judge(self) -> bytes | None:
+        """The weights of the first judge, for metrics that know of no kinds."""
+        return self.judges["first"].weights if "first" in self.judges else None
+
+    @property
+    def second_judge(self) -> bytes | None:
+        """The weights of the second judge, for metrics that know of no kinds."""
+        return self.judges["second"].weights if "second" in self.judges else None
 
 
 class Metric(Protocol):
@@ -76,7 +115,8 @@ class Metric(Protocol):
         low, high: bounds of a value.
         floor: what a failed item counts; None where items have no value of their own (distributions).
         left_out: statuses that leave the mean instead of counting the floor (shown in the coverage).
-        needs_judge: prepared in one process, in id order, in batches of one fixed size.
+        judges: roles of the track's judges that it asks; empty for none. A metric with judges is prepared in id order,
+            in batches of one fixed size.
         citation: the paper and the equation.
     """
 
@@ -89,7 +129,7 @@ class Metric(Protocol):
     higher_is_better: bool
     floor: float | None
     left_out: frozenset[Status]
-    needs_judge: bool
+    judges: tuple[JudgeRole, ...]
     citation: str
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
@@ -109,6 +149,16 @@ class Metric(Protocol):
         ...
 
 
+def judges_of(metric: Metric) -> tuple[JudgeRole, ...]:
+    """The judges that a metric asks. Those without roles say `needs_judge`, and `second` for that one."""
+    roles: tuple[JudgeRole, ...] | None = getattr(metric, "judges", None)
+    if roles is not None:
+        return roles
+    if not getattr(metric, "needs_judge", False):
+        return ()
+    return ("second",) if getattr(metric, "second", False) else ("first",)
+
+
 @runtime_checkable
 class AgainstClass(Protocol):
     """What a metric declares beside the rest when it compares an output with several references of its class."""
@@ -120,15 +170,13 @@ class AgainstClass(Protocol):
 class Naming(Protocol):
     """What a metric offers beside `prepare` when its judge names a class: where in the state that class stands.
 
-    The class is 0..K-1, or K where the judge found none of them.
+    The class is 0..K-1, or K where the judge found none of them. The judge is the first of those that it asks.
 
     Attributes:
         named_class: position in the state.
-        second: whether it is the track's second judge that names it.
     """
 
     named_class: int
-    second: bool
 
 
 @runtime_checkable

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Training items in memory. Repeated clips are kept once.
+    """Training items by row. Repeated clips are kept once.
+
+    The two arrays of media may be mapped from files and larger than memory: read the rows of a batch, not all.
 
     Attributes:
         ids: N item ids, sorted.
@@ -29,6 +31,7 @@ class Examples:
         clips: int16, shape (M, T): the distinct clips at the data set's fixed length.
         clip_index: int64, shape (N,): `clips[clip_index[i]]` belongs to item i.
         groups: what must not cross splits, one per item.
+        store: the folder of the mapped files, where prepared forms may be kept too; None for a set in memory.
     """
 
     ids: tuple[str, ...]
@@ -37,6 +40,7 @@ class Examples:
     clips: NDArray[np.int16]
     clip_index: NDArray[np.int64]
     groups: tuple[str, ...]
+    store: Path | None = None
 
     def as_outputs(self, rows: Sequence[int] | NDArray[np.int64], direction: Direction) -> NDArray[Any]:
         """Training items in the form of outputs: float32 (B, T) in -1..1, or uint8 (B, H, W, C)."""
@@ -71,10 +75,11 @@ class Run:
         folder: for checkpoints and curves.
         seed: of everything random.
         device: "cpu" or "cuda".
-        resume: go on from the newest checkpoint in `folder`.
+        resume: continue from the newest checkpoint in `folder`.
         progress: called with one line of progress.
         fingerprint: what the training depends on, by name (digests of the settings and of the data set);
             checkpoints remember it, and checkpoints of another training are refused.
+        directions: what the generator will be asked for: a model may leave the rest untrained.
     """
 
     folder: Path
@@ -83,6 +88,7 @@ class Run:
     resume: bool
     progress: Callable[[str], None]
     fingerprint: Mapping[str, str] = field(default_factory=dict)
+    directions: tuple[Direction, ...] = ()
 
 
 def item_rng(seed: int, item_id: str) -> np.random.Generator:
@@ -94,7 +100,7 @@ def item_rng(seed: int, item_id: str) -> np.random.Generator:
 class Generator(Protocol):
     """A model that is ready to generate."""
 
-    def generate(self, conditions: Conditions) -> NDArray[Any]:
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[Any]:
         """Outputs for one batch, in order: float32 (B, T) in -1..1 for i2a; uint8 (B, H, W, C) for a2i."""
         ...
 
@@ -116,7 +122,7 @@ class SeesReferences(Protocol):
 
 
 class Model(Protocol):
-    """One baseline: fitted on training examples, then asked for outputs.
+    """One baseline: fitted once on training examples, then asked for outputs in each of its directions.
 
     Attributes:
         name: public name, kebab-case.
@@ -130,6 +136,6 @@ class Model(Protocol):
     oracle: bool
     Config: type[BaseModel]
 
-    def fit(self, examples: Examples, task: Task, direction: Direction, config: Any, run: Run) -> Generator:
-        """Trains, or takes up a finished training from `run.folder`."""
+    def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
+        """Trains for `run.directions`, or loads a finished training from `run.folder`."""
         ...

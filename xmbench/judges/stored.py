@@ -1,35 +1,77 @@
 """Weights of small networks as they ship: 8-bit integers with one scale per output channel, in a safetensors file.
 
-What computes with them runs on the CPU in float32 on one thread, in batches of one size, so that a score is the same
-everywhere.
+Scores are defined on the CPU: float32 on one thread, in batches of one size, so that they are the same everywhere. On a
+GPU the same networks compute in float32 too, but sums are taken in another order: last digits differ.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from xmbench.errors import PrerequisiteError
+from xmbench.judges.header import header
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 
 
 @contextlib.contextmanager
-def exactly() -> Iterator[None]:
-    """One thread and no gradients: sums are then taken in one order on every machine."""
+def exactly(device: str = "cpu") -> Iterator[None]:
+    """One thread, whole float32 and no gradients: sums are then taken in one order on every machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.no_grad():
+        with contextlib.ExitStack() as held:
+            held.enter_context(torch.no_grad())
+            if device != "cpu":
+                held.enter_context(
+                    torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+                )
             yield
     finally:
         torch.set_num_threads(threads)
+
+
+def batched(
+    batches: Iterable[tuple[Tensor, int]], compute: Callable[[Tensor], Tensor], width: int, device: str = "cpu"
+) -> NDArray[np.float32]:
+    """What a network computes of batches of one size: float32 (N, width).
+
+    Args:
+        batches: each filled up to the one size, and how many of its rows count.
+        compute: a batch (B, ...) on the device -> (B, width).
+        width: of a row.
+        device: where the network lies.
+    """
+    found = []
+    for batch, count in batches:
+        with exactly(device):
+            found.append(compute(batch.to(device))[:count].cpu().numpy())
+    return np.concatenate(found) if found else np.empty((0, width), np.float32)
+
+
+def require(device: str) -> None:
+    """Nothing, where networks can compute on a device.
+
+    Raises:
+        PrerequisiteError: torch has no such device on this machine.
+    """
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a build of torch without CUDA
+        raise PrerequisiteError(
+            f"judges cannot compute on {device!r} here",
+            expected="cpu, or cuda with a GPU that torch can use (`xmbench doctor` names it)",
+            todo="leave --judge-device out: the CPU defines the scores",
+        ) from error
 
 
 def pack(about: Mapping[str, Any], networks: Sequence[nn.Module]) -> bytes:
@@ -47,22 +89,6 @@ def pack(about: Mapping[str, Any], networks: Sequence[nn.Module]) -> bytes:
             tensors[f"{number}.{name}"], tensors[f"{number}.{name}:scale"] = rounded, scale
     header = json.dumps({**about, "networks": len(networks)})
     return bytes(save(tensors, {"judge": header}))  # one key: the order of several is not fixed
-
-
-def header(data: bytes) -> dict[str, Any]:
-    """What stands in the header of a judge's file: its "format" and more.
-
-    Raises:
-        PrerequisiteError: these are no weights of a judge.
-    """
-    try:
-        size = int.from_bytes(data[:8], "little")
-        about = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["judge"])
-        if not isinstance(about, dict) or not isinstance(about.get("format"), str):
-            raise TypeError("no format")
-    except Exception as error:  # any damage to the file
-        raise PrerequisiteError("the judge's weights cannot be read", expected="a safetensors file") from error
-    return about
 
 
 def tensors(data: bytes, expected: str) -> dict[str, Tensor]:

@@ -6,25 +6,25 @@ Recomputing every number is `xmbench verify`; this needs nothing but the documen
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from xmbench import registry
 from xmbench.errors import UnknownNameError
 from xmbench.formats.recipe import Recipe, TrackSpec
 from xmbench.formats.result import Result, Score
-from xmbench.interfaces import Metric
-from xmbench.leaderboard.board import board_key
-from xmbench.leaderboard.pairs import Pairing, of_whole_set
+from xmbench.interfaces import Metric, WholeSet, judges_of
+from xmbench.leaderboard.board import installed_track
+from xmbench.leaderboard.entries import Entry, board_key, entries
+from xmbench.leaderboard.pairs import Pairing
 
 _CLOSE = 1e-9
 
 
-def problems(result: Result, recipe: Recipe | None, *, metrics: bool = True) -> list[str]:
+def problems(result: Result, *, metrics: bool = True) -> list[str]:
     """Everything in a result that does not agree.
 
     Args:
         result: as loaded.
-        recipe: the installed recipe of its name, if there is one.
         metrics: also compare with what the metrics say of themselves (bounds, floors): imports them, which takes
             seconds where one brings a network along.
 
@@ -37,20 +37,38 @@ def problems(result: Result, recipe: Recipe | None, *, metrics: bool = True) -> 
         found += [f"{name}: {problem}" for problem in _score(score, known[name])]
     if len({score.n for score in result.scores.values()}) > 1:
         found.append("scores: the metrics have different numbers of items")
-    judged = [name for name, metric in known.items() if metric is not None and metric.needs_judge]
-    return found + _judge(result, judged, recipe) + _complete(result, recipe)
+    judged = [name for name, metric in known.items() if metric is not None and judges_of(metric)]
+    return found + _judge(result, judged)
 
 
 def _identity(result: Result) -> list[str]:
     found = [
         f"{name}: {getattr(result, name)!r}, but its submission says {getattr(result.submission, name)!r}"
-        for name in ("track", "recipe_digest", "dataset_digest")
+        for name in ("track", "dataset_digest")
         if getattr(result, name) != getattr(result.submission, name)
     ]
+    found += _own_track(result)
     score = result.scores.get(result.primary)
     if score is None or score.value is None:
         found.append(f"the primary metric {result.primary} has no value")
     return found
+
+
+def _own_track(result: Result) -> list[str]:
+    """The track that a result keeps agrees with what else it says, and has all of its scores."""
+    own = result.track_spec
+    found = [
+        f"{name}: {there!r}, but its own track says {kept!r}"
+        for name, there, kept in (
+            ("track", result.track.partition("/")[2], own.direction),
+            ("split", result.split, own.split),
+            ("primary", result.primary, own.primary),
+            ("track_digest", result.track_digest, own.track_digest(result.versions)),
+        )
+        if there != kept
+    ]
+    found += [f"no score of {name}" for name in own.metrics if name not in result.scores]
+    return found + [f"{name} is no metric of its track" for name in result.scores if name not in own.metrics]
 
 
 def _score(score: Score, metric: Metric | None) -> list[str]:
@@ -62,54 +80,59 @@ def _score(score: Score, metric: Metric | None) -> list[str]:
     if metric is None:
         return found
     # A mean lies within its percentile interval; a distribution's resamples may all lie on one side of it.
-    is_mean = score.floor is not None and not of_whole_set(metric.name)
+    is_mean = score.floor is not None and not score.whole_set
     if is_mean and None not in (score.value, score.low, score.high):
         low, value, high = float(score.low or 0), float(score.value or 0), float(score.high or 0)
         if not low - _CLOSE <= value <= high + _CLOSE:
             found.append(f"{value} is not within its own interval [{low}, {high}]")
-    for name in ("floor", "higher_is_better", "unit"):
-        if metric.version == score.metric_version and getattr(metric, name) != getattr(score, name):
-            found.append(f"{name} {getattr(score, name)}, but the metric has {getattr(metric, name)}")
+    if metric.version == score.metric_version:
+        found += [f"{name} {has}, but the metric has {own}" for name, has, own in _said(score, metric) if has != own]
     beyond = [v for v in (score.value, score.low, score.high) if v is not None]
     if any(not metric.low - _CLOSE <= v <= metric.high + _CLOSE for v in beyond):
         found.append(f"{score.value} [{score.low}, {score.high}] is beyond its bounds {metric.low}..{metric.high}")
     return found
 
 
-def _judge(result: Result, judged: Sequence[str], recipe: Recipe | None) -> list[str]:
+def _said(score: Score, metric: Metric) -> Iterator[tuple[str, object, object]]:
+    """What a score says of its metric, and what the metric says of itself."""
+    for name in ("floor", "higher_is_better", "unit"):
+        yield name, getattr(score, name), getattr(metric, name)
+    yield "left_out", sorted(score.left_out), sorted(metric.left_out)
+    yield "whole_set", score.whole_set, isinstance(metric, WholeSet)
+
+
+def _judge(result: Result, judged: Sequence[str]) -> list[str]:
     if result.judge is None:
         return [f"{', '.join(judged)} without a judge"] if judged else []
     cards = (("judge", result.judge), ("second judge", result.second_judge))
     local = [f"local {what} ({card.name})" for what, card in cards if card is not None and card.local]
     if local:
         return [f"scored with a {' and a '.join(local)}: such results are never ranked with others"]
-    track = _track(result, recipe)
-    if track is None:
-        return []
+    if any(card is not None and card.device != "cpu" for _, card in cards):
+        return ["judged on another device than the CPU, which defines the scores"]
+    return _other_judges(result, result.track_spec, "its own track")
+
+
+def _other_judges(result: Result, track: TrackSpec, whose: str) -> list[str]:
     pairs = (("judge", track.judge, result.judge), ("second judge", track.second_judge, result.second_judge))
     return [
-        f"{what} {found.sha256[:12] if found else 'none'}, but the recipe names {wanted.sha256[:12]}"
+        f"{what} {found.sha256[:12] if found else 'none'}, but {whose} names {wanted.sha256[:12]}"
         for what, wanted, found in pairs
         if wanted is not None and (found is None or found.sha256 != wanted.sha256)
     ]
 
 
-def _complete(result: Result, recipe: Recipe | None) -> list[str]:
-    """A result of the installed recipe has all of its track's metrics."""
-    track = _track(result, recipe)
+def outdated(result: Result, recipe: Recipe | None) -> list[str]:
+    """What a result lacks of the installed recipe's track: it may stay on its board, but is not taken in anew."""
+    track = installed_track(result, recipe)
     if track is None:
         return []
-    found = [f"no score of {name}" for name in track.metrics if name not in result.scores]
+    found = [] if result.judge is None or result.judge.local else _other_judges(result, track, "the recipe")
+    added = [name for name in track.metrics if name not in result.track_spec.metrics]
+    found += [f"no score of {name}, which the recipe has by now" for name in added]
     if track.primary != result.primary:
         found.append(f"primary metric {result.primary}, but the recipe says {track.primary}")
     return found
-
-
-def _track(result: Result, recipe: Recipe | None) -> TrackSpec | None:
-    if recipe is None or recipe.digest != result.recipe_digest:
-        return None
-    direction = result.track.partition("/")[2]
-    return next((track for track in recipe.tracks if track.direction == direction), None)
 
 
 def _metric(name: str) -> Metric | None:
@@ -120,11 +143,12 @@ def _metric(name: str) -> Metric | None:
 
 
 def duplicates(results: Sequence[Result]) -> list[str]:
-    """Systems that stand on one board with exactly the same outputs; floors and ceilings may coincide."""
+    """Systems or seeds that stand on one board with exactly the same outputs; floors and ceilings may coincide."""
     grouped: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for result in results:
-        if result.submission.kind == "learned":
-            grouped[(*board_key(result), result.outputs_digest)].append(result.submission.system)
+    for entry in entries(results):
+        for run in entry.runs if entry.result.submission.kind == "learned" else ():
+            seed = f" (seed {run.submission.seed})" if len(entry.runs) > 1 else ""
+            grouped[(*board_key(run), run.outputs_digest)].append(f"{run.submission.system}{seed}")
     return [
         f"{key[0]}: the same outputs under {len(who)} names: {', '.join(who)}"
         for key, who in grouped.items()
@@ -134,7 +158,7 @@ def duplicates(results: Sequence[Result]) -> list[str]:
 
 def pairings(pairs: Sequence[Pairing], results: Sequence[Result]) -> list[str]:
     """Pairings that do not agree with the scores they are about."""
-    known: Mapping[str, Result] = {result.items_digest: result for result in results}
+    known = {entry.digest: entry for entry in entries(results)}
     found = []
     for pair in pairs:
         names = f"{pair.metric} of {pair.a[:12]} and {pair.b[:12]}"
@@ -142,9 +166,14 @@ def pairings(pairs: Sequence[Pairing], results: Sequence[Result]) -> list[str]:
         if a is None or b is None:
             found.append(f"{names}: one of them is not on this track")
             continue
-        values = [result.scores[pair.metric].value if pair.metric in result.scores else None for result in (a, b)]
-        if None in values or abs(float(values[0] or 0) - float(values[1] or 0) - pair.difference) > _CLOSE:
-            found.append(f"{names}: difference {pair.difference}, but the scores are {values[0]} and {values[1]}")
+        first, second = _value(a, pair.metric), _value(b, pair.metric)
+        if first is None or second is None or abs(first - second - pair.difference) > _CLOSE:
+            found.append(f"{names}: difference {pair.difference}, but the scores are {first} and {second}")
         if not pair.low - _CLOSE <= pair.difference <= pair.high + _CLOSE:
             found.append(f"{names}: {pair.difference} is not within its own interval [{pair.low}, {pair.high}]")
     return found
+
+
+def _value(entry: Entry, metric: str) -> float | None:
+    score = entry.scores.get(metric)
+    return None if score is None else score.value

@@ -1,30 +1,33 @@
 """Results -> boards: which results may stand together, and what rank each one has.
 
-A board holds results of one data set digest, recipe digest, protocol and version of the primary metric: whatever
-differs there is another board. Floors and ceilings stand on every board and carry no rank. Systems that the data
-do not separate share a rank: by a paired bootstrap where the pair was compared, by overlapping 95 % intervals
-where it was not; each row says which.
+A board holds results of one data set digest, protocol, version of the primary metric and pair of judges: whatever
+differs there is another board. A metric that a track got later leaves its older rows where they are, without a value.
+Floors and ceilings stand on every board and carry no rank. A system stands in one row with all its seeds, and is ranked
+by their mean. Systems that the data do not separate share a rank: by a paired bootstrap where the pair was compared, by
+overlapping 95 % intervals where it was not; each row says which.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from xmbench import content
 from xmbench.errors import UnknownNameError
+from xmbench.formats import tracks
+from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml
-from xmbench.formats.recipe import Recipe
+from xmbench.formats.recipe import Recipe, TrackSpec
 from xmbench.formats.result import JudgeCard, Result, Score
+from xmbench.leaderboard.entries import Entry, board_key, entries
 from xmbench.leaderboard.pairs import Compared, Pairing
 from xmbench.statistics import separates
 
+__all__ = ["RANKED", "Board", "Row", "Way", "board_key", "boards", "cell", "installed", "separated"]
+
 RANKED = ("learned", "reference")
-_ANCHORS = (("floor", "random-"), ("ceiling", "oracle-class"))  # kind, and how the baseline's name begins
-_BASELINE = re.compile(r"\brun-baseline (\S+)")
 
 Way = Literal["", "paired", "intervals"]
 
@@ -35,15 +38,31 @@ class Row:
 
     Attributes:
         rank: None for floors, ceilings and results without the primary metric.
+        entry: the system: one run, or several that differ in their seed.
         by: how it was compared with the first of the rank above or of its own; "" where nothing was compared.
         normalised: 0 at the random training item, 1 at the oracle's class; None where one of them is not on the board,
             or the oracle's class is no better there.
     """
 
     rank: int | None
-    result: Result
+    entry: Entry
     by: Way = ""
     normalised: float | None = None
+
+    @property
+    def result(self) -> Result:
+        """The first run: who, what and how."""
+        return self.entry.result
+
+    @property
+    def runs(self) -> tuple[Result, ...]:
+        """One result for each seed."""
+        return self.entry.runs
+
+    @property
+    def scores(self) -> Mapping[str, Score]:
+        """What the row shows: means over the seeds."""
+        return self.entry.scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +70,15 @@ class Board:
     """One track on one data set digest: rows from best to worst.
 
     Attributes:
-        current: whether its recipe is the one that is installed; None where no recipe of that name is.
+        data_digest: of the recipe; None where only results of version 0.1 on an unknown one are here.
+        current: whether the installed recipe builds this data and names these judges; None where no recipe of that
+            name is installed.
         floor, ceiling: values of the two rows between which scores are normalised.
     """
 
     track: str
     dataset_digest: str
-    recipe_digest: str
+    data_digest: str | None
     protocol: str
     primary: str
     metrics: tuple[str, ...]
@@ -69,12 +90,17 @@ class Board:
     @property
     def version(self) -> str:
         """Of the primary metric."""
-        return next(row.result.scores[self.primary].metric_version for row in self.rows)
+        return next(row.scores[self.primary].metric_version for row in self.rows)
 
     @property
     def limit(self) -> int | None:
         """Items per split of a part of a set."""
         return self.rows[0].result.limit
+
+    @property
+    def seeded(self) -> bool:
+        """Whether some row has several seeds."""
+        return any(len(row.runs) > 1 for row in self.rows)
 
     @property
     def judges(self) -> list[tuple[str, JudgeCard]]:
@@ -85,13 +111,6 @@ class Board:
             "second judge": next((result.second_judge for result in results if result.second_judge), None),
         }
         return [(what, card) for what, card in cards.items() if card is not None]
-
-
-def board_key(result: Result) -> tuple[str, ...]:
-    """What two results must share to stand on one board."""
-    primary = result.scores.get(result.primary)
-    version = primary.metric_version if primary else ""
-    return result.track, result.dataset_digest, result.recipe_digest, result.protocol, result.primary, version
 
 
 def boards(results: Sequence[Result], compared: Compared | None = None) -> list[Board]:
@@ -108,70 +127,86 @@ def boards(results: Sequence[Result], compared: Compared | None = None) -> list[
     for result in results:
         grouped[board_key(result)].append(result)
     recipes = installed({result.track.split("/")[0] for result in results})
-    found = [_board(group, compared or Compared(), recipes) for group in grouped.values()]
+    anchors = anchoring({result.submission.baseline for result in results if result.submission.baseline})
+    found = [_board(entries(group), compared or Compared(), recipes, anchors) for group in grouped.values()]
     return sorted(found, key=lambda b: (b.track, b.current is False, b.limit or float("inf"), b.dataset_digest))
 
 
 def installed(names: set[str]) -> dict[str, Recipe]:
     """The recipes of these names that this installation has."""
-    found = {}
+    return {name: recipe for name in sorted(names) if (recipe := tracks.installed(name)) is not None}
+
+
+def installed_track(result: Result, recipe: Recipe | None) -> TrackSpec | None:
+    """The track of the installed recipe, if that builds the data that a result is about."""
+    if recipe is None or recipe.data_digest != result.data_digest:
+        return None
+    return recipe.track(result.track_spec.direction)
+
+
+def _is_current(result: Result, recipe: Recipe) -> bool:
+    """Whether a result is what the installed recipe asks for, but for metrics that it got later."""
+    track, own = installed_track(result, recipe), result.track_spec
+    return track is not None and track == own.model_copy(update={"metrics": track.metrics})
+
+
+def anchoring(names: Collection[str]) -> dict[str, str]:
+    """Those of these baselines whose TOML says that they are an end of the normalised scores, and which end."""
+    found: dict[str, str] = {}
     for name in sorted(names):
         try:
-            found[name] = load_toml(content.find("recipes", name), Recipe)
+            baseline = load_toml(content.find("baselines", name), Baseline)
         except UnknownNameError:
             continue
+        if baseline.anchor:
+            found[name] = baseline.anchor
     return found
 
 
-def _board(results: list[Result], compared: Compared, recipes: dict[str, Recipe]) -> Board:
-    first = results[0]
+def _board(
+    found: Sequence[Entry], compared: Compared, recipes: Mapping[str, Recipe], anchors: Mapping[str, str]
+) -> Board:
+    first, runs = found[0].result, [run for entry in found for run in entry.runs]
     primary, recipe = first.primary, recipes.get(first.track.split("/")[0])
-    floor, ceiling = (_anchor(results, primary, kind, name) for kind, name in _ANCHORS)
+    floor, ceiling = (_anchor(found, primary, kind, anchors) for kind in ("floor", "ceiling"))
     rows: list[Row] = []
     rank, position, best = 0, 0, None
-    for result in sorted(results, key=lambda result: _sort_key(result, primary)):
-        score = result.scores.get(primary)
+    for entry in sorted(found, key=lambda entry: _sort_key(entry, primary)):
+        score = entry.scores.get(primary)
         by: Way = ""
         known = _normalised(score, floor, ceiling)
-        if result.submission.kind not in RANKED or score is None or score.value is None:
-            rows.append(Row(None, result, by, known))
+        if entry.result.submission.kind not in RANKED or score is None or score.value is None:
+            rows.append(Row(None, entry, by, known))
             continue
         position += 1
         tied = False
         if best is not None:
-            tied, by = _tied(best, result, compared)
+            tied, by = _tied(best, entry, compared)
         if not tied:
-            rank, best = position, result
-        rows.append(Row(rank, result, by, known))
+            rank, best = position, entry
+        rows.append(Row(rank, entry, by, known))
     return Board(
         first.track,
         first.dataset_digest,
-        first.recipe_digest,
+        next((run.data_digest for run in runs if run.data_digest), None),
         first.protocol,
         primary,
-        tuple(dict.fromkeys(name for result in results for name in result.scores)),
+        tuple(dict.fromkeys(name for entry in found for name in entry.scores)),
         tuple(rows),
-        None if recipe is None else recipe.digest == first.recipe_digest,
+        None if recipe is None else any(_is_current(run, recipe) for run in runs),
         floor,
         ceiling,
     )
 
 
-def _anchor(results: Sequence[Result], primary: str, kind: str, name: str) -> float | None:
-    """The value of a reference row, known by the baseline that made it."""
-    for result in results:
-        score = result.scores.get(primary)
-        if result.submission.kind == kind and score is not None and baseline_of(result).startswith(name):
+def _anchor(found: Sequence[Entry], primary: str, kind: str, anchors: Mapping[str, str]) -> float | None:
+    """The value of a reference row: of that kind, and made by a baseline that is that anchor, run as it is shipped."""
+    for entry in found:
+        made, score = entry.result.submission, entry.scores.get(primary)
+        shipped = not (made.preset or made.changed or made.control)
+        if made.kind == kind == anchors.get(made.baseline) and shipped and score is not None:
             return score.value
     return None
-
-
-def baseline_of(result: Result) -> str:
-    """The baseline that a command ran as it is shipped; "" for other systems, changed settings and controls."""
-    command = result.submission.command
-    found = _BASELINE.search(command)
-    changed = "--set" in command or "--shuffle-conditions" in command
-    return found.group(1) if found and not changed else ""
 
 
 def _normalised(score: Score | None, floor: float | None, ceiling: float | None) -> float | None:
@@ -182,20 +217,21 @@ def _normalised(score: Score | None, floor: float | None, ceiling: float | None)
     return (score.value - floor) / (ceiling - floor)
 
 
-def _sort_key(result: Result, primary: str) -> tuple[float, str]:
-    score = result.scores.get(primary)
+def _sort_key(entry: Entry, primary: str) -> tuple[float, str]:
+    score = entry.scores.get(primary)
     if score is None or score.value is None:
-        return float("inf"), result.submission.system
-    return (-score.value if score.higher_is_better else score.value), result.submission.system
+        return float("inf"), entry.result.submission.system
+    return (-score.value if score.higher_is_better else score.value), entry.result.submission.system
 
 
-def _tied(best: Result, other: Result, compared: Compared) -> tuple[bool, Way]:
+def _tied(best: Entry, other: Entry, compared: Compared) -> tuple[bool, Way]:
     """Whether the data separate two systems, and by what that was found."""
     pair = compared.between(best, other)
     if pair is not None:
-        return not separated(pair, best), "paired"
-    alone = best.bootstrap.get("clusters", 0) < 2  # its intervals have no width
-    return alone or _overlap(best.scores[best.primary], other.scores[best.primary]), "intervals"
+        return not separated(pair, best.result), "paired"
+    primary = best.result.primary
+    alone = best.result.bootstrap.get("clusters", 0) < 2  # its intervals have no width
+    return alone or _overlap(best.scores[primary], other.scores[primary]), "intervals"
 
 
 def separated(pair: Pairing, one: Result) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from xmbench.formats.result import Result, Score
+from xmbench.formats.result import Score
+from xmbench.formats.submission import Submission
 from xmbench.html import escape, link, table
 from xmbench.leaderboard.board import Board, Row, separated
 from xmbench.leaderboard.pairs import Compared
@@ -11,21 +12,23 @@ from xmbench.leaderboard.pairs import Compared
 def details(row: Row, board: Board, compared: Compared) -> str:
     """The folded part of a row, as HTML."""
     result = row.result
-    parts = [_facts(result), _scores(result), _pairs(row, board, compared)]
+    parts = [_facts(row), _seeds(row, board), _scores(row), _pairs(row, board, compared)]
     if result.submission.notes:
         notes = "".join(f"<li>{escape(note)}</li>" for note in result.submission.notes)
         parts.append(f"<h3>how it departs from its source</h3><ul>{notes}</ul>")
     return f"<div class=detail>{''.join(parts)}</div>"
 
 
-def _facts(result: Result) -> str:
+def _facts(row: Row) -> str:
+    """Of the first run; what differs between the seeds stands in their own table."""
+    result = row.result
     made, scored = result.submission, result.environment
     judge, second = result.judge, result.second_judge
     facts = [
         ("made by", f"<code>{escape(made.command)}</code>" if made.command else "outputs were handed in"),
         ("by", ", ".join(map(escape, made.authors)) + (f" {link(made.url, made.url)}" if made.url else "")),
         ("training data", escape(made.training_data)),
-        ("seed, hardware", escape(" · ".join(filter(None, (str(made.seed or 0), made.hardware))))),
+        ("seed, hardware", escape(" · ".join(filter(None, (_seed(made), made.hardware))))),
         ("licence", escape(made.licence)),
         ("scored by", f"<code>{escape(scored.command)}</code>"),
         ("commit", f"<code>{escape(scored.commit or 'unknown')}</code>, xmbench {escape(scored.xmbench)}"),
@@ -34,7 +37,8 @@ def _facts(result: Result) -> str:
         ("judge", f"{escape(judge.name)} <code>{judge.sha256}</code>" if judge else ""),
         ("second judge", f"{escape(second.name)} <code>{second.sha256}</code>" if second else ""),
         ("data set", f"<code>{result.dataset_digest}</code>"),
-        ("recipe", f"<code>{result.recipe_digest}</code>"),
+        ("recipe, what shapes its rows", f"<code>{result.data_digest}</code>" if result.data_digest else ""),
+        ("track: metrics and judges", f"<code>{result.track_digest}</code>"),
         ("outputs", f"<code>{result.outputs_digest}</code>"),
         ("per-item table", f"<code>{result.items_digest}</code>"),
         ("status", escape(result.status)),
@@ -42,7 +46,38 @@ def _facts(result: Result) -> str:
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{text}</dd>' for name, text in facts if text)}</dl>"
 
 
-def _scores(result: Result) -> str:
+def _seed(made: Submission) -> str:
+    return "" if made.seed is None else str(made.seed)
+
+
+def _seeds(row: Row, board: Board) -> str:
+    """Each run of a row with several seeds: its values, and the digests that are its own."""
+    if len(row.runs) == 1:
+        return ""
+    rows = [
+        [
+            _seed(run.submission),
+            *(number(run.scores[name].value) if name in run.scores else "" for name in board.metrics),
+            f"<code>{run.outputs_digest[:12]}</code>",
+            f"<code>{escape(run.environment.commit[:12] or 'unknown')}</code>",
+        ]
+        for run in row.runs
+    ]
+    rows.append(["lowest to highest", *(_range(row, name) for name in board.metrics), "", ""])
+    heads = ("seed", *map(escape, board.metrics), "outputs", "commit")
+    told = (
+        f"The row shows means over these {len(row.runs)} seeds. Its intervals are over items: the mean of the seeds' "
+        "own ends. What stands above and says one command, machine and digest is the first seed's."
+    )
+    return f"<h3>each seed</h3><p>{told}</p>{table(heads, rows)}"
+
+
+def _range(row: Row, metric: str) -> str:
+    found = row.entry.spread(metric)
+    return "–" if found is None else f"{number(found[0])} … {number(found[1])}"
+
+
+def _scores(row: Row) -> str:
     rows = [
         [
             escape(name),
@@ -54,7 +89,7 @@ def _scores(result: Result) -> str:
             escape(statuses(score)),
             escape(score.metric_version),
         ]
-        for name, score in result.scores.items()
+        for name, score in row.scores.items()
     ]
     heads = ("metric", "value", "95 % interval", "items", "coverage", "a failed item counts", "statuses", "version")
     return table(heads, rows)
@@ -73,7 +108,7 @@ def statuses(score: Score) -> str:
 def _pairs(row: Row, board: Board, compared: Compared) -> str:
     rows = []
     for other in board.rows:
-        pair = None if other is row else compared.between(row.result, other.result)
+        pair = None if other is row else compared.between(row.entry, other.entry)
         if pair is not None:
             told = "yes" if separated(pair, row.result) else "no"
             difference = f"{pair.difference:+.4f}"

@@ -18,23 +18,23 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
-from xmbench import registry
-from xmbench.errors import UnknownNameError
+from xmbench.formats import item_scores
 from xmbench.formats.document import Document, Part
 from xmbench.formats.recipe import Name, Sha256
-from xmbench.formats.result import Result
-from xmbench.statistics import LEVEL, RESAMPLES, SEED, resampled_means
+from xmbench.formats.result import Result, Score
+from xmbench.leaderboard.entries import Entry, entries
+from xmbench.statistics import RESAMPLES, SEED, Counted, ends, resampled_means
 from xmbench.storage.files import make_folder, replacing, write_text
 
 PAIRS_FILE = "pairs.json"
 TABLES = ".tables"
-_SAME = 1e-9  # a mean summed in another order
 
 
 class Pairing(Part):
-    """Two results' primary metric: mean of `a` minus mean of `b`, with its 95 % interval.
+    """Two entries' primary metric: mean of `a` minus mean of `b`, with its 95 % interval over items.
 
-    `a` and `b` are the digests of the two per-item tables: a result that changes loses its pairings.
+    `a` and `b` are the entries' digests, of a single run that of its per-item table: an entry that changes, or gets
+    another seed, loses its pairings.
     """
 
     metric: Name
@@ -57,7 +57,7 @@ class Pairs(Document):
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Every pairing that is known, by metric and the two digests."""
+    """Every pairing that is known, by metric and the digests of the two entries."""
 
     known: Mapping[tuple[str, str, str], Pairing] = field(default_factory=dict)
 
@@ -66,12 +66,12 @@ class Compared:
         """From the rows of documents."""
         return cls({(pair.metric, pair.a, pair.b): pair for pair in pairs})
 
-    def between(self, a: Result, b: Result) -> Pairing | None:
-        """The pairing of two results of one board as `a` minus `b`, or None where they were not compared."""
-        found = self.known.get((a.primary, a.items_digest, b.items_digest))
+    def between(self, a: Entry, b: Entry) -> Pairing | None:
+        """The pairing of two entries of one board as `a` minus `b`, or None where they were not compared."""
+        found = self.known.get((a.result.primary, a.digest, b.digest))
         if found is not None:
             return found
-        turned = self.known.get((a.primary, b.items_digest, a.items_digest))
+        turned = self.known.get((a.result.primary, b.digest, a.digest))
         if turned is None:
             return None
         return Pairing(
@@ -90,89 +90,107 @@ class Column:
 
     Attributes:
         ids, groups: N each.
-        values: float64 (N,): the primary metric, the floor where an item failed.
-        kept: bool (N,): False for items that leave the mean.
+        counted: the primary metric of the N items, and which of them enter its mean.
     """
 
     ids: tuple[str, ...]
     groups: tuple[str, ...]
-    values: NDArray[np.float64]
-    kept: NDArray[np.bool_]
+    counted: Counted
 
     @property
-    def mean(self) -> float:
-        """The penalised mean."""
-        return float(self.values[self.kept].mean()) if self.kept.any() else float("nan")
+    def values(self) -> NDArray[np.float64]:
+        """Shape (N,), the floor where an item failed."""
+        return self.counted.values
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """Shape (N,): False for items that leave the mean."""
+        return self.counted.counts
+
+    def fits(self, other: Column) -> bool:
+        """Whether both are about the same items."""
+        return self.ids == other.ids and self.groups == other.groups
 
 
-def column(items: pa.Table, metric: str, floor: float | None) -> Column | None:
+def column(items: pa.Table, metric: str, score: Score) -> Column | None:
     """One metric of a per-item table; None where its score is not the mean of items' own values (distributions).
 
     Args:
         items: the table that `xmbench score` writes.
         metric: a name among its columns.
-        floor: what a failed item counts.
+        score: of that metric, as the result states it.
     """
-    if floor is None or metric not in items.column_names or of_whole_set(metric):
+    found = None if score.whole_set else item_scores.column(items, metric, score)
+    if found is None:
         return None
-    statuses = np.asarray(items.column(f"{metric}:status").to_pylist(), dtype=object)
-    raw = np.asarray([np.nan if value is None else value for value in items.column(metric).to_pylist()], dtype=float)
-    kept = ~np.isin(statuses, sorted(_left_out(metric)))
     ids, groups = (tuple(str(name) for name in items.column(key).to_pylist()) for key in ("id", "group"))
-    return Column(ids, groups, np.where(np.isnan(raw), floor, raw), kept)
+    return Column(ids, groups, found)
 
 
-def agrees(found: Column, value: float | None) -> bool:
-    """Whether the column's mean is the score that a result states."""
-    return value is not None and abs(found.mean - value) <= _SAME * max(1.0, abs(value))
-
-
-def compare(first: Column, others: Sequence[Column]) -> list[tuple[float, float, float]]:
-    """Differences of means, `first` minus each of the others, all under the same resamples of the groups.
+def compare(first: Sequence[Column], others: Sequence[Sequence[Column]]) -> list[tuple[float, float, float]]:
+    """Differences of two systems' means over their seeds, `first` minus each other, under the same resamples.
 
     Args:
-        first: one system.
-        others: systems with the same ids and groups.
+        first: the runs of one system, one for most.
+        others: the same of other systems, all with the same ids and groups.
 
     Returns:
-        (difference, low, high) of each, low..high the 95 % percentile interval.
+        (difference, low, high) of each, low..high the 95 % percentile interval over items.
     """
-    columns = (first, *others)
-    values, kept = (np.stack(part, axis=1) for part in zip(*((c.values, c.kept) for c in columns), strict=True))
-    drawn = resampled_means(values, kept, first.groups)  # (resamples, S)
-    tail = 100.0 * (1.0 - LEVEL) / 2.0
-    ends = np.nanpercentile(drawn[:, :1] - drawn[:, 1:], [tail, 100.0 - tail], axis=0)
-    return [
-        (first.mean - other.mean, float(low), float(high))
-        for other, low, high in zip(others, ends[0], ends[1], strict=True)
-    ]
+    systems = (first, *others)
+    runs = [run for system in systems for run in system]
+    values, kept = (np.stack(part, axis=1) for part in zip(*((c.values, c.kept) for c in runs), strict=True))
+    drawn = resampled_means(values, kept, first[0].groups)  # (resamples, runs)
+    marks = np.cumsum([len(system) for system in systems])[:-1]
+    means = [part.mean(axis=1) for part in np.split(drawn, marks, axis=1)]
+    scores = [float(np.mean([run.counted.mean for run in system])) for system in systems]
+    return [(scores[0] - score, *ends(means[0] - other)) for score, other in zip(scores[1:], means[1:], strict=True)]
 
 
-def pair_up(new: Result, own: Column, others: Sequence[tuple[Result, Column]]) -> list[Pairing]:
-    """Compares a new result with those of its board whose per-item values are at hand."""
-    same = [(result, found) for result, found in others if found.ids == own.ids and found.groups == own.groups]
+def pair_up(new: Entry, others: Sequence[Entry], columns: Mapping[str, Column]) -> list[Pairing]:
+    """Compares an entry with others of its board, where the per-item values of all runs are at hand.
+
+    Args:
+        new: a system.
+        others: of the same board.
+        columns: by the digests of the results' per-item tables.
+    """
+    own = _columns(new, columns)
+    if own is None:
+        return []
+    known = [(other, found) for other in others if (found := _columns(other, columns)) is not None]
+    same = [(other, found) for other, found in known if own[0].fits(found[0])]
     if not same:
         return []
     verdicts = compare(own, [found for _, found in same])
     return [
-        Pairing(
-            metric=new.primary, a=new.items_digest, b=result.items_digest, difference=difference, low=low, high=high
-        )
-        for (result, _), (difference, low, high) in zip(same, verdicts, strict=True)
+        Pairing(metric=new.result.primary, a=new.digest, b=other.digest, difference=difference, low=low, high=high)
+        for (other, _), (difference, low, high) in zip(same, verdicts, strict=True)
     ]
+
+
+def _columns(entry: Entry, columns: Mapping[str, Column]) -> list[Column] | None:
+    """The columns of all runs, or None where one is not at hand or is about other items."""
+    found = [columns[run.items_digest] for run in entry.runs if run.items_digest in columns]
+    complete = len(found) == len(entry.runs) and all(found[0].fits(column) for column in found)
+    return found if complete else None
 
 
 def compared(scored: Sequence[tuple[Result, pa.Table]]) -> Compared:
     """Compares every two of some results whose per-item tables are at hand; the results are of one board."""
-    columns = [(result, column(items, result.primary, result.scores[result.primary].floor)) for result, items in scored]
-    known = [(result, own) for result, own in columns if own is not None]
-    return Compared.of(pair for i, (result, own) in enumerate(known) for pair in pair_up(result, own, known[i + 1 :]))
+    columns = {}
+    for result, items in scored:
+        own = column(items, result.primary, result.scores[result.primary])
+        if own is not None:
+            columns[result.items_digest] = own
+    known = entries([result for result, _ in scored])
+    return Compared.of(pair for i, entry in enumerate(known) for pair in pair_up(entry, known[i + 1 :], columns))
 
 
-def write_pairs(path: Path, track: str, found: Iterable[Pairing], results: Sequence[Result]) -> None:
-    """Writes the pairings between results that are still there; no file where there is none."""
-    there = {result.items_digest for result in results}
-    rows = {(pair.metric, *sorted((pair.a, pair.b))): pair for pair in found if {pair.a, pair.b} <= there}
+def write_pairs(path: Path, track: str, found: Iterable[Pairing], there: Sequence[Entry]) -> None:
+    """Writes the pairings between entries that are still there; no file where there is none."""
+    digests = {entry.digest for entry in there}
+    rows = {(pair.metric, *sorted((pair.a, pair.b))): pair for pair in found if {pair.a, pair.b} <= digests}
     if rows:
         write_text(path, Pairs(track=track, pairs=tuple(rows[key] for key in sorted(rows))).to_json())
     else:
@@ -201,8 +219,8 @@ def kept_column(root: Path, result: Result) -> Column | None:
         values, kept = (table.column(name).to_numpy() for name in ("value", "kept"))
     except (OSError, KeyError, pa.ArrowException):
         return None
-    found = Column(ids, groups, values, kept)
-    return found if agrees(found, result.scores[result.primary].value) else None
+    found = Counted(values, kept)
+    return Column(ids, groups, found) if found.makes_up(result.scores[result.primary].value) else None
 
 
 def forget(root: Path, results: Sequence[Result]) -> None:
@@ -215,18 +233,3 @@ def forget(root: Path, results: Sequence[Result]) -> None:
 
 def _place(root: Path, result: Result) -> Path:
     return root / TABLES / f"{result.items_digest}.parquet"
-
-
-def of_whole_set(metric: str) -> bool:
-    """Whether a metric looks at all items together, before it reduces them: its score is no mean of a column."""
-    try:
-        return hasattr(registry.metric(metric), "finish")
-    except UnknownNameError:
-        return False
-
-
-def _left_out(metric: str) -> frozenset[str]:
-    try:
-        return frozenset(registry.metric(metric).left_out)
-    except UnknownNameError:
-        return frozenset()

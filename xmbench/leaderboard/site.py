@@ -7,7 +7,6 @@ address (`#sort=pesq&recipe=mnist-ad`), so a view can be passed on. Without scri
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -60,16 +59,13 @@ _LEAD = (
 )
 
 
+_SEEDS = (
+    " Rows of several seeds show means over them: the brackets are the interval over items (the mean of the seeds' own "
+    "ends), below stand the lowest and the highest seed."
+)
+
+
 # ---------------------------------------------------------------------------------------------- the filters
-def preset_of(result: Result) -> str:
-    """The preset that the command of a run names; "" for none."""
-    try:
-        words = shlex.split(result.submission.command)
-    except ValueError:
-        return ""
-    return words[words.index("--preset") + 1] if "--preset" in words[:-1] else ""
-
-
 def _form(found: Sequence[Board]) -> str:
     rows = [row.result for board in found for row in board.rows]
     directions = {
@@ -80,7 +76,7 @@ def _form(found: Sequence[Board]) -> str:
         ("track", directions),
         ("protocol", {name: name for name in _known(board.protocol for board in found)}),
         ("kind", {name: name for name in _known(result.submission.kind for result in rows)}),
-        ("preset", {"none": "none", **{name: name for name in _known(map(preset_of, rows)) if name}}),
+        ("preset", {"none": "none", **{name: name for name in _known(r.submission.preset for r in rows) if name}}),
     ]
     metrics = dict.fromkeys(name for board in found for name in board.metrics)
     sorts = {"rank": "rank", "system": "system", "kind": "kind", "normalised": "normalised", **{m: m for m in metrics}}
@@ -108,6 +104,7 @@ def _board(number: int, board: Board, compared: Compared, root: Path) -> str:
         ("rank", "rank", "low"),
         ("system", "system", "low"),
         ("kind", "kind", "low"),
+        *([("seeds", "seeds", "high")] if board.seeded else []),
         ("normalised", "normalised", "high"),
         *((name, f"{name} ★" if name == board.primary else name, _better(board, name)) for name in _columns(board)),
     ]
@@ -124,7 +121,7 @@ def _board(number: int, board: Board, compared: Compared, root: Path) -> str:
         f"<p class=facts>{escape(first.regime)} · {first.scores[board.primary].n:,} items of the "
         f"{escape(first.split)} split{limit} · data set <code>{board.dataset_digest[:12]}</code>"
         f" · {escape(board.protocol)} · {escape(board.primary)} version {escape(board.version)}"
-        f"{_judge(board)}<br>{_ways(board)}</p>"
+        f"{_judge(board)}<br>{_ways(board)}{_SEEDS if board.seeded else ''}</p>"
         f"<div class=wide tabindex=0 role=region aria-label='{escape(board.track)}'><table><thead><tr>{head}</tr>"
         f"</thead><tbody>{rows}</tbody></table></div></section>"
     )
@@ -165,15 +162,18 @@ def _row(name: str, row: Row, board: Board, compared: Compared, root: Path) -> s
     rank = "–" if row.rank is None else f"{row.rank}{'&nbsp;~' if row.by == 'intervals' else ''}"
     shared = " shared" if row.rank is not None and [r.rank for r in board.rows].count(row.rank) > 1 else ""
     known = "" if row.normalised is None else f"{row.normalised:.3f}"
-    cells = "".join(_cell(metric, result.scores.get(metric), board) for metric in _columns(board))
-    report, kind, preset = _report(result, root), result.submission.kind, escape(preset_of(result) or "none")
+    cells = "".join(_cell(metric, row, board) for metric in _columns(board))
+    report = "".join(_report(run, root) for run in row.runs)
+    kind, preset = result.submission.kind, escape(result.submission.preset or "none")
+    seeds = f"<td data-h=seeds{_value(len(row.runs))}>{len(row.runs)}</td>" if board.seeded else ""
+    width = 4 + board.seeded + len(board.metrics)
     return (
         f'<tr class="row{shared}" id={name} data-kind={kind} data-preset="{preset}">'
         f"<td data-h=rank{_value(row.rank)}>{rank}</td>"
         f"<th scope=row>{escape(result.submission.system)} <span class=links>"
         f"<button type=button class=fold aria-controls={name}m aria-expanded=true>details</button>{report}</span></th>"
-        f"<td data-h=kind>{kind}</td><td data-h=normalised{_value(row.normalised)}>{known}</td>{cells}"
-        f"</tr><tr class=more id={name}m><td colspan={4 + len(board.metrics)}>{details(row, board, compared)}</td></tr>"
+        f"<td data-h=kind>{kind}</td>{seeds}<td data-h=normalised{_value(row.normalised)}>{known}</td>{cells}"
+        f"</tr><tr class=more id={name}m><td colspan={width}>{details(row, board, compared)}</td></tr>"
     )
 
 
@@ -188,7 +188,8 @@ def _report(result: Result, root: Path) -> str:
     return f'<!--report--> <a href="{escape(beside.relative_to(root).as_posix())}">report, with media</a><!--/report-->'
 
 
-def _cell(metric: str, score: Score | None, board: Board) -> str:
+def _cell(metric: str, row: Row, board: Board) -> str:
+    score = row.scores.get(metric)
     if score is None or score.value is None:
         return f'<td data-h="{escape(metric)}">{"" if score is None else "–"}</td>'
     covered = f" <small>{score.coverage:.0%}</small>" if score.coverage < 1.0 else ""
@@ -196,7 +197,14 @@ def _cell(metric: str, score: Score | None, board: Board) -> str:
     if metric != board.primary:
         return f"<td {head}>{score.value:.4f}{covered}</td>"
     ends = "" if score.low is None else f"<br><small>[{score.low:.4f}, {score.high:.4f}]</small>"
-    return f"<td class=first {head}><b>{score.value:.4f}</b>{covered}{ends}{interval_bar(score, board)}</td>"
+    bar = interval_bar(score, board)
+    return f"<td class=first {head}><b>{score.value:.4f}</b>{covered}{ends}{bar}{_spread(metric, row)}</td>"
+
+
+def _spread(metric: str, row: Row) -> str:
+    """The lowest and the highest seed."""
+    found = row.entry.spread(metric)
+    return "" if found is None else f"<br><small>seeds {found[0]:.4f} to {found[1]:.4f}</small>"
 
 
 def interval_bar(score: Score, board: Board) -> str:
@@ -238,7 +246,7 @@ def _span(board: Board) -> tuple[float, float]:
     """From the random training item, or the lowest system, to the ceiling, or the highest one."""
     ends = [value for value in (board.floor, board.ceiling) if value is not None]
     for row in board.rows:
-        score = row.result.scores.get(board.primary)
+        score = row.scores.get(board.primary)
         if score is not None and score.value is not None and (row.rank is not None or board.floor is None):
             ends += [value for value in (score.value, score.low, score.high) if value is not None]
     if not ends:

@@ -15,14 +15,14 @@ from xmbench.evaluator.save import load_scored
 from xmbench.formats.document import load_json
 from xmbench.formats.result import ReportedResult, Result
 from xmbench.leaderboard import audit
-from xmbench.leaderboard.board import RANKED, board_key, installed
+from xmbench.leaderboard.board import RANKED, installed, installed_track
+from xmbench.leaderboard.entries import board_key, entries
 from xmbench.leaderboard.pairs import (
     PAIRS_FILE,
     Column,
     Compared,
     Pairing,
     Pairs,
-    agrees,
     column,
     forget,
     keep,
@@ -67,13 +67,32 @@ def slug(name: str) -> str:
 
 
 def place(root: Path, result: Result) -> Path:
-    """Where a result stands: its track, its system, and the number of items where a build was limited."""
-    suffix = f"--limit-{result.limit}" if result.limit else ""
-    return root / result.track / f"{slug(result.submission.system)}{suffix}.json"
+    """Where a result stands: its track, its system, and the number of items where a build was limited.
+
+    The first run of a system has the plain name; another seed stands beside it under a name with the seed.
+    """
+    with_seed = _place(root, result, seeded=True)
+    return with_seed if with_seed.is_file() else _place(root, result)
+
+
+def _place(root: Path, result: Result, *, seeded: bool = False) -> Path:
+    limit = f"--limit-{result.limit}" if result.limit else ""
+    seed = f"--seed-{result.submission.seed}" if seeded else ""
+    return root / result.track / f"{slug(result.submission.system)}{limit}{seed}.json"
+
+
+def _target(root: Path, result: Result) -> Path:
+    """Where a result goes: its own place, unless another seed of the system has it."""
+    found = place(root, result)
+    if not found.is_file():
+        return found
+    older, made = load_json(found, Result).submission, result.submission
+    taken = older.system == made.system and None not in (older.seed, made.seed) and older.seed != made.seed
+    return _place(root, result, seeded=True) if taken else found
 
 
 def add(root: Path, source: Path) -> Added:
-    """Takes a result into the boards, with its paired comparisons; replaces an older one of the same system.
+    """Takes a result into the boards, with its paired comparisons; replaces an older one of the same system and seed.
 
     Raises:
         DocumentError: the file is no result, or one that cannot stand on a board (local judge, missing metrics,
@@ -84,24 +103,24 @@ def add(root: Path, source: Path) -> Added:
     result = load_json(source, Result)
     items = items_of(source, result)
     recipe = installed({result.track.split("/")[0]}).get(result.track.split("/")[0])
-    target = place(root, result)
-    found = [*audit.problems(result, recipe), *_disagreeing(result, items)]
+    target = _target(root, result)
+    found = [*dict.fromkeys((*audit.problems(result), *audit.outdated(result, recipe))), *_disagreeing(result, items)]
     if found:
         raise DocumentError("this result cannot stand on a board", where=source, problems=found, todo=_TODO)
     warnings = _replaced(target, result)
     if not result.environment.commit or result.environment.commit.endswith("-dirty"):
         warnings.append("scored outside a clean commit: nobody can check out the code that made these numbers")
-    if recipe is None or recipe.digest != result.recipe_digest:
+    if installed_track(result, recipe) is None:
         warnings.append("its recipe is not the installed one: it gets a board of its own")
     # Everything is read before anything is written: a damaged file anywhere leaves the boards as they were.
     there = [other for track in root.glob("*/*") for other in _results(track) if place(root, other) != target]
     others = [other for other in there if place(root, other).parent == target.parent]
     older = _read_pairs(target.parent / PAIRS_FILE)
     make_folder(target.parent)
-    own = column(items, result.primary, result.scores[result.primary].floor)
+    own = column(items, result.primary, result.scores[result.primary])
     pairs = _pairs(root, result, own, others) if own is not None else []
     write_text(target, result.to_json())
-    write_pairs(target.with_name(PAIRS_FILE), result.track, [*older, *pairs], [*others, result])
+    write_pairs(target.with_name(PAIRS_FILE), result.track, [*older, *pairs], entries([*others, result]))
     forget(root, [*there, result])
     return Added(target, tuple(warnings), len(pairs))
 
@@ -127,9 +146,9 @@ def _disagreeing(result: Result, items: pa.Table) -> list[str]:
     """Scores that the result's own per-item table does not give."""
     found = []
     for name, score in result.scores.items():
-        own = column(items, name, score.floor)
-        if own is not None and own.kept.any() and not agrees(own, score.value):
-            found.append(f"{name}: {score.value}, but its per-item table gives {own.mean}")
+        own = column(items, name, score)
+        if own is not None and own.kept.any() and not own.counted.makes_up(score.value):
+            found.append(f"{name}: {score.value}, but its per-item table gives {own.counted.mean}")
     return found
 
 
@@ -150,16 +169,16 @@ def _replaced(target: Path, result: Result) -> list[str]:
 
 
 def _pairs(root: Path, result: Result, own: Column, others: Sequence[Result]) -> list[Pairing]:
+    """The comparisons of the result's system, all its seeds together, with the others of its board."""
     keep(root, result, own)
+    found = entries([other for other in (*others, result) if board_key(other) == board_key(result)])
+    new = next(entry for entry in found if any(run is result for run in entry.runs))
     # Floors and ceilings carry no rank: what separates them from each other decides nothing.
     ranked = result.submission.kind in RANKED
-    rivals = [
-        other
-        for other in others
-        if board_key(other) == board_key(result) and (ranked or other.submission.kind in RANKED)
-    ]
-    known = [(other, found) for other in rivals if (found := kept_column(root, other)) is not None]
-    return pair_up(result, own, known)
+    rivals = [entry for entry in found if entry is not new and (ranked or entry.result.submission.kind in RANKED)]
+    runs = [run for entry in (new, *rivals) for run in entry.runs]
+    columns = {run.items_digest: kept for run in runs if (kept := kept_column(root, run)) is not None}
+    return pair_up(new, rivals, columns)
 
 
 def _read_pairs(path: Path) -> tuple[Pairing, ...]:
@@ -213,11 +232,8 @@ def _misplaced(path: Path, expected: Path) -> list[str]:
 
 
 def _contradictions(root: Path, results: dict[Path, Result], pairs: dict[Path, Pairs], metrics: bool) -> list[str]:
-    recipes = installed({result.track.split("/")[0] for result in results.values()})
     found = [
-        f"{path}: {problem}"
-        for path, result in results.items()
-        for problem in audit.problems(result, recipes.get(result.track.split("/")[0]), metrics=metrics)
+        f"{path}: {problem}" for path, result in results.items() for problem in audit.problems(result, metrics=metrics)
     ]
     found += audit.duplicates(list(results.values()))
     for path, document in pairs.items():

@@ -1,4 +1,4 @@
-"""The auditory spectrogram of the NSL toolbox and the correlation of two of them.
+"""The auditory spectrogram of the NSL toolbox.
 
 The cochlear model of Yang, Wang and Shamma, "Auditory representations of acoustic signals" (IEEE Trans.
 Information Theory 38(2), 1992), as ``wav2aud(x, [10 10 -2 0])`` computes it: 10 ms frames, 10 ms time
@@ -24,7 +24,6 @@ SAMPLE_RATE_HZ = 16_000
 FRAME_SAMPLES = 160  # 10 ms
 TIME_CONSTANT_SAMPLES = 160  # 10 ms
 CHANNELS = 128
-CORR2D_POWER = 0.3
 
 Floats = NDArray[np.float64]
 
@@ -97,54 +96,3 @@ def auditory_spectrogram(waveform: ArrayLike) -> Floats:
     decay = math.exp(-1 / TIME_CONSTANT_SAMPLES)
     auditory_kernels.cochlear_frames(padded, *bank, decay, states, outputs, out)
     return out
-
-
-def compress(spectrogram: ArrayLike, power: float = CORR2D_POWER) -> Floats:
-    """Element-wise power of a non-negative spectrogram (0.3: the setting of Lip2AudSpec).
-
-    Args:
-        spectrogram: any shape, non-negative.
-        power: positive exponent; 1 leaves the values.
-
-    Returns:
-        The same shape.
-    """
-    values = np.asarray(spectrogram, dtype=np.float64)
-    return values if power == 1.0 else np.power(values, power)
-
-
-def correlation2d(a: ArrayLike, b: ArrayLike) -> float | None:
-    """Pearson correlation over all bins, with one mean per array (``corr2`` of MATLAB).
-
-    Args:
-        a: finite values of any shape, such as an auditory spectrogram (frames, 128).
-        b: the same shape.
-
-    Returns:
-        In [-1, 1], higher is better; symmetric; unchanged by a positive gain on either side. None when either
-        array is constant (silence, for example): there the correlation does not exist, and the caller counts
-        the item as failed.
-
-    Raises:
-        ValueError: the shapes differ or the arrays are empty.
-    """
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if x.shape != y.shape or not x.size:
-        raise ValueError(f"expected two arrays of one shape, not empty, got {x.shape} and {y.shape}")
-    left, right = _direction(x.ravel()), _direction(y.ravel())
-    if left is None or right is None:
-        return None
-    return float(np.clip(np.sum(left * right), -1.0, 1.0))  # not np.dot, which starts threads in every worker
-
-
-def _direction(values: Floats) -> Floats | None:
-    """The values less their mean, at length 1; None where they are constant up to rounding."""
-    largest = float(np.abs(values).max())
-    if largest == 0.0:
-        return None
-    scaled = values / largest  # squares of very quiet signals would underflow
-    scaled -= scaled.mean()
-    norm = math.sqrt(np.sum(np.square(scaled)))
-    if norm <= 1e-12 * math.sqrt(values.size):
-        return None
-    return scaled / norm

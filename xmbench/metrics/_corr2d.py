@@ -1,4 +1,4 @@
-"""Corr2D: one correlation of two auditory spectrograms, with or without compression."""
+"""Corr2D of a pair: each sound's spectrogram is made once, whatever metrics read it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.interfaces import ItemState, Pair
-from xmbench.measures.auditory_spectrogram import CORR2D_POWER, auditory_spectrogram, compress, correlation2d
+from xmbench.measures.auditory_spectrogram import auditory_spectrogram
+from xmbench.measures.corr2d import CORR2D_POWER, compress, correlation2d
 from xmbench.media.signal import Sound
 from xmbench.metrics._speech import at_16_khz, sounds
 

@@ -5,8 +5,6 @@ The judge is whichever the track names (`judges.loading`); nothing here knows wh
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,18 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.errors import PrerequisiteError
-from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status, Task
-from xmbench.judges.loading import Judge, load
+from xmbench.interfaces import ItemState, Judge, JudgeRole, JudgeWeights, Modality, Pair, ScoringContext, Status, Task
+from xmbench.judges.loading import load
+from xmbench.judges.reference_embeddings import embedded_references
 from xmbench.metrics._mean import mean
 
-SIZE = 64  # of an embedding
-OUTPUT, REFERENCE, LABEL = slice(0, SIZE), slice(SIZE, 2 * SIZE), 2 * SIZE  # columns of an embedded pair
-_KEY = "embedded"
+Matrix = NDArray[np.float64]
 
 
-def judge_of(context: ScoringContext, metric: str) -> Judge:
-    """The track's judge; raises PrerequisiteError where there is none."""
-    return load(present(context.judge, metric))
+def judge_weights(context: ScoringContext, role: JudgeRole, metric: str) -> JudgeWeights:
+    """The track's judge of a role; raises PrerequisiteError where there is none."""
+    if role not in context.judges:
+        raise PrerequisiteError(
+            f"{metric} needs a {'' if role == 'first' else f'{role} '}judge",
+            todo="xmbench fit-judge DATA (a second judge where its kind offers one), or leave it out with --metrics",
+        )
+    return context.judges[role]
 
 
 def columns(judge: Judge, wanted: Sequence[str], names: Sequence[str]) -> list[int]:
@@ -46,15 +48,15 @@ def columns(judge: Judge, wanted: Sequence[str], names: Sequence[str]) -> list[i
     )
 
 
-def named(pairs: Sequence[Pair], weights: bytes, task: Task) -> NDArray[np.float64]:
+def named(pairs: Sequence[Pair], given: JudgeWeights, task: Task) -> Matrix:
     """Probabilities of the classes in label order, then of none: (N, K + 1). Several metrics pay for one verdict.
 
     Raises:
         PrerequisiteError: the judge knows other classes.
     """
-    key = f"named by {_digest(weights)}"
+    key = f"named by {given.sha256} on {given.device}"
     if not all(key in pair.shared for pair in pairs):
-        judge = load(weights)
+        judge = load(given.weights, given.kind, given.device)
         order = columns(judge, task.words, task.class_names)
         found = judge.probabilities([pair.output for pair in pairs])
         ordered = np.concatenate([found[:, order], found[:, len(order) :]], axis=1).astype(np.float64)
@@ -63,45 +65,51 @@ def named(pairs: Sequence[Pair], weights: bytes, task: Task) -> NDArray[np.float
     return np.stack([pair.shared[key] for pair in pairs])
 
 
-def verdicts(pairs: Sequence[Pair], weights: bytes | None, task: Task, metric: str) -> list[ItemState]:
+def verdicts(pairs: Sequence[Pair], given: JudgeWeights, task: Task) -> list[ItemState]:
     """1 if the right class was named else 0, the class named (K for none), the right class's probability.
 
     Raises:
-        PrerequisiteError: no judge, or one that knows other classes.
+        PrerequisiteError: the judge knows other classes.
     """
-    found = named(pairs, present(weights, metric), task)
+    found = named(pairs, given, task)
     return [
         ItemState("ok", np.array([float(seen == pair.label), float(seen), row[pair.label]]))
         for pair, seen, row in zip(pairs, found.argmax(axis=1), found, strict=True)
     ]
 
 
-def present(weights: bytes | None, metric: str) -> bytes:
-    """A judge's weights; raises PrerequisiteError where there are none."""
-    if weights is None:
-        kind = "a second judge" if metric.endswith(("second", "agreement")) else "a judge"
-        raise PrerequisiteError(
-            f"{metric} needs {kind}",
-            todo="xmbench fit-judge DATA (--architecture recurrent for a second one), or leave it out with --metrics",
-        )
-    return weights
-
-
-@functools.lru_cache(maxsize=4)
-def _digest(weights: bytes) -> str:
-    return hashlib.sha256(weights).hexdigest()
-
-
 def embedded(pairs: Sequence[Pair], context: ScoringContext, metric: str) -> list[ItemState]:
-    """State of each pair, (129,): the embeddings of output (64) and reference (64), and the label."""
-    judge = judge_of(context, metric)
-    waiting = [pair for pair in pairs if _KEY not in pair.shared]
+    """State of each pair, (2 D + 1,): the first judge's embeddings of output and reference, and the label.
+
+    Raises:
+        PrerequisiteError: there is no judge.
+    """
+    given = judge_weights(context, "first", metric)
+    key = f"embedded by {given.sha256} on {given.device}"
+    waiting = [pair for pair in pairs if key not in pair.shared]
     if waiting:
-        outputs = judge.embed([pair.output for pair in waiting])
-        references = judge.embed([pair.reference for pair in waiting])
-        for pair, output, reference in zip(waiting, outputs, references, strict=True):
-            pair.shared[_KEY] = np.concatenate([output, reference, [pair.label]]).astype(np.float64)
-    return [ItemState("ok", pair.shared[_KEY]) for pair in pairs]
+        judge = load(given.weights, given.kind, given.device)
+        made = judge.embed([pair.output for pair in waiting])
+        items = [pair.reference for pair in waiting]
+        known = (
+            judge.embed(items)
+            if context.kept is None
+            else embedded_references(items, judge, context.kept, given.sha256, given.device)
+        )
+        for pair, output, reference in zip(waiting, made, known, strict=True):
+            pair.shared[key] = np.concatenate([output, reference, [pair.label]]).astype(np.float64)
+    return [ItemState("ok", pair.shared[key]) for pair in pairs]
+
+
+def outputs(states: Matrix) -> Matrix:
+    """Embedded pairs (N, 2 D + 1), or without the label (N, 2 D) -> the outputs' embeddings (N, D)."""
+    return states[:, : states.shape[1] // 2]
+
+
+def references(states: Matrix) -> Matrix:
+    """Embedded pairs (N, 2 D + 1), or without the label (N, 2 D) -> the references' embeddings (N, D)."""
+    size = states.shape[1] // 2
+    return states[:, size : 2 * size]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +117,20 @@ class Accuracy:
     """Share of outputs in which a judge of the track names the right class.
 
     State of an item: 1 if named right else 0, the class named (K for none), the right class's probability. Attributes
-    as in `xmbench.interfaces.Metric` and `Naming`; `second` asks the track's second judge.
+    as in `xmbench.interfaces.Metric` and `Naming`.
     """
 
     name: str
     version: str
     modality: Modality
     citation: str
-    second: bool = False
+    judges: tuple[JudgeRole, ...] = ("first",)
     unit: str = ""
     low: float = 0.0
     high: float = 1.0
     higher_is_better: bool = True
     floor: float = 0.0
     left_out: frozenset[Status] = frozenset()
-    needs_judge: bool = True
     named_class: int = 1
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
@@ -132,8 +139,7 @@ class Accuracy:
         Raises:
             PrerequisiteError: no such judge, or one that knows other classes.
         """
-        weights = context.second_judge if self.second else context.judge
-        return verdicts(pairs, weights, context.task, self.name)
+        return verdicts(pairs, judge_weights(context, self.judges[0], self.name), context.task)
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weighted share of right classes."""

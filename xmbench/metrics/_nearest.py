@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.errors import PrerequisiteError
-from xmbench.interfaces import ClassReferences, ItemState, Modality, Pair, ScoringContext, Status
+from xmbench.interfaces import ClassReferences, ItemState, JudgeRole, Modality, Pair, ScoringContext, Status
 from xmbench.media.audio import to_float
 from xmbench.media.signal import Sound
 from xmbench.metrics._corr2d import compressed
@@ -50,7 +50,7 @@ class NearestMetric:
     unit: str = ""
     modality: Modality = "audio"
     higher_is_better: bool = True
-    needs_judge: bool = False
+    judges: tuple[JudgeRole, ...] = ()
     against_class: bool = True
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:

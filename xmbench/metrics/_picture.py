@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
+from xmbench.interfaces import ItemState, JudgeRole, Modality, Pair, ScoringContext, Status
 from xmbench.media.signal import Picture
 
 
@@ -37,7 +37,7 @@ class PictureMetric:
     unit: str = ""
     modality: Modality = "image"
     higher_is_better: bool = True
-    needs_judge: bool = False
+    judges: tuple[JudgeRole, ...] = ()
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
         """One state per pair."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
+from xmbench.interfaces import ItemState, JudgeRole, Modality, Pair, ScoringContext, Status
 from xmbench.media.audio import resample
 from xmbench.media.signal import Sound
 from xmbench.metrics._mean import mean
@@ -73,7 +73,7 @@ class SpeechMetric:
     unit: str = ""
     modality: Modality = "audio"
     higher_is_better: bool = True
-    needs_judge: bool = False
+    judges: tuple[JudgeRole, ...] = ()
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
         """One state per pair."""

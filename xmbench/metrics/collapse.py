@@ -20,9 +20,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
+from xmbench.interfaces import ItemState, JudgeRole, Modality, Pair, ScoringContext, Status
 from xmbench.measures.neighbours import nearest_others
-from xmbench.metrics._judged import OUTPUT, REFERENCE, embedded
+from xmbench.metrics._judged import embedded, outputs, references
 from xmbench.metrics._mean import mean
 
 NEAR = 0.1
@@ -41,7 +41,7 @@ class Collapse:
     higher_is_better: bool = False
     floor: float = 1.0
     left_out: frozenset[Status] = frozenset()
-    needs_judge: bool = True
+    judges: tuple[JudgeRole, ...] = ("first",)
     centred: bool = False
     citation: str = "the protocol of xmbench: share of outputs with a (near-)identical other output"
 
@@ -50,13 +50,13 @@ class Collapse:
         return embedded(pairs, context, self.name)
 
     def finish(self, states: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(N, 129) -> (N, 1)."""
-        near = NEAR**2 * float(np.median(nearest_others(states[:, REFERENCE], 1)))
+        """(N, 2 D + 1) -> (N, 1)."""
+        near = NEAR**2 * float(np.median(nearest_others(references(states), 1)))
         found = np.ones((len(states), 1))
         if usable.sum() == 1:
             found[usable, 0] = 0.0
         elif usable.any():
-            found[usable, 0] = nearest_others(states[usable][:, OUTPUT], 1) <= near
+            found[usable, 0] = nearest_others(outputs(states[usable]), 1) <= near
         return found
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
+from xmbench.interfaces import ItemState, JudgeRole, Modality, Pair, ScoringContext, Status
 from xmbench.measures.neighbours import mean_distance_to_others
-from xmbench.metrics._judged import LABEL, OUTPUT, REFERENCE, embedded
+from xmbench.metrics._judged import embedded, outputs, references
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Diversity:
     higher_is_better: bool = True
     floor: float = 0.0
     left_out: frozenset[Status] = frozenset()
-    needs_judge: bool = True
+    judges: tuple[JudgeRole, ...] = ("first",)
     centred: bool = False
     citation: str = "the protocol of xmbench: within-class mean pairwise distance of outputs over that of references"
 
@@ -43,15 +43,15 @@ class Diversity:
         return embedded(pairs, context, self.name)
 
     def finish(self, states: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(N, 129) -> (N, 5): own value, d, r, usable, class."""
-        labels = states[:, LABEL]
+        """(N, 2 D + 1) -> (N, 5): own value, d, r, usable, class."""
+        labels = states[:, -1]
         found = np.zeros((len(states), 5))
         found[:, 3], found[:, 4] = usable, labels
         for label in np.unique(labels):
             own = labels == label
             made = own & usable
-            found[made, 1] = mean_distance_to_others(states[made][:, OUTPUT])
-            found[own, 2] = mean_distance_to_others(states[own][:, REFERENCE])
+            found[made, 1] = mean_distance_to_others(outputs(states[made]))
+            found[own, 2] = mean_distance_to_others(references(states[own]))
             spread = found[own, 2].mean()
             found[own, 0] = found[own, 1] / spread if spread > 0 else found[own, 3]
         return found

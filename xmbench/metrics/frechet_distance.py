@@ -18,10 +18,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
-from xmbench.metrics._judged import OUTPUT, REFERENCE, embedded
-
-Matrix = NDArray[np.float64]
+from xmbench.interfaces import ItemState, JudgeRole, Modality, Pair, ScoringContext, Status
+from xmbench.measures.frechet import Matrix, frechet, moments
+from xmbench.metrics._judged import embedded, outputs, references
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class FrechetDistance:
     higher_is_better: bool = False
     floor: float | None = None
     left_out: frozenset[Status] = frozenset()
-    needs_judge: bool = True
+    judges: tuple[JudgeRole, ...] = ("first",)
     centred: bool = True
     citation: str = "Dowson and Landau, 1982; Heusel et al., GANs Trained by a Two Time-Scale Update Rule, 2017, eq. 6"
 
@@ -46,8 +45,8 @@ class FrechetDistance:
         return embedded(pairs, context, self.name)
 
     def finish(self, states: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(N, 129) -> (N, 128)."""
-        return states[:, : REFERENCE.stop]
+        """(N, 2 D + 1) -> (N, 2 D)."""
+        return states[:, :-1]
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Distances of B weighted samples."""
@@ -57,28 +56,7 @@ class FrechetDistance:
 def _of_sample(states: Matrix, weights: NDArray[np.float64]) -> float:
     drawn = weights > 0
     own, counts = states[drawn], weights[drawn]
-    return frechet(*moments(own[:, OUTPUT], counts), *moments(own[:, REFERENCE], counts))
-
-
-def moments(points: Matrix, counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], Matrix]:
-    """Mean (D,) and unbiased covariance (D, D) of (N, D), each row counted `counts` times; of one item alone: zeros."""
-    total = counts.sum()
-    mean = counts @ points / total
-    away = (points - mean) * np.sqrt(counts)[:, None]
-    return mean, away.T @ away / max(total - 1.0, 1.0)
-
-
-def frechet(mean_a: NDArray[np.float64], cov_a: Matrix, mean_b: NDArray[np.float64], cov_b: Matrix) -> float:
-    """Squared Frechet distance of two normal distributions, >= 0. Singular covariances are fine.
-
-    Only symmetric eigenvalues are taken: C1^1/2 C2 C1^1/2 is positive semi-definite, so nothing imaginary appears.
-    """
-    values, vectors = np.linalg.eigh(cov_a)
-    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    inner = root @ cov_b @ root
-    shared = np.sqrt(np.maximum(np.linalg.eigvalsh((inner + inner.T) / 2.0), 0.0)).sum()
-    apart = np.square(mean_a - mean_b).sum()
-    return float(max(0.0, apart + np.trace(cov_a) + np.trace(cov_b) - 2.0 * shared))
+    return frechet(*moments(outputs(own), counts), *moments(references(own), counts))
 
 
 METRIC = FrechetDistance()

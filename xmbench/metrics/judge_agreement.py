@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
-from xmbench.metrics._judged import named, present
+from xmbench.interfaces import ItemState, JudgeRole, Modality, Pair, ScoringContext, Status
+from xmbench.metrics._judged import judge_weights, named
 from xmbench.metrics._mean import mean
 
 
@@ -31,7 +31,7 @@ class JudgeAgreement:
     higher_is_better: bool = True
     floor: float = 0.0
     left_out: frozenset[Status] = frozenset()
-    needs_judge: bool = True
+    judges: tuple[JudgeRole, ...] = ("first", "second")
     citation: str = "the protocol of xmbench: two frozen judges of different architectures"
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
@@ -41,8 +41,7 @@ class JudgeAgreement:
             PrerequisiteError: one of the judges is missing, or knows other words.
         """
         one, other = (
-            named(pairs, present(weights, self.name), context.task).argmax(axis=1)
-            for weights in (context.judge, context.second_judge)
+            named(pairs, judge_weights(context, role, self.name), context.task).argmax(axis=1) for role in self.judges
         )
         return [
             ItemState("ok", np.array([float(left == right), float(left), float(right)]))

@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
+from xmbench.interfaces import ItemState, JudgeRole, Modality, Pair, ScoringContext, Status
 from xmbench.measures.neighbours import inside, nearest_others
-from xmbench.metrics._judged import OUTPUT, REFERENCE, embedded
+from xmbench.metrics._judged import embedded, outputs, references
 from xmbench.metrics._mean import mean
 
 NEIGHBOURS = 3
@@ -36,7 +36,7 @@ class Precision:
     higher_is_better: bool = True
     floor: float = 0.0
     left_out: frozenset[Status] = frozenset()
-    needs_judge: bool = True
+    judges: tuple[JudgeRole, ...] = ("first",)
     centred: bool = False
     citation: str = "Kynkaanniemi et al., Improved Precision and Recall Metric for Assessing Generative Models, 2019"
 
@@ -45,9 +45,9 @@ class Precision:
         return embedded(pairs, context, self.name)
 
     def finish(self, states: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(N, 129) -> (N, 1)."""
-        references = np.unique(states[:, REFERENCE], axis=0)
-        real = inside(states[:, OUTPUT], references, nearest_others(references, NEIGHBOURS))
+        """(N, 2 D + 1) -> (N, 1)."""
+        known = np.unique(references(states), axis=0)
+        real = inside(outputs(states), known, nearest_others(known, NEIGHBOURS))
         return (real & usable)[:, None].astype(np.float64)
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

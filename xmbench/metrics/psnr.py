@@ -9,18 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from xmbench.interfaces import ItemState, Pair
+from xmbench.measures.psnr import MOST_DB, noise_ratio
 from xmbench.metrics._picture import PictureMetric, pixels
-
-PEAK = 255.0
-MOST_DB = 100.0
 
 
 def measure(pair: Pair) -> ItemState:
     """The ratio of one pair, 0..100 dB."""
-    reference, output = pixels(pair)
-    error = float(np.square(output - reference).mean())
-    least = PEAK**2 / 10.0 ** (MOST_DB / 10.0)
-    return ItemState("ok", np.array([10.0 * np.log10(PEAK**2 / max(error, least))]))
+    return ItemState("ok", np.array([noise_ratio(*pixels(pair))]))
 
 
 METRIC = PictureMetric(

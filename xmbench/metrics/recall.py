@@ -18,9 +18,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.interfaces import ItemState, Modality, Pair, ScoringContext, Status
+from xmbench.interfaces import ItemState, JudgeRole, Modality, Pair, ScoringContext, Status
 from xmbench.measures.neighbours import inside, nearest_others
-from xmbench.metrics._judged import OUTPUT, REFERENCE, embedded
+from xmbench.metrics._judged import embedded, outputs, references
 from xmbench.metrics._mean import mean
 
 NEIGHBOURS = 3
@@ -39,7 +39,7 @@ class Recall:
     higher_is_better: bool = True
     floor: float = 0.0
     left_out: frozenset[Status] = frozenset()
-    needs_judge: bool = True
+    judges: tuple[JudgeRole, ...] = ("first",)
     centred: bool = False
     citation: str = "Kynkaanniemi et al., Improved Precision and Recall Metric for Assessing Generative Models, 2019"
 
@@ -48,9 +48,9 @@ class Recall:
         return embedded(pairs, context, self.name)
 
     def finish(self, states: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(N, 129) -> (N, 1)."""
-        outputs = states[usable][:, OUTPUT]
-        reached = inside(states[:, REFERENCE], outputs, nearest_others(outputs, NEIGHBOURS))
+        """(N, 2 D + 1) -> (N, 1)."""
+        made = outputs(states[usable])
+        reached = inside(references(states), made, nearest_others(made, NEIGHBOURS))
         return (reached & usable)[:, None].astype(np.float64)
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

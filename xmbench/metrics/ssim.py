@@ -7,33 +7,10 @@ the mean over all positions where the whole window lies inside the image, and ov
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import correlate1d
 
 from xmbench.interfaces import ItemState, Pair
+from xmbench.measures.ssim import WINDOW_PX, similarity
 from xmbench.metrics._picture import PictureMetric, pixels
-
-WINDOW_PX = 11
-DEVIATION_PX = 1.5
-C1 = (0.01 * 255.0) ** 2
-C2 = (0.03 * 255.0) ** 2
-
-
-def window() -> NDArray[np.float64]:
-    """The Gaussian window along one axis, shape (11,), sum 1."""
-    away = np.arange(WINDOW_PX) - WINDOW_PX // 2
-    heights = np.exp(-np.square(away) / (2.0 * DEVIATION_PX**2))
-    return np.asarray(heights / heights.sum())
-
-
-def similarity(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Mean SSIM of (H, W, C) in 0..255, H and W at least 11; -1..1, 1 for identical images."""
-    mean_a, mean_b = _smooth(a), _smooth(b)
-    var_a, var_b = _smooth(a * a) - mean_a**2, _smooth(b * b) - mean_b**2
-    shared = _smooth(a * b) - mean_a * mean_b
-    light = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
-    structure = (2 * shared + C2) / (var_a + var_b + C2)
-    return float((light * structure).mean())
 
 
 def measure(pair: Pair) -> ItemState:
@@ -43,13 +20,6 @@ def measure(pair: Pair) -> ItemState:
         detail = f"images smaller than the window of {WINDOW_PX} pixels"
         return ItemState("reference-unscorable", None, detail)
     return ItemState("ok", np.array([similarity(reference, output)]))
-
-
-def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted local means, shape (H - 10, W - 10, C)."""
-    edge = WINDOW_PX // 2
-    across = correlate1d(correlate1d(values, window(), axis=0), window(), axis=1)
-    return np.asarray(across[edge:-edge, edge:-edge])
 
 
 METRIC = PictureMetric(

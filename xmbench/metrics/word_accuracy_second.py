@@ -13,5 +13,5 @@ METRIC = Accuracy(
     version="1",
     modality="audio",
     citation="the protocol of xmbench: a second frozen judge of another architecture",
-    second=True,
+    judges=("second",),
 )

@@ -6,11 +6,25 @@
     OUT/checkpoints/ curves*      of the training
     OUT/submission/               the outputs: ready for `xmbench score`
     OUT/submission-shuffled/      the control: each item generated from another item's condition
+    OUT/submission-i2a/  OUT/submission-a2i/   instead, of a baseline that generates in both directions
+    OUT/seed-0/ OUT/seed-1/ ...   of `run_seeds`: the same, once for each seed
 """
 
 from __future__ import annotations
 
-from xmbench.runner.run import RunSummary, run
+from xmbench.runner.run import RunSummary, Written, run
+from xmbench.runner.seeds import parse_seeds, run_seeds
 from xmbench.runner.settings import RUN_FILE, Generation, RunRecord, expected, unmet
 
-__all__ = ["RUN_FILE", "Generation", "RunRecord", "RunSummary", "expected", "run", "unmet"]
+__all__ = [
+    "RUN_FILE",
+    "Generation",
+    "RunRecord",
+    "RunSummary",
+    "Written",
+    "expected",
+    "parse_seeds",
+    "run",
+    "run_seeds",
+    "unmet",
+]

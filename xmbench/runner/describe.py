@@ -15,22 +15,32 @@ from typing import Any
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.submission import Submission
+from xmbench.interfaces import Direction
 from xmbench.runner.settings import RunRecord
 
 PACKAGES = ("torch", "numpy", "pyarrow", "timm")
 
 
 def submission_of(
-    baseline: Baseline, dataset: Dataset, record: RunRecord, changes: Mapping[str, Any], shuffle: bool
+    baseline: Baseline,
+    dataset: Dataset,
+    record: RunRecord,
+    changes: Mapping[str, Any],
+    shuffle: bool,
+    direction: Direction,
 ) -> Submission:
     """The document beside the outputs."""
     preset, seed = record.preset, int(record.settings["seed"])
     return Submission(
-        track=dataset.recipe.track_id(baseline.direction),
-        recipe_digest=dataset.manifest.recipe_digest,
+        track=dataset.recipe.track_id(direction),
         dataset_digest=dataset.digest,
+        data_digest=dataset.manifest.data_digest,
         system=system_name(baseline, preset, changes, shuffle),
         kind="floor" if shuffle else baseline.kind,
+        baseline=baseline.name,
+        preset=preset or "",
+        changed=dict(changes),
+        control="shuffled-conditions" if shuffle else "",
         authors=("xmbench",),
         training_data="closed",
         seed=seed,

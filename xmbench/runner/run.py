@@ -1,20 +1,27 @@
-"""One run from a data set to a submission."""
+"""One run from a data set to its submissions."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xmbench import registry
+from xmbench.errors import PrerequisiteError
+from xmbench.execution.progress import silent
+from xmbench.execution.ranks import rank
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
-from xmbench.formats.items import read_conditions, read_examples
+from xmbench.formats.items import read_conditions
 from xmbench.formats.submission import OUTPUT_TABLE, SUBMISSION_FILE
 from xmbench.interfaces import Classifier, Direction, Generator, Model, Run, SeesReferences
 from xmbench.runner.describe import command_of, hardware_of, now, submission_of, versions
+from xmbench.runner.examples import open_examples
+from xmbench.runner.first_interface import fit
 from xmbench.runner.outputs import BATCH, Outputs, shuffled
 from xmbench.runner.settings import (
     RUN_FILE,
@@ -25,20 +32,53 @@ from xmbench.runner.settings import (
     require_track,
     resolve_config,
     settings_of,
+    submission_folder,
 )
 from xmbench.storage.files import make_folder, replacing, write_text
 
 
 @dataclass(frozen=True, slots=True)
-class RunSummary:
-    """What a run left: where, as which system, in how many seconds."""
+class Written:
+    """One submission of a run: in which direction, where, for which track, as which system."""
 
-    out: Path
+    direction: Direction
     submission: Path
     track: str
     system: str
-    training_seconds: float
     generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run left: where, after how many seconds of training, and one submission per direction.
+
+    Of several processes only the first writes submissions; the others have none here. The properties are those of
+    the first direction.
+    """
+
+    out: Path
+    training_seconds: float
+    written: tuple[Written, ...]
+
+    @property
+    def submission(self) -> Path:
+        """Folder of the submission."""
+        return self.written[0].submission
+
+    @property
+    def track(self) -> str:
+        """Name of the track."""
+        return self.written[0].track
+
+    @property
+    def system(self) -> str:
+        """Name of the row."""
+        return self.written[0].system
+
+    @property
+    def generation(self) -> Generation:
+        """How the outputs were made."""
+        return self.written[0].generation
 
 
 def run(
@@ -54,7 +94,7 @@ def run(
     shuffle_conditions: bool = False,
     progress: Callable[[str], None] = print,
 ) -> RunSummary:
-    """Trains a baseline on a data set and writes its outputs for the track of its direction.
+    """Trains a baseline on a data set, once, and writes its outputs for the track of each of its directions.
 
     Args:
         baseline: the row to run.
@@ -64,7 +104,7 @@ def run(
         device: "auto", "cpu" or "cuda".
         seed: instead of the baseline's.
         overrides: settings instead of the baseline's, by name.
-        resume: go on with an unfinished run, or generate again from a finished one.
+        resume: continue an unfinished run, or generate again from a finished one.
         shuffle_conditions: the control: generate each item from another item's condition.
         progress: gets lines of progress.
 
@@ -72,6 +112,7 @@ def run(
         DatasetError: the data set has no such track, or cannot be read.
         DocumentError, UnknownNameError: settings that the model does not have.
         OutputError: `out` cannot be written, or holds something else.
+        PrerequisiteError: no such device, or out of memory.
         CheckError: the training diverged, or outputs are not finite or of the wrong shape.
     """
     model = registry.model(baseline.model)
@@ -80,11 +121,12 @@ def run(
     config = resolve_config(baseline, model, preset, changes)
     used_seed = baseline.seed if seed is None else seed
     settings = settings_of(baseline, dataset, config, used_seed)
-    folder = "submission-shuffled" if shuffle_conditions else "submission"
-    record = claim(out, baseline, preset, settings, resume)
+    first = rank() == 0
+    progress = progress if first else silent
+    record = claim(out, baseline, preset, settings, resume) if first else None
     used_device, hardware = hardware_of(device)
-    command = command_of(baseline, dataset, preset, used_seed, changes, False)
     if record is None:
+        command = command_of(baseline, dataset, preset, used_seed, changes, False)
         record = RunRecord(
             baseline=baseline.name,
             preset=preset,
@@ -93,24 +135,50 @@ def run(
             hardware=hardware,
             versions=versions(),
         )
-        write_text(make_folder(out) / RUN_FILE, record.to_json())
+        if first:
+            write_text(make_folder(out) / RUN_FILE, record.to_json())
 
-    started = time.monotonic()
     digests = {"settings": digest_of(settings), "data set": dataset.digest}
-    place = Run(out, used_seed, used_device, resume, progress, digests)
-    generator = model.fit(read_examples(dataset), dataset.recipe.task, baseline.direction, config, place)
+    place = Run(out, used_seed, used_device, resume, progress, digests, baseline.directions)
+    started = time.monotonic()
+    with _enough_memory():
+        generator = fit(model, open_examples(dataset, progress), dataset.recipe.task, config, place)
     seconds = round(time.monotonic() - started, 2)
+    if not first:
+        return RunSummary(out, seconds, ())
     progress(f"training: {seconds:.1f} s on {hardware}")
     if record.training_seconds is None:
         record = record.model_copy(update={"training_seconds": seconds})
         write_text(out / RUN_FILE, record.to_json())
 
-    generation = _generate(generator, model, baseline.direction, dataset, out / folder, used_seed, progress)
-    document = submission_of(baseline, dataset, record, changes, shuffle_conditions)
-    write_text(out / folder / SUBMISSION_FILE, document.to_json())
-    record = record.model_copy(update={"generations": {**record.generations, folder: generation}})
-    write_text(out / RUN_FILE, record.to_json())
-    return RunSummary(out, out / folder, document.track, document.system, record.training_seconds or 0.0, generation)
+    shuffle = used_seed if shuffle_conditions else None
+    written = []
+    for direction in baseline.directions:
+        folder = out / submission_folder(baseline, direction, shuffle_conditions)
+        with _enough_memory():
+            made = _generate(generator, model, direction, dataset, folder, shuffle, progress)
+        document = submission_of(baseline, dataset, record, changes, shuffle_conditions, direction)
+        write_text(folder / SUBMISSION_FILE, document.to_json())
+        record = record.model_copy(update={"generations": {**record.generations, folder.name: made}})
+        write_text(out / RUN_FILE, record.to_json())
+        written.append(Written(direction, folder, document.track, document.system, made))
+    return RunSummary(out, record.training_seconds or 0.0, tuple(written))
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Turns a lack of memory into a message; what PyTorch says of it is known only where it was imported."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if "torch" not in sys.modules:
+            if not isinstance(error, MemoryError):
+                raise
+            raise PrerequisiteError("out of memory", todo="end other programs, or use a smaller data set") from error
+        from xmbench.training import computing
+
+        with computing("running this baseline"):
+            raise
 
 
 def _generate(
@@ -119,25 +187,28 @@ def _generate(
     direction: Direction,
     dataset: Dataset,
     folder: Path,
-    seed: int,
+    shuffle: int | None,
     progress: Callable[[str], None],
 ) -> Generation:
-    """Writes the outputs of the scored split; `submission.json` is removed first and written last."""
+    """Writes the outputs of the scored split; `submission.json` is removed first and written last.
+
+    With a seed to shuffle by, each item is generated from another item's condition.
+    """
     started = time.monotonic()
-    track = dataset.recipe.track(direction)
+    track = dataset.track(direction)
     assert track is not None
     (make_folder(folder) / SUBMISSION_FILE).unlink(missing_ok=True)
     shown = isinstance(model, SeesReferences) and model.sees_references
     batches = read_conditions(dataset, track.split, direction, BATCH, model.oracle, shown)
-    if folder.name.endswith("shuffled"):
-        batches = shuffled(batches, seed)
+    if shuffle is not None:
+        batches = shuffled(batches, shuffle)
     labels = dataset.table(track.split, ["label"])
     label_of = dict(zip(labels["id"].to_pylist(), labels["label"].to_pylist(), strict=True))
     writer = Outputs(dataset, direction)
     right = asked = 0
     with replacing(folder / OUTPUT_TABLE) as temporary, writer.open(temporary):
         for conditions in batches:
-            writer.add(conditions.ids, generator.generate(conditions))
+            writer.add(conditions.ids, generator.generate(conditions, direction))
             classes = generator.predict(conditions) if isinstance(generator, Classifier) else None
             if classes is not None:
                 right += sum(label_of[i] == k for i, k in zip(conditions.ids, classes.tolist(), strict=True))

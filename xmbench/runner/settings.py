@@ -14,9 +14,15 @@ from xmbench.errors import DatasetError, DocumentError, OutputError, UnknownName
 from xmbench.formats.baseline import Baseline, Expected
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import Document, Part, load_json, parse
-from xmbench.interfaces import Model
+from xmbench.interfaces import Direction, Model
 
 RUN_FILE = "run.json"
+
+
+def submission_folder(baseline: Baseline, direction: Direction, shuffle: bool) -> str:
+    """Name of a submission's folder: `submission`, or one per direction where a baseline has two."""
+    own = [direction] if len(baseline.directions) > 1 else []
+    return "-".join(["submission", *own, *(["shuffled"] if shuffle else [])])
 
 
 class Generation(Part):
@@ -62,36 +68,38 @@ def resolve_config(baseline: Baseline, model: Model, preset: str | None, overrid
 
 
 def require_track(baseline: Baseline, model: Model, dataset: Dataset) -> None:
-    """Raises where the data set has no items, or no track, for the baseline's direction."""
-    direction, recipe = baseline.direction, dataset.recipe
-    if direction not in model.directions:
-        raise UnknownNameError(
-            f"the model '{model.name}' cannot generate in direction {direction}", expected=", ".join(model.directions)
-        )
+    """Raises where the data set has no items, or no track, for one of the baseline's directions."""
+    recipe = dataset.recipe
     if model.oracle and baseline.kind not in ("floor", "ceiling"):
         raise DocumentError(
             f"the model '{model.name}' sees labels or references of what it generates for",
             where=f"baseline {baseline.name}",
             expected='kind = "floor" or "ceiling"',
         )
-    track = recipe.track(direction)
-    if track is None:
-        raise DatasetError(
-            f"the data set {recipe.name} has no track {recipe.track_id(direction)}",
-            where=dataset.folder,
-            expected=", ".join(recipe.track_id(track.direction) for track in recipe.tracks),
-            todo="another baseline (xmbench list baselines), or another data set",
-        )
-    empty = [split for split in ("train", track.split) if dataset.count(split) == 0]
-    if empty:
-        raise DatasetError(f"the split '{empty[0]}' has no items", where=dataset.folder)
+    for direction in baseline.directions:
+        if direction not in model.directions:
+            raise UnknownNameError(
+                f"the model '{model.name}' cannot generate in direction {direction}",
+                expected=", ".join(model.directions),
+            )
+        track = dataset.track(direction)
+        if track is None:
+            raise DatasetError(
+                f"the data set {recipe.name} has no track {recipe.track_id(direction)}",
+                where=dataset.folder,
+                expected=", ".join(recipe.track_id(track.direction) for track in dataset.tracks),
+                todo="another baseline (xmbench list baselines), or another data set",
+            )
+        empty = [split for split in ("train", track.split) if dataset.count(split) == 0]
+        if empty:
+            raise DatasetError(f"the split '{empty[0]}' has no items", where=dataset.folder)
 
 
 def settings_of(baseline: Baseline, dataset: Dataset, config: Any, seed: int) -> dict[str, Any]:
     """Everything that the outputs depend on."""
     return {
         "model": baseline.model,
-        "direction": baseline.direction,
+        "direction": "+".join(baseline.directions),  # as in runs of one direction before there were two
         "seed": seed,
         "dataset_digest": dataset.digest,
         "config": config.model_dump(mode="json"),

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from xmbench.training.device import describe_device, resolve_device, seed_everything
+from xmbench.training.device import (
+    Precision,
+    autocast,
+    computing,
+    describe_device,
+    place,
+    resolve_device,
+    seed_everything,
+)
 from xmbench.training.loop import train
-from xmbench.training.phase import Optimiser, OptimiserName, Phase, Precision, Schedule
+from xmbench.training.optimisers import Optimiser, OptimiserName, Schedule
+from xmbench.training.phase import Phase, Update
+from xmbench.training.prepared import prepared
+from xmbench.training.tensors import Tensors
 from xmbench.training.validation import carve_validation
 
 __all__ = [
@@ -13,8 +24,14 @@ __all__ = [
     "Phase",
     "Precision",
     "Schedule",
+    "Tensors",
+    "Update",
+    "autocast",
     "carve_validation",
+    "computing",
     "describe_device",
+    "place",
+    "prepared",
     "resolve_device",
     "seed_everything",
     "train",

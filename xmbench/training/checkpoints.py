@@ -1,9 +1,10 @@
-"""Checkpoints: written whole or not at all, and only taken up by the training that they belong to."""
+"""Checkpoints: written whole or not at all, and only resumed by the training that they belong to."""
 
 from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,45 +12,92 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import safe_open
+from torch import Tensor
 
 from xmbench.errors import OutputError
 from xmbench.interfaces import Run
 from xmbench.storage.files import replacing, write_bytes
 from xmbench.training.phase import Phase, State
+from xmbench.training.processes import Processes
+
+SCHEMA = "xmbench/checkpoint/2"  # of a phase under way; 1 knew one optimiser
+EVERY_S = 60.0
+SHARE = 0.04  # of the time, for writing them
+WRITTEN_PER_S = 250e6  # bytes: what a disk is believed to take before the first checkpoint has been timed
 
 
-def save_partial(path: Path, phase: Phase, run: Run, optimiser: torch.optim.Optimizer, state: State) -> None:
-    """Writes a phase under way."""
+class Timer:
+    """Says when the next checkpoint is due: once a minute, or more rarely where writing one takes long."""
+
+    def __init__(self, phase: Phase, state: State) -> None:
+        # Weights, the selected ones, their mean, and two moments of an optimiser.
+        size = sum(p.numel() * p.element_size() for p in phase.module.parameters())
+        self._cost = size * (4 + bool(phase.average)) / WRITTEN_PER_S
+        self._saved = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether enough time has passed since the last one."""
+        return time.monotonic() - self._saved >= max(EVERY_S, self._cost / SHARE)
+
+    def write(self, save: Callable[[], None]) -> None:
+        """Writes one, and remembers how long that took."""
+        started = time.monotonic()
+        save()
+        self._saved = time.monotonic()
+        self._cost = self._saved - started
+
+
+def save_partial(path: Path, phase: Phase, run: Run, state: State, processes: Processes) -> None:
+    """Writes a phase under way; every process calls it, the first one writes.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    processes.average_buffers(phase.module)
+    cuda = run.device == "cuda"
+    random = processes.gather((torch.get_rng_state(), torch.cuda.get_rng_state() if cuda else None))
+    if not processes.first:
+        return
     content = {
-        "about": json.dumps(_about(phase, run, state)),
+        "about": json.dumps(_about(phase, run, state) | {"processes": processes.size}),
         "module": phase.module.state_dict(),
         "best": state.best,
-        "optimiser": optimiser.state_dict(),
-        "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state_all() if run.device == "cuda" else [],
+        "average": state.average,
+        "optimisers": [optimiser.state_dict() for optimiser in state.optimisers],
+        "random": [host for host, _ in random],
+        "random_cuda": [device for _, device in random if device is not None],
     }
     with replacing(path) as temporary, temporary.open("wb") as handle:
         torch.save(content, handle)
 
 
-def load_partial(path: Path, phase: Phase, run: Run, optimiser: torch.optim.Optimizer, state: State) -> None:
-    """Takes up a phase under way; raises OutputError if it is damaged or of another training."""
+def load_partial(path: Path, phase: Phase, run: Run, state: State, processes: Processes) -> None:
+    """Resumes a phase under way; raises OutputError if the file is damaged or of another training."""
     content = _readable(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
     about = json.loads(content["about"])
-    _check_fingerprint(path, about, run)
+    if about["schema"] != SCHEMA:
+        raise OutputError(
+            "the checkpoint was written by another version of xmbench",
+            where=path,
+            expected=SCHEMA,
+            todo="finish this run with that version, or remove this file: only this phase is trained again",
+        )
+    _check_fingerprint(path, about, run, {"processes": (about["processes"], processes.size)})
     phase.module.load_state_dict(content["module"])
-    optimiser.load_state_dict(content["optimiser"])
-    torch.set_rng_state(content["random"])
+    for optimiser, saved in zip(state.optimisers, content["optimisers"], strict=True):
+        optimiser.load_state_dict(saved)
+    state.average = {name: tensor.to(run.device) for name, tensor in content["average"].items()}
+    torch.set_rng_state(content["random"][processes.rank])
     if run.device == "cuda" and content["random_cuda"]:
-        torch.cuda.set_rng_state_all(content["random_cuda"])
+        torch.cuda.set_rng_state(content["random_cuda"][processes.rank])
     state.step, state.best_step, state.best = about["step"], about["best_step"], content["best"]
     state.best_value = math.inf if about["best_value"] is None else about["best_value"]
 
 
-def save_final(path: Path, phase: Phase, run: Run, state: State) -> None:
-    """Writes the selected weights of a finished phase."""
-    weights = {key: tensor.contiguous() for key, tensor in state.best.items()}
-    write_bytes(path, safetensors.torch.save(weights, {"about": json.dumps(_about(phase, run, state))}))
+def save_weights(path: Path, weights: Mapping[str, Tensor], phase: Phase, run: Run, state: State) -> None:
+    """Writes weights with what they are: the selected ones of a finished phase, or those of one step."""
+    host = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
+    write_bytes(path, safetensors.torch.save(host, {"about": json.dumps(_about(phase, run, state))}))
 
 
 def load_final(path: Path, phase: Phase, run: Run) -> None:
@@ -65,7 +113,7 @@ def _about(phase: Phase, run: Run, state: State) -> dict[str, Any]:
     """What a checkpoint is: of which training, how far, and which items selected it."""
     best = state.best_value if math.isfinite(state.best_value) else None
     return {
-        "schema": "xmbench/checkpoint/1",
+        "schema": SCHEMA,
         "phase": phase.name,
         "step": state.step,
         "steps": phase.steps,
@@ -77,9 +125,13 @@ def _about(phase: Phase, run: Run, state: State) -> dict[str, Any]:
     }
 
 
-def _check_fingerprint(path: Path, about: Mapping[str, Any], run: Run) -> None:
+def _check_fingerprint(
+    path: Path, about: Mapping[str, Any], run: Run, more: Mapping[str, tuple[int, int]] | None = None
+) -> None:
     now = {**run.fingerprint, "seed": str(run.seed)}
     then = {**about["fingerprint"], "seed": str(about["seed"])}
+    for key, (before, here) in (more or {}).items():
+        then[key], now[key] = str(before), str(here)
     changed = sorted(key for key in now | then if now.get(key) != then.get(key))
     if changed:
         raise OutputError(

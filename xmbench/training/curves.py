@@ -14,9 +14,12 @@ from xmbench.training.phase import Phase, State
 class Curves:
     """Losses by step in `curves.csv` (columns phase, step, name, value) and for TensorBoard."""
 
-    def __init__(self, phase: Phase, run: Run, state: State) -> None:
+    def __init__(self, phase: Phase, run: Run, state: State, written: bool = True) -> None:
         self._phase, self._path = phase.name, make_folder(run.folder) / "curves.csv"
         self._rows: list[tuple[str, int, str, float]] = []
+        self._written = written  # by the first of several processes
+        if not written:
+            return
         if run.resume and self._path.is_file():
             with self._path.open(newline="") as handle:
                 rows = [(row[0], int(row[1]), row[2], float(row[3])) for row in list(csv.reader(handle))[1:]]
@@ -29,12 +32,16 @@ class Curves:
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Adds values of one step."""
+        if not self._written:
+            return
         for name, value in values.items():
             self._rows.append((self._phase, step, name, value))
             self._board.add_scalar(name, value, step)
 
     def flush(self) -> None:
         """Writes the table whole."""
+        if not self._written:
+            return
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["phase", "step", "name", "value"])
@@ -46,5 +53,6 @@ class Curves:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.flush()
-        self._board.close()
+        if self._written:
+            self.flush()
+            self._board.close()

@@ -1,25 +1,43 @@
-"""Devices, seeds and memory."""
+"""Devices, precision, seeds and memory: where a network lies and how it computes is said here and nowhere else."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
 import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, TypeVar
 
 import torch
+from torch import nn
 
 from xmbench.errors import PrerequisiteError
+from xmbench.execution.ranks import local_rank
+
+Precision = Literal["float32", "bf16"]
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def resolve_device(wanted: str) -> str:
     """Turns "auto", "cpu" or "cuda" into "cpu" or "cuda".
 
+    Of several processes (`torchrun`, `accelerate launch`) each gets its own GPU: "cuda" then means that one.
+
     Raises:
-        PrerequisiteError: CUDA is asked for and not there.
+        PrerequisiteError: CUDA is asked for and not there, or there are fewer GPUs than processes.
     """
     if wanted == "cpu":
         return "cpu"
     if torch.cuda.is_available():
+        if local_rank() >= torch.cuda.device_count():
+            raise PrerequisiteError(
+                f"process {local_rank()} has no GPU of its own",
+                expected=f"at most {torch.cuda.device_count()} processes on this machine, one per GPU",
+                todo="start fewer processes (--nproc-per-node), or use --device cpu",
+            )
+        torch.cuda.set_device(local_rank())
         return "cuda"
     if wanted == "cuda":
         raise PrerequisiteError(
@@ -35,6 +53,61 @@ def describe_device(device: str) -> str:
     if device == "cuda":
         return str(torch.cuda.get_device_name())
     return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def place(module: Net, device: str, *, channels_last: bool = False, compiled: bool = False) -> Net:
+    """Moves a module to its device, in the memory format asked for; returns the same module.
+
+    Args:
+        module: on the host.
+        device: "cpu" or "cuda".
+        channels_last: faster convolutions on GPUs with tensor cores and on CPUs; the same values to rounding.
+        compiled: compiles it in place on first use, with the same names of weights; needs a C++ compiler.
+    """
+    memory = torch.channels_last if channels_last else torch.preserve_format
+    with computing(f"moving a network to the device '{device}'"):
+        module.to(device, memory_format=memory)  # type: ignore[call-overload]
+    if compiled:
+        module.compile()
+    return module
+
+
+def autocast(device: str, precision: Precision) -> torch.autocast:
+    """What losses, validation and generation run under: "bf16" computes matrix products in bfloat16."""
+    return torch.autocast(device, torch.bfloat16, enabled=precision == "bf16")
+
+
+@contextmanager
+def computing(what: str) -> Iterator[None]:
+    """Turns a lack of memory, or of a compiler, into a message.
+
+    Raises:
+        PrerequisiteError: memory ran out, or a network that was to be compiled could not be.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if _out_of_memory(error):
+            raise PrerequisiteError(
+                f"out of memory while {what} ({str(error).splitlines()[0][:160] if str(error) else 'host memory'})",
+                expected="a batch and a network that fit",
+                todo="use a smaller batch or network (--set NAME=VALUE, --preset lite), precision bf16 where the "
+                "baseline has that setting, or end other programs that use this device",
+            ) from error
+        dynamo = sys.modules.get("torch._dynamo")
+        if dynamo is not None and isinstance(error, dynamo.exc.TorchDynamoException):
+            raise PrerequisiteError(
+                f"the network cannot be compiled ({str(error).splitlines()[0][:200]})",
+                expected="a C++ compiler, and on a GPU Triton",
+                todo="turn compiling off (--set NAME=false)",
+            ) from error
+        raise
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # The allocator of the host and cuBLAS raise a bare RuntimeError: only its words tell.
+    words = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "CUDA out of memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def seed_everything(*parts: object) -> None:

@@ -1,63 +1,59 @@
-"""What a training is made of: a phase, its optimiser, its batches and learning rates."""
+"""What a training is made of: a phase, its updates, its batches."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-import timm.optim
 import torch
 from torch import Tensor, nn
 
-from xmbench.training.device import seed_of
-
-Precision = Literal["float32", "bf16"]
-OptimiserName = Literal["rmsprop-tf", "rmsprop-torch", "adam"]
-Schedule = Literal["cosine", "constant"]
+from xmbench.training.device import Precision, seed_of
+from xmbench.training.optimisers import Optimiser
 
 
-@dataclass(frozen=True, slots=True)
-class Optimiser:
-    """How weights change.
+@dataclass(frozen=True, slots=True, eq=False)
+class Update:
+    """One optimiser's share of a step: which weights change, by which loss.
 
     Attributes:
-        name: "rmsprop-tf" has TensorFlow's semantics: mean square starts at one, epsilon 1e-10 inside the
-            root, the learning rate folded into the momentum. "rmsprop-torch" has none of them.
-        learning_rate: its peak.
-        weight_decay: coupled: adds `weight_decay * W` to the gradient of conv and FC weights only.
-        momentum: of RMSProp.
-        warmup_steps: linear rise from zero.
-        schedule: after the warm-up, "cosine" falls to zero at the last step.
-        clip_norm: largest norm of the whole gradient; None leaves it alone.
+        module: whose weights change, a part of the phase's module; all others stay as they are meanwhile and get no
+            gradient (a discriminator while its generator learns).
+        optimiser: how.
+        loss: positions of a batch, int64 (B,), 0..items-1 -> losses by name; "loss" is what is minimised. With
+            several processes each one gets its share of the batch; a loss is a mean over it.
+        name: before the names of its losses, where a phase has several updates.
+        every: steps from one of these updates to the next.
     """
 
-    name: OptimiserName = "rmsprop-tf"
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.0
-    momentum: float = 0.9
-    warmup_steps: int = 0
-    schedule: Schedule = "cosine"
-    clip_norm: float | None = None
+    module: nn.Module
+    optimiser: Optimiser
+    loss: Callable[[Tensor], Mapping[str, Tensor]]
+    name: str = ""
+    every: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Phase:
-    """One training from start to end: a module, a loss, a number of steps.
+    """One training from start to end: a module, its updates, a number of steps.
 
     Attributes:
         name: of its files and curves.
         module: what is trained; holds the selected weights afterwards.
         items: how many training items there are.
-        steps: updates in all.
-        batch_size: items per update; a last, smaller batch of an epoch is dropped.
-        optimiser: how weights change.
-        loss: positions of a batch, int64 (B,), 0..items-1 -> losses by name; "loss" is what is minimised.
+        steps: in all; a step takes every update that is due on one batch.
+        batch_size: items per step, over all processes; a last, smaller batch of an epoch is dropped.
+        updates: what one step does, in order; one for a plain loss, two for an adversarial pair.
         validate: values on held-out items by name; the lowest "selection" is kept. None keeps the last.
         validate_every: steps between validations; there is one at the end in any case.
-        precision: "bf16" runs the loss under autocast, on CUDA only.
+        precision: "bf16" runs losses and validation under autocast.
         validation_ids: ids of the held-out items, kept in the checkpoint.
+        average: decay of a running mean of the weights, which is then what is validated and kept; 0 for none.
+        snapshot_every: steps between weights kept on disk, for a curve over training; 0 keeps none.
+        ahead: called with the positions of the next batch (this process's share) while the device is at work on
+            this one, so that they can be read meanwhile (`Tensors.ahead`).
     """
 
     name: str
@@ -65,67 +61,67 @@ class Phase:
     items: int
     steps: int
     batch_size: int
-    optimiser: Optimiser
-    loss: Callable[[Tensor], Mapping[str, Tensor]]
+    updates: tuple[Update, ...]
     validate: Callable[[], Mapping[str, float]] | None = None
     validate_every: int = 1
     precision: Precision = "float32"
     validation_ids: tuple[str, ...] = ()
+    average: float = 0.0
+    snapshot_every: int = 0
+    ahead: Callable[[Tensor], None] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses updates that could not be kept in a checkpoint, or whose curves would be one."""
+        known = {id(parameter) for parameter in self.module.parameters()}
+        for update in self.updates:
+            if not known.issuperset(id(parameter) for parameter in update.module.parameters()):
+                raise ValueError(f"{self.name}: the update '{update.name}' has weights outside the phase's module")
+            if update.every < 1:
+                raise ValueError(f"{self.name}: the update '{update.name}' comes every {update.every} steps")
+        names = [update.name for update in self.updates]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"{self.name}: updates {names}; there must be one at least, and each with its own name")
+        if not 0.0 <= self.average < 1.0:
+            raise ValueError(f"{self.name}: average {self.average} is no decay, 0 <= average < 1")
 
     @property
     def batch(self) -> int:
-        """Items per update: never more than there are."""
+        """Items per step: never more than there are."""
         return min(self.batch_size, self.items)
 
     @property
     def epoch_steps(self) -> int:
-        """Updates per pass over the items."""
+        """Steps per pass over the items."""
         return self.items // self.batch
 
 
 @dataclass(slots=True)
 class State:
-    """Where a phase stands. `best` and `best_value` are the selected weights so far."""
+    """How far a phase has come.
 
+    Attributes:
+        optimisers: one per update.
+        step: steps done.
+        best: the selected weights so far, on the host; `best_step` and `best_value` belong to them.
+        average: running mean of the weights, on the device; empty where none is asked for.
+    """
+
+    optimisers: list[torch.optim.Optimizer] = field(default_factory=list)
     step: int = 0
     best_step: int = 0
     best_value: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
-    curve: list[tuple[int, str, float]] = field(default_factory=list)
+    average: dict[str, Tensor] = field(default_factory=dict)
 
 
 def batch_positions(phase: Phase, seed: int, step: int) -> Tensor:
     """Positions of batch number `step`, int64 (B,): each epoch is a permutation of its own."""
     epoch, index = divmod(step, phase.epoch_steps)
-    random = torch.Generator().manual_seed(seed_of(seed, phase.name, "order", epoch))
-    order = torch.randperm(phase.items, generator=random)
+    order = _epoch_order(seed, phase.name, epoch, phase.items)
     return order[index * phase.batch : (index + 1) * phase.batch]
 
 
-def learning_rate(optimiser: Optimiser, step: int, steps: int) -> float:
-    """Learning rate of an update: linear warm-up, then constant or a cosine that ends at zero."""
-    if step < optimiser.warmup_steps:
-        return optimiser.learning_rate * (step + 1) / optimiser.warmup_steps
-    if optimiser.schedule == "constant":
-        return optimiser.learning_rate
-    progress = (step - optimiser.warmup_steps) / max(steps - optimiser.warmup_steps, 1)
-    return optimiser.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
-
-
-def make_optimiser(module: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
-    """The optimiser of a module's trainable parameters; weight decay on conv and FC weights only."""
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    rate = settings.learning_rate
-    if settings.name == "adam":
-        return torch.optim.Adam(groups, lr=rate)
-    if settings.name == "rmsprop-torch":
-        return torch.optim.RMSprop(groups, lr=rate, momentum=settings.momentum)
-    optimiser: torch.optim.Optimizer = timm.optim.RMSpropTF(
-        groups, lr=rate, alpha=0.9, eps=1e-10, momentum=settings.momentum
-    )
-    return optimiser
+@functools.lru_cache(maxsize=2)  # this epoch and, at its end, the next: a million items take 10 ms to shuffle
+def _epoch_order(seed: int, phase: str, epoch: int, items: int) -> Tensor:
+    random = torch.Generator().manual_seed(seed_of(seed, phase, "order", epoch))
+    return torch.randperm(items, generator=random)

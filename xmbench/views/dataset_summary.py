@@ -30,8 +30,8 @@ def head(dataset: Dataset) -> str:
         f"images {height} × {width}, {'grey' if recipe.image.mode == 'L' else 'RGB'} · clips "
         f"{recipe.audio.samples / recipe.audio.sample_rate_hz:.3f} s at {recipe.audio.sample_rate_hz:,} Hz, mono",
         f"data set digest <code>{manifest.dataset_digest}</code>",
-        f"recipe <code>{escape(recipe.name)}</code> {escape(recipe.version)}, digest "
-        f"<code>{manifest.recipe_digest}</code>",
+        f"recipe <code>{escape(recipe.name)}</code> {escape(recipe.version)}, digest of what shapes its rows "
+        f"<code>{manifest.data_digest}</code>",
     ]
     return (
         f"<h1>{escape(recipe.title)}</h1><p class=lead>{escape(recipe.description.strip())}</p>"

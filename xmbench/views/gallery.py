@@ -152,7 +152,7 @@ def _table(results: Sequence[Result], pairs: Compared) -> str:
     heads = "".join(f"<th>{escape(name)}{' ★' if name == board.primary else ''}</th>" for name in board.metrics)
     lines = []
     for row in board.rows:
-        scores = row.result.scores
+        scores = row.scores
         cells = "".join(f"<td>{cell(scores.get(name), interval=name == board.primary)}</td>" for name in board.metrics)
         rank = "–" if row.rank is None else str(row.rank)
         who = escape(row.result.submission.system)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,44 +11,29 @@ from numpy.typing import NDArray
 from xmbench.errors import DatasetError
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_image
+from xmbench.interfaces import FittedJudge
 from xmbench.judges.digits import training
-from xmbench.judges.digits.network import DigitImageJudge, seen
-from xmbench.storage.files import make_folder, write_bytes, write_text
+from xmbench.judges.digits.network import SIZE, DigitImageJudge, seen
 
 NAME = "digit-image"
 
 
 def fit_image_judge(
-    datasets: Sequence[Dataset],
-    out: Path,
-    *,
-    name: str = NAME,
-    seed: int = 0,
-    steps: int | None = None,
-    command: str = "",
-    progress: Callable[[str], None] = print,
-) -> dict[str, Any]:
-    """Trains a judge and writes `<out>/<name>.safetensors` and `.json`.
+    datasets: Sequence[Dataset], *, seed: int = 0, steps: int | None = None, progress: Callable[[str], None] = print
+) -> FittedJudge:
+    """Trains a judge and tests it.
 
     A set's share of the draws goes with the square root of its size, so that a small set of another look counts.
 
     Args:
         datasets: their training images are used, their test images are the test; the first names the classes.
-        out: folder.
-        name: of the judge's files.
         seed: of the training.
         steps: of the training; None for the default.
-        command: noted in the card.
         progress: called with a line of progress.
-
-    Returns:
-        The card, as written to the JSON file.
 
     Raises:
         DatasetError: the data sets differ in classes, or one has no training images.
-        OutputError: the folder cannot be written.
     """
-    make_folder(out)
     classes = _common(datasets)
     images, labels, weights = [], [], []
     for dataset in datasets:
@@ -68,23 +50,14 @@ def fit_image_judge(
         steps=steps or training.STEPS,
         progress=progress,
     )
-    card = {
-        "schema": "xmbench/judge/1",
-        "name": name,
-        "modality": "image",
-        "sha256": judge.sha256,
-        "bytes": len(judge.data),
-        "classes": classes,
-        "accuracy": {f"real test images of {d.recipe.name}": _accuracy(judge, d) for d in datasets if d.count("test")},
-        "command": command,
-        "seed": seed,
-        "training_images": {d.recipe.name: len(own) for d, own in zip(datasets, images, strict=True)},
-        "data": {dataset.recipe.name: dataset.digest for dataset in datasets},
-        "versions": {package: version(package) for package in ("xmbench", "torch", "numpy", "pillow")},
-    }
-    write_bytes(out / f"{name}.safetensors", judge.data)
-    write_text(out / f"{name}.json", json.dumps(card, indent=1) + "\n")
-    return card
+    return FittedJudge(
+        judge.data,
+        NAME,
+        {f"real test images of {d.recipe.name}": _accuracy(judge, d) for d in datasets if d.count("test")},
+        sees=f"grey images at {SIZE} x {SIZE} pixels",
+        details={"training_images": {d.recipe.name: len(own) for d, own in zip(datasets, images, strict=True)}},
+        packages=("torch", "pillow"),
+    )
 
 
 def _common(datasets: Sequence[Dataset]) -> list[str]:

@@ -1,7 +1,6 @@
 """The digit-image judge: which class of a list an image shows, or none. One small network.
 
-Images are seen in grey at 28x28. Weights are 8-bit integers (under 300 kB), computed in float32 on the CPU, in
-batches of one size, so that a score is the same everywhere.
+Images are seen in grey at 28x28. Weights are 8-bit integers (under 300 kB), computed in float32 in batches of one size.
 """
 
 from __future__ import annotations
@@ -10,15 +9,15 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xmbench.errors import PrerequisiteError, UnknownNameError
+from xmbench.errors import PrerequisiteError
 from xmbench.judges import stored
+from xmbench.judges.header import header
 from xmbench.media import image
 
 FORMAT = "xmbench/digit-image-judge/1"
@@ -73,11 +72,13 @@ class DigitImageJudge:
         class_names: the K classes.
         network: in evaluation mode, with weights as they are stored.
         data: the safetensors file.
+        device: where the network computes.
     """
 
     class_names: tuple[str, ...]
     network: DigitNet
     data: bytes
+    device: str = "cpu"
 
     @classmethod
     def of(cls, class_names: Sequence[str], network: DigitNet) -> DigitImageJudge:
@@ -91,19 +92,12 @@ class DigitImageJudge:
         Args:
             images: N images, uint8 (H, W, C), C = 1 or 3, ink bright on dark, any size.
         """
-        found = []
-        for batch, count in _batches(images):
-            with stored.exactly():
-                found.append(torch.softmax(self.network(batch), 1)[:count].numpy())
-        return np.concatenate(found) if found else np.empty((0, len(self.class_names) + 1), np.float32)
+        width = len(self.class_names) + 1
+        return stored.batched(_batches(images), lambda batch: torch.softmax(self.network(batch), 1), width, self.device)
 
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """The embedding, float32 (N, 64), for distances between sets of images."""
-        found = []
-        for batch, count in _batches(images):
-            with stored.exactly():
-                found.append(self.network.embed(batch)[:count].numpy())
-        return np.concatenate(found) if found else np.empty((0, EMBEDDING), np.float32)
+        return stored.batched(_batches(images), self.network.embed, EMBEDDING, self.device)
 
     def to_bytes(self) -> bytes:
         """A safetensors file."""
@@ -115,25 +109,13 @@ class DigitImageJudge:
         return hashlib.sha256(self.data).hexdigest()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> DigitImageJudge:
+    def from_bytes(cls, data: bytes, device: str = "cpu") -> DigitImageJudge:
         """Reads what `to_bytes` wrote; the last few are kept ready.
 
         Raises:
-            PrerequisiteError: these are no weights of this judge, or of another version of it.
+            PrerequisiteError: these are no weights of this judge, or of another version of it; no such device.
         """
-        return _unpack(data)
-
-
-def load_frozen(name: str) -> DigitImageJudge:
-    """A judge that ships with the package.
-
-    Raises:
-        UnknownNameError: there is none of that name.
-    """
-    path = files("xmbench") / "judges" / "digits" / "weights" / f"{name}.safetensors"
-    if not path.is_file():
-        raise UnknownNameError(f"no frozen judge is called '{name}'")
-    return DigitImageJudge.from_bytes(path.read_bytes())
+        return _unpack(data, device)
 
 
 def seen(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -154,11 +136,12 @@ def _batches(images: Sequence[NDArray[np.uint8]]) -> list[tuple[Tensor, int]]:
 
 
 @functools.lru_cache(maxsize=4)
-def _unpack(data: bytes) -> DigitImageJudge:
+def _unpack(data: bytes, device: str) -> DigitImageJudge:
+    stored.require(device)
     weights = stored.tensors(data, FORMAT)
-    classes = stored.header(data).get("classes")
+    classes = header(data).get("classes")
     if not isinstance(classes, list) or not classes:
         raise PrerequisiteError("the judge's weights name no classes", expected=f"a file of {FORMAT}")
     network = DigitNet(len(classes))
     stored.restore(network, weights, 0)
-    return DigitImageJudge(tuple(map(str, classes)), network, data)
+    return DigitImageJudge(tuple(map(str, classes)), network.to(device), data, device)

@@ -1,7 +1,7 @@
 """The spoken-word judge: which word of a list is said, or none. A few small networks that vote.
 
-Weights are stored as 8-bit integers with one scale per output channel (under 300 kB) and computed in float32 on
-the CPU, in batches of one size, so that a score is the same everywhere.
+Weights are stored as 8-bit integers with one scale per output channel (under 300 kB) and computed in float32, in
+batches of one size.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xmbench.errors import UnknownNameError
-from xmbench.judges.stored import exactly, pack, unpack
+from xmbench.judges.stored import batched, exactly, pack, require, unpack
 from xmbench.judges.words.features import BANDS, FRAMES, features
 
 FORMAT = "xmbench/spoken-word-judge/1"
@@ -76,12 +74,14 @@ class SpokenWordJudge:
         networks: in evaluation mode, with weights as they are stored.
         data: the safetensors file that they were read from.
         frames: how much of a clip is heard.
+        device: where the networks compute.
     """
 
     class_names: tuple[str, ...]
     networks: tuple[WordNet, ...]
     data: bytes
     frames: int = FRAMES
+    device: str = "cpu"
 
     @classmethod
     def of(cls, class_names: Sequence[str], networks: Sequence[WordNet], frames: int = FRAMES) -> SpokenWordJudge:
@@ -99,21 +99,16 @@ class SpokenWordJudge:
             clips: N clips, float32 (T,), any length; only relative levels matter.
             sample_rate_hz: of all of them.
         """
-        found = [self._vote(batch, count) for batch, count in batches(clips, sample_rate_hz, self.frames)]
-        return np.concatenate(found) if found else np.empty((0, len(self.class_names) + 1), np.float32)
+        seen = batches(clips, sample_rate_hz, self.frames)
+        return batched(seen, self._vote, len(self.class_names) + 1, self.device)
 
     def embed(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
         """The first network's embedding, float32 (N, 64), for distances between sets of clips."""
-        found = []
-        for batch, count in batches(clips, sample_rate_hz, self.frames):
-            with exactly():
-                found.append(self.networks[0].embed(batch)[:count].numpy())
-        return np.concatenate(found) if found else np.empty((0, EMBEDDING), np.float32)
+        return batched(batches(clips, sample_rate_hz, self.frames), self.networks[0].embed, EMBEDDING, self.device)
 
-    def _vote(self, batch: Tensor, count: int) -> NDArray[np.float32]:
-        with exactly():
-            votes = torch.stack([torch.log_softmax(network(batch), 1) for network in self.networks]).mean(0)
-            return np.asarray(torch.softmax(votes, 1)[:count].numpy())
+    def _vote(self, batch: Tensor) -> Tensor:
+        votes = torch.stack([torch.log_softmax(network(batch), 1) for network in self.networks]).mean(0)
+        return torch.softmax(votes, 1)
 
     def to_bytes(self) -> bytes:
         """A safetensors file."""
@@ -125,25 +120,13 @@ class SpokenWordJudge:
         return hashlib.sha256(self.data).hexdigest()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> SpokenWordJudge:
+    def from_bytes(cls, data: bytes, device: str = "cpu") -> SpokenWordJudge:
         """Reads what `to_bytes` wrote; the last few are kept ready.
 
         Raises:
-            PrerequisiteError: these are no weights of this judge, or of another version of it.
+            PrerequisiteError: these are no weights of this judge, or of another version of it; no such device.
         """
-        return _unpack(data)
-
-
-def load_frozen(name: str) -> SpokenWordJudge:
-    """A judge that ships with the package.
-
-    Raises:
-        UnknownNameError: there is none of that name.
-    """
-    path = files("xmbench") / "judges" / "words" / "weights" / f"{name}.safetensors"
-    if not path.is_file():
-        raise UnknownNameError(f"no frozen judge is called '{name}'")
-    return SpokenWordJudge.from_bytes(path.read_bytes())
+        return _unpack(data, device)
 
 
 def batches(
@@ -160,9 +143,11 @@ def batches(
 
 
 @functools.lru_cache(maxsize=4)
-def _unpack(data: bytes) -> SpokenWordJudge:
+def _unpack(data: bytes, device: str) -> SpokenWordJudge:
+    require(device)
     about, networks = unpack(data, FORMAT, _untrained)
-    return SpokenWordJudge(tuple(about["words"]), networks, data, about["frames"])
+    there = tuple(network.to(device) for network in networks)
+    return SpokenWordJudge(tuple(about["words"]), there, data, about["frames"], device)
 
 
 def _untrained(about: dict[str, Any]) -> WordNet:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +15,17 @@ from numpy.typing import NDArray
 from xmbench.errors import DatasetError, MediaError, PrerequisiteError, UnknownNameError
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_clip
-from xmbench.judges.loading import Judge as LoadedJudge
+from xmbench.interfaces import FittedJudge
+from xmbench.interfaces import Judge as AnyJudge
 from xmbench.judges.loading import load
 from xmbench.judges.words import training
 from xmbench.judges.words.convolutional import SpokenWordJudge
-from xmbench.judges.words.features import frames_for
+from xmbench.judges.words.features import BANDS, HIGH_HZ, HOP, RATE_HZ, frames_for
 from xmbench.judges.words.recurrent import RecurrentWordJudge
 from xmbench.judges.words.training import Architecture
 from xmbench.media import audio
 from xmbench.media.signal import Sound
-from xmbench.storage.files import make_folder, read_bytes, write_bytes, write_text
+from xmbench.storage.files import read_bytes
 
 Judge = SpokenWordJudge | RecurrentWordJudge
 NAME = "spoken-word"
@@ -54,9 +53,7 @@ class _Clips:
 
 def fit_spoken_word_judge(
     datasets: Sequence[Dataset],
-    out: Path,
     *,
-    name: str | None = None,
     voices: Path | None = None,
     hold_out: Sequence[str] = (),
     voices_share: float = VOICES_SHARE,
@@ -65,16 +62,13 @@ def fit_spoken_word_judge(
     beside: Path | None = None,
     seed: int = 0,
     steps: int | None = None,
-    command: str = "",
     progress: Callable[[str], None] = print,
-) -> dict[str, Any]:
-    """Trains a judge and writes `<out>/<name>.safetensors` and `.json`.
+) -> FittedJudge:
+    """Trains a judge and tests it.
 
     Args:
         datasets: their training clips are used, each distinct take once; the first names classes and rate,
             and its test split is the held-out test.
-        out: folder.
-        name: of the judge's files; None for `spoken-word`, or `spoken-word-second` for a recurrent one.
         voices: folder of more training clips, `<class or word>_<voice>_<number>.wav`, a hyphen for a space in a word.
         hold_out: voices of that folder that are not trained on but tested on, apart from the other tests.
         voices_share: how many of the draws are of that folder, 0..1.
@@ -83,19 +77,12 @@ def fit_spoken_word_judge(
         beside: weights of another judge; the card then says how often the two hear the same.
         seed: of the training.
         steps: of each network; None for the default.
-        command: noted in the card.
         progress: called with a line of progress.
-
-    Returns:
-        The card, as written to the JSON file.
 
     Raises:
         DatasetError: the data sets differ in words or rate.
         UnknownNameError, MediaError: a folder has no clips of these words, or one that cannot be read.
-        OutputError: the folder cannot be written.
     """
-    make_folder(out)
-    name = name or (NAME if architecture == "convolutional" else NAME + SECOND)
     words = _common(datasets)
     audio_format = datasets[0].recipe.audio
     rate = audio_format.sample_rate_hz
@@ -121,26 +108,22 @@ def fit_spoken_word_judge(
         architecture=architecture,
         progress=progress,
     )
-    card = {
-        "schema": "xmbench/judge/1",
-        "name": name,
-        "sha256": judge.sha256,
-        "bytes": len(judge.data),
-        "architecture": architecture,
-        "words": words,
-        "accuracy": {what: _accuracy(judge, clips) for what, clips in tests.items()},
-        **(_beside(judge, company, tests) if company else {}),
-        "command": command,
-        "seed": seed,
-        "training_clips": len(train),
-        "training_voices": sorted(set(train.speakers)),
-        "held_out_voices": sorted({*test.speakers, *hold_out}),
-        "data": {dataset.recipe.name: dataset.digest for dataset in datasets},
-        "versions": {package: version(package) for package in ("xmbench", "torch", "numpy", "soxr")},
-    }
-    write_bytes(out / f"{name}.safetensors", judge.data)
-    write_text(out / f"{name}.json", json.dumps(card, indent=1) + "\n")
-    return card
+    second = architecture == "recurrent"
+    return FittedJudge(
+        judge.data,
+        NAME + SECOND if second else NAME,
+        {what: _accuracy(judge, clips) for what, clips in tests.items()},
+        sees=f"{BANDS} mel bands up to {HIGH_HZ:.0f} Hz, {judge.frames} frames of {1000 * HOP // RATE_HZ} ms",
+        role="second" if second else "first",
+        details={
+            "architecture": architecture,
+            **(_beside(judge, company, tests) if company else {}),
+            "training_clips": len(train),
+            "training_voices": sorted(set(train.speakers)),
+            "held_out_voices": sorted({*test.speakers, *hold_out}),
+        },
+        packages=("torch", "soxr"),
+    )
 
 
 def _more_voices(
@@ -167,7 +150,7 @@ class _Company:
 
     name: str
     sha256: str
-    judge: LoadedJudge
+    judge: AnyJudge
 
 
 def _company(path: Path, words: Sequence[str]) -> _Company:

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xmbench.judges.stored import exactly, pack, unpack
+from xmbench.judges.stored import batched, pack, require, unpack
 from xmbench.judges.words.convolutional import EMBEDDING, batches
 from xmbench.judges.words.features import BANDS, FRAMES
 
@@ -97,12 +97,14 @@ class RecurrentWordJudge:
         network: in evaluation mode, with weights as they are stored.
         data: the safetensors file that it was read from.
         frames: how much of a clip is heard.
+        device: where the network computes.
     """
 
     class_names: tuple[str, ...]
     network: RecurrentNet
     data: bytes
     frames: int = FRAMES
+    device: str = "cpu"
 
     @classmethod
     def of(cls, class_names: Sequence[str], network: RecurrentNet, frames: int = FRAMES) -> RecurrentWordJudge:
@@ -117,19 +119,14 @@ class RecurrentWordJudge:
             clips: N clips, float32 (T,), any length; only relative levels matter.
             sample_rate_hz: of all of them.
         """
-        found = []
-        for batch, count in batches(clips, sample_rate_hz, self.frames):
-            with exactly():
-                found.append(torch.softmax(self.network(batch), 1)[:count].numpy())
-        return np.concatenate(found) if found else np.empty((0, len(self.class_names) + 1), np.float32)
+        seen = batches(clips, sample_rate_hz, self.frames)
+        return batched(
+            seen, lambda batch: torch.softmax(self.network(batch), 1), len(self.class_names) + 1, self.device
+        )
 
     def embed(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
         """The embedding, float32 (N, 64), for distances between sets of clips."""
-        found = []
-        for batch, count in batches(clips, sample_rate_hz, self.frames):
-            with exactly():
-                found.append(self.network.embed(batch)[:count].numpy())
-        return np.concatenate(found) if found else np.empty((0, EMBEDDING), np.float32)
+        return batched(batches(clips, sample_rate_hz, self.frames), self.network.embed, EMBEDDING, self.device)
 
     def to_bytes(self) -> bytes:
         """A safetensors file."""
@@ -141,16 +138,17 @@ class RecurrentWordJudge:
         return hashlib.sha256(self.data).hexdigest()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> RecurrentWordJudge:
+    def from_bytes(cls, data: bytes, device: str = "cpu") -> RecurrentWordJudge:
         """Reads what `to_bytes` wrote; the last few are kept ready.
 
         Raises:
-            PrerequisiteError: these are no weights of this judge, or of another version of it.
+            PrerequisiteError: these are no weights of this judge, or of another version of it; no such device.
         """
-        return _unpack(data)
+        return _unpack(data, device)
 
 
 @functools.lru_cache(maxsize=4)
-def _unpack(data: bytes) -> RecurrentWordJudge:
+def _unpack(data: bytes, device: str) -> RecurrentWordJudge:
+    require(device)
     about, (network,) = unpack(data, FORMAT, lambda known: RecurrentNet(len(known["words"])))
-    return RecurrentWordJudge(tuple(about["words"]), network, data, about["frames"])
+    return RecurrentWordJudge(tuple(about["words"]), network.to(device), data, about["frames"], device)

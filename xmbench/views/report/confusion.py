@@ -12,7 +12,7 @@ from xmbench import registry
 from xmbench.evaluator.verdicts import Verdicts
 from xmbench.formats.result import Result
 from xmbench.html import data_uri, escape, table
-from xmbench.interfaces import Naming
+from xmbench.interfaces import judges_of
 from xmbench.media.image import encode_palette_png
 
 _TABLE_CLASSES = 24
@@ -46,7 +46,7 @@ def section(items: pa.Table, found: Sequence[Verdicts], result: Result) -> str:
 def _one(metric: str, counts: NDArray[np.int64], names: Sequence[str], result: Result) -> str:
     right, total = int(np.trace(counts)), int(counts.sum())
     naming = registry.metric(metric)
-    judge = result.second_judge if isinstance(naming, Naming) and naming.second else result.judge
+    judge = result.second_judge if judges_of(naming)[:1] == ("second",) else result.judge
     known = ", ".join(f"{value:.3f} on {name}" for name, value in judge.accuracy.items()) if judge else "not known"
     told = f"{right:,} of {total:,} found as asked. The judge's own accuracy: {known}."
     drawn = _grid(counts, names) if len(names) <= _TABLE_CLASSES else _picture(counts)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from xmbench.formats.result import Result
+from xmbench.formats.result import Result, Score
 from xmbench.html import escape, link, table
 from xmbench.leaderboard import Board, Row, cell
 from xmbench.leaderboard.details import number, statuses
@@ -43,7 +43,8 @@ def head(result: Result, items: pa.Table) -> str:
         ("made by", f"<code>{escape(made.command)}</code>" if made.command else ""),
         *_judges(result),
         ("data set", f"<code>{result.dataset_digest}</code>"),
-        ("recipe", f"<code>{result.recipe_digest}</code>"),
+        ("recipe, what shapes its rows", f"<code>{result.data_digest}</code>" if result.data_digest else ""),
+        ("track: metrics and judges", f"<code>{result.track_digest}</code>"),
         ("outputs", f"<code>{result.outputs_digest}</code>"),
         ("protocol", escape(result.protocol)),
         ("scored by", f"<code>{escape(scored.command)}</code>" if scored.command else ""),
@@ -83,11 +84,7 @@ def scores(result: Result, board: Board | None) -> str:
 def reference_rows(result: Result, board: Board | None) -> list[Row]:
     """Floors and ceilings of the board, without the result itself."""
     rows = board.rows if board else ()
-    return [
-        row
-        for row in rows
-        if row.result.submission.kind in ("floor", "ceiling") and row.result.items_digest != result.items_digest
-    ]
+    return [row for row in rows if row.result.submission.kind in ("floor", "ceiling") and not _holds(row, result)]
 
 
 def _beside(result: Result, board: Board | None) -> str:
@@ -96,11 +93,11 @@ def _beside(result: Result, board: Board | None) -> str:
         return (
             "<p class=sub>No board with floors and ceilings for this data set was at hand (--dir names the boards).</p>"
         )
-    rows = [[f"<b>{escape(result.submission.system)}</b>", result.submission.kind, *_cells(result, result)]]
+    rows = [[f"<b>{escape(result.submission.system)}</b>", result.submission.kind, *_cells(result.scores, result)]]
     rows += [
-        [escape(row.result.submission.system), row.result.submission.kind, *_cells(row.result, result)] for row in found
+        [escape(row.result.submission.system), row.result.submission.kind, *_cells(row.scores, result)] for row in found
     ]
-    place = next((row for row in board.rows if row.result.items_digest == result.items_digest), None)
+    place = next((row for row in board.rows if _holds(row, result)), None)
     told = ""
     if place is not None and place.rank is not None:
         ranked = sum(row.rank is not None for row in board.rows)
@@ -111,8 +108,13 @@ def _beside(result: Result, board: Board | None) -> str:
     return f"<h3>beside the floors and ceilings of its board</h3><p class=sub>{told}</p>{table(heads, rows)}"
 
 
-def _cells(result: Result, order: Result) -> list[str]:
-    return [cell(result.scores.get(name), interval=False) for name in order.scores]
+def _holds(row: Row, result: Result) -> bool:
+    """Whether a row is the result's own, with this seed or with several."""
+    return any(run.items_digest == result.items_digest for run in row.runs)
+
+
+def _cells(shown: Mapping[str, Score], order: Result) -> list[str]:
+    return [cell(shown.get(name), interval=False) for name in order.scores]
 
 
 def classes(result: Result, items: pa.Table) -> str:

@@ -73,7 +73,7 @@ def choose(result: Result, items: pa.Table, most: int = _PER_GROUP) -> dict[str,
 def _order(result: Result, items: pa.Table) -> NDArray[np.int64]:
     """Rows of the table from best to worst, measured items only."""
     names = _primary_first(result)
-    columns = [(column(items, name, result.scores[name].floor), result.scores[name]) for name in names]
+    columns = [(column(items, name, result.scores[name]), result.scores[name]) for name in names]
     keys = [own.values * (-1 if score.higher_is_better else 1) for own, score in columns if own is not None]
     status = "status" if columns[0][0] is None else f"{names[0]}:status"
     usable = np.asarray([found == "ok" for found in items.column(status).to_pylist()])

@@ -36,7 +36,7 @@ def _chart(name: str, result: Result, items: pa.Table, rows: list[Row]) -> str:
     marks = [Mark(score.value, _OWN)] if score.value is not None else []
     outside = []
     for letter, row in zip(ascii_lowercase, rows, strict=False):
-        other = row.result.scores.get(name)
+        other = row.scores.get(name)
         if other is None or other.value is None:
             continue
         # A row without a single measured item stands at the floor: drawn, it would squeeze everything else.

@@ -12,7 +12,7 @@ from xmbench.leaderboard.pairs import Column, column
 
 def per_item(result: Result, table: pa.Table) -> dict[str, Column]:
     """The metrics whose items have values of their own, by name, failed items at the floor."""
-    found = {name: column(table, name, score.floor) for name, score in result.scores.items()}
+    found = {name: column(table, name, score) for name, score in result.scores.items()}
     return {name: own for name, own in found.items() if own is not None}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import pyarrow as pa
 
@@ -20,7 +19,7 @@ from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.result import Result
 from xmbench.formats.submission import SUBMISSION_FILE
-from xmbench.interfaces import Naming
+from xmbench.interfaces import judges_of
 from xmbench.leaderboard import Board, boards, load
 from xmbench.leaderboard.board import board_key
 from xmbench.leaderboard.store import items_of
@@ -131,7 +130,7 @@ def _verdicts(result: Result, table: pa.Table, media: _Media) -> tuple[list[Verd
         _require_outputs(result, table, media.opened)
         return [], [f"No confusion of the judge: {result.judge.name} {result.judge.sha256[:12]} is not installed."]
     same = second is not None and result.second_judge is not None and (second.card.sha256 == result.second_judge.sha256)
-    kept = tuple(name for name in names if same or not cast(Naming, registry.metric(name)).second)
+    kept = tuple(name for name in names if same or judges_of(registry.metric(name))[:1] != ("second",))
     found, digest = verdicts(media.opened, media.dataset, judge, kept, second)
     if digest != result.outputs_digest:
         raise _other_outputs(media.opened)

@@ -1,0 +1,28 @@
+"""What stands behind a score: one metric's column of the per-item table that lies beside a result."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from xmbench.formats.result import Score
+from xmbench.statistics import Counted, counted
+
+
+def column(items: pa.Table, metric: str, score: Score) -> Counted | None:
+    """A metric's values (N,), the floor where an item has none, and which of them enter its mean.
+
+    Args:
+        items: the table that `xmbench score` writes.
+        metric: a name among its columns.
+        score: of that metric, as the result states it.
+
+    Returns:
+        None where items have no values of their own (a distribution), or the table lacks the column.
+    """
+    if score.floor is None or metric not in items.column_names:
+        return None
+    values = items.column(metric)
+    measured = values.is_valid().to_numpy().astype(np.bool_)
+    statuses = items.column(f"{metric}:status").to_pylist()
+    return counted(values.fill_null(score.floor).to_numpy(), measured, statuses, score.floor, score.left_out)

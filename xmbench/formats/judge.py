@@ -1,0 +1,59 @@
+"""The record of a stored judge: `<name>.json` beside its weights, in the package, in a plug-in or in `DATA/judges/`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from xmbench.formats.document import Document, Part
+from xmbench.formats.recipe import Name, Sha256
+from xmbench.interfaces import JudgeRole, Modality
+
+LARGEST_WEIGHTS = 1 << 31  # bytes, 2 GiB
+
+
+class Tested(Part):
+    """How often a judge is right about real items; "none" is wrong."""
+
+    accuracy: float = Field(ge=0, le=1)
+    n: int = Field(ge=0)
+    by_class: dict[str, float] = Field(default_factory=dict)
+    by_speaker: dict[str, float] = Field(default_factory=dict)
+
+
+class StoredJudge(Document):
+    """What is known of a judge whose weights lie in a file.
+
+    Attributes:
+        kind: which kind of judge reads the weights (`xmbench list judges` names them).
+        role: "second" for one that stands beside a first judge.
+        sha256, bytes: of the weights.
+        address: where the weights are fetched from (https); "" where they lie beside this document.
+        modality: of the items that it sees.
+        sees: what of an item reaches its network.
+        classes: the K classes, in its own order.
+        embedding_size: D.
+        accuracy: test on real data -> what was found.
+        command, seed, versions: how it was fitted.
+        data: name of a data set that it was trained on -> dataset digest.
+        details: what its kind adds.
+    """
+
+    schema_: Literal["xmbench/judge/2"] = Field(default="xmbench/judge/2", alias="schema")
+    name: Name
+    kind: Name
+    role: JudgeRole = "first"
+    sha256: Sha256
+    bytes: int = Field(gt=0, le=LARGEST_WEIGHTS)
+    address: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    modality: Modality
+    sees: str = ""
+    classes: tuple[str, ...] = Field(min_length=1)
+    embedding_size: int = Field(gt=0)
+    accuracy: dict[str, Tested] = Field(default_factory=dict)
+    command: str = ""
+    seed: int | None = None
+    data: dict[str, str] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    details: dict[str, Any] = Field(default_factory=dict)

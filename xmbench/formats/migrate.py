@@ -1,0 +1,123 @@
+"""Documents of earlier versions, made into those of today: one function per schema, on the data as they were read.
+
+What does not fit is left as it is: the check that follows names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from xmbench.formats.recipe import Recipe, TrackSpec
+from xmbench.formats.recorded_command import with_facts
+
+Raw = dict[str, Any]
+
+# In version 0.1 a submission named the digest of the whole recipe, tracks and prose included. What each of the
+# published recipes built, by the beginning of that digest:
+_DATA_DIGESTS = {
+    "2f57451ae42146fa": "099afd54c0daafb00077a4fe3b235d1a9a96ef59e32a1a56e6780c5cac8fffa9",  # cifar10-ad-voices
+    "7cd0e60cb24b4ccd": "46ab787d0429593b856d22e1cd44354506b3e34ec89b8651405a5e35e04ab3ad",  # cifar10-ad
+    "9de42bb08e0fcbde": "889b314ad75616068cc7c208863a0bdc9d6c1ec588f05425d4ecc50c6305bcba",  # cifar100-ad-voices
+    "d4ee4b050aca6031": "9e0695d33d28d6ac326d5dcb6dea34061059394e54363237c7b4b3d18c6e73d2",  # cifar100-ad
+    "d3d7712a4a1391f9": "53b25f4a727f338b0e0b4c4ba26f70f12fd97029b631a3770ffb7a01541c2b18",  # digits-ad
+    "8016e3b4026f8e23": "4f6f98850d87a53af1833e06f48a1b388a8f24b4c2ae4ba5bd2b0a9faf95eafb",  # mnist-ad-human
+    "d30048119e042e85": "e5e800d1472611ba586223878ff6b4d5c79cf6abcfb8f2504ef8594d97f87852",  # mnist-ad-voices
+    "a95a0fefac766890": "5f58858634a2bc5a393e9bbd6fab5032f5031e67c23b88437ef43675b5957661",  # mnist-ad
+}
+
+# What the metrics of version 0.1 left out of their means, and which of them looked at all items together.
+_LEFT_OUT = {"stoi-strict": ("too-short",)}
+_WHOLE_SETS = frozenset({"collapse", "diversity", "frechet-distance", "precision", "recall"})
+
+
+def migrated(data: Raw, wanted: str | None) -> Raw:
+    """A document in the schema that is wanted, if it is an earlier one of that kind; any other as it is."""
+    schema = data.get("schema")
+    while isinstance(schema, str) and schema != wanted and _kind(schema) == _kind(wanted) and schema in _STEPS:
+        data = _STEPS[schema](data)
+        schema = data["schema"]
+    return data
+
+
+def _kind(schema: str | None) -> str:
+    return (schema or "").rpartition("/")[0]
+
+
+def _dataset_1(data: Raw) -> Raw:
+    """A data digest stands beside the recipe's; `audio.band_limit_hz`, which shaped nothing, is gone."""
+    found = {**data, "schema": "xmbench/dataset/2"}
+    recipe = data.get("recipe")
+    if not isinstance(recipe, dict):
+        return found
+    audio = recipe.get("audio")
+    limited = False
+    if isinstance(audio, dict) and "band_limit_hz" in audio:
+        limited = True
+        recipe = {**recipe, "audio": {key: value for key, value in audio.items() if key != "band_limit_hz"}}
+    try:
+        known = Recipe.model_validate(recipe)
+    except ValidationError:
+        return found
+    return {
+        **found,
+        "recipe": recipe,
+        "recipe_digest": known.digest if limited else data.get("recipe_digest"),
+        "data_digest": known.data_digest,
+    }
+
+
+def _submission_1(data: Raw) -> Raw:
+    """What a submission belongs to is its data set's digest; the recipe's was the digest of prose as well."""
+    return {**with_facts(_without_recipe_digest(data)), "schema": "xmbench/submission/2"}
+
+
+def _result_1(data: Raw) -> Raw:
+    """The track is kept in the result: here what its scores say of it, for the recipe of then may be another now."""
+    found = {**_without_recipe_digest(data), "schema": "xmbench/result/2"}
+    if isinstance(data.get("submission"), dict):
+        found["submission"] = migrated(data["submission"], "xmbench/submission/2")
+    if isinstance(data.get("scores"), dict):
+        found["scores"] = {name: _score_1(name, score) for name, score in data["scores"].items()}
+    try:
+        scores: Raw = data["scores"]
+        versions = {str(name): str(score["metric_version"]) for name, score in scores.items()}
+        track = TrackSpec.model_validate(
+            {
+                "direction": data["track"].rpartition("/")[2],
+                "split": data["split"],
+                "metrics": tuple(dict.fromkeys((*versions, data["primary"]))),
+                "primary": data["primary"],
+                "judge": _frozen(data.get("judge")),
+                "second_judge": _frozen(data.get("second_judge")),
+            }
+        )
+    except (KeyError, TypeError, AttributeError, ValidationError):
+        return found
+    return {**found, "track_spec": track.model_dump(mode="json"), "track_digest": track.track_digest(versions)}
+
+
+def _score_1(name: str, score: Any) -> Any:
+    """What a metric leaves out, and whether it looks at all items together, are said with its score."""
+    if not isinstance(score, dict):
+        return score
+    return {**score, "left_out": _LEFT_OUT.get(name, ()), "whole_set": name in _WHOLE_SETS}
+
+
+def _frozen(card: Mapping[str, Any] | None) -> Raw | None:
+    """The judge that a track named; none where a local one took its place."""
+    return None if card is None or card["local"] else {"name": card["name"], "sha256": card["sha256"]}
+
+
+def _without_recipe_digest(data: Raw) -> Raw:
+    rest = {key: value for key, value in data.items() if key != "recipe_digest"}
+    return {**rest, "data_digest": _DATA_DIGESTS.get(str(data.get("recipe_digest"))[:16])}
+
+
+_STEPS: dict[str, Callable[[Raw], Raw]] = {
+    "xmbench/dataset/1": _dataset_1,
+    "xmbench/submission/1": _submission_1,
+    "xmbench/result/1": _result_1,
+}

@@ -1,0 +1,55 @@
+"""Submissions of the first schema: which baseline made them stands only in the command that was recorded.
+
+This is the one place where a command is read, once, when such a document is loaded. From the second schema on the
+runner writes these facts as fields, and no command is ever looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from itertools import pairwise
+from typing import Any
+
+_RUNNER = ["xmbench"]  # the authors that the runner wrote: a command that somebody else typed says nothing
+
+
+def with_facts(data: dict[str, Any]) -> dict[str, Any]:
+    """A submission of the first schema, as it was read, with the fields that its command tells."""
+    return {**_facts(str(data.get("command", "")), data.get("authors")), **data}
+
+
+def _facts(command: str, authors: object) -> dict[str, Any]:
+    """`baseline`, `preset`, `changed` and `control` of a run, from the command that the runner recorded.
+
+    Args:
+        command: as it stands in the document.
+        authors: as they stand in the document.
+
+    Returns:
+        The fields that the command tells; none where the runner did not write it.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return {}
+    if words[:2] != ["xmbench", "run-baseline"] or len(words) < 3 or authors != _RUNNER:
+        return {}
+    found: dict[str, Any] = {"baseline": words[2]}
+    for option, value in pairwise(words[3:]):
+        if option == "--preset":
+            found["preset"] = value
+        elif option == "--set":
+            key, _, text = value.partition("=")
+            found["changed"] = {**found.get("changed", {}), key: _setting(text)}
+    if "--shuffle-conditions" in words:
+        found["control"] = "shuffled-conditions"
+    return found
+
+
+def _setting(text: str) -> Any:
+    """The runner wrote each setting as JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,108 @@
+"""Spoken-word judges as one kind: which weights they read, which data they fit. Networks are imported when needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench.interfaces import FitOption, FittedJudge, Judge, Modality, Task
+from xmbench.judges.header import header
+from xmbench.media.signal import Media, Sound
+
+if TYPE_CHECKING:
+    from xmbench.judges.words.convolutional import SpokenWordJudge
+    from xmbench.judges.words.recurrent import RecurrentWordJudge
+
+_CONVOLUTIONAL, _RECURRENT = "xmbench/spoken-word-judge/1", "xmbench/recurrent-word-judge/1"
+
+
+def word_judge(data: bytes, device: str = "cpu") -> SpokenWordJudge | RecurrentWordJudge:
+    """The judge of a weights file as it is: its networks, and clips of one rate in.
+
+    Raises:
+        PrerequisiteError: no weights of such a judge; no such device.
+    """
+    from xmbench.judges.words import convolutional, recurrent
+
+    if header(data)["format"] == _RECURRENT:
+        return recurrent.RecurrentWordJudge.from_bytes(data, device)
+    return convolutional.SpokenWordJudge.from_bytes(data, device)
+
+
+class WordJudge:
+    """A judge of clips at one sample rate (`xmbench.interfaces.Judge`)."""
+
+    modality: Modality = "audio"
+
+    def __init__(self, judge: SpokenWordJudge | RecurrentWordJudge, embedding_size: int) -> None:
+        self._judge, self.class_names, self.embedding_size = judge, tuple(judge.class_names), embedding_size
+
+    def probabilities(self, items: Sequence[Media]) -> NDArray[np.float32]:
+        """Float32 (N, K + 1)."""
+        return self._judge.probabilities(*_clips(items))
+
+    def embed(self, items: Sequence[Media]) -> NDArray[np.float32]:
+        """Float32 (N, 64)."""
+        return self._judge.embed(*_clips(items))
+
+
+@dataclass(frozen=True, slots=True)
+class WordJudges:
+    """Attributes as in `xmbench.interfaces.JudgeKind` and `FittableKind`."""
+
+    name: str = "words"
+    modality: Modality = "audio"
+    formats: tuple[str, ...] = (_CONVOLUTIONAL, _RECURRENT)
+    weights: Path | None = Path(__file__).parent / "weights"
+    needs: str = "clips of spoken words, one word per class"
+    options: tuple[FitOption, ...] = (
+        FitOption("voices", "Folder of more training clips <word>_<voice>_*.wav.", Path),
+        FitOption("hold-out", "A voice of that folder to test on instead.", many=True, needs="voices"),
+        FitOption(
+            "voices-share",
+            "Of the draws, clips of that folder (default: 0.8).",
+            float,
+            between=(0.0, 1.0),
+            needs="voices",
+        ),
+        FitOption("recordings", "Folder of real recordings <class>_*.wav to test on.", Path),
+        FitOption("architecture", "recurrent makes a second judge.", choices=("convolutional", "recurrent")),
+        FitOption("beside", "Another judge's weights: how often both find the same.", Path),
+    )
+
+    def fits(self, task: Task) -> bool:
+        """Whether the data set speaks words."""
+        return bool(task.words)
+
+    def load(self, weights: bytes, device: str = "cpu") -> Judge:
+        """Reads weights; raises PrerequisiteError."""
+        from xmbench.judges.words.convolutional import EMBEDDING
+
+        return WordJudge(word_judge(weights, device), EMBEDDING)
+
+    def fit(
+        self,
+        datasets: Sequence[Any],
+        *,
+        seed: int,
+        steps: int | None,
+        progress: Callable[[str], None],
+        options: Mapping[str, Any],
+    ) -> FittedJudge:
+        """Trains a judge; see `words.fit.fit_spoken_word_judge`."""
+        from xmbench.judges.words.fit import fit_spoken_word_judge
+
+        return fit_spoken_word_judge(datasets, seed=seed, steps=steps, progress=progress, **options)
+
+
+def _clips(items: Sequence[Media]) -> tuple[list[NDArray[np.float32]], int]:
+    sounds = [item for item in items if isinstance(item, Sound)]
+    rates = {sound.sample_rate_hz for sound in sounds}
+    if len(sounds) != len(items) or len(rates) > 1:
+        raise TypeError("a judge of sounds needs sounds of one sample rate")
+    return [sound.samples for sound in sounds], rates.pop() if rates else 1

@@ -1,0 +1,145 @@
+"""One baseline with several seeds: a folder for each, one after the other, and going on with those not finished.
+
+::
+
+    OUT/seed-0/submission         as `run` leaves it with that seed
+    OUT/seed-1/submission
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xmbench import registry
+from xmbench.errors import DocumentError, OutputError
+from xmbench.formats.baseline import Baseline
+from xmbench.formats.dataset import Dataset
+from xmbench.formats.document import load_json
+from xmbench.formats.submission import SUBMISSION_FILE, Submission
+from xmbench.runner.run import RunSummary, Written, run
+from xmbench.runner.settings import (
+    RUN_FILE,
+    RunRecord,
+    claim,
+    require_track,
+    resolve_config,
+    settings_of,
+    submission_folder,
+)
+
+MOST_SEEDS = 100
+_SEED_END = 2**32  # what every generator of random numbers takes
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Reads `0,1,2`.
+
+    Raises:
+        DocumentError: no list of different whole numbers from 0 on, or too many of them.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    found = {part: int(part) for part in parts if re.fullmatch("[0-9]{1,10}", part) and int(part) < _SEED_END}
+    problems = [f"{part[:40] or '(nothing)'}: no seed" for part in parts if part not in found]
+    known = [found[part] for part in parts if part in found]
+    problems += [f"{seed}: more than once" for seed in dict.fromkeys(known) if known.count(seed) > 1]
+    if len(parts) > MOST_SEEDS:
+        problems = [f"{len(parts):,} seeds"]
+    if problems:
+        raise DocumentError(
+            "--seeds needs a list of different seeds",
+            problems=problems,
+            expected=f"like --seeds 0,1,2: whole numbers below 2^32, at most {MOST_SEEDS} of them",
+        )
+    return tuple(known)
+
+
+def run_seeds(
+    baseline: Baseline,
+    dataset: Dataset,
+    out: Path,
+    seeds: Sequence[int],
+    *,
+    preset: str | None = None,
+    device: str = "auto",
+    overrides: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    shuffle_conditions: bool = False,
+    progress: Callable[[str], None] = print,
+) -> list[RunSummary]:
+    """Runs a baseline once for each seed, into `out/seed-<seed>`.
+
+    Args:
+        baseline: the row to run.
+        dataset: where to train and generate.
+        out: folder of the runs.
+        seeds: in this order.
+        preset: variant of the baseline.
+        device: "auto", "cpu" or "cuda".
+        overrides: settings instead of the baseline's, by name.
+        resume: leave finished seeds as they are, go on with an unfinished one, run the rest.
+        shuffle_conditions: the control: generate each item from another item's condition.
+        progress: gets lines of progress.
+
+    Raises:
+        OutputError: a folder of a seed cannot be used; before any work.
+        XmbenchError: as `run`; the seeds before it are finished and stay.
+    """
+    model = registry.model(baseline.model)
+    require_track(baseline, model, dataset)
+    config = resolve_config(baseline, model, preset, dict(overrides or {}))
+    _require_room(out)
+    folders = {seed: out / f"seed-{seed}" for seed in seeds}
+    found = {
+        seed: claim(folder, baseline, preset, settings_of(baseline, dataset, config, seed), resume)
+        for seed, folder in folders.items()
+    }
+    summaries = []
+    for number, seed in enumerate(seeds, 1):
+        done = _finished(folders[seed], found[seed], baseline, shuffle_conditions)
+        progress(f"seed {seed} ({number} of {len(seeds)}): {'finished before' if done else folders[seed]}")
+        summaries.append(
+            done
+            or run(
+                baseline,
+                dataset,
+                folders[seed],
+                preset=preset,
+                device=device,
+                seed=seed,
+                overrides=overrides,
+                resume=resume,
+                shuffle_conditions=shuffle_conditions,
+                progress=progress,
+            )
+        )
+    return summaries
+
+
+def _require_room(out: Path) -> None:
+    """Raises OutputError where a folder holds something else than runs of seeds."""
+    try:
+        others = [entry.name for entry in out.iterdir() if not re.fullmatch(r"seed-[0-9]+|\..*", entry.name)]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"the folder cannot be read ({error.strerror})", where=out) from error
+    if others:
+        what = "a run with one seed" if RUN_FILE in others else "other files"
+        raise OutputError(f"the folder holds {what}", where=out, todo="another folder for the seeds with --out")
+
+
+def _finished(folder: Path, record: RunRecord | None, baseline: Baseline, shuffle: bool) -> RunSummary | None:
+    """What a run left, if it wrote the outputs that are wanted, in every direction."""
+    written = []
+    for direction in baseline.directions:
+        name = submission_folder(baseline, direction, shuffle)
+        generation = record.generations.get(name) if record else None
+        document = folder / name / SUBMISSION_FILE
+        if generation is None or not document.is_file():
+            return None
+        made = load_json(document, Submission)
+        written.append(Written(direction, folder / name, made.track, made.system, generation))
+    return RunSummary(folder, (record.training_seconds if record else None) or 0.0, tuple(written))
