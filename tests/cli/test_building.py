@@ -140,7 +140,7 @@ def test_ctrl_c_is_answered_and_the_build_goes_on_afterwards(corpus: Corpus, tmp
     assert xmbench("validate", out).returncode == 2
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0
-    assert "taking up an earlier build" in run.stderr
+    assert "resuming an earlier build" in run.stderr
     straight = xmbench(*arguments[:-1], tmp_path / "straight")
     assert open_dataset(out).digest == open_dataset(tmp_path / "straight").digest, straight.stderr
 
@@ -167,7 +167,7 @@ def test_a_full_build_on_all_processors_is_broken_off_and_finished(tmp_path: Pat
     assert "Traceback" not in rest
     run = xmbench(*arguments)
     assert run.returncode == 0, run.stderr
-    assert "taking up an earlier build" in run.stderr
+    assert "resuming an earlier build" in run.stderr
     straight = xmbench(*arguments[:-1], tmp_path / "straight")
     assert straight.returncode == 0
     assert open_dataset(tmp_path / "out").digest == open_dataset(tmp_path / "straight").digest

@@ -87,7 +87,8 @@ class ShardReport:
 def job(plan: Plan, clips: Path, data: Path, reports: Path) -> Job:
     """What the workers of a plan need to know."""
     recipe = plan.request.recipe
-    return Job(recipe, plan.reader, schema(recipe, plan.attributes), clips, data, reports)
+    folders = (folder.absolute() for folder in (clips, data, reports))  # a worker may run elsewhere
+    return Job(recipe, plan.reader, schema(recipe, plan.attributes), *folders)
 
 
 def write_shard(work: Job, task: ShardTask) -> ShardReport:

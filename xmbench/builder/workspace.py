@@ -1,7 +1,7 @@
 """The output folder: who may write to it, what is already there, and moving the finished parts into place.
 
 Everything is made under `DIR/.build/` and renamed at the end, `manifest.json` last: a folder with a manifest is
-whole. A killed build leaves `.build/plan.json` and its finished shards, which the same command takes up.
+whole. A killed build leaves `.build/plan.json` and its finished shards, which the same command resumes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Workspace:
         self.clips = self.work / _CLIPS_FOLDER
 
     def claim(self, identity: Mapping[str, str], shards: Collection[str]) -> None:
-        """Takes up a build that was broken off, or starts one.
+        """Resumes a build that was interrupted, or starts one.
 
         Args:
             identity: of the plan.
