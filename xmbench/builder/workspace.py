@@ -18,7 +18,15 @@ import pyarrow as pa
 from xmbench.errors import DatasetError, DocumentError, OutputError
 from xmbench.formats.dataset import Manifest, open_shard
 from xmbench.formats.document import load_json
-from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, MANIFEST_FILE, SHARD_NAME, WORK_FOLDER
+from xmbench.formats.layout import (
+    CARD_FILE,
+    DATA_FOLDER,
+    DECODED_FOLDER,
+    LEDGER_FILE,
+    MANIFEST_FILE,
+    SHARD_NAME,
+    WORK_FOLDER,
+)
 from xmbench.storage.files import make_folder, write_text, writing
 from xmbench.storage.locks import locked
 
@@ -214,7 +222,7 @@ def remove_build(space: Workspace) -> None:
     with writing(space.folder):
         for name in (MANIFEST_FILE, CARD_FILE, LEDGER_FILE):
             (space.folder / name).unlink(missing_ok=True)
-        for path in (data, space.data, space.reports, space.clips):
+        for path in (data, space.data, space.reports, space.clips, space.folder / DECODED_FOLDER):
             if path.is_dir():
                 shutil.rmtree(path)
         for path in space.work.iterdir():
