@@ -166,9 +166,9 @@ def _row(name: str, row: Row, board: Board, compared: Compared, root: Path) -> s
     shared = " shared" if row.rank is not None and [r.rank for r in board.rows].count(row.rank) > 1 else ""
     known = "" if row.normalised is None else f"{row.normalised:.3f}"
     cells = "".join(_cell(metric, result.scores.get(metric), board) for metric in _columns(board))
-    report, kind, preset = _report(result, root), result.submission.kind, escape(preset_of(result) or "none")
+    report, kind, preset = _report(result, root), escape(result.submission.kind), escape(preset_of(result) or "none")
     return (
-        f'<tr class="row{shared}" id={name} data-kind={kind} data-preset="{preset}">'
+        f'<tr class="row{shared}" id={name} data-kind="{kind}" data-preset="{preset}">'
         f"<td data-h=rank{_value(row.rank)}>{rank}</td>"
         f"<th scope=row>{escape(result.submission.system)} <span class=links>"
         f"<button type=button class=fold aria-controls={name}m aria-expanded=true>details</button>{report}</span></th>"
