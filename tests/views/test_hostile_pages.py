@@ -36,7 +36,7 @@ PAYLOADS = (
     'javascript:hit()//" onclick=hit() `${hit()}` {{hit()}}',
     "<!--<base href=https://example.org/><meta http-equiv=refresh content='0;url=javascript:hit()'>-->",
     "</svg><style>@import'https://example.org/x';*{background:url(https://example.org/y)}</style><form action=x>",
-    "\x00\x1b[31m\u202egnp.exe\u2066\u200b\ufeff\x85<details open ontoggle=hit()>",
+    "\x00\u001b[31m\u202egnp.exe\u2066\u200b\ufeff\x85<details open ontoggle=hit()>",
 )
 ADDRESSES = (
     "javascript:hit()",
@@ -127,10 +127,10 @@ def a_report(digits: Dataset, scored: Path, folder: Path, payload: str) -> Path:
 def a_board(digits: Dataset, scored: Path, folder: Path, payload: str) -> Path:
     result, _ = load_scored(scored / "result.json")
     paper = ReportedResult(track=result.track, system="s", scores={"corr2d": 0.5}, paper="p", where="w", data="d")
-    results = [result, hostile(Result, result, payload)]
+    results = [result, hostile(Result, result, payload, ("track", "submission.track"))]
     results[1] = results[1].model_copy(update={"items_digest": "0" * 64})
     folder.mkdir()
-    text = page(boards(results), [hostile(ReportedResult, paper, payload)], Compared(), folder)
+    text = page(boards(results), [hostile(ReportedResult, paper, payload, ("track",))], Compared(), folder)
     (folder / "page.html").write_text(text)
     return folder / "page.html"
 
@@ -166,13 +166,13 @@ def test_what_others_wrote_is_text_on_every_page(digits: Dataset, scored: Path, 
         found = runs_only_its_own(text)
         assert html.escape(payload) in text
         assert "hit" not in "".join(f"{name}" for _, attributes in found.tags for name in attributes)
-        assert not any(sign in text for sign in "\x00\x1b\x85\u202e\u2066\u200b\ufeff")
+        assert not any(sign in text for sign in "\x00\u001b\x85\u202e\u2066\u200b\ufeff")
 
 
 def test_signs_that_no_file_can_hold_are_written_out() -> None:
     text = html.document("a \ud800", html.escape("b \udfff\x00"))
     assert r"a \ud800" in text
-    assert r"b \udfff\x00" in text
+    assert r"b \udfff\u0000" in text
     text.encode()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xmbench.cli.tables import Progress, table
+from xmbench.cli.terminal import print
 
 if TYPE_CHECKING:
     from xmbench.builder.estimate import Preflight
@@ -39,7 +40,7 @@ def plan(
 
     chosen = load_recipe(recipe)
     found = preflight(chosen, source=place_of(source), limit=limit, speech=speech, accept_changed=accept_changed)
-    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else _shown(found))
+    print(json.dumps(found.to_dict(), indent=1) if as_json else _shown(found))
 
 
 def retry(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from xmbench.cli.tables import Progress, table
+from xmbench.cli.terminal import print
 from xmbench.errors import MAX_LISTED, CheckError, OutputError
 
 if TYPE_CHECKING:

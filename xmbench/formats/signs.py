@@ -40,13 +40,12 @@ _PLAIN = {
 
 
 def visible(text: str) -> str:
-    r"""The same text with such signs written out (`\x1b`, `\u202e`); line ends and tabs stay."""
+    r"""The same text with such signs written out (`\u001b`, `\u202e`, as JSON does); line ends and tabs stay."""
     return _OBEYED.sub(lambda sign: _written(sign.group()), text)
 
 
 def _written(sign: str) -> str:
-    code = ord(sign)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return f"\\u{ord(sign):04x}"
 
 
 def plain(sign: str) -> str:

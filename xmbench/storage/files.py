@@ -94,6 +94,23 @@ def read_bytes(path: Path, largest: int = LARGEST_DOCUMENT) -> bytes:
         raise DocumentError(f"the file cannot be read ({error.strerror})", where=path) from error
 
 
+def expanded(text: str) -> Path:
+    """A path that was typed, with `~` and `~user` as a shell reads them.
+
+    Raises:
+        DocumentError: no such user, and no file of that name either.
+    """
+    path = Path(text)
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        if path.exists():
+            return path
+        raise DocumentError(
+            f"no user has the home directory {path.parts[0]!r}", where=text, expected="a path like ~/x or ./~x"
+        ) from error
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turns the OS errors of a write below `path` into an `OutputError` that says what to do."""
