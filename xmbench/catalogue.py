@@ -53,7 +53,7 @@ def _baselines() -> list[Row]:
 
 
 def _metrics() -> list[Row]:
-    found = [registry.metric(name) for name in registry.names("metrics")]
+    found = [registry.metric(name) for name in registry.usable("metrics")]
     return [
         {
             "name": m.name,
@@ -68,12 +68,12 @@ def _metrics() -> list[Row]:
 
 
 def _sources() -> list[Row]:
-    found = [registry.source(name) for name in registry.names("sources")]
+    found = [registry.source(name) for name in registry.usable("sources")]
     return [{"name": s.name, "yields": s.modality, "what": _first_line(s)} for s in found]
 
 
 def _engines() -> list[Row]:
-    found = [registry.engine(name) for name in registry.names("engines")]
+    found = [registry.engine(name) for name in registry.usable("engines")]
     return [
         {
             "name": e.facts.name,

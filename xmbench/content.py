@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from xmbench.errors import UnknownNameError, nearest
+from xmbench import plugins
+from xmbench.errors import PrerequisiteError, UnknownNameError, nearest
 
 Kind = Literal["recipes", "baselines"]
 
@@ -36,10 +38,24 @@ def find(kind: Kind, name: str) -> Path:
     )
 
 
-def _folders(kind: Kind) -> list[Path]:
-    """Folders with content, the package's own first."""
+def _folders(kind: Kind) -> Iterator[Path]:
+    """Folders with content, the package's own first; those of third parties only if what comes before is not enough."""
     package = Path(str(files("xmbench")))
     own = [package / "_content" / kind, package.parent / kind]
-    plugins = [Path(str(files(point.load()))) / kind for point in entry_points(group="xmbench.content")]
-    found = [folder for folder in own if folder.is_dir()][:1]
-    return found + [folder for folder in plugins if folder.is_dir()]
+    yield from [folder for folder in own if folder.is_dir()][:1]
+    for folder in map(_folder_of, plugins.points("xmbench.content")):
+        if folder is not None and (folder / kind).is_dir():
+            yield folder / kind
+
+
+def _folder_of(point: EntryPoint) -> Path | None:
+    """The folder of a package with content; None where it cannot be imported."""
+    try:
+        found = plugins.load(point)
+        try:
+            return Path(str(files(found)))
+        except Exception as error:
+            raise plugins.refused(point, f"no package: {error}") from error
+    except PrerequisiteError as error:
+        plugins.skip(f"{error.where}", error.what)
+        return None

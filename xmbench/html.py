@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from xmbench.errors import OutputError
 from xmbench.formats.signs import visible
 from xmbench.media import audio
-from xmbench.storage.files import make_folder, writing
+from xmbench.storage.files import output_file, writing
 
 _POLICY = "default-src 'none'; img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
 _START = b"<!doctype html>"
@@ -76,16 +76,16 @@ def player(samples: NDArray[np.int16], sample_rate_hz: int, label: str) -> str:
 
 
 def place(path: Path) -> None:
-    """Makes the folder of a page; a file that is no page is not replaced.
+    """Makes the folder of a page; a file that is not an HTML page is not replaced.
 
     Raises:
         OutputError: something else stands there, or the folder cannot be made.
     """
-    make_folder(path.parent)
+    output_file(path)
     with writing(path):
-        if path.exists() and (path.is_dir() or not _is_page(path)):
+        if path.exists() and not _is_page(path):
             raise OutputError(
-                "something that is no page stands here",
+                "a file that is not an HTML page stands here",
                 where=path,
                 expected="an HTML file, or nothing",
                 todo="choose another name with --out, or remove it",

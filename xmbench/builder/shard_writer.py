@@ -16,13 +16,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from xmbench.builder.plan import Item, Plan, Reader, Shard
 from xmbench.builder.takes import Take
+from xmbench.errors import DocumentError
 from xmbench.formats.columns import schema
 from xmbench.formats.dataset import content_digest, dataset_digest, row_digest, samples_digest
 from xmbench.formats.ledger import LedgerRow
 from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import RawImage, Rejected
 from xmbench.media import audio, image
-from xmbench.storage.files import replacing, write_text
+from xmbench.storage.files import read_bytes, replacing, write_text
 
 GROUP_ROWS = 1_000
 _UNREPEATED = {"id", "image.bytes", "image.path", "source"}
@@ -137,8 +138,8 @@ def report_path(folder: Path, shard: str) -> Path:
 def read_report(folder: Path, shard: str) -> ShardReport | None:
     """The report of a shard; None where it is missing or damaged."""
     try:
-        return REPORT.validate_json(report_path(folder, shard).read_bytes())
-    except (OSError, ValidationError):
+        return REPORT.validate_json(read_bytes(report_path(folder, shard)))
+    except (DocumentError, ValidationError):
         return None
 
 

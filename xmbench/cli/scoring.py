@@ -16,6 +16,7 @@ import typer
 from xmbench.cli.tables import Progress, table
 from xmbench.cli.terminal import print
 from xmbench.errors import MAX_LISTED, CheckError, OutputError
+from xmbench.storage.files import output_file
 
 if TYPE_CHECKING:
     from xmbench.evaluator.evaluate import Scored
@@ -96,6 +97,7 @@ def score(
         raise typer.BadParameter("no metric named", param_hint="--metrics")
     if ray_address and engine is Engine.local:
         raise typer.BadParameter("needs --engine ray", param_hint="--ray-address")
+    output_file(target)
     if target.exists() and not _is_result(target):
         raise OutputError(
             "a file that is no result stands here", where=target, todo="choose another name with --out, or remove it"
