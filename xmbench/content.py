@@ -16,7 +16,17 @@ Kind = Literal["recipes", "baselines"]
 
 def names(kind: Kind) -> list[str]:
     """Every name that `find` knows, sorted."""
-    return sorted({path.stem for folder in _folders(kind) for path in folder.glob("*.toml")})
+    found: dict[str, Path] = {}
+    for folder in _folders(kind):
+        for path in folder.glob("*.toml"):
+            if found.setdefault(path.stem, path) != path:
+                plugins.skip(f"{path}", f"{found[path.stem]} has that name")
+    return sorted(found)
+
+
+def of_plug_in(kind: Kind, name: str) -> bool:
+    """Whether a name is that of a third party's file."""
+    return find(kind, name).parent != next(_folders(kind), None)
 
 
 def find(kind: Kind, name: str) -> Path:

@@ -48,12 +48,17 @@ def names(kind: Kind) -> list[str]:
     return sorted({*built_in, *(point.name for point in plugins.points(f"xmbench.{kind}", built_in))})
 
 
+def of_plug_in(kind: Kind, name: str) -> bool:
+    """Whether an item comes from a third party."""
+    return name not in _built_in(kind)
+
+
 def usable(kind: Kind) -> list[str]:
     """As `names`, without the plug-ins that cannot be imported or are no such item: those are named and skipped."""
-    built_in, found = _built_in(kind), []
+    found = []
     for name in names(kind):
         try:
-            if name not in built_in:
+            if of_plug_in(kind, name):
                 _load(kind, name)
         except PrerequisiteError as error:
             plugins.skip(f"{error.where}", error.what)
