@@ -27,7 +27,7 @@ from xmbench.formats.layout import (
     SHARD_NAME,
     WORK_FOLDER,
 )
-from xmbench.storage.files import make_folder, write_text, writing
+from xmbench.storage.files import make_folder, read_bytes, write_text, writing
 from xmbench.storage.locks import locked
 
 _PLAN_FILE = "plan.json"
@@ -95,7 +95,7 @@ class Workspace:
     def finish_replacing(self) -> None:
         """Finishes a `replace` that was broken off, if there is one."""
         if (self.work / _REPLACING_FILE).is_file():
-            names = json.loads((self.work / _REPLACING_FILE).read_bytes())
+            names = _to_replace(self.work / _REPLACING_FILE)
             self.publish_shards([name for name in names if (self.data / name).exists()])
             self.publish_documents()
 
@@ -113,6 +113,41 @@ class Workspace:
         shutil.rmtree(self.work, ignore_errors=True)
 
 
+def _to_replace(path: Path) -> list[str]:
+    """Names of the shards that a `replace` which was broken off was about to move.
+
+    Raises:
+        OutputError: the list was cut or edited.
+    """
+    try:
+        names = json.loads(read_bytes(path))
+    except (ValueError, RecursionError):
+        names = None
+    if not (isinstance(names, list) and all(isinstance(name, str) and SHARD_NAME.match(name) for name in names)):
+        raise OutputError(
+            "not a list of shards: it was cut or edited since a `retry` that was broken off",
+            where=path,
+            todo="remove this file and run `xmbench build` of this data set again: it checks every shard",
+        )
+    return names
+
+
+def _refuse_links(space: Workspace) -> None:
+    """A directory that is a link lies elsewhere: what a build removes and writes there would not be its own.
+
+    Raises:
+        OutputError: one of the directories of a build is a link.
+    """
+    linked = [path for path in (space.folder / DATA_FOLDER, space.work, space.data, space.reports) if path.is_symlink()]
+    if linked:
+        raise OutputError(
+            f"{linked[0].relative_to(space.folder)} is a link to another place, where nothing is written or removed",
+            where=space.folder,
+            expected="directories of its own (the data set folder itself may be a link)",
+            todo="remove the link, or choose another folder with --out",
+        )
+
+
 @contextmanager
 def opened(folder: Path) -> Iterator[Workspace]:
     """Holds an output folder; leaves no empty traces of a build that never began.
@@ -123,6 +158,7 @@ def opened(folder: Path) -> Iterator[Workspace]:
     existed = folder.is_dir()
     make_folder(folder)
     space = Workspace(folder)
+    _refuse_links(space)
     make_folder(space.work)
     with locked(space.work / _LOCK_FILE):
         try:
@@ -268,7 +304,7 @@ def readable(path: Path) -> bool:
 def _started(folder: Path) -> dict[str, str] | None:
     """The identity of a build that was broken off in this folder."""
     try:
-        found: Any = json.loads((folder / WORK_FOLDER / _PLAN_FILE).read_bytes())
-    except (OSError, ValueError):
+        found: Any = json.loads(read_bytes(folder / WORK_FOLDER / _PLAN_FILE))
+    except (DocumentError, OSError, ValueError, RecursionError):
         return None
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else None

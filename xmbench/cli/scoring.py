@@ -15,8 +15,10 @@ import typer
 from xmbench.cli import judge_fitting
 from xmbench.cli.engines import given_address
 from xmbench.cli.tables import Progress, table
+from xmbench.cli.terminal import print
 from xmbench.errors import MAX_LISTED, CheckError, OutputError
 from xmbench.execution.engine import Engine
+from xmbench.storage.files import output_file
 
 if TYPE_CHECKING:
     from xmbench.evaluator.evaluate import Scored
@@ -93,6 +95,7 @@ def score(
     if metrics is not None and not chosen:
         raise typer.BadParameter("no metric named", param_hint="--metrics")
     address = given_address(engine, ray_address)
+    output_file(target)
     if target.exists() and not _is_result(target):
         raise OutputError(
             "a file that is no result stands here", where=target, todo="choose another name with --out, or remove it"
