@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,11 @@ import numpy as np
 
 from xmbench.errors import SubmissionError
 from xmbench.evaluator.decode import Decoded, decode_output
+from xmbench.evaluator.output_table import MOST_LISTED
 from xmbench.evaluator.outputs import Outputs, RawOutput, find_outputs, open_submission
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import TrackSpec
-from xmbench.formats.submission import Submission
+from xmbench.formats.submission import OUTPUT_FOLDER, OUTPUT_TABLE, Submission
 from xmbench.media.signal import Media, Sound
 
 
@@ -38,7 +39,7 @@ class CheckReport:
 
     Attributes:
         items: ids that the track asks for.
-        problems: what has to be mended; `check` exits with 1 if there are any.
+        problems: what has to be fixed; `check` exits with 1 if there are any.
         notes: what a reader should know and nothing needs to change (clipping, identical outputs).
     """
 
@@ -83,23 +84,29 @@ def open_checked(folder: Path, dataset: Dataset) -> OpenedSubmission:
             problems=problems,
             todo="name the right data set with --data, or make the outputs again from this one",
         )
-    outputs = find_outputs(folder, track.direction)
     ids = tuple(str(i) for i in dataset.table(track.split, []).column("id").to_pylist())
+    outputs = find_outputs(folder, track.direction, dataset.recipe.task, len(ids))
     return OpenedSubmission(submission, track, outputs, ids)
 
 
 def id_problems(opened: OpenedSubmission) -> list[Problem]:
-    """Missing, extra and duplicate ids, and files that are no outputs."""
+    """Missing, extra and duplicate ids, and what is no output; of the last two kinds no more than `MOST_LISTED`."""
     wanted, outputs = set(opened.ids), opened.outputs
     problems = [Problem(i, "missing", "no output for this id") for i in sorted(wanted - set(outputs.found))]
-    problems += [Problem(i, "extra", "the track has no such id") for i in sorted(set(outputs.found) - wanted)]
+    problems += _listed("extra", [(i, "the track has no such id") for i in sorted(set(outputs.found) - wanted)])
     problems += [Problem(i, "duplicate", "more than one output for this id") for i in sorted(outputs.duplicates)]
     expected = " ".join(outputs.suffixes)
-    problems += [
-        Problem("", "stranger", f"outputs/{name} is no output (expected <id> and one of {expected})")
-        for name in outputs.strangers
-    ]
+    place = OUTPUT_TABLE if outputs.is_table else OUTPUT_FOLDER
+    told = "" if outputs.is_table else f" is no output (expected <id> and one of {expected})"
+    problems += _listed("foreign", [("", f"{place}/{name}{told}") for name in outputs.foreign])
     return problems
+
+
+def _listed(kind: str, found: Sequence[tuple[str, str]]) -> list[Problem]:
+    """A problem each, and one for all that are too many to be listed."""
+    problems = [Problem(item_id, kind, detail) for item_id, detail in found[:MOST_LISTED]]
+    more = len(found) - MOST_LISTED
+    return [*problems, Problem("", kind, f"and {more:,} more")] if more > 0 else problems
 
 
 def check(folder: Path, dataset: Dataset) -> CheckReport:

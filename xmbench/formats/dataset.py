@@ -13,21 +13,27 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
-from xmbench.errors import DatasetError
+from xmbench.errors import DatasetError, DocumentError
 from xmbench.formats.document import Document, Part, load_json
 from xmbench.formats.layout import MANIFEST_FILE, WORK_FOLDER
 from xmbench.formats.recipe import Recipe, Sha256
+from xmbench.formats.tables import LARGEST_PAGE, Bound, Table, open_table
+from xmbench.storage.files import regular_size
+from xmbench.storage.names import shown
 
 _BATCH_ROWS = 256
+_MORE_ROWS = 1000  # than the manifest says: read, so that `validate` can name them
+_SLACK = 1 << 26
+_MEDIA = ("image", "audio")
+_TEXT_BYTES = 1 << 12  # of a cell beside the media
 
 
 class Counts(Part):
@@ -162,8 +168,8 @@ class Dataset:
         Raises:
             DatasetError: a shard is missing or cannot be read.
         """
-        wanted = ["id", *(name for name in columns if name != "id")]
-        streams = [_stream(path, wanted) for path in self.shards(split)]
+        wanted = _wanted(columns)
+        streams = [self._stream(shard, wanted) for shard in self.manifest.shards if shard.split == split]
         yield from heapq.merge(*streams, key=lambda row: str(row["id"]))
 
     def table(self, split: str, columns: Sequence[str]) -> pa.Table:
@@ -172,14 +178,51 @@ class Dataset:
         Raises:
             DatasetError: a shard is missing or cannot be read.
         """
-        wanted = ["id", *(name for name in columns if name != "id")]
-        # Not pq.read_table, which imports pandas: a quarter of a second.
-        parts = [
-            _guarded(path, lambda path=path: _opened(path, wanted).read(columns=wanted)) for path in self.shards(split)
-        ]
+        wanted, parts = _wanted(columns), []
+        for shard in self.manifest.shards:
+            if shard.split == split:
+                try:
+                    opened = self.open_shard(shard, wanted)
+                    parts.append(opened.read(_rows_of(shard) * len(wanted) * _TEXT_BYTES + _SLACK))
+                except DocumentError as error:
+                    raise _damaged(error) from error
+                _check_scalars(self, opened.path, parts[-1])
         if not parts:
             raise DatasetError(f"the data set has no split '{split}'", where=self.folder)
-        return _guarded(self.folder, lambda: pa.concat_tables(parts).sort_by("id"))
+        try:
+            return pa.concat_tables(parts).sort_by("id")
+        except pa.ArrowException as error:
+            raise DatasetError(
+                f"the shards do not fit together ({shown(str(error), 200)})",
+                where=self.folder,
+                todo="run `xmbench validate` to see which one differs",
+            ) from error
+
+    def open_shard(self, shard: ShardRecord, columns: Sequence[str]) -> Table:
+        """Opens columns of a shard, within what the recipe and the manifest allow.
+
+        Raises:
+            DocumentError: it is missing, damaged, or holds more than such a shard can.
+        """
+        task, rows = self.recipe.task, _rows_of(shard)
+        image = 4 * task.image.height_px * task.image.width_px * task.image.channels
+        media = max(image, 4 * task.audio.samples) + (1 << 16)
+        bounds = {}
+        for name in columns:
+            size = media if name in _MEDIA else _TEXT_BYTES
+            bounds[name] = Bound(rows * size + _SLACK, max(LARGEST_PAGE, 1024 * size))
+        return open_table(self.folder / shard.path, bounds, rows)
+
+    def _stream(self, shard: ShardRecord, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        path = self.folder / shard.path
+        try:
+            for batch in self.open_shard(shard, columns).batches(_BATCH_ROWS):
+                rows = _listed(path, batch)
+                for row in rows:
+                    _check_row(self, path, row)
+                yield from rows
+        except DocumentError as error:
+            raise _damaged(error) from error
 
 
 def open_dataset(folder: Path) -> Dataset:
@@ -207,10 +250,14 @@ def open_dataset(folder: Path) -> Dataset:
     manifest = load_json(path, Manifest)
     problems = []
     for shard in manifest.shards:
+        if PurePosixPath(shard.path).is_absolute() or ".." in PurePosixPath(shard.path).parts:
+            problems.append(f"{shown(shard.path)}: outside the data set")
+            continue
         try:
-            size = (folder / shard.path).stat().st_size
-        except OSError:
-            problems.append(f"{shard.path}: missing")
+            size = regular_size(folder / shard.path, 1 << 60)
+        except DocumentError as error:
+            missing = not (folder / shard.path).exists()
+            problems.append(f"{shown(shard.path)}: {'missing' if missing else error.what}")
             continue
         if size != shard.bytes:
             problems.append(f"{shard.path}: {size} bytes, expected {shard.bytes}")
@@ -224,31 +271,49 @@ def open_dataset(folder: Path) -> Dataset:
     return Dataset(folder, manifest)
 
 
-def _stream(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    file = _guarded(path, lambda: _opened(path, columns))
-    batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns))
-    while True:
-        batch = _guarded(path, lambda: next(batches, None))
-        if batch is None:
-            return
-        yield from batch.to_pylist()
+def _wanted(columns: Sequence[str]) -> list[str]:
+    return ["id", *(name for name in columns if name != "id")]
 
 
-def _opened(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
-    """A shard that has every one of these columns: parquet leaves out those that it has not."""
-    file = pq.ParquetFile(path)
-    absent = [name for name in columns if name not in file.schema_arrow.names]
-    if absent:
-        raise pa.ArrowKeyError(f"without the column(s) {', '.join(absent)}")
-    return file
+def _rows_of(shard: ShardRecord) -> int:
+    """How many rows of a shard are read at most: some more than the manifest says, so that they can be named."""
+    return 2 * max(0, shard.rows) + _MORE_ROWS
 
 
-def _guarded(path: Path, read: Any) -> Any:
+def _listed(path: Path, batch: pa.RecordBatch) -> list[dict[str, Any]]:
     try:
-        return read()
-    except (OSError, pa.ArrowException) as error:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except ValueError as error:  # texts that are not UTF-8
+        raise DocumentError(f"no readable parquet file ({shown(str(error), 200)})", where=path) from error
+    return rows
+
+
+def _check_row(dataset: Dataset, path: Path, row: dict[str, Any]) -> None:
+    """Raises DatasetError where nothing could be done with a row: without an id, or of a class that there is not."""
+    item, classes = row["id"], len(dataset.recipe.classes.names)
+    if not isinstance(item, str):
+        raise DatasetError("a row without an id", where=path, todo="run `xmbench validate` to see every one")
+    label = row.get("label", 0)
+    if not (isinstance(label, int) and 0 <= label < classes):
         raise DatasetError(
-            f"the shard cannot be read ({str(error)[:200]})",
+            f"item '{shown(item)}': label {shown(repr(label))}",
             where=path,
-            todo="remove this file and run the same `xmbench build` again: only this shard is rebuilt",
-        ) from error
+            expected=f"0..{classes - 1}",
+            todo="run `xmbench validate` to see every one",
+        )
+
+
+def _check_scalars(dataset: Dataset, path: Path, table: pa.Table) -> None:
+    """The same for a table."""
+    columns = [name for name in ("id", "label") if name in table.column_names]
+    for row in table.select(columns).to_pylist():
+        _check_row(dataset, path, row)
+
+
+def _damaged(error: DocumentError) -> DatasetError:
+    return DatasetError(
+        f"the shard cannot be read: {error.what}",
+        where=error.where,
+        expected=error.expected,
+        todo="remove this file and run the same `xmbench build` again: only this shard is rebuilt",
+    )
