@@ -12,6 +12,7 @@ from xmbench.formats.columns import features
 from xmbench.formats.dataset import Dataset, Manifest
 from xmbench.formats.layout import LEDGER_FILE, SPLITS
 from xmbench.formats.recipe import Recipe, SourceSpec
+from xmbench.formats.tables import read_schema
 
 _COLUMNS = {
     "id": "the item; the same on every build",
@@ -266,8 +267,6 @@ def _cited(text: str) -> bool:
 
 def attributes_of(dataset: Dataset) -> tuple[str, ...]:
     """Names of the columns beyond those that every data set has, in the order of the files."""
-    import pyarrow.parquet as pq
-
     fixed = {"id", "image", "audio", "label", "take", "group", "duration_s", "source"}
     path = next(path for name in SPLITS for path in dataset.shards(name))
-    return tuple(name for name in pq.read_schema(path).names if name not in fixed)
+    return tuple(name for name in read_schema(path).names if name not in fixed)

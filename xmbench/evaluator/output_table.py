@@ -143,7 +143,9 @@ def read_outputs(
     except DocumentError as error:
         raise _damaged(error) from error
     except StopIteration as error:
-        raise SubmissionError("the table changed while it was read", where=path, todo="run the command again") from error
+        raise SubmissionError(
+            "the table changed while it was read", where=path, todo="run the command again"
+        ) from error
     finally:
         waiting.close()
 

@@ -187,7 +187,7 @@ def _unpacked(path: Path, handle: BinaryIO, size: int, file: pq.ParquetFile, nam
     ]
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
-        for leaf in leaves:
+        for leaf in leaves if group.num_rows else ():  # without rows there are no pages
             chunk = group.column(leaf)
             if metadata.schema.column(leaf).max_repetition_level == 0 and chunk.num_values != group.num_rows:
                 raise DocumentError(f"no readable parquet file (column {name} lacks values)", where=path)

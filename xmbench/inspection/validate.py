@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from xmbench.errors import DatasetError, MediaError
+from xmbench.errors import DatasetError, DocumentError, MediaError
 from xmbench.execution.progress import Progress
 from xmbench.formats.columns import schema
 from xmbench.formats.dataset import (
@@ -26,10 +25,12 @@ from xmbench.formats.dataset import (
 )
 from xmbench.formats.document import ID_PATTERN, load_json
 from xmbench.formats.layout import DATA_FOLDER, MANIFEST_FILE, SHARD_NAME
+from xmbench.formats.tables import read_schema
 from xmbench.inspection import document_checks
 from xmbench.inspection.clip_checks import Hearing
 from xmbench.inspection.findings import Findings, Validation, brief
 from xmbench.media import image
+from xmbench.storage.names import shown
 
 _BATCH_ROWS = 250
 _TOLD_EVERY = 10_000
@@ -105,10 +106,11 @@ def _check_shard(dataset: Dataset, shard: ShardRecord, seen: _Seen, progress: Pr
     digests: list[tuple[str, str, str]] = []
     before = ""
     try:
-        for row in _rows(path, seen.schema):
+        for row in _rows(dataset, shard, seen.schema):
             item = str(row["id"])
             if item <= before:
-                seen.found.add("order", f"{shard.path}: '{item}' stands after '{before}': not in the order of ids")
+                told = f"'{shown(item)}' stands after '{shown(before)}'"
+                seen.found.add("order", f"{shard.path}: {told}: not in the order of ids")
             before = item
             digests.append((shard.split, item, _check_row(dataset, shard.split, row, seen)))
             if (len(seen.digests) + len(digests)) % _TOLD_EVERY == 0:
@@ -122,14 +124,17 @@ def _check_shard(dataset: Dataset, shard: ShardRecord, seen: _Seen, progress: Pr
     seen.digests += digests
 
 
-def _rows(path: Path, wanted: pa.Schema) -> Iterator[dict[str, Any]]:
+def _rows(dataset: Dataset, shard: ShardRecord, wanted: pa.Schema) -> Iterator[dict[str, Any]]:
     try:
-        with pq.ParquetFile(path) as file:
-            _check_columns(file.schema_arrow, wanted)
-            names = [name for name in (*_COLUMNS, _SPOKEN) if name in file.schema_arrow.names]
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
-                yield from batch.to_pylist()
-    except (OSError, ValueError, pa.ArrowException) as error:
+        there = read_schema(dataset.folder / shard.path)
+        _check_columns(there, wanted)
+        names = [name for name in (*_COLUMNS, _SPOKEN) if name in there.names]
+        for batch in dataset.open_shard(shard, names).batches(_BATCH_ROWS):
+            yield from batch.to_pylist()
+    except DocumentError as error:
+        told = f"{error.what}; expected {error.expected}" if error.expected else error.what
+        raise DatasetError(f"the shard cannot be read ({told})") from error
+    except ValueError as error:  # texts that are not UTF-8
         raise DatasetError(f"the shard cannot be read ({brief(error)})") from error
 
 
@@ -161,7 +166,8 @@ def _check_columns(there: pa.Schema, wanted: pa.Schema) -> None:
 def _check_row(dataset: Dataset, split: str, row: dict[str, Any], seen: _Seen) -> str:
     """Checks one row; returns its digest, empty where it cannot be decoded."""
     item, label, classes = str(row["id"]), row["label"], dataset.recipe.classes
-    if not re.match(ID_PATTERN, item):
+    if not re.fullmatch(ID_PATTERN, item):
+        item = shown(item)
         seen.found.add("id", f"'{item}': the id does not match {ID_PATTERN}")
     if item in seen.ids:
         seen.found.add("id", f"'{item}': the id stands there twice")
@@ -175,8 +181,8 @@ def _check_row(dataset: Dataset, split: str, row: dict[str, Any], seen: _Seen) -
     seen.classes[split, label] += 1
     seen.durations.setdefault(split, []).append(row["duration_s"] or 0.0)
     _check_names(item, row, seen.found)
-    heard, shown = _sound(split, item, label, row, seen), _picture(dataset, item, row, seen.found)
-    return row_digest(split, item, label, shown, heard) if heard and shown else ""
+    clip, picture = _sound(split, item, label, row, seen), _picture(dataset, item, row, seen.found)
+    return row_digest(split, item, label, picture, clip) if clip and picture else ""
 
 
 def _check_names(item: str, row: dict[str, Any], found: Findings) -> None:
