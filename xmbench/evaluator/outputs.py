@@ -154,17 +154,16 @@ def _from_folder(folder: Path, files: Path, suffixes: tuple[str, ...], largest: 
     found: dict[str, str | int] = {}
     duplicates, foreign = set(), []
     try:
-        names = sorted(os.listdir(files))
+        paths = sorted(files.iterdir())
     except OSError as error:
         raise SubmissionError(f"the outputs cannot be listed ({error.strerror})", where=files) from error
-    for name in names:
-        stem, suffix = os.path.splitext(name)
-        if suffix.lower() not in suffixes or not re.fullmatch(ID_PATTERN, stem):
-            foreign.append(shown(name))
-        elif stem in found:
-            duplicates.add(stem)
+    for path in paths:
+        if path.suffix.lower() not in suffixes or not re.fullmatch(ID_PATTERN, path.stem):
+            foreign.append(shown(path.name))
+        elif path.stem in found:
+            duplicates.add(path.stem)
         else:
-            found[stem] = name
+            found[path.stem] = path.name
     return Outputs(folder, suffixes, largest, found, frozenset(duplicates), tuple(foreign))
 
 

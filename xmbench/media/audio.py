@@ -92,10 +92,8 @@ def _refuse_promise(file: soundfile.SoundFile, largest: int) -> None:
     if file.frames >= _UNKNOWN:
         raise MediaError("the header does not say how many samples there are", expected="a file that was closed well")
     if file.frames * file.channels > limit:
-        told = (
-            f"{file.frames:,} samples in {file.channels} channels" if file.channels > 1 else f"{file.frames:,} samples"
-        )
-        raise MediaError(f"the header promises {told}", expected=f"at most {limit:,}")
+        told = f" in {file.channels} channels" if file.channels > 1 else ""
+        raise MediaError(f"the header promises {file.frames:,} samples{told}", expected=f"at most {limit:,}")
 
 
 def _reason(error: Exception) -> str:
