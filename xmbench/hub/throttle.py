@@ -7,8 +7,10 @@ busy Hub's wish is obeyed, within a limit, and said.
 
 from __future__ import annotations
 
+import functools
 import json
 import queue
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -103,7 +105,8 @@ class BoundedTransport(httpx.BaseTransport):
 
     def __init__(self, within_s: float) -> None:
         self._within_s = within_s
-        self._client = httpx.Client(timeout=TIMEOUTS)  # not its bare transport, which knows no proxies
+        # A client and not its bare transport, which knows no proxies.
+        self._client = httpx.Client(timeout=TIMEOUTS, verify=_certificates())
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """One request; the answer's body is not read yet.
@@ -144,6 +147,12 @@ class BoundedTransport(httpx.BaseTransport):
     def close(self) -> None:
         """Ends the connections."""
         self._client.close()
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: it takes longer than a request."""
+    return httpx.create_ssl_context()
 
 
 def from_the_library(error: BaseException) -> bool:
