@@ -259,7 +259,7 @@ def open_dataset(folder: Path) -> Dataset:
             problems.append(f"{shown(shard.path)}: outside the data set")
             continue
         try:
-            size = regular_size(folder / shard.path, 1 << 60)
+            size = regular_size(folder / shard.path, None)
         except DocumentError as error:
             missing = not (folder / shard.path).exists()
             problems.append(f"{shown(shard.path)}: {'missing' if missing else error.what}")

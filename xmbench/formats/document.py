@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xmbench.errors import DocumentError, nearest
+from xmbench.formats.text_checks import half_characters
 from xmbench.storage.files import read_bytes
 
 ID_PATTERN = r"^[a-z0-9-]+$"
@@ -94,6 +95,8 @@ def parse(data: Any, kind: type[AnyDocument], where: object) -> AnyDocument:
     """
     if not isinstance(data, dict):
         raise DocumentError(f"the document is a {type(data).__name__}", where=where, expected="a table of keys")
+    if problems := list(half_characters(data)):
+        raise DocumentError("the document holds text that is no text", where=where, problems=problems)
     wanted = _schema_of(kind)
     if wanted and data.get("schema") != wanted:
         raise DocumentError(

@@ -21,7 +21,7 @@ from xmbench.storage.names import shown
 
 LARGEST_FOOTER = 1 << 23  # bytes; unpacked it takes some hundred times as much
 LARGEST_PAGE = 1 << 28  # a writer may put a thousand values into a page before it looks at their size
-_AT_ONCE = 1 << 30  # bytes that the rows of one batch may come to, whatever a dictionary makes of them
+_AT_ONCE = 1 << 28  # bytes that the rows of one batch may come to, whatever a dictionary makes of them
 _FAULTS = (OSError, ValueError, MemoryError, pa.ArrowException)
 _MORE = f"check that this is the right file; {LIMIT_VARIABLE}=BYTES allows more"
 
@@ -58,7 +58,7 @@ class Table:
         Raises:
             DocumentError: the file is damaged.
         """
-        few = max(1, min(rows, byte_limit(_AT_ONCE) // max(1, self.largest_page)))
+        few = max(1, min(rows, _AT_ONCE // max(1, self.largest_page)))
         wanted = list(self.columns if columns is None else columns)
         try:
             yield from self.file.iter_batches(batch_size=few, columns=wanted, row_groups=groups)
@@ -78,9 +78,9 @@ class Table:
         for batch in self.batches(1 << 16):
             parts.append(batch)
             size += batch.nbytes
-            if size > byte_limit(largest):
+            if size > _allowed(largest):
                 raise DocumentError(
-                    f"its columns come to more than {byte_limit(largest):,} bytes", where=self.path, todo=_MORE
+                    f"its columns come to more than {_allowed(largest):,} bytes", where=self.path, todo=_MORE
                 )
         try:
             names = self.file.schema_arrow
@@ -148,8 +148,13 @@ def unreadable(path: Path, error: Exception) -> DocumentError:
     return DocumentError(f"no readable parquet file ({shown(str(error), 200)})", where=path)
 
 
+def _allowed(bound: int) -> int:
+    """A bound, or `$XMBENCH_MAX_BYTES` where that is more: set for single files, it shall not forbid large tables."""
+    return max(bound, byte_limit(bound))
+
+
 def _opened(path: Path) -> BinaryIO:
-    regular_size(path, 1 << 60)  # rows are streamed: what counts is what they unpack to
+    regular_size(path, None)  # what counts is what its rows unpack to
     try:
         return path.open("rb", buffering=0)
     except OSError as error:
@@ -193,10 +198,10 @@ def _unpacked(path: Path, handle: BinaryIO, size: int, file: pq.ParquetFile, nam
                 raise DocumentError(f"no readable parquet file (column {name} lacks values)", where=path)
             for page in _pages(handle, size, chunk):
                 total, largest = total + page, max(largest, page)
-                if total > byte_limit(bound.total) or page > byte_limit(bound.page):
+                if total > _allowed(bound.total) or page > _allowed(bound.page):
                     raise DocumentError(
-                        f"column {name} comes to more than {min(byte_limit(bound.total), byte_limit(bound.page)):,} "
-                        "bytes when it is unpacked",
+                        f"column {name} comes to more than {_allowed(min(bound.total, bound.page)):,} bytes when it is "
+                        "unpacked",
                         where=path,
                         todo=_MORE,
                     )
