@@ -66,7 +66,8 @@ def _sound(raw: RawOutput, wanted: AudioFormat, largest: int) -> Decoded:
         raise MediaError(f"{samples.shape[1]} channels", expected="1 (mono)")
     if rate != wanted.sample_rate_hz:
         raise MediaError(f"{rate} Hz", expected=f"{wanted.sample_rate_hz} Hz")
-    mono = np.ascontiguousarray(samples[:, 0], dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite, and is told as such
+        mono = np.ascontiguousarray(samples[:, 0], dtype=np.float32)
     if not np.isfinite(mono).all():
         return Decoded("non-finite", None, f"{int((~np.isfinite(mono)).sum())} samples are NaN or infinite")
     notes = []

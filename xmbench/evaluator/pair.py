@@ -95,7 +95,8 @@ def _waveform(values: ArrayLike, name: str) -> NDArray[np.float32]:
         raise MediaError(f"the {name} has shape {array.shape} and type {array.dtype}", expected="numbers of shape (T,)")
     if array.dtype == np.int16:
         return audio.to_float(array)
-    return array.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite, and is told as such
+        return array.astype(np.float32)
 
 
 def _unusable(known: NDArray[np.float32], made: NDArray[np.float32]) -> ItemState | None:

@@ -43,7 +43,7 @@ def read_list(path: Path) -> list[Job]:
     heads = [name.strip() for name in _cells(lines[0])[0]] if lines else []
     missing = [name for name in COLUMNS if name not in heads]
     if missing:
-        other = next((sign for sign in (";", "\t", "|") if lines and sign in lines[0]), "")
+        other = next((sign for sign in (";", "\t", "|") if lines and {*COLUMNS} & {*lines[0].split(sign)}), "")
         raise SubmissionError(
             f"column {', '.join(missing)} missing",
             where=path,
