@@ -57,7 +57,7 @@ CHANGES: dict[str, Change] = {
     "no clips": lambda t: replaced("audio", pa.nulls(len(t), t.schema.field("audio").type))(t),
     "half a million empty rows": empty_rows,
     "ids of a million letters": lambda t: replaced("id", pa.array([f"{i}" + "x" * 10**6 for i in range(len(t))]))(t),
-    "a dictionary that is laid out": lambda t: replaced("take", pa.array(["x" * 10**7] * len(t)))(t),
+    "a dictionary that is laid out": lambda t: replaced("take", pa.array(["x" * 10**6] * len(t)))(t),
 }
 
 
@@ -101,7 +101,12 @@ def test_every_reader_refuses_a_tampered_shard_in_one_message(
         except XmbenchError as error:
             said[reader] = error
     assert all(error.where and len(str(error)) < 1000 for error in said.values())
-    assert {"train", "generate"} <= said.keys() or name == "a dictionary that is laid out"
+    harmless = {
+        "groups that are no text": {"train"},
+        "no images": {"train", "generate"},  # a track of sounds reads none
+        "a dictionary that is laid out": set[str](),
+    }
+    assert harmless.get(name, {"score", "train", "generate"}) <= said.keys()
     assert time.monotonic() - start < 30
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from xmbench.errors import DatasetError, DocumentError
-from xmbench.formats.document import Document, Part, load_json
+from xmbench.formats.document import ID_PATTERN, Document, Part, load_json
 from xmbench.formats.layout import MANIFEST_FILE, WORK_FOLDER
 from xmbench.formats.recipe import Recipe, Sha256
 from xmbench.formats.tables import LARGEST_PAGE, Bound, Table, open_table
@@ -33,6 +34,7 @@ _BATCH_ROWS = 256
 _MORE_ROWS = 1000  # than the manifest says: read, so that `validate` can name them
 _SLACK = 1 << 26
 _MEDIA = ("image", "audio")
+_LONGEST_ID = 200
 _TEXT_BYTES = 1 << 12  # of a cell beside the media
 
 
@@ -294,16 +296,20 @@ def _listed(path: Path, batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def _check_row(dataset: Dataset, path: Path, row: dict[str, Any]) -> None:
-    """Raises DatasetError where nothing could be done with a row: without an id, or of a class that there is not."""
-    item, classes = row["id"], len(dataset.recipe.classes.names)
-    if not isinstance(item, str):
-        raise DatasetError("a row without an id", where=path, todo="run `xmbench validate` to see every one")
-    label = row.get("label", 0)
-    if not (isinstance(label, int) and 0 <= label < classes):
+    """Raises DatasetError where nothing could be done with a row: without a usable id, class, image or clip."""
+    item, classes, wrong = row["id"], len(dataset.recipe.classes.names), ""
+    if not (isinstance(item, str) and len(item) <= _LONGEST_ID and re.fullmatch(ID_PATTERN, item)):
+        wrong = f"the id {shown(repr(item))}"  # an id becomes the name of a file
+    elif not (isinstance(label := row.get("label", 0), int) and 0 <= label < classes):
+        wrong = f"item '{item}': label {shown(repr(label))}, expected 0..{classes - 1}"
+    else:
+        absent = [name for name in _MEDIA if name in row and not (row[name] or {}).get("bytes")]
+        wrong = f"item '{item}': no {' and no '.join(absent)}" if absent else ""
+    if wrong:
         raise DatasetError(
-            f"item '{shown(item)}': label {shown(repr(label))}",
+            f"a row that cannot be used: {wrong}",
             where=path,
-            expected=f"0..{classes - 1}",
+            expected=f"ids of {ID_PATTERN}, labels of the recipe's classes, an image and a clip in every row",
             todo="run `xmbench validate` to see every one",
         )
 
