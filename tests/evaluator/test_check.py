@@ -56,7 +56,7 @@ def test_extra_duplicate_and_foreign_files_are_listed_together(digits: Dataset, 
     np.save(first.with_suffix(".npy"), NOISE.astype(np.float32))
     (folder / "outputs" / "no-such-item.wav").write_bytes(wav(NOISE))
     (folder / "outputs" / "notes.txt").write_text("hello")
-    assert kinds(digits, folder) == {"no-such-item": "extra", first.stem: "duplicate", "-": "stranger"}
+    assert kinds(digits, folder) == {"no-such-item": "extra", first.stem: "duplicate", "-": "foreign"}
 
 
 def test_clipping_is_a_note_not_a_problem(digits: Dataset, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from xmbench.errors import DatasetError, DocumentError, OutputError
-from xmbench.formats.dataset import Manifest, open_shard
+from xmbench.formats.dataset import Manifest
 from xmbench.formats.document import load_json
 from xmbench.formats.layout import (
     CARD_FILE,
@@ -27,6 +27,7 @@ from xmbench.formats.layout import (
     SHARD_NAME,
     WORK_FOLDER,
 )
+from xmbench.formats.tables import open_pages
 from xmbench.storage.files import make_folder, read_bytes, write_text, writing
 from xmbench.storage.locks import locked
 
@@ -293,7 +294,7 @@ def damaged_shards(folder: Path, manifest: Manifest) -> list[str]:
 def readable(path: Path) -> bool:
     """Whether every page of a parquet file can be read."""
     try:
-        with open_shard(path) as file:
+        with open_pages(path) as file:
             for _ in file.iter_batches(batch_size=_CHECKED_ROWS, use_threads=False):
                 pass
     except (OSError, pa.ArrowException, ValueError):

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from xmbench.errors import DocumentError
 from xmbench.evaluator.check import OpenedSubmission, open_checked
 from xmbench.evaluator.environment import environment
 from xmbench.evaluator.evaluate import Scored, items_digest, score
 from xmbench.evaluator.judge import load_judges
+from xmbench.evaluator.save import read_items
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.recipe import TrackSpec
@@ -167,8 +168,8 @@ def _table(path: Path, result: Result) -> pa.Table | None:
     if not result.items_table or not named.is_file():
         return None
     try:
-        return pq.read_table(named)
-    except (OSError, pa.ArrowException):
+        return read_items(named, result)
+    except DocumentError:
         return pa.table({})  # damaged: every column is missing
 
 

@@ -14,6 +14,7 @@ from xmbench.errors import MAX_LISTED, DocumentError, nearest
 from xmbench.formats import corpora, migrate
 from xmbench.formats.extremes import refuse_extremes
 from xmbench.formats.model import ID_PATTERN, NAME_PATTERN, SHA256_PATTERN, Document, Part
+from xmbench.formats.text_checks import half_characters
 from xmbench.storage.files import LARGEST_DOCUMENT, read_bytes
 from xmbench.storage.signs import visible
 
@@ -117,6 +118,10 @@ def parse(data: Any, kind: type[AnyDocument], where: object) -> AnyDocument:
             where=where,
             expected="a table of keys",
             todo=_way_out(kind),
+        )
+    if problems := list(half_characters(data)):
+        raise DocumentError(
+            f"{_not_a(kind)}: it holds text that is no text", where=where, problems=problems, todo=_way_out(kind)
         )
     wanted = _schema_of(kind)
     data = migrate.migrated(data, wanted)

@@ -114,7 +114,7 @@ def check_ledger(dataset: Dataset, found: Findings) -> Iterator[str]:
         if ledger.total(record.classes.values()) != record.counts:
             found.add("ledger", f"{split}: the counts of its classes do not add up to its own")
     try:
-        rows = ledger.read(dataset.folder / LEDGER_FILE)
+        rows = ledger.read(dataset.folder / LEDGER_FILE, ledger.rows_allowed(manifest))
     except DatasetError as error:
         found.add("ledger", f"{LEDGER_FILE}: {error.what}")
         return

@@ -34,14 +34,15 @@ _REFUSED = {
 }
 
 
-def regular_size(path: Path, largest: int) -> int:
+def regular_size(path: Path, largest: int | None) -> int:
     """Size in bytes of a path that was given, before anything of it is read.
 
     A pipe, a device or a socket would hang or never end; a file beyond its format's limit would fill the memory.
 
     Args:
         path: of a file; a link is followed.
-        largest: what its format allows, in bytes; `$XMBENCH_MAX_BYTES`, where it is set, replaces it.
+        largest: what its format allows, in bytes; `$XMBENCH_MAX_BYTES`, where it is set, replaces it. None for a file
+            that is streamed, so that its size does not matter.
 
     Raises:
         DocumentError: it is missing, no regular file, or too large.
@@ -54,7 +55,7 @@ def regular_size(path: Path, largest: int) -> int:
         raise DocumentError(f"the file cannot be read ({error})", where=path) from error
     if not stat.S_ISREG(found.st_mode):
         raise DocumentError(_kind(found.st_mode), where=path, expected="a file")
-    limit = byte_limit(largest)
+    limit = found.st_size if largest is None else byte_limit(largest)
     if found.st_size > limit:
         raise DocumentError(
             f"the file has {found.st_size:,} bytes",

@@ -106,7 +106,7 @@ def left_out(dataset: Dataset) -> str:
 
 def _reasons(dataset: Dataset) -> str:
     try:
-        found = ledger.read(dataset.folder / LEDGER_FILE)
+        found = ledger.read(dataset.folder / LEDGER_FILE, ledger.rows_allowed(dataset.manifest))
     except DatasetError as error:
         return f"<p>{escape(error.what)}</p>"
     if not found:

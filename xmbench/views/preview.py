@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from xmbench import html
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import pick_rows, read_clip, read_image
+from xmbench.formats.tables import read_schema
 from xmbench.html import data_uri, escape
 from xmbench.media import audio, image
 from xmbench.storage.files import write_text
@@ -132,7 +132,7 @@ def _media(dataset: Dataset, chosen: Sequence[_Clip]) -> list[list[dict[str, Any
 
 def _has(dataset: Dataset, column: str) -> bool:
     paths = [path for split in dataset.manifest.splits for path in dataset.shards(split)]
-    return bool(paths) and column in pq.read_schema(paths[0]).names
+    return bool(paths) and column in read_schema(paths[0]).names
 
 
 # ------------------------------------------------------------------------------------------------ items
