@@ -30,7 +30,7 @@ from xmbench.builder.upstream.fetch import obtain
 from xmbench.execution.progress import silent
 from xmbench.formats.columns import features
 from xmbench.interfaces import RawImage
-from xmbench.media import audio, image
+from xmbench.media import image
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Rows:
     number: int
 
 
-def planned(rows: Rows, number: int) -> tuple[Plan, tuple[Item, ...]]:
+def planned(rows: Rows, folder: Path, number: int) -> tuple[Plan, tuple[Item, ...]]:
     """The recipe's items, repeated under new ids until there are `number`."""
     recipe = load_recipe(rows.recipe)
     files = obtain(recipe, rows.source, offline=True, progress=silent, accept_changed=rows.source is not None)
-    decided = plan.make(Request(recipe, None, None), files, silent)
+    decided = plan.make(Request(recipe, None, None), files, folder / "clips", silent)
     items = [item for shard in decided.shards for item in shard.items]
     repeated = [replace(items[i % len(items)], id=f"row-{i:07d}", split="train") for i in range(number)]
     return decided, tuple(repeated)
@@ -54,8 +54,8 @@ def planned(rows: Rows, number: int) -> tuple[Plan, tuple[Item, ...]]:
 
 def ours(rows: Rows, folder: Path) -> None:
     """One shard by xmbench."""
-    decided, items = planned(rows, rows.number)
-    job = shard_writer.job(decided, folder, folder)
+    decided, items = planned(rows, folder, rows.number)
+    job = shard_writer.job(decided, folder / "clips", folder, folder)
     shard_writer.write_shard(job, shard_writer.ShardTask(Shard("train.parquet", "train", items), decided.takes))
 
 
@@ -64,16 +64,12 @@ def theirs(rows: Rows, folder: Path) -> None:
     from datasets import Dataset, Features, Value, disable_progress_bars
 
     disable_progress_bars()
-    decided, items = planned(rows, rows.number)
-    reader, recipe = decided.images, decided.request.recipe
-    rate, length = recipe.audio.sample_rate_hz, recipe.audio.samples
+    decided, items = planned(rows, folder, rows.number)
+    reader, recipe = decided.reader, decided.request.recipe
     columns = features(recipe, decided.attributes)
     media = {"bytes": Value("binary"), "path": Value("string")}
     plain = {**columns, "image": media, "audio": media, "label": Value("int64")}
-    sounds = {
-        key: audio.encode_wav(audio.fit_length(take.samples, length), rate)  # type: ignore[arg-type]
-        for key, take in decided.takes.items()
-    }
+    sounds = {key: (folder / "clips" / take.file).read_bytes() for key, take in decided.takes.items()}
 
     def generate() -> Iterator[dict[str, Any]]:
         entries = [item.entry for item in items]
@@ -88,7 +84,7 @@ def theirs(rows: Rows, folder: Path) -> None:
                 "label": item.label,
                 "take": item.take,
                 "group": item.id,
-                "duration_s": len(take.samples) / rate,
+                "duration_s": take.duration_s,
                 "source": item.id,
                 **take.attributes,
             }
@@ -113,8 +109,8 @@ def measured(way: str, rows: Rows) -> tuple[float, float, float, float]:
     """Seconds by the clock and of processor, peak memory and size of the file in MB; without the imports."""
     import datasets  # noqa: F401 - both ways use it
 
-    planned(rows, 1)
     with tempfile.TemporaryDirectory() as name:
+        planned(rows, Path(name), 1)
         began, worked = time.perf_counter(), time.process_time()
         {"xmbench": ours, "datasets": theirs}[way](rows, Path(name))
         seconds, busy = time.perf_counter() - began, time.process_time() - worked

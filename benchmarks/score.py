@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from xmbench import content, registry
 from xmbench.evaluator.evaluate import score
+from xmbench.evaluator.judge import load_judges
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_toml
 from xmbench.formats.items import read_clip
@@ -136,6 +137,20 @@ def time_score(folder: Path, dataset: Dataset, metrics: list[str], workers: int)
     return Spent(wall, cpu_seconds() - before)
 
 
+def judging_gain(folder: Path, dataset: Dataset, workers: int, repeats: int) -> float:
+    """How many times faster the track's judges are with `workers` processes than in this one, on the wall."""
+    track = dataset.recipe.track("i2a")
+    assert track is not None
+    names = [name for name in track.metrics if judges_of(registry.metric(name))]
+    first, second = load_judges(dataset, track)
+    walls: dict[int, list[float]] = {1: [], workers: []}
+    for count in [1, workers] * repeats:  # in turn, so that other load falls on both
+        start = time.perf_counter()
+        score(folder, dataset, metrics=names, workers=count, judge=first, second_judge=second)
+        walls[count].append(time.perf_counter() - start)
+    return min(walls[1]) / min(walls[workers])
+
+
 def plain_spectrogram(x: Clip) -> NDArray[np.float64]:
     """The definition with `lfilter`: filter, difference, rectifier and integrator at every sample."""
     from scipy.signal import lfilter
@@ -191,6 +206,8 @@ def measure(items: int, workers: int, repeats: int, source: Path | None, work: P
     print(f"not PESQ: {wall:.1%} of the wall time, {cpu:.1%} of the CPU time")
     wall, cpu = plain * count / score_wall, plain * count / score_cpu
     print(f"plain loop / score: {wall:.1f} by wall time, {cpu:.1f} by CPU time")
+    gain = judging_gain(work / "submission", dataset, workers, repeats)
+    print(f"judging: {workers} workers {gain:.2f} times as fast as one, with their start")
 
 
 def main() -> None:

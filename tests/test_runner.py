@@ -318,9 +318,9 @@ def test_a_data_set_without_the_track_or_the_items(tmp_path: Path, digits: Datas
     with pytest.raises(UnknownNameError, match="cannot generate"):
         runner.run(other, digits, tmp_path / "run", progress=lambda _line: None)
     track = digits.recipe.tracks[0].model_copy(update={"direction": "a2i"})
-    recipe = digits.recipe.model_copy(update={"tracks": (track,)})
+    recipe = digits.recipe.model_copy(update={"name": "turned", "tracks": (track,)})
     reversed_only = Dataset(digits.folder, digits.manifest.model_copy(update={"recipe": recipe}))
-    with pytest.raises(DatasetError, match="no track digits-ad/i2a"):
+    with pytest.raises(DatasetError, match="no track turned/i2a"):
         runner.run(silence, reversed_only, tmp_path / "run", progress=lambda _line: None)
     empty = Dataset(digits.folder, digits.manifest.model_copy(update={"splits": {}}))
     with pytest.raises(DatasetError, match="no items"):

@@ -15,7 +15,7 @@ from xmbench.execution.executor import check_engine
 from xmbench.execution.progress import Progress, silent
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, Manifest, open_dataset
-from xmbench.formats.layout import CARD_FILE, LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER
+from xmbench.formats.layout import CARD_FILE, LEDGER_FILE, MANIFEST_FILE, SORTED_LAYOUT, WORK_FOLDER
 from xmbench.formats.recipe import Recipe
 from xmbench.storage.files import write_text, writing
 
@@ -36,7 +36,7 @@ def build(
     rebuild: bool = False,
     progress: Progress = silent,
 ) -> Dataset:
-    """Builds a data set, or finishes one that was broken off, or mends one whose shards are damaged.
+    """Builds a data set, or finishes one that was interrupted, or repairs one whose shards are damaged.
 
     Args:
         recipe: what to build.
@@ -64,7 +64,7 @@ def build(
         UnknownNameError, DocumentError: the recipe names something that is not there.
         DatasetError: `out` belongs to another build.
         OutputError: `out` cannot be written, another process is at work in it, or the disk is full.
-        CheckError: the ledger does not balance, nothing was left, or a mended shard came out different.
+        CheckError: the ledger does not balance, nothing was left, or a repaired shard came out different.
     """
     recipe, chosen = respeak(recipe, speech) if speech else (recipe, "")
     request = Request(recipe, limit, seed, chosen)
@@ -84,14 +84,15 @@ def build(
             workspace.refuse_started_by_other(out, request.identity())
         files = obtain(recipe, place, offline=offline, progress=progress, accept_changed=accept_changed)
         before = workspace.manifest_of(out)
-        known = previous_build.clips(out, before, again=False) if before else None
-        decided = plan.make(request, files, progress, known, offline)
+        known = previous_build.clips(out, before, space.clips, again=False) if before else None
+        layout = before.layout if before else SORTED_LAYOUT
+        decided = plan.make(request, files, space.clips, progress, known, offline, layout)
         space.claim(decided.identity, [shard.name for shard in decided.shards])
         where = Workers(workers or available_workers(), engine, ray_address)
         if before is None:
             _first(space, decided, place, where, progress)
         else:
-            _mend(space, decided, before, where, progress)
+            _repair(space, decided, before, where, progress)
     return open_dataset(out)
 
 
@@ -163,8 +164,8 @@ def _first(space: Workspace, decided: Plan, place: Path | Mirror | None, workers
     progress(f"{space.folder}: {sum(len(done.rows) for done in reports):,} rows, digest {manifest.dataset_digest}")
 
 
-# ---------------------------------------------------------------------------------------------- mending
-def _mend(space: Workspace, decided: Plan, before: Manifest, workers: Workers, progress: Progress) -> None:
+# -------------------------------------------------------------------------------------------- repairing
+def _repair(space: Workspace, decided: Plan, before: Manifest, workers: Workers, progress: Progress) -> None:
     """Writes the shards of a finished data set that are missing or wrong.
 
     Raises:
@@ -179,10 +180,10 @@ def _mend(space: Workspace, decided: Plan, before: Manifest, workers: Workers, p
     if names:
         progress(f"{space.folder}: {len(names)} shard(s) to write again")
     there = {shard.name for shard in decided.shards}
-    strangers = [f"{name}: this version of xmbench writes no such shard" for name in names if name not in there]
-    reports = [] if strangers else documents.shards(space, decided, names, workers, progress)
+    unknown = [f"{name}: this version of xmbench writes no such shard" for name in names if name not in there]
+    reports = [] if unknown else documents.shards(space, decided, names, workers, progress)
     records = {record.path: record for record in map(documents.record, reports)}
-    problems = strangers + [
+    problems = unknown + [
         f"{shard.path}: content {records[shard.path].digest}, the manifest says {shard.digest}"
         for shard in before.shards
         if shard.path in records and records[shard.path].digest != shard.digest

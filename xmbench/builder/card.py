@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow.compute as pc
 
 from xmbench.builder.card_header import header
+from xmbench.formats import columns
 from xmbench.formats.columns import features
 from xmbench.formats.dataset import Dataset, Manifest
 from xmbench.formats.layout import LEDGER_FILE, SPLITS
 from xmbench.formats.recipe import Recipe, SourceSpec
+from xmbench.interfaces import AttributeTypes
 
 _COLUMNS = {
     "id": "the item; the same on every build",
@@ -49,12 +51,12 @@ _PAPER = """
 }"""
 
 
-def render(dataset: Dataset, attributes: tuple[str, ...], *, media: bool = True) -> str:
+def render(dataset: Dataset, attributes: AttributeTypes, *, media: bool = True) -> str:
     """The card of a data set whose shards are in place.
 
     Args:
         dataset: its manifest and shards.
-        attributes: names of the columns that the takes bring along.
+        attributes: name and type of the columns that the sources bring.
         media: False for the card of a repository that holds no shards: it says so, and names no files.
     """
     manifest, recipe = dataset.manifest, dataset.recipe
@@ -133,11 +135,11 @@ def _use(manifest: Manifest, media: bool) -> str:
     return "\n".join(lines)
 
 
-def _columns(dataset: Dataset, attributes: tuple[str, ...]) -> str:
+def _columns(dataset: Dataset, attributes: AttributeTypes) -> str:
     lines = ["| column | type | what |", "|---|---|---|"]
     for name, kind in features(dataset.recipe, attributes).items():
         shown = getattr(kind, "dtype", "") if type(kind).__name__ == "Value" else type(kind).__name__
-        lines.append(f"| `{name}` | {shown} | {_COLUMNS.get(name, 'of the clip source')} |")
+        lines.append(f"| `{name}` | {shown} | {_COLUMNS.get(name, 'of its source')} |")
     return "\n".join(lines)
 
 
@@ -206,15 +208,20 @@ def _titled(source: SourceSpec) -> str:
     return f"[{source.title}]({source.homepage})" if source.homepage else source.title
 
 
-def _making(dataset: Dataset, attributes: tuple[str, ...]) -> str:
+def _making(dataset: Dataset, attributes: AttributeTypes) -> str:
     manifest, recipe = dataset.manifest, dataset.recipe
     regime = {
         "single-take": "one waveform per class, the same in every split",
-        "multi-take": "many takes per class; no speaker of one split is heard in another",
+        "multi-take": "many takes per class; no group (a speaker, a piece) of one split stands in another",
     }[recipe.regime]
+    paired = (
+        "Each image stands with the clip that belongs to it (`joint`)."
+        if recipe.pairing.joint
+        else "Each image got, by a seeded hash of its id, a clip of its own class "
+        f"(`{recipe.pairing.method}`, seed {manifest.seed})."
+    )
     lines = [
-        f"Each image got, by a seeded hash of its id, a clip of its own class (`{recipe.pairing.method}`, seed "
-        f"{manifest.seed}). Splits: {_SPLITTING[recipe.splits.method]}. Clips are within "
+        f"{paired} Splits: {_SPLITTING[recipe.splits.method]}. Clips are within "
         f"{recipe.audio.min_duration_s:.3f} to {recipe.audio.max_duration_s:.3f} s. What was left out, and why, stands "
         f"in `{LEDGER_FILE}`.",
         "",
@@ -265,10 +272,8 @@ def _cited(text: str) -> bool:
     return "modal translation network" in text.lower()
 
 
-def attributes_of(dataset: Dataset) -> tuple[str, ...]:
-    """Names of the columns beyond those that every data set has, in the order of the files."""
+def attributes_of(dataset: Dataset) -> AttributeTypes:
+    """Name and type of the columns beyond those that every data set has, in the order of the files."""
     import pyarrow.parquet as pq
 
-    fixed = {"id", "image", "audio", "label", "take", "group", "duration_s", "source"}
-    path = next(path for name in SPLITS for path in dataset.shards(name))
-    return tuple(name for name in pq.read_schema(path).names if name not in fixed)
+    return columns.attributes_of(pq.read_schema(next(path for name in SPLITS for path in dataset.shards(name))))

@@ -6,6 +6,7 @@ from typing import Any
 
 from xmbench.formats.columns import features
 from xmbench.formats.dataset import Manifest
+from xmbench.interfaces import AttributeTypes
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 # Of the Hub's list (its documentation, "Licenses"): any other is "other", with its name and address.
@@ -36,7 +37,7 @@ _HUB_LICENCES = {
 }
 
 
-def header(manifest: Manifest, attributes: tuple[str, ...], media: bool) -> str:
+def header(manifest: Manifest, attributes: AttributeTypes, media: bool) -> str:
     """YAML for the Hub: what it filters by, and, with media, where the splits lie, columns and counts.
 
     Left out of its list: `task_ids`, `train-eval-index` and `paperswithcode_id`, which have no value for this task,
@@ -48,8 +49,8 @@ def header(manifest: Manifest, attributes: tuple[str, ...], media: bool) -> str:
     licence = recipe.licence.lower()
     known = licence in _HUB_LICENCES
     links = [s.licence_url for s in recipe.sources.values() if s.licence == recipe.licence and s.licence_url]
-    spoken = recipe.sources[recipe.pairing.clips].reader == "speech"
-    made = ["original", f"extended|other-{recipe.pairing.images}"] if spoken else ["extended|other"]
+    spoken = recipe.sources[recipe.pairing.clip_source].reader == "speech"
+    made = ["original", f"extended|other-{recipe.pairing.item_source}"] if spoken else ["extended|other"]
     card = DatasetCardData(
         language=list(recipe.languages) or None,
         license=licence if known else "other",
@@ -69,7 +70,7 @@ def header(manifest: Manifest, attributes: tuple[str, ...], media: bool) -> str:
     return str(card.to_yaml()).strip()
 
 
-def _add_files(card: Any, manifest: Manifest, attributes: tuple[str, ...]) -> None:
+def _add_files(card: Any, manifest: Manifest, attributes: AttributeTypes) -> None:
     """Adds what `load_dataset` reads: files of the splits, columns, counts."""
     from datasets import DatasetInfo, SplitDict, SplitInfo
     from datasets.info import DatasetInfosDict

@@ -191,7 +191,7 @@ def _entries(
     files = obtain(
         recipe, place if isinstance(place, Path) else None, offline=True, progress=silent, accept_changed=accept_changed
     )
-    role = recipe.pairing.images
+    role = recipe.pairing.item_source
     source, options = _reader(recipe.sources[role])
     try:
         found = list(source.entries(files[role], options, recipe.task))
@@ -207,7 +207,7 @@ def _rows(request: Request, entries: Mapping[str, list[Entry]] | None) -> dict[s
     if entries is not None:
         return {name: len(part) for name, part in entries.items()}
     recipe, nothing = request.recipe, dict.fromkeys(SPLITS)
-    part = recipe.sources[recipe.pairing.images]
+    part = recipe.sources[recipe.pairing.item_source]
     source, options = _reader(part)
     if not isinstance(source, Countable):
         return {**nothing}
@@ -222,7 +222,7 @@ def _rows(request: Request, entries: Mapping[str, list[Entry]] | None) -> dict[s
 
 def _spoken(recipe: Recipe, programs: list[str]) -> _Takes:
     """What an engine has to say, and how long that takes it."""
-    part = recipe.sources[recipe.pairing.clips]
+    part = recipe.sources[recipe.pairing.clip_source]
     source, options = _reader(part)
     if not isinstance(source, Spoken):
         return _Takes()
@@ -246,7 +246,8 @@ def _stored_bytes(recipe: Recipe, rows: int, spoken: int | None) -> float:
     channels = 1 if image.mode == "L" else 3
     pixels = rows * image.height_px * image.width_px * channels * PNG_SHARE[channels]
     distinct = min(_GROUP_ROWS, spoken or _GROUP_ROWS, max(rows, 1))
-    return pixels + rows * BYTES_PER_ROW + groups * distinct * recipe.audio.samples * 2 * CLIP_SHARE
+    clips = rows if recipe.pairing.joint else groups * distinct
+    return pixels + rows * BYTES_PER_ROW + clips * recipe.audio.samples * 2 * CLIP_SHARE
 
 
 def _writing_s(rows: int) -> float:

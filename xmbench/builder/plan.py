@@ -9,24 +9,23 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
-from pydantic import BaseModel
-
-from xmbench import content, registry
-from xmbench.builder import pair, split, takes
+from xmbench import content
+from xmbench.builder import pair, readers, shards, split, takes
+from xmbench.builder.readers import Reader
+from xmbench.builder.shards import Item, Shard
 from xmbench.builder.takes import Earlier, Prepared, Take
 from xmbench.builder.upstream.fetch import VerifiedFiles
 from xmbench.errors import DocumentError
 from xmbench.execution.progress import Progress
+from xmbench.formats.columns import FIXED, row_bytes
 from xmbench.formats.dataset import SourceRecord
-from xmbench.formats.document import ID_PATTERN, load_toml, parse
-from xmbench.formats.layout import SPLITS
+from xmbench.formats.document import ID_PATTERN, load_toml
+from xmbench.formats.layout import HASHED_LAYOUT, SORTED_LAYOUT, SPLITS
 from xmbench.formats.ledger import LedgerRow
 from xmbench.formats.recipe import Recipe
-from xmbench.interfaces import Entry, Modality, Rejected, Source, Spoken
-
-SHARD_ROWS = 16_384
-LAYOUT = "xmbench/build/1"  # changes whenever the same plan would write other rows
+from xmbench.interfaces import Attribute, Attributed, AttributeTypes, Entry, Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,46 +58,28 @@ class Request:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One planned row: its id, its split, the entry of its image, the key of its take."""
-
-    id: str
-    split: str
-    label: int
-    entry: Entry
-    take: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One file to write: its items in the order of their ids."""
-
-    name: str
-    split: str
-    items: tuple[Item, ...]
-
-
 @dataclass(frozen=True)
 class Plan:
     """Everything that a build writes, decided.
 
     Attributes:
         request: what was asked for.
-        images: reader of the images, with its checked options and its files.
-        takes: the clips in use, by key.
-        attributes: names of the columns that the takes bring along, sorted, the well-known ones first.
+        reader: of the items (images, or images with their clips), with its checked options and its files.
+        takes: the clips in use, by key; none of joint items, which are their own takes.
+        attributes: name and type of the columns that the sources bring, sorted, the well-known ones first.
         shards: the files to write.
+        layout: how rows are divided among them (`formats.layout`).
         planned: items of each (split, class name).
         ledger: items without a usable take, and takes that could not be used.
         sources: what each source is on this build.
     """
 
     request: Request
-    images: Reader
+    reader: Reader
     takes: Mapping[str, Take]
-    attributes: tuple[str, ...]
+    attributes: AttributeTypes
     shards: tuple[Shard, ...]
+    layout: str
     planned: Mapping[tuple[str, str], int]
     ledger: tuple[LedgerRow, ...]
     sources: Mapping[str, SourceRecord]
@@ -106,7 +87,7 @@ class Plan:
     @cached_property
     def identity(self) -> dict[str, str]:
         """The request's identity with the sources' files and versions, and the layout."""
-        shaped_by = {"layout": f"{LAYOUT}, {len(self.shards)} shards", **self.request.identity()}
+        shaped_by = {"layout": f"{self.layout}, {len(self.shards)} shards", **self.request.identity()}
         for role, record in self.sources.items():
             shaped_by |= {f"{role}: {name}": digest for name, digest in record.files.items()}
             shaped_by |= {f"{role}: {name}": version for name, version in record.versions.items()}
@@ -117,32 +98,22 @@ class Plan:
         """sha256 of the identity."""
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
 
+    def takes_of(self, shard: Shard) -> dict[str, Take]:
+        """The takes that a shard's items need."""
+        return {item.take: self.takes[item.take] for item in shard.items if item.take in self.takes}
+
     def shard_digest(self, shard: Shard) -> str:
-        """sha256 of the plan's identity, a shard's items and their clips: another file is not taken up.
+        """sha256 of the plan's identity, a shard's items and their clips: no other file is kept.
 
         Clips play a part because one that failed in an earlier try, or that an engine never speaks the same
         way twice, may be another one now.
         """
         total = hashlib.sha256(self.digest.encode())
-        for key in sorted({item.take for item in shard.items}):
-            total.update(f"{key} ".encode() + hashlib.sha256(self.takes[key].samples.tobytes()).digest())
+        for key, take in sorted(self.takes_of(shard).items()):
+            total.update(f"{key} {take.digest.hex()} {take.duration_s}\n".encode())
         for item in shard.items:
             total.update(f"{item.id} {item.take}\n".encode())
         return total.hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """One source of the recipe, ready to read."""
-
-    source: Source
-    options: BaseModel
-    files: VerifiedFiles
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether it yields the same content every time."""
-        return not isinstance(self.source, Spoken) or self.source.engine(self.options).facts.repeatable
 
 
 def load_recipe(name: str) -> Recipe:
@@ -162,61 +133,60 @@ def check(recipe: Recipe) -> None:
         UnknownNameError: an unknown reader.
         DocumentError: options that a reader does not take, or a reader in the wrong place.
     """
-    _reader(recipe, recipe.pairing.images, "image", None)
-    _reader(recipe, recipe.pairing.clips, "audio", None)
+    readers.of(recipe, None)
 
 
 def make(
     request: Request,
     files: Mapping[str, VerifiedFiles],
+    clips: Path,
     progress: Progress,
     earlier: Earlier | None = None,
     offline: bool = False,
+    layout: str = SORTED_LAYOUT,
 ) -> Plan:
     """Decides every row. The same request, files and versions always give the same plan.
 
     Args:
         request: what was asked for.
         files: of each source.
+        clips: folder for the clips of by-class pairing, which the workers read there.
         progress: called with lines of progress.
         earlier: clips, and decisions against some, of an earlier build into the same folder.
         offline: ask no online speech engine.
+        layout: of the shards; another than the present one only for a set that has it already.
     """
     recipe = request.recipe
-    images = _reader(recipe, recipe.pairing.images, "image", files)
-    clips = _reader(recipe, recipe.pairing.clips, "audio", files)
-    entries = _checked(images.source.entries(images.files, images.options, recipe.task), recipe)
-    spec = recipe.sources[recipe.pairing.clips]
-    prepared = takes.prepare(clips.source, spec, clips.files, clips.options, recipe.task, progress, earlier, offline)
+    used_readers = readers.of(recipe, files)
+    reader = used_readers[recipe.pairing.item_source]
+    entries = _checked(reader.source.entries(reader.files, reader.options, recipe.task), recipe)
     splits = split.assign(entries, recipe.splits, request.split_seed)
+    _check_groups(splits, recipe)
     chosen = {name: split.limited(found, request.limit, request.split_seed, name) for name, found in splits.items()}
-    items, rows = _paired(chosen, prepared, request)
     names = recipe.classes.names
+    if recipe.pairing.joint:
+        prepared = Prepared({}, {}, {})
+        items = [Item(e.key, name, e.label, e, e.key) for name, found in chosen.items() for e in found]
+        rows: list[LedgerRow] = []
+    else:
+        made = used_readers[recipe.pairing.clip_source]
+        store = takes.Store(clips, recipe.audio)
+        prepared = takes.prepare(made, recipe, store, progress, earlier, offline)
+        items, rows = _paired(chosen, prepared, request)
     counted = Counter((name, names[entry.label]) for name, found in chosen.items() for entry in found)
-    used = {item.take for item in items}
+    wanted = {item.take for item in items}
+    sharded = shards.by_hash(items, chosen) if layout == HASHED_LAYOUT else None
     return Plan(
         request=request,
-        images=images,
-        takes={key: take for key, take in prepared.takes.items() if key in used},
-        attributes=_columns(prepared.takes.values()),
-        shards=_shards(items, {name: len(found) for name, found in chosen.items()}),
+        reader=reader,
+        takes={key: take for key, take in prepared.takes.items() if key in wanted},
+        attributes=_columns(used_readers, {recipe.pairing.item_source: entries}, prepared),
+        shards=shards.by_id(items, chosen, row_bytes(recipe)) if sharded is None else sharded,
+        layout=layout,
         planned={(name, label): counted[name, label] for name in SPLITS for label in names},
         ledger=(*rows, *_rejected_takes(prepared, names)),
-        sources=_records(recipe, files, {recipe.pairing.images: images, recipe.pairing.clips: clips}),
+        sources=_records(recipe, files, used_readers),
     )
-
-
-def _reader(recipe: Recipe, role: str, modality: Modality, files: Mapping[str, VerifiedFiles] | None) -> Reader:
-    spec = recipe.sources[role]
-    source = registry.source(spec.reader)
-    if source.modality != modality:
-        raise DocumentError(
-            f"the reader '{spec.reader}' yields {source.modality}",
-            where=f"{recipe.name}: sources.{role}",
-            expected=modality,
-        )
-    options = parse(spec.options, source.Options, f"{recipe.name}: sources.{role}.options")
-    return Reader(source, options, files[role] if files else VerifiedFiles(spec.title))
 
 
 def _checked(entries: Iterable[Entry], recipe: Recipe) -> list[Entry]:
@@ -224,8 +194,8 @@ def _checked(entries: Iterable[Entry], recipe: Recipe) -> list[Entry]:
     found = list(entries)
     if not found:
         raise DocumentError(
-            "the image source offers no item",
-            where=f"{recipe.name}: sources.{recipe.pairing.images}",
+            "the source offers no item",
+            where=f"{recipe.name}: sources.{recipe.pairing.item_source}",
             expected="files with at least one item",
             todo="look at its options and at the files that it reads",
         )
@@ -233,7 +203,7 @@ def _checked(entries: Iterable[Entry], recipe: Recipe) -> list[Entry]:
     problems = [f"'{key}' {number} times" for key, number in counted.items() if number > 1]
     problems += [f"'{key}' does not match {ID_PATTERN}" for key in counted if not re.match(ID_PATTERN, key)]
     if problems:
-        raise DocumentError("the image source gives ids that cannot be used", where=recipe.name, problems=problems)
+        raise DocumentError("the source gives ids that cannot be used", where=recipe.name, problems=problems)
     return found
 
 
@@ -271,36 +241,60 @@ def _rejected_takes(prepared: Prepared, names: tuple[str, ...]) -> list[LedgerRo
     return [LedgerRow.of("take", key, entries[key].split, names[entries[key].label], why) for key, why in rejected]
 
 
-def _columns(found: Iterable[Take]) -> tuple[str, ...]:
-    first = ("text", "speaker", "engine")
-    names = {name for take in found for name in take.attributes}
-    return (*(name for name in first if name in names), *sorted(names - set(first)))
+def _check_groups(splits: Mapping[str, list[Entry]], recipe: Recipe) -> None:
+    """Raises DocumentError where a group of joint items stands in both splits: the test would not be one."""
+    if not recipe.pairing.joint:
+        return
+    trained = {entry.group for entry in splits["train"]}
+    shared = sorted({entry.group for entry in splits["test"]} & trained)
+    if shared:
+        raise DocumentError(
+            f"{len(shared):,} group(s) stand in both splits",
+            where=f"{recipe.name}: sources.{recipe.pairing.items}",
+            expected="each group (a video, a piece, a speaker) in one split",
+            problems=[f"'{group}'" for group in shared],
+            todo='split by group: `method = "stratified"` in [splits], or another grouping in the source\'s options',
+        )
 
 
-def _shards(items: list[Item], planned: Mapping[str, int]) -> tuple[Shard, ...]:
-    """Items by the hash of their ids; how many shards depends on the planned items only."""
-    shards = []
-    for name in SPLITS:
-        count = -(-planned[name] // SHARD_ROWS)
-        parts: list[list[Item]] = [[] for _ in range(count)]
-        for item in items:
-            if item.split == name:
-                parts[split.seeded_hash(0, "shard", item.id) % count].append(item)
-        for i, part in enumerate(parts):
-            part.sort(key=lambda item: item.id)
-            shards.append(Shard(f"{name}-{i:05d}-of-{count:05d}.parquet", name, tuple(part)))
-    return tuple(shards)
+def _columns(
+    found_readers: Mapping[str, Reader], items: Mapping[str, Iterable[Entry]], prepared: Prepared
+) -> AttributeTypes:
+    """Columns that the sources bring: as they declare them, else as they are found.
+
+    Raises:
+        DocumentError: two sources bring one column, or one that every data set has.
+    """
+    found: dict[str, type[str] | type[int] | type[float]] = {}
+    for role, reader in found_readers.items():
+        if isinstance(reader.source, Attributed):
+            brought = dict(reader.source.attributes(reader.options))
+        else:
+            values = (entry.attributes for entry in items[role]) if role in items else _clip_attributes(prepared)
+            brought = {name: type(value) for known in values for name, value in known.items()}
+        clash = sorted(brought.keys() & {*found, *FIXED})
+        if clash:
+            raise DocumentError(
+                f"columns that are there already: {', '.join(clash)}",
+                where=f"the reader '{reader.source.name}'",
+                expected="attributes of other names",
+            )
+        found |= brought
+    first = [name for name in ("text", "speaker", "engine") if name in found]
+    return {name: found[name] for name in (*first, *sorted(found.keys() - set(first)))}
 
 
-def _records(
-    recipe: Recipe, files: Mapping[str, VerifiedFiles], readers: Mapping[str, Reader]
-) -> dict[str, SourceRecord]:
+def _clip_attributes(prepared: Prepared) -> Iterable[Mapping[str, Attribute]]:
+    return (take.attributes for take in prepared.takes.values())
+
+
+def _records(recipe: Recipe, files: Mapping[str, VerifiedFiles], used: Mapping[str, Reader]) -> dict[str, SourceRecord]:
     return {
         role: SourceRecord(
             files=files[role].found,
             changed=files[role].changed,
-            versions=readers[role].source.versions(readers[role].options) if role in readers else {},
-            repeatable=not isinstance(reader := readers.get(role), Reader) or reader.repeatable,
+            versions=used[role].source.versions(used[role].options) if role in used else {},
+            repeatable=not isinstance(reader := used.get(role), Reader) or reader.repeatable,
             licence=source.licence,
             redistributable=source.redistributable,
         )

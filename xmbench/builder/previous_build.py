@@ -6,6 +6,7 @@ way twice.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -18,26 +19,43 @@ import pyarrow.parquet as pq
 from xmbench.builder import workspace
 from xmbench.builder.plan import Plan
 from xmbench.builder.shard_writer import ShardReport, shard_digest
+from xmbench.builder.takes import StoredClip
 from xmbench.errors import DatasetError, MediaError
 from xmbench.formats import ledger
-from xmbench.formats.dataset import Dataset, Manifest, ShardRecord, content_digest, row_digest, samples_digest
+from xmbench.formats.columns import attributes_of
+from xmbench.formats.dataset import (
+    Dataset,
+    Manifest,
+    ShardRecord,
+    content_digest,
+    open_shard,
+    read_batches,
+    row_digest,
+    samples_digest,
+)
 from xmbench.formats.layout import LEDGER_FILE
 from xmbench.formats.ledger import LedgerRow
-from xmbench.interfaces import RawClip, Rejected
+from xmbench.formats.recipe import Recipe
+from xmbench.interfaces import Rejected
 from xmbench.media import audio, image
+from xmbench.storage.files import make_folder, writing
 
-_BATCH_ROWS = 500
 
-
-def clips(folder: Path, manifest: Manifest, *, again: bool) -> dict[str, RawClip | Rejected]:
-    """What became of each take of a finished data set, by its key.
+def clips(folder: Path, manifest: Manifest, keep: Path, *, again: bool) -> dict[str, StoredClip | Rejected]:
+    """What became of each take of a finished data set, by its key; joint items have no takes.
 
     Args:
         folder: of the data set; damaged shards are passed over.
         manifest: its manifest.
+        keep: folder for the files of the clips.
         again: leave out what failed for a temporary reason, so that it is tried again.
+
+    Raises:
+        OutputError: `keep` cannot be written.
     """
-    found: dict[str, RawClip | Rejected] = {}
+    found: dict[str, StoredClip | Rejected] = {}
+    if manifest.recipe.pairing.joint:
+        return found
     for row in _ledger(folder):
         # Which of two equal clips is the duplicate depends on the other clips.
         if row.kind == "take" and row.reason != "duplicate" and not (again and row.temporary):
@@ -45,7 +63,7 @@ def clips(folder: Path, manifest: Manifest, *, again: bool) -> dict[str, RawClip
     damaged = set(workspace.damaged_shards(folder, manifest))
     for shard in manifest.shards:
         if Path(shard.path).name not in damaged:
-            found |= _stored(folder / shard.path, manifest, found.keys())
+            found |= _stored(folder / shard.path, manifest, found.keys(), keep)
     return found
 
 
@@ -85,12 +103,12 @@ def reread(folder: Path, manifest: Manifest, shard: ShardRecord) -> ShardReport:
     heard: dict[bytes, bytes] = {}
     path = folder / shard.path
     try:
-        for row in _rows(path, ["id", "image", "audio", "label", "take"]):
-            sound = row["audio"]["bytes"]
-            if sound not in heard:
-                heard[sound] = samples_digest(*audio.decode_mono_int16(sound))
+        for row in _rows(path, ["id", "image", "audio", "label", "take"], manifest.recipe):
+            key = hashlib.sha256(row["audio"]["bytes"]).digest()
+            if key not in heard:
+                heard[key] = samples_digest(*audio.decode_mono_int16(row["audio"]["bytes"]))
             shown = content_digest(image.decode(row["image"]["bytes"]))
-            rows.append((row["id"], row_digest(shard.split, row["id"], row["label"], shown, heard[sound])))
+            rows.append((row["id"], row_digest(shard.split, row["id"], row["label"], shown, heard[key])))
             classes[names[row["label"]]] += 1
             takes[names[row["label"]]].add(row["take"])
     except MediaError as error:
@@ -106,13 +124,12 @@ def _ledger(folder: Path) -> list[LedgerRow]:
     return ledger.read(folder / LEDGER_FILE) if workspace.readable(folder / LEDGER_FILE) else []
 
 
-def _stored(path: Path, manifest: Manifest, known: Collection[str]) -> dict[str, RawClip]:
-    """Takes of a shard that are not known yet, each read once."""
+def _stored(path: Path, manifest: Manifest, known: Collection[str], keep: Path) -> dict[str, StoredClip]:
+    """Takes of a shard that are not known yet, each copied once."""
     spec = manifest.recipe.audio
-    fixed = {"id", "image", "audio", "label", "take", "group", "duration_s", "source"}
-    found: dict[str, RawClip] = {}
+    found: dict[str, StoredClip] = {}
     with pq.ParquetFile(path) as file:
-        columns = [name for name in file.schema_arrow.names if name not in fixed]
+        columns = list(attributes_of(file.schema_arrow))
         for group in range(file.num_row_groups):
             keys = file.read_row_group(group, columns=["take"])["take"].to_pylist()
             first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in known and key not in found}
@@ -120,17 +137,21 @@ def _stored(path: Path, manifest: Manifest, known: Collection[str]) -> dict[str,
                 continue
             part = file.read_row_group(group, columns=["take", "audio", "duration_s", *columns])
             for row in part.take(pa.array(sorted(first.values()))).to_pylist():
-                samples, rate = audio.decode_mono_int16(row["audio"]["bytes"])
-                length = min(round(row["duration_s"] * rate), spec.samples)
-                found[row["take"]] = RawClip(samples[:length], rate, {name: row[name] for name in columns})
+                copy = keep / f"known-{hashlib.sha256(row['take'].encode()).hexdigest()}"
+                if not keep.is_dir():
+                    make_folder(keep)
+                with writing(keep):
+                    copy.write_bytes(row["audio"]["bytes"])
+                length = min(round(row["duration_s"] * spec.sample_rate_hz), spec.samples)
+                found[row["take"]] = StoredClip(copy, length, {name: row[name] for name in columns})
     return found
 
 
-def _rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, columns: list[str], recipe: Recipe) -> Iterator[dict[str, Any]]:
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
-                yield from batch.to_pylist()
+        with open_shard(path) as file:
+            for part in read_batches(file, columns, recipe):
+                yield from part.to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, f"the shard cannot be read ({str(error)[:200]})") from error
 

@@ -19,7 +19,7 @@ from xmbench.builder.plan import Plan, Request
 from xmbench.builder.shard_writer import ShardReport
 from xmbench.builder.upstream.fetch import Mirror, obtain
 from xmbench.builder.workspace import Workspace
-from xmbench.errors import DatasetError
+from xmbench.errors import DatasetError, UpstreamError
 from xmbench.execution.engine import Engine, Workers, available_workers
 from xmbench.execution.executor import check_engine
 from xmbench.execution.progress import Progress, silent
@@ -87,7 +87,7 @@ def retry(
         if not any(row.temporary for row in before):
             progress(f"{folder}: nothing failed for a temporary reason")
             return Retried(dataset, 0, 0, 0)
-        decided = _decided(dataset, source, offline, progress)
+        decided = _decided(space, dataset, source, offline, progress)
         space.claim(decided.identity, [shard.name for shard in decided.shards])
         lost = _lost_for_good(before)
         decided = previous_build.without(decided, lost)
@@ -105,7 +105,9 @@ def _temporary_items(rows: Iterable[LedgerRow]) -> int:
     return sum(row.kind == "item" and row.temporary for row in rows)
 
 
-def _decided(dataset: Dataset, source: Path | Mirror | None, offline: bool, progress: Progress) -> Plan:
+def _decided(
+    space: Workspace, dataset: Dataset, source: Path | Mirror | None, offline: bool, progress: Progress
+) -> Plan:
     """The plan of the data set, made again with what is known.
 
     Raises:
@@ -118,8 +120,8 @@ def _decided(dataset: Dataset, source: Path | Mirror | None, offline: bool, prog
     place = check(request, source)
     changed = any(record.changed for record in before.sources.values())
     files = obtain(before.recipe, place, offline=offline, progress=progress, accept_changed=changed)
-    known = previous_build.clips(folder, before, again=True)
-    decided = plan.make(request, files, progress, known, offline)
+    known = previous_build.clips(folder, before, space.clips, again=True)
+    decided = plan.make(request, files, space.clips, progress, known, offline, before.layout)
     problems = _differences(before, decided)
     if problems:
         raise DatasetError(
@@ -188,6 +190,7 @@ def _written(
         if path.name not in reports:
             reports[path.name] = previous_build.reread(dataset.folder, dataset.manifest, shard)
             _link(path, space.data / path.name)
+    _refuse_losses(dataset, fresh)
     ordered = [reports[shard.name] for shard in decided.shards]
     planned = {row.id for row in decided.ledger if row.kind == "item"}
     rows = [
@@ -197,6 +200,21 @@ def _written(
     ]
     manifest = documents.manifest(decided, ordered, rows)
     return rows, manifest.model_copy(update={"mirror": dataset.manifest.mirror})
+
+
+def _refuse_losses(dataset: Dataset, fresh: Iterable[ShardReport]) -> None:
+    """Raises UpstreamError where rows of the data set could not be read again: it stays as it is."""
+    lost: list[LedgerRow] = []
+    for done in fresh:
+        there = previous_build.takes_of(dataset.folder / DATA_FOLDER / done.name)
+        lost += [row for row in done.ledger if row.kind == "item" and row.id in there]
+    if lost:
+        raise UpstreamError(
+            f"{len(lost):,} row(s) of this data set could not be read again",
+            where=dataset.folder,
+            problems=[f"{row.id}: {row.reason} ({row.detail})" for row in lost],
+            todo="run the same command again when the sources can be reached: the data set was left as it is",
+        )
 
 
 def _link(path: Path, link: Path) -> None:

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from xmbench.builder.plan import Item, Plan, Reader, Shard
+from xmbench.builder.plan import Plan
+from xmbench.builder.readers import Reader
+from xmbench.builder.rows import Row, Rows
+from xmbench.builder.shards import Shard
 from xmbench.builder.takes import Take
-from xmbench.formats.columns import schema
-from xmbench.formats.dataset import content_digest, dataset_digest, row_digest, samples_digest
+from xmbench.errors import DocumentError
+from xmbench.formats.columns import row_bytes, schema
+from xmbench.formats.dataset import dataset_digest
 from xmbench.formats.ledger import LedgerRow
 from xmbench.formats.recipe import Recipe
-from xmbench.interfaces import RawImage, Rejected
-from xmbench.media import audio, image
-from xmbench.storage.files import replacing, write_text
+from xmbench.storage.files import read_bytes, replacing, write_text
 
 GROUP_ROWS = 1_000
+GROUP_BYTES = 100_000_000  # of pixels and samples: one row group is in memory at a time
+_STEP_BYTES = 8_000_000
+_HEADER_BYTES = 4096  # more than a wav or flac file has besides its samples
+_MEDIA_LEAVES = ("image.bytes", "image.path", "audio.bytes", "audio.path")
 _UNREPEATED = {"id", "image.bytes", "image.path", "source"}
 
 
@@ -34,16 +39,16 @@ class Job:
 
     Attributes:
         recipe: formats, class names, regime.
-        images: where pixels come from.
+        reader: where items come from.
         schema: of the files, with the metadata of `datasets`.
-        attributes: names of the columns that takes bring along.
+        clips: folder of the takes' files.
         data, reports: folders to write to.
     """
 
     recipe: Recipe
-    images: Reader
+    reader: Reader
     schema: pa.Schema
-    attributes: tuple[str, ...]
+    clips: Path
     data: Path
     reports: Path
 
@@ -80,20 +85,11 @@ class ShardReport:
     ledger: tuple[LedgerRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Clip:
-    """A take as it is stored: padded and encoded once."""
-
-    data: bytes
-    digest: bytes
-    duration_s: float
-
-
-def job(plan: Plan, data: Path, reports: Path) -> Job:
+def job(plan: Plan, clips: Path, data: Path, reports: Path) -> Job:
     """What the workers of a plan need to know."""
     recipe = plan.request.recipe
-    columns = schema(recipe, plan.attributes)
-    return Job(recipe, plan.images, columns, plan.attributes, data, reports)
+    folders = (folder.absolute() for folder in (clips, data, reports))  # a worker may run elsewhere
+    return Job(recipe, plan.reader, schema(recipe, plan.attributes), *folders)
 
 
 def write_shard(work: Job, task: ShardTask) -> ShardReport:
@@ -101,32 +97,43 @@ def write_shard(work: Job, task: ShardTask) -> ShardReport:
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
+        DocumentError: a source brings attributes that it does not declare, or of another type.
     """
-    clips = {key: _encoded(take, work.recipe) for key, take in task.takes.items()}
     rows: list[tuple[str, str]] = []
-    ledger: list[LedgerRow] = []
-    written: list[Item] = []
+    counted = Counter[str]()
+    takes: dict[str, set[str]] = {name: set() for name in work.recipe.classes.names}
+    encoded = Rows(work.recipe, work.reader, work.schema, work.clips, task.takes)
     path = work.data / task.shard.name
-    with replacing(path) as temporary, _writer(temporary, work, clips) as writer:
-        for items, pixels in _batches(work, task.shard.items, ledger):
-            pictures = [image.encode_png(picture) for picture in pixels]
-            writer.write_table(_table(work, task.takes, clips, items, pictures), row_group_size=GROUP_ROWS)
-            for item, picture in zip(items, pixels, strict=True):
-                shown = content_digest(picture)
-                clip = clips[item.take]
-                rows.append((item.id, row_digest(item.split, item.id, item.label, shown, clip.digest)))
-            written += items
+
+    def noted() -> Iterator[Row]:
+        for row in encoded.read(task.shard.items):
+            rows.append((row.id, row.digest))
+            name = work.recipe.classes.names[row.label]
+            counted[name] += 1
+            takes[name].add(row.take)
+            yield row
+
+    with replacing(path) as temporary, _writer(temporary, work, len(task.takes)) as writer:
+        for group in _groups(noted(), work):
+            writer.write_table(group, row_group_size=GROUP_ROWS)
+            del group  # before the next one is read
     report = ShardReport(
         task.digest,
         task.shard.name,
         task.shard.split,
         path.stat().st_size,
         tuple(rows),
-        *_tally(written, work.recipe),
-        tuple(ledger),
+        {name: counted[name] for name in takes},
+        {name: tuple(sorted(keys)) for name, keys in takes.items()},
+        tuple(encoded.ledger),
     )
     write_text(report_path(work.reports, task.shard.name), REPORT.dump_json(report).decode())
     return report
+
+
+def group_rows(recipe: Recipe) -> int:
+    """Rows of a row group."""
+    return max(1, min(GROUP_ROWS, GROUP_BYTES // row_bytes(recipe)))
 
 
 def report_path(folder: Path, shard: str) -> Path:
@@ -137,8 +144,8 @@ def report_path(folder: Path, shard: str) -> Path:
 def read_report(folder: Path, shard: str) -> ShardReport | None:
     """The report of a shard; None where it is missing or damaged."""
     try:
-        return REPORT.validate_json(report_path(folder, shard).read_bytes())
-    except (OSError, ValidationError):
+        return REPORT.validate_json(read_bytes(report_path(folder, shard)))
+    except (DocumentError, ValidationError):
         return None
 
 
@@ -147,105 +154,48 @@ def shard_digest(report: ShardReport) -> str:
     return dataset_digest((report.split, item, digest) for item, digest in report.rows)
 
 
-def _encoded(take: Take, recipe: Recipe) -> _Clip:
-    rate = recipe.audio.sample_rate_hz
-    padded: NDArray[np.int16] = np.asarray(audio.fit_length(take.samples, recipe.audio.samples), dtype=np.int16)
-    encode = audio.encode_wav if recipe.audio.encoding == "wav" else audio.encode_flac
-    data = encode(padded, rate)
-    return _Clip(data, samples_digest(padded, rate), round(len(take.samples) / rate, 6))
+def _groups(rows: Iterator[Row], work: Job) -> Iterator[pa.Table]:
+    """Rows, a row group at a time; a few at a time are Python objects."""
+    length = group_rows(work.recipe)
+    step = max(1, min(length, _STEP_BYTES // row_bytes(work.recipe)))
+    while True:
+        parts: list[pa.RecordBatch] = []
+        have = 0
+        while have < length and (part := list(itertools.islice(rows, min(step, length - have)))):
+            parts.append(_batch(work.schema, part))
+            have += len(part)
+        if not parts:
+            return
+        yield pa.Table.from_batches(parts, schema=work.schema)
 
 
-def _batches(
-    work: Job, items: Sequence[Item], ledger: list[LedgerRow]
-) -> Iterator[tuple[list[Item], list[NDArray[np.uint8]]]]:
-    """Items with their pixels, a row group at a time; what cannot be used goes to the ledger."""
-    reader, names = work.images, work.recipe.classes.names
-    raw = reader.source.read(reader.files, reader.options, work.recipe.task, [item.entry for item in items])
-    kept: list[Item] = []
-    pixels: list[NDArray[np.uint8]] = []
-    for item, value in zip(items, raw, strict=True):
-        if isinstance(value, RawImage):
-            kept.append(item)
-            pixels.append(_fitted(value.pixels, work.recipe))
-        elif isinstance(value, Rejected):
-            ledger.append(LedgerRow.of("item", item.id, item.split, names[item.label], value))
-        else:
-            raise TypeError(f"the source '{reader.source.name}' gave no image for '{item.id}'")
-        if len(kept) == GROUP_ROWS:
-            yield kept, pixels
-            kept, pixels = [], []
-    if kept:
-        yield kept, pixels
+def _batch(columns: pa.Schema, rows: Sequence[Row]) -> pa.RecordBatch:
+    """Some rows. The order of the columns is the schema's."""
+    arrays = [_array([row.values[field.name] for row in rows], field.type) for field in columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=columns)
 
 
-def _fitted(pixels: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8]:
-    """Pixels (H, W, C) in the recipe's format: grey becomes three equal channels, colour its luminance."""
-    wanted = recipe.task.image
-    if pixels.shape[2] != wanted.channels:
-        if wanted.channels == 3:
-            pixels = np.repeat(pixels, 3, axis=2)
-        else:
-            luminance = pixels @ np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
-            pixels = np.rint(luminance).astype(np.uint8)[:, :, None]
-    if pixels.shape[:2] != (wanted.height_px, wanted.width_px):
-        pixels = image.resize(pixels, wanted.height_px, wanted.width_px)
-    return pixels
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_struct(kind):
+        return pa.array(values, kind)
+    parts = [pa.array([value[i] for value in values], field.type) for i, field in enumerate(kind)]
+    return pa.StructArray.from_arrays(parts, fields=list(kind))
 
 
-def _table(
-    work: Job, takes: Mapping[str, Take], clips: Mapping[str, _Clip], items: Sequence[Item], pictures: Sequence[bytes]
-) -> pa.Table:
-    """One row group. The order of the columns is the schema's."""
-    used = [takes[item.take] for item in items]
-    sounds = [clips[item.take] for item in items]
-    single, ending = work.recipe.regime == "single-take", work.recipe.audio.encoding
-    columns: list[Any] = [
-        [item.id for item in items],
-        _media(pictures, [f"{item.id}.png" for item in items]),
-        _media([sound.data for sound in sounds], [f"{take.key}.{ending}" for take in used]),
-        [item.label for item in items],
-        [take.key for take in used],
-        [item.id if single else take.group for item, take in zip(items, used, strict=True)],
-        [sound.duration_s for sound in sounds],
-        [f"{work.images.source.name}/{item.id}" for item in items],
-        *([take.attributes.get(name, "") for take in used] for name in work.attributes),
-    ]
-    arrays = [
-        column if isinstance(column, pa.Array) else pa.array(column, field.type)
-        for column, field in zip(columns, work.schema, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, schema=work.schema)
-
-
-def _media(data: Sequence[bytes], paths: Sequence[str]) -> pa.Array:
-    parts = [pa.array(data, pa.binary()), pa.array(paths, pa.string())]
-    return pa.StructArray.from_arrays(parts, names=["bytes", "path"])
-
-
-def _writer(path: Path, work: Job, clips: Mapping[str, _Clip]) -> pq.ParquetWriter:
+def _writer(path: Path, work: Job, takes: int) -> pq.ParquetWriter:
     """A writer that keeps each distinct clip once per row group, and no media bytes in the statistics."""
     plain = [field.name for field in work.schema if not pa.types.is_struct(field.type)]
-    leaves = [*plain, "image.bytes", "image.path", "audio.bytes", "audio.path"]
-    longest = max((len(clip.data) for clip in clips.values()), default=0)
+    unrepeated = _UNREPEATED | ({"take", "audio.bytes", "audio.path"} if work.recipe.pairing.joint else set())
+    longest = 2 * work.recipe.audio.samples + _HEADER_BYTES
     return pq.ParquetWriter(
         path,
         work.schema,
         compression="zstd",
-        use_dictionary=[leaf for leaf in leaves if leaf not in _UNREPEATED],
+        use_dictionary=[leaf for leaf in (*plain, *_MEDIA_LEAVES) if leaf not in unrepeated],
         write_statistics=plain,
         # A dictionary that outgrows its page is given up, and every clip written out again.
-        dictionary_pagesize_limit=(1 << 20) + (longest + 64) * min(GROUP_ROWS, len(clips)),
+        dictionary_pagesize_limit=(1 << 20) + longest * min(GROUP_ROWS, takes),
     )
-
-
-def _tally(items: Sequence[Item], recipe: Recipe) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
-    """Rows and takes of each class name."""
-    names = recipe.classes.names
-    counted = Counter(names[item.label] for item in items)
-    takes: dict[str, set[str]] = {name: set() for name in names}
-    for item in items:
-        takes[names[item.label]].add(item.take)
-    return {name: counted[name] for name in names}, {name: tuple(sorted(takes[name])) for name in names}
 
 
 REPORT = TypeAdapter(ShardReport)

@@ -21,7 +21,7 @@ def respeak(recipe: Recipe, engine: str) -> tuple[Recipe, str]:
         UnknownNameError: no such engine, or it has no voices of the recipe's language.
         DocumentError: the recipe's clips are not spoken by an engine.
     """
-    role = recipe.pairing.clips
+    role = recipe.pairing.clip_source
     spec = recipe.sources[role]
     source = registry.source(spec.reader)
     facts = registry.engine(engine).facts

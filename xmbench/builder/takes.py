@@ -1,4 +1,4 @@
-"""The distinct clips of a data set: read or spoken once each, checked, kept in a cache."""
+"""The distinct clips of a data set: read or spoken once each, checked, and kept as files that the workers read."""
 
 from __future__ import annotations
 
@@ -13,25 +13,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xmbench.builder.readers import Reader
 from xmbench.errors import OutputError
 from xmbench.execution.progress import Progress
-from xmbench.formats.recipe import SourceSpec
-from xmbench.interfaces import AudioFormat, Entry, RawClip, RawImage, Rejected, Source, Spoken, Task, Upstream
+from xmbench.formats.dataset import samples_digest
+from xmbench.formats.recipe import AudioSpec, Recipe
+from xmbench.interfaces import Attribute, AudioFormat, Entry, Raw, RawClip, Rejected, Source, Spoken, Task
 from xmbench.media import audio
 from xmbench.storage.cache import cache_folder
-from xmbench.storage.files import make_folder
+from xmbench.storage.files import make_folder, writing
 
 _VERSION = "1"  # of the cache's files and of what is done to a clip below
 _TOLD_EVERY = 500
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Take:
-    """One clip of the recipe's format, before padding.
+    """One clip of the recipe's format, by reference.
 
     Attributes:
         key, split, label, group: of its entry.
-        samples: int16 (T,), at the recipe's rate, without the padding.
+        file: name of its file in the folder of the build's clips: padded and encoded, as rows have it.
+        digest: of its padded samples.
+        duration_s: without the padding.
         attributes: columns of every row that gets it.
     """
 
@@ -39,11 +43,56 @@ class Take:
     split: str
     label: int
     group: str
-    samples: NDArray[np.int16]
-    attributes: Mapping[str, str]
+    file: str
+    digest: bytes
+    duration_s: float
+    attributes: Mapping[str, Attribute]
 
 
-Earlier = Mapping[str, RawClip | Rejected]
+@dataclass(frozen=True, slots=True)
+class StoredClip:
+    """A clip of an earlier build: its file as its rows had it, its samples before the padding, its columns."""
+
+    path: Path
+    samples: int
+    attributes: Mapping[str, Attribute]
+
+
+Earlier = Mapping[str, StoredClip | Rejected]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The folder of a build's clips, each in the recipe's format and in a file of its own; made when one comes."""
+
+    folder: Path
+    spec: AudioSpec
+
+    def keep(self, entry: Entry, raw: RawClip) -> Take:
+        """Writes a clip of the recipe's rate and durations, padded and encoded.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        stored = stored_clip(raw, self.spec)
+        name = f"{stored.digest.hex()}.{self.spec.encoding}"
+        if not self.folder.is_dir():
+            make_folder(self.folder)
+        with writing(self.folder):
+            (self.folder / name).write_bytes(stored.data)
+        attributes = {**entry.attributes, **raw.attributes}
+        return Take(
+            entry.key, entry.split, entry.label, entry.group, name, stored.digest, stored.duration_s, attributes
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedClip:
+    """A clip as a row has it: bytes of the file, digest of its padded samples, seconds before the padding."""
+
+    data: bytes
+    digest: bytes
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +105,36 @@ class Prepared:
 
 
 def prepare(
-    source: Source,
-    spec: SourceSpec,
-    upstream: Upstream,
-    options: Any,
-    task: Task,
+    reader: Reader,
+    recipe: Recipe,
+    store: Store,
     progress: Progress,
     earlier: Earlier | None = None,
     offline: bool = False,
 ) -> Prepared:
-    """Reads every clip of a source once.
+    """Reads every clip of a source once, and keeps it in the folder of the build; one at a time is in memory.
 
     A source without files makes its clips itself, so they are kept in the cache; one with files is read again.
     What an earlier build of the same folder decided (`earlier`) is taken as it is.
     """
-    entries = source.entries(upstream, options, task)
+    source, task = reader.source, recipe.task
+    entries = source.entries(reader.files, reader.options, task)
     known = earlier or {}
     due = [entry for entry in entries if entry.key not in known]
-    if spec.files:
-        clips = source.read(upstream, options, task, due)
+    if recipe.sources[recipe.pairing.clips].files:
+        clips = source.read(reader.files, reader.options, task, due)
     else:
-        clips = _through_cache(source, options, upstream, task, due, progress, offline)
-    return _chosen(source, entries, task, ((known[e.key] if e.key in known else next(clips)) for e in entries))
+        clips = _through_cache(reader, task, due, progress, offline)
+    return _chosen(source, entries, store, task, (_known(known, e, clips) for e in entries))
+
+
+def _known(known: Earlier, entry: Entry, clips: Iterator[Raw | Rejected]) -> Raw | Rejected:
+    """The clip that an earlier build had for an entry, else the next one of the source."""
+    found = known.get(entry.key)
+    if not isinstance(found, StoredClip):
+        return next(clips) if found is None else found
+    samples, rate = audio.decode_mono_int16(found.path.read_bytes())
+    return RawClip(samples[: found.samples], rate, found.attributes)
 
 
 def cached(source: Source, options: Any, entries: Sequence[Entry], task: Task) -> int:
@@ -87,14 +144,14 @@ def cached(source: Source, options: Any, entries: Sequence[Entry], task: Task) -
 
 
 def _chosen(
-    source: Source, entries: Sequence[Entry], task: Task, clips: Iterable[RawImage | RawClip | Rejected]
+    source: Source, entries: Sequence[Entry], store: Store, task: Task, clips: Iterable[Raw | Rejected]
 ) -> Prepared:
     """Clips of the recipe's format, each once; one value per entry."""
     prepared = Prepared({}, {}, {entry.key: entry for entry in entries})
     heard: dict[tuple[str, int, str, bytes], str] = {}
     for entry, raw in zip(entries, clips, strict=True):
         if isinstance(raw, RawClip):
-            raw = _conformed(raw, task.audio)
+            raw = conformed(raw, task.audio)
         if isinstance(raw, Rejected):
             prepared.rejected[entry.key] = raw
             continue
@@ -106,13 +163,11 @@ def _chosen(
             prepared.rejected[entry.key] = Rejected("pair", "duplicate", detail, filtered=True)
             continue
         heard[same] = entry.key
-        prepared.takes[entry.key] = Take(
-            entry.key, entry.split, entry.label, entry.group, raw.samples, {**entry.attributes, **raw.attributes}
-        )
+        prepared.takes[entry.key] = store.keep(entry, raw)
     return prepared
 
 
-def _conformed(raw: RawClip, wanted: AudioFormat) -> RawClip | Rejected:
+def conformed(raw: RawClip, wanted: AudioFormat) -> RawClip | Rejected:
     """A clip at the recipe's rate and within its durations, or why not."""
     samples = raw.samples
     if raw.sample_rate_hz != wanted.sample_rate_hz:
@@ -128,36 +183,42 @@ def _conformed(raw: RawClip, wanted: AudioFormat) -> RawClip | Rejected:
     return RawClip(samples[: wanted.samples], wanted.sample_rate_hz, raw.attributes)
 
 
+def stored_clip(raw: RawClip, spec: AudioSpec) -> EncodedClip:
+    """A clip of the recipe's rate and durations as a row has it."""
+    rate = spec.sample_rate_hz
+    padded: NDArray[np.int16] = np.asarray(audio.fit_length(raw.samples, spec.samples), dtype=np.int16)
+    encode = audio.encode_wav if spec.encoding == "wav" else audio.encode_flac
+    return EncodedClip(encode(padded, rate), samples_digest(padded, rate), round(len(raw.samples) / rate, 6))
+
+
 # ------------------------------------------------------------------------------------------------ cache
 def _through_cache(
-    source: Source,
-    options: Any,
-    upstream: Upstream,
-    task: Task,
-    entries: Sequence[Entry],
-    progress: Progress,
-    offline: bool,
+    reader: Reader, task: Task, entries: Sequence[Entry], progress: Progress, offline: bool
 ) -> Iterator[RawClip | Rejected]:
     """Each entry's clip from the cache; those that are not there are made, in order, and kept."""
+    source, options = reader.source, reader.options
     folder = make_folder(cache_folder() / "takes")
     versions = source.versions(options)
     paths = [_cache_path(folder, source.name, versions, entry, task.audio) for entry in entries]
-    known = [_read(path) for path in paths]
-    missing = [i for i, value in enumerate(known) if value is None]
+    missing = [i for i, path in enumerate(paths) if _read(path) is None]
+    absent = set(missing)
     if missing:
         progress(f"{source.name}: making {len(missing)} of {len(entries)} clips")
-    clips = source.read(upstream, options, task, [entries[i] for i in missing])
+    clips = source.read(reader.files, options, task, [entries[i] for i in missing])
     if offline and isinstance(source, Spoken) and source.engine(options).facts.online:
         detail = f"not in the cache, and --offline forbids to ask {source.engine(options).facts.name} for it"
         clips = iter([Rejected("speech", "offline", detail, temporary=True)] * len(missing))
     done = 0
-    for entry, path, value in zip(entries, paths, known, strict=True):
-        if value is not None:
+    for i, (entry, path) in enumerate(zip(entries, paths, strict=True)):
+        if i not in absent:
+            value = _read(path)
+            if value is None:
+                raise OutputError("a clip has gone from the cache", where=path, todo="run the same command again")
             yield value
             continue
         made = next(clips)
-        if isinstance(made, RawImage):
-            raise TypeError(f"the source '{source.name}' gave an image for '{entry.key}'")
+        if not isinstance(made, RawClip | Rejected):
+            raise TypeError(f"the source '{source.name}' gave no clip for '{entry.key}'")
         _write(path, made)
         done += 1
         if done % _TOLD_EVERY == 0:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xmbench.cli.tables import Progress, table
+from xmbench.cli.terminal import print
 from xmbench.errors import MAX_LISTED
 
 if TYPE_CHECKING:
@@ -79,11 +80,12 @@ def verify(
 
     if write and tolerance:
         raise typer.BadParameter("--write needs every digit: leave --tolerance out")
+    opened, dataset = open_for(submission, data)
     progress = Progress()
     found = run(
         result,
-        submission,
-        open_for(submission, data),
+        opened,
+        dataset,
         workers=workers,
         tolerance=tolerance,
         progress=lambda done, seen: progress.show(f"scored {seen} items ({done} distinct)"),

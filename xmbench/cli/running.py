@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from xmbench.cli.tables import table
+from xmbench.cli.terminal import print
 from xmbench.errors import CheckError, DocumentError
 
 if TYPE_CHECKING:

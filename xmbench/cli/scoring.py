@@ -15,12 +15,13 @@ import typer
 from xmbench.cli import judge_fitting
 from xmbench.cli.engines import given_address
 from xmbench.cli.tables import Progress, table
+from xmbench.cli.terminal import print
 from xmbench.errors import MAX_LISTED, CheckError, OutputError
 from xmbench.execution.engine import Engine
+from xmbench.storage.files import output_file
 
 if TYPE_CHECKING:
     from xmbench.evaluator.evaluate import Scored
-    from xmbench.formats.dataset import Dataset
 
 Submission = Annotated[Path, typer.Argument(help="folder with submission.json and its outputs")]
 Data = Annotated[Path | None, typer.Option("--data", help="The data set; found by digest if left out.")]
@@ -41,8 +42,9 @@ def check(
 ) -> None:
     """Lists every problem of a submission in seconds: ids, format, rate, length, size, silence, NaN, duplicates."""
     from xmbench.evaluator.check import check as run
+    from xmbench.evaluator.find import open_for
 
-    found = run(submission, _dataset(submission, data))
+    found = run(*open_for(submission, data))
     if as_json:
         print(
             json.dumps(
@@ -83,21 +85,23 @@ def score(
     Exit code 1 says that the submission has problems (they are listed and counted at the floor).
     """
     from xmbench.evaluator.check import Severity
+    from xmbench.evaluator.find import open_for
     from xmbench.evaluator.save import score_and_save
 
-    dataset = _dataset(submission, data)
+    opened, dataset = open_for(submission, data)
     progress = Progress()
     target = out or submission.parent / "result.json"
     chosen = [name.strip() for name in (metrics or "").split(",") if name.strip()]
     if metrics is not None and not chosen:
         raise typer.BadParameter("no metric named", param_hint="--metrics")
     address = given_address(engine, ray_address)
+    output_file(target)
     if target.exists() and not _is_result(target):
         raise OutputError(
             "a file that is no result stands here", where=target, todo="choose another name with --out, or remove it"
         )
     scored = score_and_save(
-        submission,
+        opened,
         dataset,
         target,
         metrics=chosen,
@@ -169,12 +173,6 @@ def render(scored: Scored) -> str:
             place = "" if judge.device == "cpu" else f" on {judge.device} (scores are defined on the CPU)"
             lines.append(f"{kind} {judge.name} {judge.sha256[:12]}{place}: accuracy {known}")
     return "\n".join([*lines, "* primary metric; a failed item counts the metric's floor"])
-
-
-def _dataset(submission: Path, data: Path | None) -> Dataset:
-    from xmbench.evaluator.find import open_for
-
-    return open_for(submission, data)
 
 
 def _is_result(path: Path) -> bool:

@@ -82,32 +82,41 @@ class OpenedSubmission:
     ids: tuple[str, ...]
 
 
-def open_checked(folder: Path, dataset: Dataset) -> OpenedSubmission:
-    """Opens a submission for a data set.
+def open_checked(
+    submission: Path | OpenedSubmission, dataset: Dataset, document: Submission | None = None
+) -> OpenedSubmission:
+    """Opens a submission for a data set; one that is open already is returned as it is.
+
+    Args:
+        submission: the folder.
+        dataset: what it was made for.
+        document: its `submission.json`, if that was read before.
 
     Raises:
         SubmissionError: another track or data set than the submission names (all are listed).
         DocumentError: `submission.json` does not fit its schema.
     """
-    submission = open_submission(folder)
+    if isinstance(submission, OpenedSubmission):
+        return submission
+    named = document or open_submission(submission)
     track_of = {dataset.recipe.track_id(t.direction): t for t in dataset.tracks}
-    track = track_of.get(submission.track)
+    track = track_of.get(named.track)
     problems = []
     if track is None:
-        problems.append(f"track: '{submission.track}', but this data set has {', '.join(track_of)}")
-    if submission.dataset_digest != dataset.digest:
-        problems.append(f"dataset_digest: {submission.dataset_digest}, but this data set is {dataset.digest}")
-        problems += _recipes(submission.data_digest, dataset.manifest.data_digest)
+        problems.append(f"track: '{named.track}', but this data set has {', '.join(track_of)}")
+    if named.dataset_digest != dataset.digest:
+        problems.append(f"dataset_digest: {named.dataset_digest}, but this data set is {dataset.digest}")
+        problems += _recipes(named.data_digest, dataset.manifest.data_digest)
     if problems or track is None:
         raise SubmissionError(
             "the submission was made for other data",
-            where=folder,
+            where=submission,
             problems=problems,
             todo="name the right data set with --data, or make the outputs again from this one",
         )
-    outputs = find_outputs(folder, track.direction)
+    outputs = find_outputs(submission, track.direction)
     ids = tuple(str(i) for i in dataset.table(track.split, []).column("id").to_pylist())
-    return OpenedSubmission(submission, track, outputs, ids)
+    return OpenedSubmission(named, track, outputs, ids)
 
 
 def _recipes(made_for: str | None, here: str) -> list[str]:
@@ -133,13 +142,13 @@ def id_problems(opened: OpenedSubmission) -> list[Problem]:
     return problems
 
 
-def check(folder: Path, dataset: Dataset) -> CheckReport:
+def check(submission: Path | OpenedSubmission, dataset: Dataset) -> CheckReport:
     """Finds every problem of a submission: ids, format, rate, length, silence, NaN, clipping, duplicates.
 
     Raises:
         SubmissionError: the submission belongs to other data or has no outputs.
     """
-    opened = open_checked(folder, dataset)
+    opened = open_checked(submission, dataset)
     found = id_problems(opened)
     same: Counter[bytes] = Counter()
     for raw, decoded in decoded_outputs(opened, dataset):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -27,14 +27,21 @@ def gathered(dataset: Dataset, split: str) -> Iterator[ClassReferences]:
     with tempfile.TemporaryDirectory(prefix="xmbench-references-") as folder:
         file = Path(folder) / "references.npy"
         labels: list[int] = []
-        # Read twice, first to count: in memory all clips of a large split would need gigabytes.
-        shape = sum(1 for _ in _distinct(dataset, split)), dataset.recipe.audio.samples
-        clips = np.lib.format.open_memmap(file, "w+", np.int16, shape)
-        for row in _distinct(dataset, split):
-            clips[len(labels)] = read_clip(row, dataset)
-            labels.append(int(row["label"]))
-        del clips
+        samples = dataset.recipe.audio.samples
+        with file.open("w+b") as stream:  # in memory all clips of a large split would need gigabytes
+            _write_header(stream, 0, samples)
+            for row in _distinct(dataset, split):
+                stream.write(read_clip(row, dataset).astype("<i2").tobytes())
+                labels.append(int(row["label"]))
+            stream.seek(0)
+            _write_header(stream, len(labels), samples)
         yield ClassReferences(file, tuple(labels), dataset.recipe.audio.sample_rate_hz)
+
+
+def _write_header(stream: BinaryIO, clips: int, samples: int) -> None:
+    """Of a .npy file: as long for any number of clips, as numpy leaves room for the first axis to grow."""
+    header = {"descr": "<i2", "fortran_order": False, "shape": (clips, samples)}
+    np.lib.format.write_array_header_1_0(stream, header)
 
 
 def _distinct(dataset: Dataset, split: str) -> Iterator[dict[str, Any]]:

@@ -51,7 +51,7 @@ class Scored:
 
 
 def score(
-    folder: Path,
+    submission: Path | OpenedSubmission,
     dataset: Dataset,
     *,
     metrics: Sequence[str] = (),
@@ -68,7 +68,7 @@ def score(
     """Scores a submission against a data set.
 
     Args:
-        folder: the submission.
+        submission: the folder, or what `open_for` found there.
         dataset: what it was made for.
         metrics: only these of the track's metrics; empty for all.
         workers: processes.
@@ -86,7 +86,7 @@ def score(
         UnknownNameError: a metric that the track does not have.
         PrerequisiteError: a metric needs a judge and there is none.
     """
-    opened = open_checked(folder, dataset)
+    opened = open_checked(submission, dataset)
     opened = opened if track is None else replace(opened, track=track)
     names = _chosen(opened, metrics)
     judged = tuple(name for name in names if judges_of(registry.metric(name)))
@@ -98,7 +98,7 @@ def score(
         )
     judging = judging_context(dataset, judge, second_judge)
     ledger = Ledger()
-    judges = " ".join(each.card.sha256 for each in (judge, second_judge) if each)
+    judges = " ".join(each.stamp for each in (judge, second_judge) if each)
     kept = measurements(partial, dataset, names, judges, PROTOCOL)
 
     def tell() -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from xmbench.errors import DatasetError, XmbenchError
+from xmbench.evaluator.check import OpenedSubmission, open_checked
 from xmbench.evaluator.outputs import open_submission
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.layout import MANIFEST_FILE
@@ -43,10 +44,12 @@ def find_dataset(submission: Submission) -> Dataset:
     )
 
 
-def open_for(submission: Path, data: Path | None) -> Dataset:
-    """The data set of a submission folder: the one that is named, or the one with the submission's digest.
+def open_for(submission: Path, data: Path | None) -> tuple[OpenedSubmission, Dataset]:
+    """A submission folder with its data set: the one that is named, or the one with the submission's digest.
 
     Raises:
-        SubmissionError, DocumentError, DatasetError: no submission, no data set.
+        SubmissionError, DocumentError, DatasetError: no submission, no data set, or not the submission's.
     """
-    return open_dataset(data) if data else find_dataset(open_submission(submission))
+    named = open_submission(submission)
+    dataset = open_dataset(data) if data else find_dataset(named)
+    return open_checked(submission, dataset, named), dataset

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -31,6 +31,15 @@ class RawOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """`outputs.parquet`, whose ids are known: the footer and the ids of its rows need not be read again."""
+
+    path: Path
+    metadata: pq.FileMetaData
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outputs:
     """Where each id's output stands.
 
@@ -47,7 +56,7 @@ class Outputs:
     found: dict[str, str | int]
     duplicates: frozenset[str] = frozenset()
     strangers: tuple[str, ...] = ()
-    _table: Path | None = field(default=None)
+    _table: Table | None = field(default=None)
 
     def read(self, ids: Iterable[str]) -> Iterator[RawOutput | None]:
         """One value per id, in order; None where there is no single, readable file.
@@ -70,9 +79,9 @@ class Outputs:
                 data, fault = b"", f"the file cannot be read ({error.strerror})"
             yield RawOutput(item_id, path.suffix.lower(), data, fault)
 
-    def _read_table(self, path: Path, ids: Iterable[str]) -> Iterator[RawOutput | None]:
+    def _read_table(self, table: Table, ids: Iterable[str]) -> Iterator[RawOutput | None]:
         """Streams the table beside the ids; rows that stand in another order wait in memory for their id."""
-        cursor = _rows(path)
+        cursor = zip(table.ids, _bytes(table), strict=True)
         here = next(cursor, None)
         held: dict[str, bytes] = {}
         for item_id in ids:
@@ -140,22 +149,22 @@ def _from_folder(folder: Path, files: Path, suffixes: tuple[str, ...]) -> Output
 
 def _from_table(folder: Path, table: Path, suffixes: tuple[str, ...]) -> Outputs:
     try:
-        schema = pq.read_schema(table)
-        missing = [name for name in ("id", "bytes") if name not in schema.names]
-        if missing:
-            raise SubmissionError(
-                f"column {', '.join(missing)} missing", where=table, expected="columns id (string) and bytes (binary)"
-            )
-        wrong = _wrong_types(schema)
-        if wrong:
-            raise SubmissionError(wrong, where=table, expected="columns id (string) and bytes (binary), once each")
-        ids = pq.read_table(table, columns=["id"]).column("id").to_pylist()
+        with pq.ParquetFile(table) as file:
+            schema, metadata = file.schema_arrow, file.metadata
+            _refuse_columns(table, schema)
+            ids = tuple(str(item_id) for item_id in file.read(columns=["id"]).column("id").to_pylist())
     except (OSError, pa.ArrowException) as error:
         raise _damaged(table, error) from error
-    names, counts = np.unique(np.asarray([str(i) for i in ids], dtype=object), return_counts=True)
-    duplicates = frozenset(str(name) for name, count in zip(names, counts, strict=True) if count > 1)
-    found: dict[str, str | int] = {str(item_id): row for row, item_id in enumerate(ids)}
-    return Outputs(folder, suffixes, found, duplicates, (), table)
+    duplicates = frozenset(name for name, count in Counter(ids).items() if count > 1)
+    found: dict[str, str | int] = {item_id: row for row, item_id in enumerate(ids)}
+    return Outputs(folder, suffixes, found, duplicates, (), Table(table, metadata, ids))
+
+
+def _refuse_columns(table: Path, schema: pa.Schema) -> None:
+    missing = [name for name in ("id", "bytes") if name not in schema.names]
+    wrong = f"column {', '.join(missing)} missing" if missing else _wrong_types(schema)
+    if wrong:
+        raise SubmissionError(wrong, where=table, expected="columns id (string) and bytes (binary), once each")
 
 
 def _wrong_types(schema: pa.Schema) -> str:
@@ -177,13 +186,14 @@ def _is_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _rows(table: Path) -> Iterator[tuple[str, bytes]]:
+def _bytes(table: Table) -> Iterator[bytes]:
+    """Each row's output, in the order of the table's ids."""
     try:
-        for batch in pq.ParquetFile(table).iter_batches(batch_size=_BATCH_ROWS, columns=["id", "bytes"]):
-            ids, data = batch.column(0).to_pylist(), batch.column(1).to_pylist()
-            yield from zip((str(item_id) for item_id in ids), (value or b"" for value in data), strict=True)
+        with pq.ParquetFile(table.path, metadata=table.metadata) as file:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=["bytes"]):
+                yield from (value or b"" for value in batch.column(0).to_pylist())
     except (OSError, pa.ArrowException) as error:
-        raise _damaged(table, error) from error
+        raise _damaged(table.path, error) from error
 
 
 def _damaged(table: Path, error: Exception) -> SubmissionError:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xmbench.errors import DatasetError
-from xmbench.evaluator.check import open_checked
+from xmbench.evaluator.check import OpenedSubmission, open_checked
 from xmbench.evaluator.evaluate import Scored, items_digest, score
 from xmbench.evaluator.judge import load_judges
 from xmbench.evaluator.resume import remove
@@ -22,7 +22,7 @@ from xmbench.storage.files import make_folder, replacing, write_text
 
 
 def score_and_save(
-    submission: Path,
+    submission: Path | OpenedSubmission,
     dataset: Dataset,
     out: Path,
     *,
@@ -40,7 +40,7 @@ def score_and_save(
     What is measured is kept in `<out stem>.partial/` until then: a run that was killed is taken up by the next.
 
     Args:
-        submission: the folder.
+        submission: the folder, or what `open_for` found there.
         dataset: what it was made for.
         out: the result's file.
         metrics: only these; empty for all of the track.
@@ -56,11 +56,10 @@ def score_and_save(
         SubmissionError, DatasetError, PrerequisiteError, OutputError: nothing was written.
     """
     make_folder(out.parent)
-    judge, second = load_judges(
-        dataset, open_checked(submission, dataset).track, local=local_judge, device=judge_device
-    )
+    opened = open_checked(submission, dataset)
+    judge, second = load_judges(dataset, opened.track, local=local_judge, device=judge_device)
     scored = score(
-        submission,
+        opened,
         dataset,
         metrics=metrics,
         workers=workers,

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xmbench.evaluator.check import open_checked
+from xmbench.evaluator.check import OpenedSubmission, open_checked
 from xmbench.evaluator.environment import environment
 from xmbench.evaluator.evaluate import Scored, items_digest, score
 from xmbench.evaluator.judge import load_judges
@@ -60,7 +60,7 @@ class Verification:
 
 def verify(
     path: Path,
-    submission: Path,
+    submission: Path | OpenedSubmission,
     dataset: Dataset,
     *,
     workers: int = 1,
@@ -71,7 +71,7 @@ def verify(
 
     Args:
         path: the result's file.
-        submission: the folder that it was made from.
+        submission: the folder that it was made from, or what `open_for` found there.
         dataset: what it was made for.
         workers: processes.
         tolerance: numbers may differ by this times max(1, |number|); 0 demands every digit. Another processor may
@@ -83,12 +83,12 @@ def verify(
         SubmissionError, DatasetError, PrerequisiteError: the submission cannot be scored.
     """
     result = load_json(path, Result)
-    today = open_checked(submission, dataset).track
-    track = _track(result, today)
+    opened = open_checked(submission, dataset)
+    track = _track(result, opened.track)
     known = [name for name in result.scores if name in track.metrics]
     judge, second = load_judges(dataset, track, local=result.judge is not None and result.judge.local)
     again = score(
-        submission,
+        opened,
         dataset,
         metrics=known,
         workers=workers,
@@ -109,7 +109,7 @@ def verify(
         differing = [d for d in differing if d.field != "items_digest"]
     if result.data_digest is None:  # of version 0.1, on a recipe that was never published
         differing = [d for d in differing if d.field != "data_digest"]
-    notes = (*_newer(track, today), *_surroundings(result.environment, environment("")))
+    notes = (*_newer(result, opened.track), *_surroundings(result.environment, environment("")))
     return Verification((*differing, *found_items), table is not None, notes, result)
 
 
@@ -121,13 +121,15 @@ def _track(result: Result, today: TrackSpec) -> TrackSpec:
     return own if grown == today and set(own.metrics) <= set(today.metrics) else today
 
 
-def _newer(own: TrackSpec, today: TrackSpec) -> Iterator[str]:
+def _newer(result: Result, today: TrackSpec) -> Iterator[str]:
     """What the track has by now and the result could not know."""
+    own = result.track_spec
     added = [name for name in today.metrics if name not in own.metrics]
     judges = ((own.judge, today.judge), (own.second_judge, today.second_judge))
     added += [f"the judge {now.name}" for then, now in judges if now is not None and then is None]
     if added:
-        yield f"the track has more by now ({', '.join(added)}): score the submission again to have that, too"
+        more = f"the track has more by now ({', '.join(added)}): score the submission again to have that, too"
+        yield f"scored on the track {result.track_digest[:12]}; {more}"
 
 
 def mark_verified(path: Path, verification: Verification) -> None:

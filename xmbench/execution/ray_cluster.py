@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import socket
 import warnings
 from collections.abc import Callable
@@ -14,6 +15,10 @@ from xmbench.errors import PrerequisiteError, XmbenchError
 from xmbench.execution.attempt import Outcome, attempt, failed
 
 _PATIENCE_S = 10.0
+# What begins an HTTP/2 connection, as gRPC has it: the server's settings come back at once, or an alert where it wants
+# an encrypted one.
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_SETTINGS, _TLS = b"\x04", b"\x15"
 
 _shared: dict[str, Any] = {}  # of a Ray worker: what the tasks of the run have in common
 
@@ -40,7 +45,7 @@ class RayCluster:
         try:
             self.workers = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
             self._remote = self._ray.remote(num_cpus=1)(_attempt)
-            self._given = self._ray.put((work, shared))
+            self._given = self._ray.put(pickle.dumps((work, shared), pickle.HIGHEST_PROTOCOL))
         except BaseException:
             self.close(at_once=True)
             raise
@@ -66,7 +71,7 @@ def _attempt(given: list[Any], task: Any) -> Outcome:
     if name not in _shared:
         _shared.clear()
         try:
-            _shared[name] = ray.get(reference)
+            _shared[name] = pickle.loads(ray.get(reference))
         except Exception as error:
             return failed(error)
     work, shared = _shared[name]
@@ -133,11 +138,15 @@ def _connected(address: str) -> tuple[Any, bool]:
 
 
 def _reach(address: str) -> None:
-    """Raises PrerequisiteError where nobody listens at host:port: Ray itself would try for minutes."""
+    """Raises PrerequisiteError where no cluster answers at host:port: Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S) as connection:
+                connection.sendall(_GREETING)
+                answer = connection.recv(9)
+            if answer and answer[3:4] != _SETTINGS and answer[:1] != _TLS:
+                raise ConnectionError("what listens there is no Ray cluster")
         except (OSError, OverflowError) as error:
             raise _no_cluster(error, address) from error
 
@@ -146,5 +155,6 @@ def _no_cluster(error: Exception, address: str) -> PrerequisiteError:
     return PrerequisiteError(
         f"Ray cannot be started ({_first_line(error)})",
         where=address or "this machine",
+        expected="a cluster of the same versions of Ray and Python; with RAY_AUTH_MODE=token where it asks for a token",
         todo="check --ray-address, or start a cluster with `ray start --head`",
     )

@@ -4,8 +4,9 @@
 
     README.md  manifest.json  ledger.parquet  data/<split>-0000i-of-0000n.parquet  judges/
 
-A folder without `manifest.json` is not a data set: the builder writes it last. Rows stand in the order of
-their ids inside a shard, so that any number of shards is read in id order with one row group of each open.
+A folder without `manifest.json` is not a data set: the builder writes it last. Shards are runs of the sorted ids, so
+one row group is open at a time. Sets of the first stage have their rows in shards by a hash of the id, in order inside
+each: they are merged as they are read.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from xmbench.errors import DatasetError
+from xmbench.formats.columns import row_bytes
 from xmbench.formats.document import Document, Part, load_json
-from xmbench.formats.layout import MANIFEST_FILE, WORK_FOLDER
+from xmbench.formats.layout import HASHED_LAYOUT, MANIFEST_FILE, WORK_FOLDER
 from xmbench.formats.recipe import Recipe, Sha256, TrackSpec
 from xmbench.formats.tracks import tracks_of
 from xmbench.interfaces import Direction
 
 _BATCH_ROWS = 256
+_BUFFER_BYTES = 1 << 20
+_BATCH_BYTES = 1 << 24  # of pixels and samples that are unpacked at a time
 
 
 class Counts(Part):
@@ -84,7 +88,8 @@ class Manifest(Document):
 
     `data_digest` is the recipe's, of what shapes a row; `recipe_digest`, of all of it, shows that this copy is whole.
     `mirror` is the revision on the Hub that was named as the place of the upstream files, if one was; `speech`
-    the engine of `--speech`, where that made another recipe of the one that was named.
+    the engine of `--speech`, where that made another recipe of the one that was named; `layout` says how rows are
+    divided among shards (`formats.layout`).
     """
 
     schema_: Literal["xmbench/dataset/2"] = Field(default="xmbench/dataset/2", alias="schema")
@@ -95,6 +100,7 @@ class Manifest(Document):
     limit: int | None = None
     seed: int
     speech: str = ""
+    layout: str = HASHED_LAYOUT
     xmbench_version: str
     tools: dict[str, str]
     sources: dict[str, SourceRecord]
@@ -176,8 +182,12 @@ class Dataset:
             DatasetError: a shard is missing or cannot be read.
         """
         wanted = ["id", *(name for name in columns if name != "id")]
-        streams = [_stream(path, wanted) for path in self.shards(split)]
-        yield from heapq.merge(*streams, key=lambda row: str(row["id"]))
+        if self.manifest.layout == HASHED_LAYOUT:
+            streams = [_stream(path, wanted, self.recipe) for path in self.shards(split)]
+            yield from heapq.merge(*streams, key=lambda row: str(row["id"]))
+            return
+        for path in self.shards(split):
+            yield from _stream(path, wanted, self.recipe)
 
     def table(self, split: str, columns: Sequence[str]) -> pa.Table:
         """Scalar columns of a whole split, sorted by id.
@@ -237,19 +247,31 @@ def open_dataset(folder: Path) -> Dataset:
     return Dataset(folder, manifest)
 
 
-def _stream(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    file = _guarded(path, lambda: _opened(path, columns))
-    batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns))
-    while True:
-        batch = _guarded(path, lambda: next(batches, None))
-        if batch is None:
-            return
-        yield from batch.to_pylist()
+def batch_rows(recipe: Recipe) -> int:
+    """How many rows are read at a time: a few MB of media, however large one row is."""
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // row_bytes(recipe)))
+
+
+def read_batches(file: pq.ParquetFile, columns: Sequence[str], recipe: Recipe) -> Iterator[pa.RecordBatch]:
+    """Rows of a shard that `open_shard` opened, a few MB of media at a time; raises what pyarrow does."""
+    yield from file.iter_batches(batch_size=batch_rows(recipe), columns=list(columns), use_threads=False)
+
+
+def open_shard(path: Path) -> pq.ParquetFile:
+    """A shard that is read page by page: otherwise pyarrow holds whole row groups, and reads ahead."""
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+
+
+def _stream(path: Path, columns: Sequence[str], recipe: Recipe) -> Iterator[dict[str, Any]]:
+    with _guarded(path, lambda: _opened(path, columns)) as file:
+        batches = read_batches(file, columns, recipe)
+        while (rows := _guarded(path, lambda: next(batches, None))) is not None:
+            yield from rows.to_pylist()
 
 
 def _opened(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
     """A shard that has every one of these columns: parquet leaves out those that it has not."""
-    file = pq.ParquetFile(path)
+    file = open_shard(path)
     absent = [name for name in columns if name not in file.schema_arrow.names]
     if absent:
         raise pa.ArrowKeyError(f"without the column(s) {', '.join(absent)}")

@@ -18,3 +18,7 @@ WORK_FOLDER = ".build"
 DECODED_FOLDER = ".decoded"
 SPLITS = ("train", "test")
 SHARD_NAME = re.compile(r"^(train|test)-\d{5}-of-\d{5}\.parquet$")
+
+# How rows are divided among shards. In the second, which builds write now, shards are runs of the sorted ids.
+HASHED_LAYOUT = "xmbench/build/1"
+SORTED_LAYOUT = "xmbench/build/2"

@@ -11,6 +11,7 @@ from xmbench.formats.model import NAME_PATTERN, SHA256_PATTERN, Document, Part, 
 from xmbench.interfaces import AudioFormat, Direction, ImageFormat, Task
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+ClassText = Annotated[str, Field(max_length=500)]  # a name, or a word to be spoken
 Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
 
 
@@ -29,9 +30,9 @@ class AudioSpec(Part):
     """
 
     sample_rate_hz: int = Field(ge=4000, le=192000)
-    samples: int = Field(ge=1)
-    min_duration_s: float = Field(ge=0)
-    max_duration_s: float = Field(gt=0)
+    samples: int = Field(ge=1, le=2**27)  # 46 minutes at 48 kHz
+    min_duration_s: float = Field(ge=0, le=36_000)
+    max_duration_s: float = Field(gt=0, le=36_000)
     encoding: Literal["wav", "flac"] = "wav"
 
     @model_validator(mode="after")
@@ -46,8 +47,8 @@ class AudioSpec(Part):
 class ClassSpec(Part):
     """The classes in label order, and the word that is spoken for each."""
 
-    names: tuple[str, ...] = Field(min_length=2)
-    words: tuple[str, ...] = ()
+    names: tuple[ClassText, ...] = Field(min_length=2, max_length=50_000)
+    words: tuple[ClassText, ...] = Field(default=(), max_length=50_000)
 
     @model_validator(mode="after")
     def _paired(self) -> ClassSpec:
@@ -144,12 +145,41 @@ class SourceSpec(Part):
 
 
 class PairingSpec(Part):
-    """How images and clips meet: each image gets, by a seeded hash of its id, a clip of its own class."""
+    """How images and clips meet.
 
-    method: Literal["by-class"] = "by-class"
-    images: Name
-    clips: Name
+    `by-class`: each image of the source `images` gets, by a seeded hash of its id, a clip of its own class of the
+    source `clips`. `joint`: each entry of the source `items` is an image with the clip that belongs to it.
+    """
+
+    method: Literal["by-class", "joint"] = "by-class"
+    images: Name | Literal[""] = ""
+    clips: Name | Literal[""] = ""
+    items: Name | Literal[""] = ""
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _complete(self) -> PairingSpec:
+        by_class = self.method == "by-class"
+        wanted, others = ("`images` and `clips`", "`items`") if by_class else ("`items`", "`images` or `clips`")
+        complete = (self.images and self.clips and not self.items) if by_class else self.items
+        if not complete or (not by_class and (self.images or self.clips)):
+            raise ValueError(f'method "{self.method}" needs {wanted}, and takes no {others}')
+        return self
+
+    @property
+    def joint(self) -> bool:
+        """Whether an entry is an image with its own clip."""
+        return self.method == "joint"
+
+    @property
+    def item_source(self) -> str:
+        """Role of the source whose entries are the items: ids, splits and labels are theirs."""
+        return self.items or self.images
+
+    @property
+    def clip_source(self) -> str:
+        """Role of the source that the clips come from."""
+        return self.items or self.clips
 
 
 class SplitSpec(Part):
@@ -249,9 +279,11 @@ class Recipe(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        for role in (self.pairing.images, self.pairing.clips):
+        for role in (self.pairing.item_source, self.pairing.clip_source):
             if role not in self.sources:
                 raise ValueError(f"pairing names the source {role!r}, which `sources` does not have")
+        if self.pairing.joint and self.regime != "multi-take":
+            raise ValueError('pairing.method "joint" needs regime = "multi-take": each item has a clip of its own')
         directions = [track.direction for track in self.tracks]
         if len(set(directions)) != len(directions):
             raise ValueError("two tracks have the same direction")

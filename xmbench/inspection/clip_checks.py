@@ -25,7 +25,7 @@ CLIPPED_SAMPLES = 8
 _SLACK_S = 0.05
 # A duration is stored in seconds with six digits.
 _TOLERANCE_S = 1e-6
-_RECENT_TAKES = 1_024
+_RECENT_BYTES = 1 << 26
 _SIDES = ("label", "group", "duration", "clip")
 
 
@@ -45,6 +45,8 @@ class Hearing:
     found: Findings
     clips: dict[bytes, Heard] = field(default_factory=dict)
     recent: dict[str, tuple[bytes, Heard]] = field(default_factory=dict)
+    recent_bytes: int = 0
+    own: Counter[tuple[str, int]] = field(default_factory=Counter)
     takes: dict[tuple[str, str], tuple[Votes, ...]] = field(default_factory=dict)
     groups: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     waveforms: dict[bytes, dict[tuple[str, int], str]] = field(default_factory=lambda: defaultdict(dict))
@@ -57,12 +59,10 @@ class Hearing:
         """
         data, take, group = row["audio"]["bytes"] or b"", str(row["take"]), str(row["group"])
         heard = self._heard(take, item, data)
-        place = (split, take)
-        if place not in self.takes:
-            self.takes[place] = tuple(Votes() for _ in _SIDES)
-        # Not as a number: NaN would never agree with itself.
-        for votes, value in zip(self.takes[place], (label, group, str(row["duration_s"]), heard.digest), strict=True):
-            votes.cast(value, item)
+        if self.dataset.recipe.pairing.joint:
+            self._check_own(split, item, label, take)
+        else:
+            self._compare(split, take, item, (label, group, str(row["duration_s"]), heard.digest))
         self._check_duration(item, row["duration_s"], heard)
         if self.dataset.recipe.regime == "multi-take":
             self.groups[group].setdefault(split, item)
@@ -71,6 +71,19 @@ class Hearing:
         self.waveforms[heard.digest].setdefault((split, label), item)
         return heard.digest
 
+    def _check_own(self, split: str, item: str, label: int, take: str) -> None:
+        """Of joint items, each is its own take."""
+        self.own[split, label] += 1
+        if take != item:
+            self.found.add("clip", f"'{item}': the take '{take}', but each item of this set is its own take")
+
+    def _compare(self, split: str, take: str, item: str, said: tuple[Any, ...]) -> None:
+        """Notes what a row says of its take; durations as text, since NaN would never agree with itself."""
+        if (split, take) not in self.takes:
+            self.takes[split, take] = tuple(Votes() for _ in _SIDES)
+        for votes, value in zip(self.takes[split, take], said, strict=True):
+            votes.cast(value, item)
+
     def _heard(self, take: str, item: str, data: bytes) -> Heard:
         """Equal bytes are decoded once, and mostly not even hashed."""
         before = self.recent.get(take)
@@ -78,9 +91,13 @@ class Hearing:
             return before[1]
         key = sha256(data).digest()
         heard = self.clips.get(key) or self._decoded(key, item, data)
-        if len(self.recent) == _RECENT_TAKES:
+        if self.dataset.recipe.pairing.joint:
+            return heard  # no other row has it
+        if self.recent_bytes > _RECENT_BYTES:
             self.recent.clear()
+            self.recent_bytes = 0
         self.recent[take] = (data, heard)
+        self.recent_bytes += len(data)
         return heard
 
     def _decoded(self, key: bytes, item: str, data: bytes) -> Heard:
@@ -112,7 +129,8 @@ class Hearing:
 
     def counts(self, split: str) -> Counter[int]:
         """Distinct takes of each label."""
-        return Counter(votes[0].outvoted()[0] for (name, _), votes in self.takes.items() if name == split)
+        own = Counter({label: number for (name, label), number in self.own.items() if name == split})
+        return own + Counter(votes[0].outvoted()[0] for (name, _), votes in self.takes.items() if name == split)
 
     def conclude(self) -> Iterator[str]:
         """Compares the rows of each take, of each group and of each waveform; yields notes."""

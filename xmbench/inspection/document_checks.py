@@ -199,7 +199,7 @@ def _tables(text: str) -> Iterator[tuple[tuple[str, str], str]]:
 
 
 def check_strays(dataset: Dataset, found: Findings) -> None:
-    """`load_dataset` would take up any file beside the shards."""
+    """`load_dataset` would read any file beside the shards."""
     known = {Path(shard.path).name for shard in dataset.manifest.shards}
     folder = dataset.folder / DATA_FOLDER
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()

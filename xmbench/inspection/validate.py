@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from xmbench.errors import DatasetError, MediaError
 from xmbench.execution.progress import Progress
@@ -22,16 +21,18 @@ from xmbench.formats.dataset import (
     content_digest,
     dataset_digest,
     open_dataset,
+    open_shard,
+    read_batches,
     row_digest,
 )
 from xmbench.formats.document import ID_PATTERN, load_json
-from xmbench.formats.layout import DATA_FOLDER, MANIFEST_FILE, SHARD_NAME
+from xmbench.formats.layout import DATA_FOLDER, HASHED_LAYOUT, MANIFEST_FILE, SHARD_NAME
+from xmbench.formats.recipe import Recipe
 from xmbench.inspection import document_checks
 from xmbench.inspection.clip_checks import Hearing
 from xmbench.inspection.findings import Findings, Validation, brief
 from xmbench.media import image
 
-_BATCH_ROWS = 250
 _TOLD_EVERY = 10_000
 # The columns that every data set has, and the one that says what is spoken.
 _COLUMNS = ("id", "image", "audio", "label", "take", "group", "duration_s", "source")
@@ -49,6 +50,7 @@ class _Seen:
     classes: Counter[tuple[str, int]] = field(default_factory=Counter)
     durations: dict[str, list[float]] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
+    last: dict[str, str] = field(default_factory=dict)
 
 
 def open_unchecked(folder: Path) -> Dataset:
@@ -73,7 +75,7 @@ def validate(dataset: Dataset, progress: Progress = lambda line: None) -> Valida
         The findings. Nothing is raised for a data set that is wrong.
     """
     result = Validation(dataset.recipe.name)
-    seen = _Seen(result.found, Hearing(dataset, result.found), schema(dataset.recipe, ()))
+    seen = _Seen(result.found, Hearing(dataset, result.found), schema(dataset.recipe, {}))
     for shard in dataset.manifest.shards:
         _check_shard(dataset, shard, seen, progress)
     result.notes += seen.hearing.conclude()
@@ -103,13 +105,14 @@ def _check_shard(dataset: Dataset, shard: ShardRecord, seen: _Seen, progress: Pr
     if path.stat().st_size != shard.bytes:
         seen.found.add("shard", f"{shard.path}: {path.stat().st_size} bytes, the manifest says {shard.bytes}")
     digests: list[tuple[str, str, str]] = []
-    before = ""
+    # Of the present layout, the shards of a split go on where the one before ended.
+    before = "" if dataset.manifest.layout == HASHED_LAYOUT else seen.last.get(shard.split, "")
     try:
-        for row in _rows(path, seen.schema):
+        for row in _rows(path, seen.schema, dataset.recipe):
             item = str(row["id"])
             if item <= before:
                 seen.found.add("order", f"{shard.path}: '{item}' stands after '{before}': not in the order of ids")
-            before = item
+            before = seen.last[shard.split] = item
             digests.append((shard.split, item, _check_row(dataset, shard.split, row, seen)))
             if (len(seen.digests) + len(digests)) % _TOLD_EVERY == 0:
                 progress(f"  {len(seen.digests) + len(digests):,} rows")
@@ -122,13 +125,13 @@ def _check_shard(dataset: Dataset, shard: ShardRecord, seen: _Seen, progress: Pr
     seen.digests += digests
 
 
-def _rows(path: Path, wanted: pa.Schema) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, wanted: pa.Schema, recipe: Recipe) -> Iterator[dict[str, Any]]:
     try:
-        with pq.ParquetFile(path) as file:
+        with open_shard(path) as file:
             _check_columns(file.schema_arrow, wanted)
             names = [name for name in (*_COLUMNS, _SPOKEN) if name in file.schema_arrow.names]
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
-                yield from batch.to_pylist()
+            for part in read_batches(file, names, recipe):
+                yield from part.to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DatasetError(f"the shard cannot be read ({brief(error)})") from error
 

@@ -25,7 +25,21 @@ from xmbench.interfaces.metric import (
     judges_of,
 )
 from xmbench.interfaces.model import Classifier, Conditions, Examples, Generator, Model, Run, SeesReferences, item_rng
-from xmbench.interfaces.source import Countable, Entry, RawClip, RawImage, Rejected, Source, Upstream
+from xmbench.interfaces.source import (
+    Attribute,
+    Attributed,
+    AttributeTypes,
+    Countable,
+    Entry,
+    Raw,
+    RawClip,
+    RawImage,
+    RawPair,
+    Rejected,
+    Source,
+    Upstream,
+    yielded,
+)
 from xmbench.interfaces.task import SIDES, AudioFormat, Direction, ImageFormat, Modality, Sides, Status, Task
 
 __all__ = [
@@ -33,6 +47,9 @@ __all__ = [
     "SIDES",
     "AgainstClass",
     "Annotator",
+    "Attribute",
+    "AttributeTypes",
+    "Attributed",
     "AudioFormat",
     "ClassReferences",
     "Classifier",
@@ -58,8 +75,10 @@ __all__ = [
     "Model",
     "Naming",
     "Pair",
+    "Raw",
     "RawClip",
     "RawImage",
+    "RawPair",
     "Rejected",
     "Run",
     "ScoringContext",
@@ -73,4 +92,5 @@ __all__ = [
     "WholeSet",
     "item_rng",
     "judges_of",
+    "yielded",
 ]

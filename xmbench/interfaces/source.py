@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +16,40 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
+Attribute = str | int | float
+AttributeTypes = Mapping[str, type[str] | type[int] | type[float]]
+
+
 class Upstream(Protocol):
-    """The verified upstream files of one source."""
+    """The verified upstream files of one source. Content is always the uncompressed one."""
 
     def names(self) -> tuple[str, ...]:
         """Names of the files that are there, as the recipe lists them."""
         ...
 
     def read(self, name: str) -> bytes:
-        """The uncompressed content of one file.
+        """The content of one small file.
 
         Raises:
             UpstreamError: the file is missing, unreachable, truncated or not the one that was published.
+        """
+        ...
+
+    def open(self, name: str) -> BinaryIO:
+        """A stream over the content of one file of any size; the caller closes it. Raises as `read`."""
+        ...
+
+    def path(self, name: str) -> Path:
+        """A file that holds the content of `name`, for libraries that want one; nobody writes to it.
+
+        Raises as `read`. A file that is stored compressed is unpacked into the cache once.
+        """
+        ...
+
+    def item(self, url: str) -> Path | Rejected:
+        """One item of a source whose items are fetched one by one: its file in the cache, or why there is none.
+
+        Requests are spaced and counted; what was fetched once is not fetched again.
         """
         ...
 
@@ -49,14 +72,15 @@ class Entry:
     label: int
     group: str
     locator: tuple[Any, ...] = ()
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class RawImage:
-    """Pixels as read: uint8 (H, W, C)."""
+    """Pixels as read: uint8 (H, W, C). `attributes` overrides the entry's."""
 
     pixels: NDArray[np.uint8]
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +89,19 @@ class RawClip:
 
     samples: NDArray[np.int16]
     sample_rate_hz: int
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RawPair:
+    """An image and the clip that belongs to it, of one entry; attributes of both become columns of the row."""
+
+    image: RawImage
+    clip: RawClip
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+
+Raw = RawImage | RawClip | RawPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +127,14 @@ class Source(Protocol):
     """One upstream corpus, or a maker of clips: what it holds, and how to read one item.
 
     A source opens no file and no connection itself: it reads through `Upstream`.
+
+    Attributes:
+        yields: {"image"}, {"audio"}, or both for a joint source, which reads a `RawPair` of each entry. Sources of
+            the first stage have `modality` instead ("image" or "audio"): see `yielded`.
     """
 
     name: str
-    modality: Modality
+    yields: frozenset[Modality]
     Options: type[BaseModel]
 
     def versions(self, options: Any) -> dict[str, str]:
@@ -109,10 +149,26 @@ class Source(Protocol):
         """
         ...
 
-    def read(
-        self, upstream: Upstream, options: Any, task: Task, entries: Sequence[Entry]
-    ) -> Iterator[RawImage | RawClip | Rejected]:
-        """One value per entry, in the order given. A bad item is a `Rejected`, never an exception."""
+    def read(self, upstream: Upstream, options: Any, task: Task, entries: Sequence[Entry]) -> Iterator[Raw | Rejected]:
+        """One value per entry, in the order given. A bad item is a `Rejected`, never an exception.
+
+        Entries come sorted by key, and few at a time where many are read: nothing should be kept of all of them.
+        """
+        ...
+
+
+def yielded(source: Source) -> frozenset[Modality]:
+    """What a source yields; a source of the first stage says so by `modality`."""
+    known: frozenset[Modality] | None = getattr(source, "yields", None)
+    return frozenset(known) if known is not None else frozenset({getattr(source, "modality", "image")})
+
+
+@runtime_checkable
+class Attributed(Protocol):
+    """What a source offers beside `read` when it brings columns: without it they are found in the entries, as text."""
+
+    def attributes(self, options: Any) -> AttributeTypes:
+        """Name and type (str, int or float) of every column that entries or read values may bring."""
         ...
 
 

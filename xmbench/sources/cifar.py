@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from xmbench.errors import MediaError, UpstreamError
-from xmbench.interfaces import Entry, Modality, RawClip, RawImage, Rejected, Task, Upstream
+from xmbench.interfaces import Entry, Modality, Raw, RawImage, Rejected, Task, Upstream
 from xmbench.media import image
 from xmbench.sources._pickles import read_pickle
 
@@ -72,7 +72,7 @@ class Cifar:
     """Small colour photographs from pickles, binary files or folders; keys like `train-00017`, splits as published."""
 
     name = "cifar"
-    modality: Modality = "image"
+    yields: frozenset[Modality] = frozenset({"image"})
     Options = CifarOptions
 
     def versions(self, options: CifarOptions) -> dict[str, str]:
@@ -106,7 +106,7 @@ class Cifar:
 
     def read(
         self, upstream: Upstream, options: CifarOptions, task: Task, entries: Sequence[Entry]
-    ) -> Iterator[RawImage | RawClip | Rejected]:
+    ) -> Iterator[Raw | Rejected]:
         """Pixels uint8 (32, 32, 3) per entry; of a folder, whatever its file holds."""
         last, batch = "", Batch(np.zeros(0, np.int64), np.zeros((0, _PIXELS), np.uint8))
         for entry in entries:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from xmbench.errors import PrerequisiteError, UpstreamError
-from xmbench.interfaces import Entry, Modality, RawClip, RawImage, Rejected, Task, Upstream
+from xmbench.interfaces import Entry, Modality, Raw, RawImage, Rejected, Task, Upstream
 from xmbench.media import image
 
 INK_LEVELS = 16
@@ -57,7 +57,7 @@ class Digits:
     """The embedded digits; keys like `digit-00017`; no published split."""
 
     name = "digits"
-    modality: Modality = "image"
+    yields: frozenset[Modality] = frozenset({"image"})
     Options = DigitsOptions
 
     def versions(self, options: DigitsOptions) -> dict[str, str]:
@@ -82,7 +82,7 @@ class Digits:
 
     def read(
         self, upstream: Upstream, options: DigitsOptions, task: Task, entries: Sequence[Entry]
-    ) -> Iterator[RawImage | RawClip | Rejected]:
+    ) -> Iterator[Raw | Rejected]:
         """Pixels uint8 (H, W, 1) at the recipe's size per entry, 0 = background, 255 = ink."""
         cells = _embedded()[0]
         grey = np.rint(cells * (255.0 / INK_LEVELS)).astype(np.uint8)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from xmbench.errors import UpstreamError
-from xmbench.interfaces import Entry, Modality, RawClip, RawImage, Rejected, Task, Upstream
+from xmbench.interfaces import Entry, Modality, Raw, RawImage, Rejected, Task, Upstream
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -74,7 +74,7 @@ class Mnist:
     """Handwritten digits in idx files; keys like `train-00017`, splits as published."""
 
     name = "mnist"
-    modality: Modality = "image"
+    yields: frozenset[Modality] = frozenset({"image"})
     Options = MnistOptions
 
     def versions(self, options: MnistOptions) -> dict[str, str]:
@@ -108,7 +108,7 @@ class Mnist:
 
     def read(
         self, upstream: Upstream, options: MnistOptions, task: Task, entries: Sequence[Entry]
-    ) -> Iterator[RawImage | RawClip | Rejected]:
+    ) -> Iterator[Raw | Rejected]:
         """Pixels uint8 (H, W, 1) per entry, 0 = background, 255 = ink."""
         pixels: dict[str, NDArray[np.uint8]] = {}
         for entry in entries:

@@ -1,7 +1,8 @@
 """Recorded words: one wav or flac file per take, named `<class>_<speaker>_<take>` as in the Free Spoken Digit Dataset.
 
 A take is resampled to the recipe's rate, and trimmed of silence as spoken words are (`speech`). Takes outside the
-recipe's range of durations are left out by the builder, and booked. Speakers are divided between the splits.
+recipe's range of durations are left out by the builder, and listed in the ledger. Speakers are divided between the
+splits.
 
 Source of the layout: Z. Jackson et al., Free Spoken Digit Dataset.
 """
@@ -15,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from xmbench.errors import MediaError, UpstreamError
-from xmbench.interfaces import Entry, Modality, RawClip, RawImage, Rejected, Task, Upstream
+from xmbench.interfaces import Entry, Modality, Raw, RawClip, Rejected, Task, Upstream
 from xmbench.media import audio
 
 ENDINGS = (".wav", ".flac")
@@ -61,7 +62,7 @@ class Recordings:
     """Words recorded by people, one file per take; keys like `zero-george-7`, grouped by speaker."""
 
     name = "recordings"
-    modality: Modality = "audio"
+    yields: frozenset[Modality] = frozenset({"audio"})
     Options = RecordingsOptions
 
     def versions(self, options: RecordingsOptions) -> dict[str, str]:
@@ -99,7 +100,7 @@ class Recordings:
 
     def read(
         self, upstream: Upstream, options: RecordingsOptions, task: Task, entries: Sequence[Entry]
-    ) -> Iterator[RawImage | RawClip | Rejected]:
+    ) -> Iterator[Raw | Rejected]:
         """Trimmed samples int16 (T,) per entry, at the recipe's rate; several channels are averaged."""
         for entry in entries:
             yield read_take(upstream.read(entry.locator[0]), task.audio.sample_rate_hz, options.trim_threshold_db)

@@ -18,18 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from xmbench import registry
 from xmbench.errors import DocumentError, UnknownNameError
-from xmbench.interfaces import (
-    AudioFormat,
-    Engine,
-    EngineFacts,
-    Entry,
-    Modality,
-    RawClip,
-    RawImage,
-    Rejected,
-    Task,
-    Upstream,
-)
+from xmbench.interfaces import AudioFormat, Engine, EngineFacts, Entry, Modality, Raw, RawClip, Rejected, Task, Upstream
 from xmbench.media import audio
 from xmbench.sources._pacing import Paced, pause_s
 
@@ -85,7 +74,7 @@ class Speech:
     """The task's words, spoken; keys like `en-us-f1-r120-p50-zero`, grouped by voice."""
 
     name = "speech"
-    modality: Modality = "audio"
+    yields: frozenset[Modality] = frozenset({"audio"})
     Options = SpeechOptions
 
     def engine(self, options: SpeechOptions) -> Engine:
@@ -144,7 +133,7 @@ class Speech:
 
     def read(
         self, upstream: Upstream, options: SpeechOptions, task: Task, entries: Sequence[Entry]
-    ) -> Iterator[RawImage | RawClip | Rejected]:
+    ) -> Iterator[Raw | Rejected]:
         """Trimmed samples int16 (T,) per entry, at the engine's rate, inside the recipe's durations."""
         paced = Paced(self.engine(options))
         for entry in entries:

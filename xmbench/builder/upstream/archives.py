@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import lzma
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -15,7 +17,24 @@ from typing import IO
 from xmbench.formats.recipe import FileSpec
 from xmbench.storage.files import make_folder, replacing, writing
 
-LARGEST_MEMBER = 1 << 32
+LARGEST_MEMBER = 1 << 36
+_EXPANSION = 200  # how many times its own size an archive may unpack to, after the first GB
+_FREE_BYTES = 1 << 30
+_CHUNK = 1 << 20
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    ValueError,
+    OverflowError,
+    IndexError,
+    struct.error,
+    NotImplementedError,  # an unknown compression method
+    RuntimeError,  # an encrypted member
+)
 _Member = tuple[str, int, Callable[[], IO[bytes] | None]]
 
 
@@ -32,6 +51,8 @@ def extract_file(archive: Path, spec: FileSpec, target: Path) -> None:
     """
     for name, size, opened in _members(archive):
         if _below_root(name, spec.name) is not None:
+            if spec.bytes and size != spec.bytes:
+                raise DamagedArchiveError(f"{archive.name}: {name} is {size:,} bytes long, expected {spec.bytes:,}")
             return _write(archive, name, size, opened, target)
     raise DamagedArchiveError(f"{archive.name}: holds no {spec.name}")
 
@@ -47,10 +68,19 @@ def extract_folder(archive: Path, spec: FileSpec, target: Path) -> None:
     with writing(half):
         shutil.rmtree(half, ignore_errors=True)
         make_folder(half)
-    found = 0
+    found, free = 0, _FREE_BYTES + _EXPANSION * archive.stat().st_size
     for name, size, opened in _members(archive):
         rest = _below_root(name, spec.name)
-        if rest and fnmatch.fnmatchcase(rest, spec.pattern) and rest.count("/") == spec.pattern.count("/"):
+        hidden = any(part.startswith(".") for part in (rest or "").split("/"))  # `._name`, which macOS leaves
+        if (
+            rest
+            and not hidden
+            and fnmatch.fnmatchcase(rest, spec.pattern)
+            and rest.count("/") == spec.pattern.count("/")
+        ):
+            free -= size
+            if free < 0:
+                raise DamagedArchiveError(f"{archive.name}: it unpacks to far more than an archive of its size does")
             path = half / rest
             make_folder(path.parent)
             _write(archive, name, size, opened, path)
@@ -87,19 +117,33 @@ def _members(archive: Path) -> Iterator[_Member]:
             for member in tape:
                 if member.isreg():
                     yield member.name, member.size, partial(tape.extractfile, member)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError, ValueError) as error:
+    except _DAMAGE as error:
         raise DamagedArchiveError(f"{archive.name}: a damaged archive ({str(error)[:200]})") from error
 
 
 def _write(archive: Path, name: str, size: int, opened: Callable[[], IO[bytes] | None], target: Path) -> None:
-    if size > LARGEST_MEMBER:
-        raise DamagedArchiveError(f"{archive.name}: {name} is {size} bytes long")
-    stream = opened()
-    if stream is None:
-        raise DamagedArchiveError(f"{archive.name}: {name} cannot be opened")
+    if not 0 <= size <= LARGEST_MEMBER:
+        raise DamagedArchiveError(f"{archive.name}: {name} is {size:,} bytes long")
     make_folder(target.parent)
-    with stream, replacing(target) as temporary, temporary.open("wb") as out:
-        try:
-            shutil.copyfileobj(stream, out, 1 << 20)
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, RuntimeError) as error:
-            raise DamagedArchiveError(f"{archive.name}: {name} is cut off or damaged ({error})") from error
+    with replacing(target) as temporary, temporary.open("wb") as out:
+        for chunk in _chunks(archive, name, size, opened):
+            out.write(chunk)
+
+
+def _chunks(archive: Path, name: str, size: int, opened: Callable[[], IO[bytes] | None]) -> Iterator[bytes]:
+    """The content of a member, exactly as long as the archive says."""
+    left = size
+    try:
+        stream = opened()
+        if stream is None:
+            raise EOFError("it cannot be opened")
+        with stream:
+            while left and (chunk := stream.read(min(_CHUNK, left))):
+                left -= len(chunk)
+                yield chunk
+            if left:
+                raise EOFError(f"{left:,} bytes are missing")
+            if stream.read(1):  # also the place where a checksum is compared
+                raise EOFError(f"it goes on after {size:,} bytes")
+    except _DAMAGE as error:
+        raise DamagedArchiveError(f"{archive.name}: {name} is cut off or damaged ({str(error)[:200]})") from error

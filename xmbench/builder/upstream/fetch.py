@@ -1,6 +1,6 @@
 """Upstream files: from a local folder, from their mirrors or out of an archive, checked before anything reads them.
 
-The one module that downloads (a `Mirror` names other addresses); `verified` says what a right file is.
+A `Mirror` names other addresses; `verified` says what a right file is, `transfer` bounds a download.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import hashlib
 import http.client
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from xmbench.builder.upstream.archives import DamagedArchiveError, extract_file, extract_folder
+from xmbench.builder.upstream.contents import LARGEST_CHANGED, check, largest_packed
+from xmbench.builder.upstream.transfer import TooSlowError, receive
 from xmbench.builder.upstream.verified import (
     Piece,
     VerifiedFiles,
     WrongContentError,
-    content,
     file_at,
     folder_at,
     located,
@@ -34,10 +34,8 @@ from xmbench.storage.cache import cache_folder
 from xmbench.storage.files import make_folder, writing
 from xmbench.storage.locks import locked
 
-TIMEOUT_S = 30.0
 TRIES = 3
 PAUSE_S = 1.0
-_CHUNK = 1 << 18
 
 __all__ = ["Mirror", "VerifiedFiles", "in_cache", "obtain"]
 
@@ -105,7 +103,7 @@ def obtain(
                 pieces.append(_piece(source, spec, place, ask))
             except WrongContentError as error:
                 problems.append(str(error))
-        found[role] = VerifiedFiles(source.title, pieces)
+        found[role] = VerifiedFiles(source.title, pieces, offline)
     if problems:
         raise UpstreamError(
             f"{len(problems)} upstream file(s) of {recipe.name} cannot be used",
@@ -123,17 +121,17 @@ def obtain(
 
 def _piece(source: SourceSpec, spec: FileSpec, place: Path | Mirror | None, ask: _Ask) -> Piece:
     """One entry of a recipe's `files`, found and checked."""
-    check = folder_at if spec.kind == "folder" else file_at
+    found_at = folder_at if spec.kind == "folder" else file_at
     if not isinstance(place, Path):
-        return check(_cached(source, spec, place, ask), spec)
+        return found_at(_cached(source, spec, place, ask), spec)
     path = located(place, spec)
     if path is not None:
-        return check(path, spec, ask.accept_changed)
+        return found_at(path, spec, ask.accept_changed)
     archive = _archive(source, spec)
     packed = located(place, archive) if archive else None
     if archive and packed:
-        content(packed, archive)
-        return check(_unpacked(packed, spec), spec)
+        check(packed, archive)
+        return found_at(_unpacked(packed, spec), spec)
     names = [spec.name, *([f"{spec.name}.gz"] if spec.kind == "file" else []), *([archive.name] if archive else [])]
     raise WrongContentError(f"{spec.name}: missing (looked for {' and '.join(names)} in {place})")
 
@@ -163,7 +161,7 @@ def _cached(source: SourceSpec, spec: FileSpec, mirror: Mirror | None, ask: _Ask
     archive = _archive(source, spec) if mirror is None else None
     if archive:
         with contextlib.suppress(WrongContentError):
-            if _check(path, spec):
+            if _is_right(path, spec):
                 return path
         packed = _cached(source, archive, None, ask)
         try:
@@ -174,7 +172,7 @@ def _cached(source: SourceSpec, spec: FileSpec, mirror: Mirror | None, ask: _Ask
     with locked(path.parent / "lock", wait=True):
         if path.is_file():
             try:
-                content(path, spec)
+                check(path, spec)
                 return path
             except WrongContentError as error:
                 ask.progress(f"{spec.name}: the copy in the cache is wrong, fetching it again ({error})")
@@ -187,7 +185,7 @@ def _cached(source: SourceSpec, spec: FileSpec, mirror: Mirror | None, ask: _Ask
     return path
 
 
-def _check(path: Path, spec: FileSpec) -> bool:
+def _is_right(path: Path, spec: FileSpec) -> bool:
     """Whether a file or folder is there and right; raises WrongContentError where it is there and wrong."""
     if not path.exists():
         return False
@@ -199,13 +197,13 @@ def _unpacked(packed: Path, spec: FileSpec) -> Path:
     path = _home(spec) / PurePosixPath(spec.name).name
     with locked(path.parent / "lock", wait=True):
         with contextlib.suppress(WrongContentError):
-            if _check(path, spec):
+            if _is_right(path, spec):
                 return path
         try:
             (extract_folder if spec.kind == "folder" else extract_file)(packed, spec, path)
         except DamagedArchiveError as error:
             raise WrongContentError(str(error)) from error
-        _check(path, spec)
+        _is_right(path, spec)
     return path
 
 
@@ -218,12 +216,14 @@ def _download(spec: FileSpec, path: Path, mirror: Mirror | None, progress: Progr
         part = path.with_name(f"{path.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
         progress(f"fetching {url}")
         try:
-            _transfer(url, mirror.headers(url) if mirror else {}, part, progress)
-            content(part, spec)
+            _transfer(url, mirror.headers(url) if mirror else {}, part, _largest(spec), progress)
+            check(part, spec)
         except WrongContentError as error:
             part.unlink(missing_ok=True)
             problems.append(f"{url}: {error}")
-        except (OSError, http.client.HTTPException) as error:
+        except TooSlowError as error:
+            problems.append(f"{url}: {error}; what came is kept: the same command goes on from there")
+        except (OSError, http.client.HTTPException, ValueError) as error:
             problems.append(f"{url}: {_reason(error)}")
         else:
             with writing(path.parent):
@@ -232,13 +232,18 @@ def _download(spec: FileSpec, path: Path, mirror: Mirror | None, progress: Progr
     raise WrongContentError(f"{spec.name}: no mirror gave it: {'; '.join(problems)}")
 
 
-def _transfer(url: str, headers: Mapping[str, str], part: Path, progress: Progress) -> None:
+def _largest(spec: FileSpec) -> int:
+    """Bytes that a download may have."""
+    return largest_packed(spec.bytes) if spec.bytes else LARGEST_CHANGED
+
+
+def _transfer(url: str, headers: Mapping[str, str], part: Path, largest: int, progress: Progress) -> None:
     """Downloads into `part`, going on where an earlier try stopped; a few tries."""
     if not url.startswith(("https://", "http://")):
         raise WrongContentError("no http(s) address")
     for attempt in range(TRIES):
         try:
-            return _receive(url, headers, part, progress)
+            return receive(url, headers, part, largest, progress)
         except urllib.error.HTTPError as error:
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
                 part.unlink(missing_ok=True)
@@ -251,30 +256,6 @@ def _transfer(url: str, headers: Mapping[str, str], part: Path, progress: Progre
                 raise
         time.sleep(PAUSE_S * 2**attempt)
     return None
-
-
-def _receive(url: str, headers: Mapping[str, str], part: Path, progress: Progress) -> None:
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"User-Agent": "xmbench"})
-    for name, value in headers.items():
-        request.add_unredirected_header(name, value)  # the Hub redirects to other hosts, which get no token
-    if have:
-        request.add_header("Range", f"bytes={have}-")
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-        resumed = answer.status == http.client.PARTIAL_CONTENT
-        got = have if resumed else 0
-        total = got + int(answer.headers.get("Content-Length") or 0)
-        told = time.monotonic()
-        with part.open("ab" if resumed else "wb") as handle:
-            while chunk := answer.read(_CHUNK):
-                with writing(part.parent):
-                    handle.write(chunk)
-                got += len(chunk)
-                if time.monotonic() - told > 2.0:
-                    told = time.monotonic()
-                    progress(f"  {got / 1e6:.1f} of {total / 1e6:.1f} MB")
-    if total > got:
-        raise http.client.IncompleteRead(b"", total - got)
 
 
 def _reason(error: Exception) -> str:

@@ -2,22 +2,30 @@
 
 The list has one line per file, sorted by name, `<sha256> <name>`: for a sound the sha256 of its rate and decoded
 samples and the name without its ending, so that a lossless re-encoding (wav, flac) is as good as the first; for
-anything else that of its bytes.
+anything else that of its bytes. Hidden files (`._name`, which macOS leaves in archives) and copies that a browser
+or a file manager made (`name (1).wav` with the content of `name.wav`) are passed over.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xmbench.builder.upstream import contents
+from xmbench.builder.upstream.contents import WrongContentError
 from xmbench.errors import MediaError
 from xmbench.formats.dataset import samples_digest
 from xmbench.formats.recipe import FileSpec
 from xmbench.media import audio
 
 SOUNDS = (".wav", ".flac")
+_LARGEST_MEMBER = 1 << 30
+_COPY = re.compile(r" \(\d+\)(?=\.[^./]+$)")
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,42 +43,98 @@ class Listing:
     paths: dict[str, Path]
 
 
+@dataclass(frozen=True, slots=True)
+class _Member:
+    name: str
+    path: Path
+    bytes: int
+    sha256: str
+    line: str
+
+
 def matching(root: Path, spec: FileSpec) -> list[Path]:
     """Files of a folder that match a spec's pattern, sorted by their names below it; endings are equal in kind."""
     patterns = {
         spec.pattern,
         *(spec.pattern.removesuffix(end) + other for end in SOUNDS for other in SOUNDS if spec.pattern.endswith(end)),
     }
-    found = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
-    return sorted(found, key=lambda path: path.relative_to(root).as_posix())
+    found = {path for pattern in patterns for path in root.glob(pattern) if not path.is_dir()}
+    seen = [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+    return sorted(seen, key=lambda path: path.relative_to(root).as_posix())
 
 
 def listed(root: Path, spec: FileSpec) -> Listing:
-    """Reads every file of a folder once.
+    """Reads every file of a folder once; those that are as they were when the folder was last read are remembered.
 
     Raises:
+        WrongContentError: files that are empty, or whose names no file system of another kind could hold.
         OSError: a file cannot be read.
     """
-    members, paths, lines = [], {}, []
-    for name, path, data in _contents(root, spec):
-        raw = hashlib.sha256(data).hexdigest()
-        members.append(FileSpec(name=f"{spec.name}/{name}", sha256=raw, bytes=len(data), split=spec.split))
-        paths[f"{spec.name}/{name}"] = path
-        lines.append(_line(name, data, raw))
-    return Listing(hashlib.sha256("".join(sorted(lines)).encode()).hexdigest(), tuple(members), paths)
+    found = {member.name: member for member in _members(root, spec)}
+    copies = {
+        name
+        for name, member in found.items()
+        if _COPY.search(name) and (first := found.get(_COPY.sub("", name))) and first.sha256 == member.sha256
+    }
+    kept = [member for name, member in found.items() if name not in copies]
+    _refuse(spec, [member.name for member in kept if not member.bytes], "empty file(s)", "fetch them again")
+    specs = [
+        # Names of single files are freer than those that a recipe lists.
+        FileSpec.model_construct(
+            name=f"{spec.name}/{member.name}", sha256=member.sha256, bytes=member.bytes, split=spec.split
+        )
+        for member in kept
+    ]
+    lines = sorted(member.line for member in kept)
+    return Listing(
+        hashlib.sha256("".join(lines).encode()).hexdigest(),
+        tuple(specs),
+        {f"{spec.name}/{member.name}": member.path for member in kept},
+    )
 
 
-def _contents(root: Path, spec: FileSpec) -> Iterator[tuple[str, Path, bytes]]:
-    for path in matching(root, spec):
-        yield path.relative_to(root).as_posix(), path, path.read_bytes()
+def _members(root: Path, spec: FileSpec) -> Iterator[_Member]:
+    paths = matching(root, spec)
+    names = [path.relative_to(root).as_posix() for path in paths]
+    odd = [ascii(name) for name in names if not _usable(name)]
+    _refuse(spec, odd, "file(s) with names that cannot be kept (line breaks, or no UTF-8)", "rename or remove them")
+    place = contents.remembered_file(root, f"folder {spec.pattern}")
+    before, now, read = contents.recall(place), {}, 0
+    for name, path in zip(names, paths, strict=True):
+        signature = contents.signature(path)
+        known = before.get(name)
+        if signature and known and known[0] == signature:
+            sha256, line = known[1:]
+        else:
+            sha256, line = _digested(name, path)
+            read += path.stat().st_size
+        now[name] = [signature, sha256, line]
+        yield _Member(unicodedata.normalize("NFC", name), path, path.stat().st_size, sha256, line)
+    if read >= contents.REMEMBERED_BYTES:
+        contents.keep(place, {name: value for name, value in now.items() if value[0]})
 
 
-def _line(name: str, data: bytes, raw: str) -> str:
-    stem, dot, ending = name.rpartition(".")
-    if dot + ending.lower() in SOUNDS:
-        try:
-            samples, rate = audio.decode_mono_int16(data)
-            return f"{samples_digest(samples, rate).hex()} {stem}\n"
-        except MediaError:
-            pass  # a sound that cannot be read stands there with its bytes
-    return f"{raw} {name}\n"
+def _digested(name: str, path: Path) -> tuple[str, str]:
+    """sha256 of a file's bytes, and its line in the list."""
+    size = contents.file_size(path, _LARGEST_MEMBER)
+    stem, dot, ending = unicodedata.normalize("NFC", name).rpartition(".")
+    if dot + ending.lower() not in SOUNDS:
+        raw = contents.measure(path, False, size).sha256
+        return raw, f"{raw} {stem}{dot}{ending}\n"
+    data = path.read_bytes()
+    raw = hashlib.sha256(data).hexdigest()
+    try:
+        samples, rate = audio.decode_mono_int16(data)
+    except MediaError:
+        return raw, f"{raw} {stem}{dot}{ending}\n"  # a sound that cannot be read stands there with its bytes
+    return raw, f"{samples_digest(samples, rate).hex()} {stem}\n"
+
+
+def _usable(name: str) -> bool:
+    return name.isprintable() and name.encode("utf-8", "replace").decode() == name
+
+
+def _refuse(spec: FileSpec, names: list[str], what: str, todo: str) -> None:
+    if names:
+        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
+        raise WrongContentError(f"{spec.name}: {what}: {shown}; {todo}")

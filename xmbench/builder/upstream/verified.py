@@ -7,25 +7,25 @@ manifest and in the card, and its own sha256 is kept.
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
+from xmbench.builder.upstream import contents
+from xmbench.builder.upstream.contents import WrongContentError
 from xmbench.builder.upstream.folders import listed
+from xmbench.builder.upstream.items import Items
 from xmbench.errors import UpstreamError
 from xmbench.formats.recipe import FileSpec, SourceSpec
+from xmbench.interfaces import Rejected
+from xmbench.storage.cache import cache_folder
+from xmbench.storage.files import make_folder
+from xmbench.storage.locks import locked
 
-_GZIP = b"\x1f\x8b"
-_PAGES = (b"<!doctype html", b"<html")
-_LARGEST = 1 << 32  # of a changed file, uncompressed: what is packed may be endless
 _LISTED = 12
 
-
-class WrongContentError(Exception):
-    """A file that is not the published one; the text says why."""
+__all__ = ["Piece", "VerifiedFiles", "WrongContentError", "file_at", "folder_at", "located", "wanted_files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,72 +48,89 @@ class Piece:
 
 
 class VerifiedFiles:
-    """The files of one source, each at a known path (`Upstream`). Picklable; content is checked on each read.
+    """The files of one source, each at a known path (`Upstream`). Picklable; checked again where they changed.
 
     Attributes:
         found: sha256 of each entry of the recipe, as found.
         changed: names of the entries whose content is not the published one.
     """
 
-    def __init__(self, title: str, pieces: Iterable[Piece] = ()) -> None:
+    def __init__(self, title: str, pieces: Iterable[Piece] = (), offline: bool = False) -> None:
         self._title = title
         self._pieces = tuple(pieces)
         self._specs = {spec.name: spec for piece in self._pieces for spec in piece.specs}
         self._paths = {name: path for piece in self._pieces for name, path in piece.paths.items()}
         self._last: tuple[str, bytes] = ("", b"")
+        self._items = Items(offline)
+        self._offline = offline
         self.found = {piece.name: piece.digest for piece in self._pieces}
         self.changed = tuple(piece.name for piece in self._pieces if piece.changed)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Everything but the content."""
-        return VerifiedFiles, (self._title, self._pieces)
+        return VerifiedFiles, (self._title, self._pieces, self._offline)
 
     def names(self) -> tuple[str, ...]:
         """Names of the files, as the recipe lists them; those of a folder by their names below it."""
         return tuple(self._specs)
 
     def read(self, name: str) -> bytes:
-        """The uncompressed content of one file; the last one read stays in memory.
+        """The uncompressed content of one small file; the last one read stays in memory.
 
         Raises:
             UpstreamError: the recipe does not list it, or it has changed since it was checked.
         """
+        path, spec = self._known(name)
+        if self._last[0] != name:
+            self._last = ("", b"")  # two large files at once are not needed
+            try:
+                self._last = (name, contents.read(path, spec))
+            except WrongContentError as error:
+                raise _wrong(error, path) from error
+        return self._last[1]
+
+    def open(self, name: str) -> BinaryIO:
+        """A stream over the uncompressed content of one file of any size; raises as `read`."""
+        path, _, packed = self._checked(name)
+        return contents.stream(path, packed)
+
+    def path(self, name: str) -> Path:
+        """A file with the uncompressed content of `name`: its own, or one that the cache holds; raises as `read`."""
+        path, spec, packed = self._checked(name)
+        if not packed:
+            return path
+        target = cache_folder() / "unpacked" / spec.sha256[:16] / PurePosixPath(name).name
+        with locked(make_folder(target.parent) / "lock", wait=True):
+            try:
+                contents.check(target, spec)
+            except WrongContentError:
+                contents.unpack(path, target)
+        return target
+
+    def item(self, url: str) -> Path | Rejected:
+        """One item of a source whose items are fetched one by one: its file in the cache, or why there is none."""
+        return self._items.fetch(url)
+
+    def _known(self, name: str) -> tuple[Path, FileSpec]:
         if name not in self._specs:
             known = ", ".join(list(self._specs)[:_LISTED]) or "its files (there are none)"
             raise UpstreamError(
                 f"{self._title} needs a file that the recipe does not list", where=name, expected=f"among {known}"
             )
-        if self._last[0] != name:
-            self._last = ("", b"")  # two large files at once are not needed
-            try:
-                self._last = (name, content(self._paths[name], self._specs[name]))
-            except WrongContentError as error:
-                raise UpstreamError(str(error), where=self._paths[name], todo="fetch the file again") from error
-        return self._last[1]
+        return self._paths[name], self._specs[name]
+
+    def _checked(self, name: str) -> tuple[Path, FileSpec, bool]:
+        """Path and spec of a file that is still the one that was checked, and whether it is compressed."""
+        path, spec = self._known(name)
+        try:
+            contents.check(path, spec)
+        except WrongContentError as error:
+            raise _wrong(error, path) from error
+        return path, spec, bool(spec.sha256) and contents.is_packed(path, spec.bytes)
 
 
-def content(path: Path, spec: FileSpec) -> bytes:
-    """The uncompressed content of a file, checked; as it is where the recipe knows no sha256.
-
-    Raises:
-        WrongContentError: it cannot be read, or is not what the recipe says.
-    """
-    data = _bytes(path)
-    if not spec.sha256:
-        return data
-    if data[:2] == _GZIP and len(data) != spec.bytes:
-        data = _unpack(data, path.name, spec.bytes)
-    if len(data) != spec.bytes:
-        more = "more than " if len(data) > spec.bytes else ""
-        short = min(len(data), spec.bytes)
-        raise WrongContentError(
-            f"{path.name}: {more}{short} bytes uncompressed, expected {spec.bytes}: "
-            + ("not this file" if more else "the file is cut off, or another one")
-        )
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != spec.sha256:
-        raise WrongContentError(f"{path.name}: sha256 {digest} of the uncompressed bytes, expected {spec.sha256}")
-    return data
+def _wrong(error: WrongContentError, path: Path) -> UpstreamError:
+    return UpstreamError(str(error), where=path, todo="fetch the file again")
 
 
 def file_at(path: Path, spec: FileSpec, accept_changed: bool = False) -> Piece:
@@ -127,18 +144,15 @@ def file_at(path: Path, spec: FileSpec, accept_changed: bool = False) -> Piece:
     Raises:
         WrongContentError: it is not the published one and that is not accepted, or it cannot be read.
     """
+    path = path.absolute()  # a worker may run elsewhere
     try:
-        content(path, spec)
+        contents.check(path, spec)
     except WrongContentError:
         if not accept_changed:
             raise
-        data = _bytes(path)
-        data = _unpack(data, path.name, _LARGEST) if data[:2] == _GZIP else data
-        if not data:
-            raise WrongContentError(f"{path.name}: the file is empty") from None
-        found = hashlib.sha256(data).hexdigest()
-        other = spec.model_copy(update={"sha256": found, "bytes": len(data)})
-        return Piece(spec.name, found, True, (other,), {spec.name: path})
+        found = contents.changed(path)
+        other = spec.model_copy(update={"sha256": found.sha256, "bytes": found.bytes})
+        return Piece(spec.name, found.sha256, True, (other,), {spec.name: path})
     return Piece(spec.name, spec.sha256, False, (spec,), {spec.name: path})
 
 
@@ -146,10 +160,10 @@ def folder_at(root: Path, spec: FileSpec, accept_changed: bool = False) -> Piece
     """A folder of files, checked as one.
 
     Raises:
-        WrongContentError: as `file_at`; or it holds no file of the pattern.
+        WrongContentError: as `file_at`; or it holds no file of the pattern, or files that cannot be used.
     """
     try:
-        listing = listed(root, spec)
+        listing = listed(root.absolute(), spec)
     except OSError as error:
         raise WrongContentError(f"{spec.name}: cannot be read ({error.strerror})") from error
     if not listing.members:
@@ -174,29 +188,24 @@ def wanted_files(source: SourceSpec, folder: Path | None) -> tuple[FileSpec, ...
 
 
 def located(folder: Path, spec: FileSpec) -> Path | None:
-    """Where a file (as it is or as .gz) or a folder lies: in `folder`, else in a folder directly below it."""
+    """Where a file (as it is or as .gz) or a folder lies: in `folder`, else in a folder directly below it.
+
+    Raises:
+        UpstreamError: the folder cannot be read.
+    """
     names = (spec.name,) if spec.kind == "folder" else (spec.name, f"{spec.name}.gz")
-    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    there = Path.is_dir if spec.kind == "folder" else Path.is_file
-    return next((place / name for place in places for name in names if there(place / name)), None)
-
-
-def _bytes(path: Path) -> bytes:
+    there = Path.is_dir if spec.kind == "folder" else _is_no_folder
     try:
-        data = path.read_bytes()
+        places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+        return next((place / name for place in places for name in names if there(place / name)), None)
     except OSError as error:
-        raise WrongContentError(f"{path.name}: cannot be read ({error.strerror})") from error
-    if data[:512].lstrip().lower().startswith(_PAGES):
-        raise WrongContentError(f"{path.name}: a web page instead of the file (a login or quota page?)")
-    return data
+        raise UpstreamError(
+            f"the folder cannot be read ({error.strerror})",
+            where=error.filename or folder,
+            todo="look at its permissions",
+        ) from error
 
 
-def _unpack(data: bytes, name: str, wanted: int) -> bytes:
-    try:
-        unpacker = zlib.decompressobj(wbits=31)
-        unpacked = unpacker.decompress(data, wanted + 1)
-        if len(unpacked) <= wanted and not unpacker.eof:
-            raise EOFError("the file ends in the middle")
-        return unpacked
-    except (zlib.error, gzip.BadGzipFile, EOFError) as error:
-        raise WrongContentError(f"{name}: damaged gzip file ({error})") from error
+def _is_no_folder(path: Path) -> bool:
+    """Whether something is there that is meant to be a file; what it is, is checked before it is read."""
+    return (path.exists() or path.is_symlink()) and not path.is_dir()
