@@ -106,6 +106,8 @@ def test_a_plug_in_that_breaks_its_promises_is_told_all_of_them() -> None:
         conformance.check_metric(replace(real, floor=7.0))
     with pytest.raises(CheckError, match="lies outside the bounds"):
         conformance.check_metric(replace(real, high=0.5, floor=0.0))
+    with pytest.raises(CheckError, match="judges third: no such role"):
+        conformance.check_metric(replace(real, judges=("third",)))
     calls: list[int] = []
 
     def drifting(pair: Pair) -> ItemState:

@@ -138,5 +138,6 @@ def test_a_device_that_is_not_there_is_named() -> None:
     for kind in kinds:
         assert kind.weights is not None
         weights = next(iter(sorted(kind.weights.glob("*.safetensors")))).read_bytes()
-        with pytest.raises(PrerequisiteError, match="cannot compute on 'cuda:99'"):
-            kind.load(weights, "cuda:99")
+        for device in ("cuda:99", "meta", "abacus"):
+            with pytest.raises(PrerequisiteError, match=f"cannot compute on '{device}'"):
+                kind.load(weights, device)

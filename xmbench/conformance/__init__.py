@@ -16,7 +16,18 @@ import numpy as np
 
 from xmbench import registry
 from xmbench.errors import CheckError, DocumentError
-from xmbench.interfaces import AudioFormat, ImageFormat, ItemState, Metric, Pair, ScoringContext, Task, WholeSet
+from xmbench.interfaces import (
+    ROLES,
+    AudioFormat,
+    ImageFormat,
+    ItemState,
+    Metric,
+    Pair,
+    ScoringContext,
+    Task,
+    WholeSet,
+    judges_of,
+)
 from xmbench.media import audio
 from xmbench.media.signal import Picture, Sound
 from xmbench.storage.files import read_bytes
@@ -167,6 +178,9 @@ _ATTRIBUTES = (
 
 def _facts(metric: Metric) -> list[str]:
     problems = [f"'{name}' is empty" for name in ("name", "version", "citation") if not getattr(metric, name)]
+    strange = sorted(set(judges_of(metric)) - set(ROLES))
+    if strange:
+        problems.append(f"judges {', '.join(strange)}: no such role")
     if not metric.low < metric.high:
         problems.append(f"bounds {metric.low} and {metric.high}")
     elif metric.floor is not None and not metric.low <= metric.floor <= metric.high:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 from xmbench.errors import OutputError, PrerequisiteError
@@ -24,6 +25,7 @@ from xmbench.storage.cache import cache_folder
 __all__ = ["LOCAL_FOLDER", "LoadedJudge", "judging_context", "load_judges"]
 
 LOCAL_FOLDER = "judges"
+_STAMPS_KEPT = 3
 
 
 def load_judges(
@@ -90,9 +92,21 @@ def _kept(dataset: Dataset) -> Path | None:
     }
     stamp = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
     try:
-        return cache_folder() / "references" / dataset.digest / stamp
+        folder = cache_folder() / "references" / dataset.digest / stamp
     except OutputError:  # without a cache folder everything is computed anew
         return None
+    _forget_old(folder)
+    return folder
+
+
+def _forget_old(folder: Path) -> None:
+    """Removes what older versions and other machines kept of the same data set, but for the newest few."""
+    try:
+        found = sorted((path.stat().st_mtime_ns, path) for path in folder.parent.glob("*") if path != folder)
+    except OSError:  # another process removes them at this moment
+        return
+    for _, path in found[:-_STAMPS_KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _frozen(spec: JudgeSpec | None, device: str) -> LoadedJudge | None:

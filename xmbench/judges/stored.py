@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from xmbench.errors import PrerequisiteError
 from xmbench.judges.header import header
 
+_DEVICES = ("cpu", "cuda")
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 
 
@@ -65,6 +66,8 @@ def require(device: str) -> None:
         PrerequisiteError: torch has no such device on this machine.
     """
     try:
+        if torch.device(device).type not in _DEVICES:
+            raise RuntimeError(device)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: a build of torch without CUDA
         raise PrerequisiteError(
