@@ -109,7 +109,7 @@ def verify(
         differing = [d for d in differing if d.field != "items_digest"]
     if result.data_digest is None:  # of version 0.1, on a recipe that was never published
         differing = [d for d in differing if d.field != "data_digest"]
-    notes = (*_newer(track, today), *_surroundings(result.environment, environment("")))
+    notes = (*_newer(track, opened.track), *_surroundings(result.environment, environment("")))
     return Verification((*differing, *found_items), table is not None, notes, result)
 
 
