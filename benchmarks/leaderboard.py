@@ -32,7 +32,9 @@ def made(template: Result, number: int, items: int, folder: Path) -> Path:
     columns |= {"id": list(ids), "group": list(ids), "label": [0] * items, "status": ["ok"] * items}
     scores = {}
     for name, score in template.scores.items():
-        values = np.clip(rng.normal(0.5 + 0.01 * number, 0.1, items), 0.0, 1.0) + (score.floor or 0.0)
+        values = np.clip(rng.normal(0.5 + 0.01 * number, 0.1, items), 0.0, 1.0) + (
+            0.0 if score.whole_set else score.floor or 0.0
+        )
         columns[name] = values.tolist()
         columns[f"{name}:status"] = ["ok"] * items
         mean, half = float(values.mean()), 1.96 * float(values.std()) / items**0.5

@@ -16,7 +16,7 @@ import pytest
 
 from xmbench import conformance, doctor, registry
 from xmbench.errors import CheckError
-from xmbench.interfaces import ItemState, Pair
+from xmbench.interfaces import ItemState, JudgeWeights, Pair
 from xmbench.media.signal import Sound
 
 SPEECH = ("corr2d", "corr2d-linear", "pesq", "pesq-nb", "pesq-wb", "stoi", "stoi-strict", "estoi")
@@ -96,7 +96,8 @@ def test_metrics_of_whole_sets_keep_their_promises(name: str) -> None:
     """Their states are embeddings: only what they give at the end has bounds."""
     judge = (files("xmbench") / "judges" / "words" / "weights" / "digits.safetensors").read_bytes()
     pairs = [vector.pair for vector in conformance.speech_vectors()]
-    conformance.check_metric(registry.metric(name), pairs, replace(conformance._context(pairs[0]), judge=judge))
+    context = replace(conformance._context(pairs[0]), judges={"first": JudgeWeights(judge)})
+    conformance.check_metric(registry.metric(name), pairs, context)
 
 
 def test_a_plug_in_that_breaks_its_promises_is_told_all_of_them() -> None:
@@ -142,11 +143,14 @@ def test_what_is_missing_is_named_with_the_next_step(monkeypatch: pytest.MonkeyP
 
 
 def test_a_damaged_judge_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    weights = tmp_path / "judges" / "words" / "weights"
-    weights.mkdir(parents=True)
-    (weights / "digits.safetensors").write_bytes(b"other")
-    (weights / "digits.json").write_text(json.dumps({"sha256": "0" * 64}))
-    monkeypatch.setattr(doctor, "files", lambda _: tmp_path)
+    kind = registry.judge("words")
+    assert kind.weights is not None
+    for file in ("digits.json", "digits.safetensors"):
+        (tmp_path / file).write_bytes((kind.weights / file).read_bytes())
+    (tmp_path / "digits.safetensors").write_bytes(b"other")
+    other: Any = kind
+    monkeypatch.setattr(registry, "names", lambda _: ["words"])
+    monkeypatch.setattr(registry, "judge", lambda _: replace(other, weights=tmp_path))
     finding = doctor._judges()
     assert finding.state == "broken"
     assert "digits.safetensors is not the judge" in finding.version

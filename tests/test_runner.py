@@ -69,6 +69,8 @@ def test_every_baseline_writes_a_submission_that_passes_the_check(tmp_path: Path
     assert (document.dataset_digest, document.data_digest) == (digits.digest, digits.manifest.data_digest)
     assert document.kind == baseline_of(name).kind
     assert document.seed == 0
+    assert (document.baseline, document.preset, document.control) == (name, "", "")
+    assert document.changed == QUICK.get(name, {})
     assert "xmbench run-baseline" in document.command
     first = next(iter(outputs(summary.submission).values()))
     if SIDES[baseline_of(name).directions[0]].output == "image":
@@ -134,6 +136,12 @@ def test_the_control_stands_beside_the_run_and_trains_nothing(tmp_path: Path, di
     )
     assert summary.submission.name == "submission-shuffled"
     assert "[conditions shuffled]" in summary.system
+    document = load_json(summary.submission / "submission.json", Submission)
+    assert (document.baseline, document.control, document.kind) == (
+        "nearest-class-clip",
+        "shuffled-conditions",
+        "floor",
+    )
     assert any("trained before" in line for line in lines)
     assert check(summary.submission, digits).problems == ()
     record = load_json(tmp_path / "run" / "run.json", runner.RunRecord)
@@ -192,6 +200,98 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path, digits: Dataset) -> None:
             run("silence", digits, out)
 
 
+# ---------------------------------------------------------------------------------------------------- seeds
+def run_seeds(name: str, dataset: Dataset, out: Path, seeds: list[int], **options: Any) -> list[runner.RunSummary]:
+    options = {"overrides": QUICK.get(name, {}), "progress": lambda _line: None, **options}
+    return runner.run_seeds(baseline_of(name), dataset, out, seeds, **options)
+
+
+def test_each_seed_has_a_folder_of_its_own_and_its_own_outputs(tmp_path: Path, digits: Dataset) -> None:
+    summaries = run_seeds("random-clip", digits, tmp_path, [2, 0])
+    assert [summary.submission for summary in summaries] == [tmp_path / f"seed-{k}" / "submission" for k in (2, 0)]
+    documents = [load_json(summary.submission / "submission.json", Submission) for summary in summaries]
+    assert [document.seed for document in documents] == [2, 0]
+    assert len({document.system for document in documents}) == 1
+    first, second = (outputs(summary.submission) for summary in summaries)
+    assert first != second
+    assert second == outputs(run("random-clip", digits, tmp_path / "alone", seed=0).submission)
+
+
+def test_resuming_seeds_leaves_finished_ones_and_gives_the_same_outputs(
+    tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_seeds("mtnet", digits, tmp_path / "whole", [0, 1, 2])
+    joint: list[str] = []
+
+    def interrupt(line: str) -> None:
+        """In the joint phase of the second seed."""
+        joint.append(line)
+        if line.startswith("joint:") and any(said.startswith("seed 1 ") for said in joint):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("xmbench.training.loop.REPORT_EVERY_S", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        run_seeds("mtnet", digits, tmp_path / "broken", [0, 1, 2], progress=interrupt)
+    assert sorted(path.parent.name for path in (tmp_path / "broken").glob("seed-*/submission")) == ["seed-0"]
+    before = (tmp_path / "broken" / "seed-0" / "submission" / "outputs.parquet").stat().st_mtime_ns
+    with pytest.raises(OutputError, match="finished"):
+        run_seeds("mtnet", digits, tmp_path / "broken", [0, 1, 2])
+    lines: list[str] = []
+    resumed = run_seeds("mtnet", digits, tmp_path / "broken", [0, 1, 2], resume=True, progress=lines.append)
+    assert "seed 0 (1 of 3): finished before" in lines
+    assert (resumed[0].submission / "outputs.parquet").stat().st_mtime_ns == before
+    for one, other in zip(whole, resumed, strict=True):
+        assert outputs(one.submission) == outputs(other.submission)
+        assert (one.track, one.system) == (other.track, other.system)
+
+
+def test_seeds_that_cannot_go_on_are_found_before_any_work(tmp_path: Path, digits: Dataset) -> None:
+    run("silence", digits, tmp_path / "seed-1", seed=1)
+    (tmp_path / "seed-2").mkdir()
+    (tmp_path / "seed-2" / "thesis.tex").write_text("precious")
+    with pytest.raises(OutputError, match="finished"):
+        run_seeds("silence", digits, tmp_path, [0, 1])
+    with pytest.raises(OutputError, match="other files"):
+        run_seeds("silence", digits, tmp_path, [0, 2], resume=True)
+    assert not (tmp_path / "seed-0").exists()
+
+
+def test_seeds_and_a_single_run_do_not_share_a_folder(tmp_path: Path, digits: Dataset) -> None:
+    run("silence", digits, tmp_path / "run")
+    with pytest.raises(OutputError, match="a run with one seed"):
+        run_seeds("silence", digits, tmp_path / "run", [0])
+    run_seeds("silence", digits, tmp_path / "seeds", [0])
+    with pytest.raises(OutputError, match="other files"):
+        run("silence", digits, tmp_path / "seeds")
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0", (0,)), ("2, 0,1", (2, 0, 1)), ("4294967295", (4294967295,))])
+def test_lists_of_seeds(text: str, seeds: tuple[int, ...]) -> None:
+    assert runner.parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "(nothing): no seed"),
+        ("0,", "(nothing): no seed"),
+        ("a", "a: no seed"),
+        ("1e5", "1e5: no seed"),
+        ("-1", "-1: no seed"),
+        ("0,0", "0: more than once"),
+        ("0,00", "0: more than once"),
+        ("4294967296", "4294967296: no seed"),
+        ("٣", "٣: no seed"),
+        ("9" * 5000, f"{'9' * 40}: no seed"),
+        (",".join(map(str, range(100_000))), "100,000 seeds"),
+    ],
+)
+def test_lists_that_are_no_seeds(text: str, problem: str) -> None:
+    with pytest.raises(DocumentError, match="list of different seeds") as caught:
+        runner.parse_seeds(text)
+    assert problem in caught.value.problems
+
+
 # ------------------------------------------------------------------------------------------------- settings
 def test_unknown_settings_name_the_nearest(tmp_path: Path, digits: Dataset) -> None:
     with pytest.raises(DocumentError, match="did you mean 'joint_lr'") as caught:
@@ -218,9 +318,9 @@ def test_a_data_set_without_the_track_or_the_items(tmp_path: Path, digits: Datas
     with pytest.raises(UnknownNameError, match="cannot generate"):
         runner.run(other, digits, tmp_path / "run", progress=lambda _line: None)
     track = digits.recipe.tracks[0].model_copy(update={"direction": "a2i"})
-    recipe = digits.recipe.model_copy(update={"tracks": (track,)})
+    recipe = digits.recipe.model_copy(update={"name": "turned", "tracks": (track,)})
     reversed_only = Dataset(digits.folder, digits.manifest.model_copy(update={"recipe": recipe}))
-    with pytest.raises(DatasetError, match="no track digits-ad/i2a"):
+    with pytest.raises(DatasetError, match="no track turned/i2a"):
         runner.run(silence, reversed_only, tmp_path / "run", progress=lambda _line: None)
     empty = Dataset(digits.folder, digits.manifest.model_copy(update={"splits": {}}))
     with pytest.raises(DatasetError, match="no items"):

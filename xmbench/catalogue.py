@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Literal, TypeVar, get_args
 
-from xmbench import content, registry
+from xmbench import content, plugins, registry
 from xmbench.builder.plan import load_recipe
+from xmbench.errors import DocumentError
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml
 from xmbench.interfaces import yielded
@@ -13,6 +15,7 @@ from xmbench.interfaces import yielded
 Kind = Literal["recipes", "baselines", "metrics", "tracks", "sources", "engines"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Row = dict[str, str]
+Loaded = TypeVar("Loaded")
 
 
 def rows(kind: Kind) -> list[Row]:
@@ -24,8 +27,34 @@ def rows(kind: Kind) -> list[Row]:
     return _MAKERS[kind]()
 
 
+def _documents(kind: content.Kind, load: Callable[[str], Loaded]) -> list[Loaded]:
+    """Every document of a kind; one of a third party that does not fit its schema is named and skipped."""
+    found = []
+    for name in content.names(kind):
+        try:
+            found.append(load(name))
+        except DocumentError as error:
+            if not content.of_plug_in(kind, name):
+                raise
+            plugins.skip(f"{error.where}", error.what)
+    return found
+
+
+def _items(kind: registry.Kind, row: Callable[[str], Row]) -> list[Row]:
+    """A row for every item of a kind; a plug-in that cannot be described is named and skipped."""
+    found = []
+    for name in registry.usable(kind):
+        try:
+            found.append({key: str(value) for key, value in row(name).items()})
+        except Exception as error:
+            if not registry.of_plug_in(kind, name):
+                raise
+            plugins.skip(f"the plug-in '{name}'", f"{type(error).__name__}: {error}")
+    return found
+
+
 def _recipes() -> list[Row]:
-    found = [load_recipe(name) for name in content.names("recipes")]
+    found = _documents("recipes", load_recipe)
     return [
         {"name": r.name, "version": r.version, "regime": r.regime, "licence": r.licence, "title": r.title}
         for r in found
@@ -41,13 +70,13 @@ def _tracks() -> list[Row]:
             "primary": track.primary,
             "metrics": ", ".join(track.metrics),
         }
-        for recipe in map(load_recipe, content.names("recipes"))
+        for recipe in _documents("recipes", load_recipe)
         for track in recipe.tracks
     ]
 
 
 def _baselines() -> list[Row]:
-    found = [load_toml(content.find("baselines", name), Baseline) for name in content.names("baselines")]
+    found = _documents("baselines", lambda name: load_toml(content.find("baselines", name), Baseline))
     return [
         {"name": b.name, "model": b.model, "direction": ", ".join(b.directions), "kind": b.kind, "title": b.title}
         for b in found
@@ -55,9 +84,9 @@ def _baselines() -> list[Row]:
 
 
 def _metrics() -> list[Row]:
-    found = [registry.metric(name) for name in registry.names("metrics")]
-    return [
-        {
+    def row(name: str) -> Row:
+        m = registry.metric(name)
+        return {
             "name": m.name,
             "version": m.version,
             "scores": m.modality,
@@ -65,28 +94,31 @@ def _metrics() -> list[Row]:
             "range": f"{m.low:g}..{m.high:g}",
             "better": "higher" if m.higher_is_better else "lower",
         }
-        for m in found
-    ]
+
+    return _items("metrics", row)
 
 
 def _sources() -> list[Row]:
-    found = [registry.source(name) for name in registry.names("sources")]
-    return [{"name": s.name, "yields": " and ".join(sorted(yielded(s))), "what": _first_line(s)} for s in found]
+    def row(name: str) -> Row:
+        s = registry.source(name)
+        return {"name": s.name, "yields": " and ".join(sorted(yielded(s))), "what": _first_line(s)}
+
+    return _items("sources", row)
 
 
 def _engines() -> list[Row]:
-    found = [registry.engine(name) for name in registry.names("engines")]
-    return [
-        {
-            "name": e.facts.name,
-            "where": "online" if e.facts.online else "offline",
-            "repeatable": "yes" if e.facts.repeatable else "no",
-            "rates": "{}..{}".format(*e.facts.rates) if e.facts.rates else "its own",
-            "licence": e.facts.licence or "unknown",
-            "what": _first_line(e),
+    def row(name: str) -> Row:
+        facts = registry.engine(name).facts
+        return {
+            "name": facts.name,
+            "where": "online" if facts.online else "offline",
+            "repeatable": "yes" if facts.repeatable else "no",
+            "rates": "{}..{}".format(*facts.rates) if facts.rates else "its own",
+            "licence": facts.licence or "unknown",
+            "what": _first_line(registry.engine(name)),
         }
-        for e in found
-    ]
+
+    return _items("engines", row)
 
 
 def _first_line(item: object) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from xmbench.errors import UnknownNameError, nearest
+from xmbench import plugins
+from xmbench.errors import PrerequisiteError, UnknownNameError, nearest
 
 Kind = Literal["recipes", "corpora", "baselines"]
 _FOLDERS: dict[Kind, str] = {"recipes": "recipes", "corpora": "recipes/corpora", "baselines": "baselines"}
@@ -16,7 +18,17 @@ _ONE: dict[Kind, str] = {"recipes": "recipe", "corpora": "corpus", "baselines": 
 
 def names(kind: Kind) -> list[str]:
     """Every name that `find` knows, sorted."""
-    return sorted({path.stem for folder in _folders(kind) for path in folder.glob("*.toml")})
+    found: dict[str, Path] = {}
+    for folder in _folders(kind):
+        for path in folder.glob("*.toml"):
+            if found.setdefault(path.stem, path) != path:
+                plugins.skip(f"{path}", f"{found[path.stem]} has that name")
+    return sorted(found)
+
+
+def of_plug_in(kind: Kind, name: str) -> bool:
+    """Whether a name is that of a third party's file."""
+    return find(kind, name).parent != next(_folders(kind), None)
 
 
 def find(kind: Kind, name: str) -> Path:
@@ -38,10 +50,25 @@ def find(kind: Kind, name: str) -> Path:
     )
 
 
-def _folders(kind: Kind) -> list[Path]:
-    """Folders with content, the package's own first."""
+def _folders(kind: Kind) -> Iterator[Path]:
+    """Folders with content, the package's own first; those of third parties only if what comes before is not enough."""
     package = Path(str(files("xmbench")))
-    own = [package / "_content" / _FOLDERS[kind], package.parent / _FOLDERS[kind]]
-    plugins = [Path(str(files(point.load()))) / _FOLDERS[kind] for point in entry_points(group="xmbench.content")]
-    found = [folder for folder in own if folder.is_dir()][:1]
-    return found + [folder for folder in plugins if folder.is_dir()]
+    below = _FOLDERS[kind]
+    own = [package / "_content" / below, package.parent / below]
+    yield from [folder for folder in own if folder.is_dir()][:1]
+    for folder in map(_folder_of, plugins.points("xmbench.content")):
+        if folder is not None and (folder / below).is_dir():
+            yield folder / below
+
+
+def _folder_of(point: EntryPoint) -> Path | None:
+    """The folder of a package with content; None where it cannot be imported."""
+    try:
+        found = plugins.load(point)
+        try:
+            return Path(str(files(found)))
+        except Exception as error:
+            raise plugins.refused(point, f"no package: {error}") from error
+    except PrerequisiteError as error:
+        plugins.skip(f"{error.where}", error.what)
+        return None

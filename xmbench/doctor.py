@@ -78,7 +78,7 @@ def _findings() -> list[Finding]:
         _pesq(),
         _numba(),
         _judges(),
-        *(_engine(name) for name in registry.names("engines")),
+        *(_engine(name) for name in registry.usable("engines")),
         _ffmpeg(),
         _git(),
         *(_package(name, serves, todo=f"pip install {wanted}") for name, (serves, wanted) in _OPTIONAL.items()),

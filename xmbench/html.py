@@ -1,12 +1,16 @@
 """What self-contained HTML pages share: escaping, data URIs, small charts as SVG, the frame of a page.
 
-A page opens from a file, offline: media are data URIs, styles and scripts stand inside. Its content security
-policy forbids everything else, so a mistake shows at once instead of asking a server.
+A page opens from a file, offline: media are data URIs, styles and scripts stand inside. Names, details and addresses
+on it come from files of others. Two walls stand between them and the reader's browser: `escape` for each text, in
+elements and in quoted attributes (no attribute that holds a text is unquoted), and a content security policy that runs
+and applies only what this package wrote, by its sha256. So there are no `style=` attributes and no `onclick=`: a share
+of a whole is a class (`share`), and scripts register their listeners.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +22,10 @@ from numpy.typing import NDArray
 
 from xmbench.errors import OutputError
 from xmbench.media import audio
-from xmbench.storage.files import make_folder, writing
+from xmbench.storage.files import output_file, writing
+from xmbench.storage.signs import visible
 
-_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
 _START = b"<!doctype html>"
 _WAVE_WIDTH = 160
 _WAVE_HALF = 20
@@ -39,17 +44,22 @@ h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.85rem}
 th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 audio{width:100%;height:30px}
-"""
+""" + "".join(f".p{percent}{{--p:{percent}%}}" for percent in range(101))
 
 
 def escape(text: object) -> str:
-    """Text for an element or a quoted attribute."""
-    return html.escape(str(text))
+    """Text for an element or a quoted attribute; signs that a browser obeys instead of showing are written out."""
+    return html.escape(visible(str(text)))
+
+
+def share(part: float) -> str:
+    """The class that sets `--p` to a share of a whole, 0..1, for backgrounds that are drawn to it."""
+    return f"p{round(100 * min(1.0, max(0.0, part)))}"
 
 
 def link(text: str, address: str) -> str:
     """A link where there is a web address, the text otherwise."""
-    if not address.startswith(("https://", "http://")):
+    if not address.startswith(("https://", "http://")) or visible(address) != address:
         return escape(text)
     return f'<a href="{escape(address)}" rel=noreferrer>{escape(text)}</a>'
 
@@ -66,16 +76,16 @@ def player(samples: NDArray[np.int16], sample_rate_hz: int, label: str) -> str:
 
 
 def place(path: Path) -> None:
-    """Makes the folder of a page; a file that is no page is not replaced.
+    """Makes the folder of a page; a file that is not an HTML page is not replaced.
 
     Raises:
         OutputError: something else stands there, or the folder cannot be made.
     """
-    make_folder(path.parent)
+    output_file(path)
     with writing(path):
-        if path.exists() and (path.is_dir() or not _is_page(path)):
+        if path.exists() and not _is_page(path):
             raise OutputError(
-                "something that is no page stands here",
+                "a file that is not an HTML page stands here",
                 where=path,
                 expected="an HTML file, or nothing",
                 todo="choose another name with --out, or remove it",
@@ -89,13 +99,28 @@ def _is_page(path: Path) -> bool:
 
 
 def document(title: str, body: str, *, style: str = "", script: str = "") -> str:
-    """A whole page."""
+    """A whole page, under a policy that runs and applies nothing but these two.
+
+    Args:
+        title: text.
+        body: HTML; every text of others in it went through `escape`.
+        style: CSS, behind the one that all pages share; nothing of others.
+        script: JavaScript; nothing of others.
+    """
+    style = f"{STYLE}{style}"
+    policy = f"{_POLICY}; style-src {_source(style)}; script-src {_source(script)}"
     return (
-        f"{_START.decode()}<html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f'<meta http-equiv=Content-Security-Policy content="{_POLICY}">'
-        f"<title>{escape(title)}</title><style>{STYLE}{style}</style>{body}"
+        f"{_START.decode()}<html lang=en><meta charset=utf-8>"
+        f'<meta http-equiv=Content-Security-Policy content="{policy}">'
+        f"<meta name=viewport content='width=device-width'><meta name=referrer content=no-referrer>"
+        f"<title>{escape(title)}</title><style>{style}</style>{body}"
         f"{f'<script>{script}</script>' if script else ''}</html>\n"
     )
+
+
+def _source(text: str) -> str:
+    """What a policy says of an inline style or script: this one, and no other."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" if text else "'none'"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
@@ -114,7 +139,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str = ""
 
 
 def _numeric(cell: str) -> bool:
-    return cell.startswith("<td class=bar") or cell.replace(",", "").isdecimal()
+    return cell.startswith('<td class="bar') or cell.replace(",", "").isdecimal()
 
 
 def _cell(content: str, side: str) -> str:
@@ -159,7 +184,7 @@ def histogram(
         low: left end of the axis; values beyond are left out.
         high: right end.
         label: what it shows, for readers who do not see it.
-        unit: behind the ends.
+        unit: behind the ends, as text.
         bins: number of spans.
         marks: vertical lines with a letter each; those beyond the axis are left out.
     """
@@ -179,8 +204,8 @@ def histogram(
         f'<svg class=chart viewBox="0 0 {_CHART_WIDTH} {base + 16}" role=img aria-label="{escape(label)}">{bars}'
         f'<path d="M0 {base}H{_CHART_WIDTH}"/>{drawn.replace("BASE", str(base))}'
         f"<text x=0 y=10>highest bar: {counts.max(initial=0):,}</text>"
-        f"<text x=0 y={base + 13}>{low:.3g} {unit}</text>"
-        f"<text x={_CHART_WIDTH} y={base + 13} text-anchor=end>{high:.3g} {unit}</text></svg>"
+        f"<text x=0 y={base + 13}>{low:.3g} {escape(unit)}</text>"
+        f"<text x={_CHART_WIDTH} y={base + 13} text-anchor=end>{high:.3g} {escape(unit)}</text></svg>"
     )
 
 

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from xmbench.conformance import check_metric
+from xmbench.conformance.judges import check_judge
 
-__all__ = ["check_metric"]
+__all__ = ["check_judge", "check_metric"]

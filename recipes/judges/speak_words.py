@@ -16,11 +16,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
 
 import numpy as np
 import soundfile
+
+from xmbench.formats.document import load_toml
+from xmbench.formats.recipe import Recipe
 
 FLITE = {"kal16": (90, 110, 140), "kal": (100,), "awb": (90, 120, 150), "rms": (80, 105, 130), "slt": (150, 180, 220)}
 FLITE_STRETCH = (0.85, 1.0, 1.2, 1.45)
@@ -45,7 +47,7 @@ def main() -> None:
     given = [argument for argument in sys.argv[1:] if argument != "--few"]
     if len(given) != 2 or not all(map(shutil.which, ("flite", "text2wave"))):
         sys.exit(__doc__)
-    words = tomllib.loads(Path(given[0]).read_text())["classes"]["words"]
+    words = load_toml(Path(given[0]), Recipe).classes.words
     out = Path(given[1])
     out.mkdir(parents=True, exist_ok=True)
     number = itertools.count()

@@ -85,7 +85,8 @@ class Model:
         def judged(positions):
             images, sounds = batch(positions)
             images = images + 0.1 * torch.randn_like(images)
-            real, drawn, spoken = said(images, sounds), said(net.image_of(sounds), sounds), said(images, net.sound_of(images))
+            real = said(images, sounds)
+            drawn, spoken = said(net.image_of(sounds), sounds), said(images, net.sound_of(images))
             wrong = BCE(drawn, torch.zeros_like(drawn)) + BCE(spoken, torch.zeros_like(spoken))
             return {"loss": BCE(real, torch.ones_like(real)) + wrong}
 
@@ -96,7 +97,8 @@ class Model:
 
         adam = Optimiser("adam", 1e-3, betas=(0.5, 0.999))
         updates = (Update(net.judge, adam, judged, "judge"), Update(makers, adam, made, "makers", every=2))
-        train(Phase("pair", net, len(data.rows), config.steps, 8, updates, average=0.9, precision=config.precision), run)
+        more = {"average": 0.9, "precision": config.precision}
+        train(Phase("pair", net, len(data.rows), config.steps, 8, updates, **more), run)
         return Trained(net, config, run.device)
 
 

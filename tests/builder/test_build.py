@@ -177,7 +177,7 @@ def test_a_build_killed_at_any_moment_is_finished_by_the_same_command(
     assert validate(dataset).problems == []
     assert {path.name for path in out.iterdir()} == {"README.md", "data", "ledger.parquet", "manifest.json"}
     if moment == 70:
-        assert any("taking up an earlier build" in line for line in lines)
+        assert any("resuming an earlier build" in line for line in lines)
 
 
 def test_a_part_of_another_plan_is_not_taken_up(corpus: Corpus, built: Dataset, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_part_of_another_plan_is_not_taken_up(corpus: Corpus, built: Dataset, 
     (out / ".build" / "reports" / f"{name}.json").write_text("{}")
     lines: list[str] = []
     assert build(corpus.single, out, source=corpus.folder, progress=lines.append).digest == built.digest
-    assert not any("taking up" in line for line in lines)
+    assert not any("resuming" in line for line in lines)
     assert len(list((out / "data").iterdir())) == 2
 
 
@@ -260,7 +260,7 @@ def test_a_finished_build_is_left_alone(corpus: Corpus, built: Dataset) -> None:
 
 
 @pytest.mark.parametrize("damage", ["missing", "short", "ledger", "card", "data"])
-def test_only_what_is_missing_is_mended(corpus: Corpus, built: Dataset, damage: str) -> None:
+def test_only_what_is_missing_is_repaired(corpus: Corpus, built: Dataset, damage: str) -> None:
     shard = built.shards("train")[0]
     kept = built.shards("test")[0]
     written = kept.stat().st_mtime_ns
@@ -273,16 +273,16 @@ def test_only_what_is_missing_is_mended(corpus: Corpus, built: Dataset, damage: 
             damage
         ].unlink()
     manifest = (built.folder / "manifest.json").read_text()
-    mended = build(corpus.single, built.folder, source=corpus.folder)
-    assert mended.digest == built.digest
+    repaired = build(corpus.single, built.folder, source=corpus.folder)
+    assert repaired.digest == built.digest
     assert (built.folder / "manifest.json").read_text() == manifest
-    assert validate(mended).problems == []
+    assert validate(repaired).problems == []
     if damage in ("missing", "short", "card"):
         assert kept.stat().st_mtime_ns == written
     assert not (built.folder / ".build").exists()
 
 
-def test_a_mended_shard_of_other_content_is_refused(
+def test_a_repaired_shard_of_other_content_is_refused(
     corpus: Corpus, built: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built.shards("train")[0].unlink()
@@ -352,7 +352,7 @@ def former(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> D
     return open_dataset(dataset.folder)
 
 
-def test_a_set_of_the_former_layout_is_read_and_mended(corpus: Corpus, built: Dataset, former: Dataset) -> None:
+def test_a_set_of_the_former_layout_is_read_and_repaired(corpus: Corpus, built: Dataset, former: Dataset) -> None:
     assert former.digest == built.digest
     assert list(former.rows("train", ["image", "take"])) == list(built.rows("train", ["image", "take"]))
     ids = [pq.read_table(path, columns=["id"])["id"].to_pylist() for path in former.shards("train")]
@@ -362,9 +362,9 @@ def test_a_set_of_the_former_layout_is_read_and_mended(corpus: Corpus, built: Da
     build(corpus.single, former.folder, source=corpus.folder, progress=lines.append)
     assert lines == [f"{former.folder}: already built"]
     former.shards("train")[1].unlink()
-    mended = build(corpus.single, former.folder, source=corpus.folder)
-    assert mended.digest == built.digest
-    assert validate(mended).problems == []
+    repaired = build(corpus.single, former.folder, source=corpus.folder)
+    assert repaired.digest == built.digest
+    assert validate(repaired).problems == []
 
 
 def test_a_build_begun_in_the_former_layout_is_refused_with_the_way_out(

@@ -213,13 +213,13 @@ def test_a_build_broken_off_takes_up_no_shard_that_lacks_a_clip(
     flaky.down.clear()
     lines: list[str] = []
     dataset = build(spoken, tmp_path / "out", source=corpus.folder, progress=lines.append)
-    assert any("taking up" in line for line in lines)  # the test split's
+    assert any("resuming" in line for line in lines)  # the test split's
     assert dataset.digest == whole.digest
 
 
-# ------------------------------------------------------------------------------------------------ mending
+# ---------------------------------------------------------------------------------------------- repairing
 @pytest.mark.parametrize("cache", [True, False])
-def test_mending_a_shard_brings_back_nothing_that_had_failed(
+def test_repairing_a_shard_brings_back_nothing_that_had_failed(
     flaky: ModuleType, spoken: Recipe, whole: Dataset, corpus: Corpus, tmp_path: Path, cache: bool
 ) -> None:
     flaky.down.add(("one", "a"))
@@ -229,10 +229,10 @@ def test_mending_a_shard_brings_back_nothing_that_had_failed(
     dataset.shards("train")[0].unlink()
     if not cache:
         shutil.rmtree(tmp_path / "cache")
-    mended = build(spoken, dataset.folder, source=corpus.folder)
-    assert mended.digest == dataset.digest
+    repaired = build(spoken, dataset.folder, source=corpus.folder)
+    assert repaired.digest == dataset.digest
     assert flaky.asked == []
-    assert validate(mended).problems == []
+    assert validate(repaired).problems == []
     assert retry(dataset.folder, source=corpus.folder).dataset.digest == whole.digest
 
 

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.builder.conftest import Corpus, write_corpus
+from tests.recipes import toml_of
 from xmbench.cli import app
 from xmbench.formats.dataset import open_dataset
 
@@ -121,7 +122,7 @@ main()
 
 def test_ctrl_c_is_answered_and_the_build_goes_on_afterwards(corpus: Corpus, tmp_path: Path) -> None:
     recipe, out = tmp_path / "strokes.toml", tmp_path / "out"
-    recipe.write_text(_toml(corpus))
+    recipe.write_text(toml_of(corpus.single))
     arguments = ["build", str(recipe), "--source", str(corpus.folder), "--out", str(out)]
     command = [sys.executable, "-c", SLOW, *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -139,23 +140,9 @@ def test_ctrl_c_is_answered_and_the_build_goes_on_afterwards(corpus: Corpus, tmp
     assert xmbench("validate", out).returncode == 2
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0
-    assert "taking up an earlier build" in run.stderr
+    assert "resuming an earlier build" in run.stderr
     straight = xmbench(*arguments[:-1], tmp_path / "straight")
     assert open_dataset(out).digest == open_dataset(tmp_path / "straight").digest, straight.stderr
-
-
-def _toml(corpus: Corpus) -> str:
-    """The corpus's recipe as a TOML file, made from mnist-ad's."""
-    from xmbench import content
-
-    text = content.find("recipes", "mnist-ad").read_text()
-    published = [line for line in text.splitlines() if line.startswith(("sha256", "bytes"))]
-    files = corpus.single.sources["mnist"].files
-    wanted = [f"{key} = {value!r}" for f in files for key, value in (("sha256", f.sha256), ("bytes", f.bytes))]
-    for before, after in zip(published, wanted, strict=True):
-        text = text.replace(before, after, 1)
-    names = text[text.index("names = [") : text.index("[sources.mnist]")]
-    return text.replace(names, 'names = ["zero", "one", "two"]\nwords = ["zero", "one", "two"]\n\n')
 
 
 @pytest.mark.slow
@@ -180,7 +167,7 @@ def test_a_full_build_on_all_processors_is_broken_off_and_finished(tmp_path: Pat
     assert "Traceback" not in rest
     run = xmbench(*arguments)
     assert run.returncode == 0, run.stderr
-    assert "taking up an earlier build" in run.stderr
+    assert "resuming an earlier build" in run.stderr
     straight = xmbench(*arguments[:-1], tmp_path / "straight")
     assert straight.returncode == 0
     assert open_dataset(tmp_path / "out").digest == open_dataset(tmp_path / "straight").digest

@@ -80,7 +80,7 @@ def test_names_that_no_file_can_have_get_a_message(digits: Dataset, scored: Path
     refused(xmbench("report", strange), "File name too long")
     out = tmp_path / f"{'n' * 300}.json"
     refused(xmbench("score", submission, "--data", digits.folder, "--out", out), "File name too long")
-    refused(xmbench("report", "."), "Is a directory")
+    refused(xmbench("report", "."), "a directory, not a file")
 
 
 # ------------------------------------------------------------------------------------------------ compare
@@ -243,10 +243,10 @@ def test_company_that_is_no_judge_of_sounds_is_refused_before_the_training(digit
 
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
     with pytest.raises(PrerequisiteError, match="cannot be read"):
-        fit.fit_spoken_word_judge([digits], tmp_path, beside=tmp_path / "junk.safetensors", steps=1, progress=never)
+        fit.fit_spoken_word_judge([digits], beside=tmp_path / "junk.safetensors", steps=1, progress=never)
     images = next((ROOT / "xmbench" / "judges").glob("*/weights/*image*.safetensors"))
     with pytest.raises(DatasetError, match="sees images"):
-        fit.fit_spoken_word_judge([digits], tmp_path, beside=images, steps=1, progress=never)
+        fit.fit_spoken_word_judge([digits], beside=images, steps=1, progress=never)
 
 
 @pytest.mark.parametrize("card", ["{", "[]", '{"accuracy": {"x": 1}}', '{"accuracy": 3}'])

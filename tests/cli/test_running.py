@@ -75,6 +75,10 @@ def test_a_run_says_where_it_is_and_what_comes_next(tmp_path: Path, digits: Data
         (["mtnet", "--set", "joint_lr=fast"], "joint_lr"),
         (["mtnet", "--device", "tpu"], "tpu"),
         (["silence", "--verify"], "no expected scores"),
+        (["silence", "--seeds", "0,1", "--seed", "0"], "--seed or --seeds"),
+        (["silence", "--seeds", "0,0"], "more than once"),
+        (["silence", "--seeds", "a"], "like --seeds 0,1,2"),
+        (["silence", "--seeds", ""], "like --seeds 0,1,2"),
         (["./mine.toml"], "no such baseline file"),
     ],
 )
@@ -117,6 +121,28 @@ def test_ctrl_c_then_resume(tmp_path: Path, digits: Dataset) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "autoencoder: trained before" in done.stdout
     assert (tmp_path / "run" / "submission" / "submission.json").is_file()
+
+
+def test_several_seeds_end_in_one_table_and_go_on_after_a_kill(tmp_path: Path, digits: Dataset) -> None:
+    arguments = ["random-clip", "--data", str(digits.folder), "--seeds", "0,1,2"]
+    started = subprocess.Popen([*PROGRAM, *arguments], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    folder = tmp_path / "runs" / "digits-ad" / "random-clip"
+    deadline = time.monotonic() + 90
+    while not (folder / "seed-1" / "run.json").exists():
+        assert time.monotonic() < deadline
+        assert started.poll() is None
+        time.sleep(0.002)
+    started.kill()
+    started.wait()
+    done = xmbench(*arguments, "--resume", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "seed 0 (1 of 3): finished before" in done.stdout
+    lines = done.stdout.splitlines()
+    heads = next(i for i, line in enumerate(lines) if line.split()[:2] == ["seed", "training"])
+    assert [line.split()[0] for line in lines[heads + 2 : heads + 5]] == ["0", "1", "2"]
+    assert lines[-1].startswith("next: xmbench score runs/digits-ad/random-clip/seed-2/submission")
+    for seed in range(3):
+        assert (folder / f"seed-{seed}" / "submission" / "submission.json").is_file()
 
 
 def test_settings_are_toml_values() -> None:

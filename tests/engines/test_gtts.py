@@ -1,4 +1,4 @@
-"""gTTS against a server on this machine: its answers, its manners, and a build that is finished later."""
+"""gTTS against a server on this machine: its answers, the pace of the requests, and a build that is finished later."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 import soundfile
 
+import xmbench.engines.gtts
 from xmbench import registry
 from xmbench.builder.build import build
 from xmbench.builder.plan import load_recipe
 from xmbench.builder.retry import retry
-from xmbench.engines.gtts import ENGINE
+from xmbench.engines.gtts import ENGINE, LARGEST_ANSWER
 from xmbench.errors import CheckError, DocumentError, PrerequisiteError, UnknownNameError
 from xmbench.formats import ledger
 from xmbench.inspection.validate import validate
@@ -43,6 +44,7 @@ class Service:
         self.allowed = 10**9
         self.body: bytes | None = None
         self.length_s = 0.5
+        self.pause_s = 0.0
 
     def sound(self, word: str) -> bytes:
         time_s = np.arange(round(24000 * self.length_s)) / 24000
@@ -65,6 +67,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
             sound = base64.b64encode(told.sound(word)).decode()
             line = f'[["wrb.fr","jQ1olc","[\\"{sound}\\"]",null]]\n'.encode()
             body = told.body if told.body is not None else line
+            threading.Event().wait(told.pause_s)
             self.send_response(status)
             self.send_header("Retry-After", "7")
             self.send_header("Content-Length", str(len(body) if status == 200 else 0))
@@ -123,6 +126,33 @@ def test_answers_without_sound(service: Service) -> None:
     assert refusal().reason == "no-audio"
     service.body = b'[["wrb.fr","jQ1olc","[\\"' + base64.b64encode(b"no mp3 at all") + b'\\"]"]]\n'
     assert (refusal().reason, refusal().temporary) == ("unreadable", True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(
+            b"",
+            b"<html><body>Before you continue to Google</body></html>",
+            b"\xff\xfe\x00" * 100,
+            b"\x1f\x8b" + bytes(50),
+        ),
+        b'[["wrb.fr","jQ1olc","[\\"not base64!\\"]"]]\n',
+        b'[["wrb.fr","jQ1olc","[\\"' + base64.b64encode(bytes(100_000)) + b'\\"]"]]\n',
+        b"x" * (LARGEST_ANSWER + 100_000),
+    ],
+)
+def test_an_answer_of_something_else_may_be_another_one_later(service: Service, body: bytes) -> None:
+    service.body = body
+    assert (refusal().reason, refusal().temporary) == ("unreadable", True)
+
+
+def test_an_answer_without_an_end_ends(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xmbench.engines.gtts, "ANSWER_S", 0.3)
+    service.pause_s = 5.0
+    said = refusal()
+    assert (said.reason, said.temporary) == ("offline", True)
+    assert "no whole answer" in said.detail
 
 
 def test_no_network(unreachable: None) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.making import submit, wav
 from xmbench.errors import DocumentError, SubmissionError
-from xmbench.evaluator.check import check
+from xmbench.evaluator.check import Severity, check
 from xmbench.formats.dataset import Dataset
 
 NOISE = np.random.default_rng(0).normal(0, 0.1, 18140)
@@ -56,7 +56,7 @@ def test_extra_duplicate_and_foreign_files_are_listed_together(digits: Dataset, 
     np.save(first.with_suffix(".npy"), NOISE.astype(np.float32))
     (folder / "outputs" / "no-such-item.wav").write_bytes(wav(NOISE))
     (folder / "outputs" / "notes.txt").write_text("hello")
-    assert kinds(digits, folder) == {"no-such-item": "extra", first.stem: "duplicate", "-": "stranger"}
+    assert kinds(digits, folder) == {"no-such-item": "extra", first.stem: "duplicate", "-": "foreign"}
 
 
 def test_clipping_is_a_note_not_a_problem(digits: Dataset, tmp_path: Path) -> None:
@@ -124,3 +124,23 @@ def test_a_damaged_table_and_a_wrong_table_are_refused(digits: Dataset, tmp_path
 def test_problems_are_json_ready(digits: Dataset, tmp_path: Path) -> None:
     folder = submit(digits, tmp_path / "s", lambda *_: wav(np.zeros(18140)))
     json.dumps([problem.detail for problem in check(folder, digits).problems])
+
+
+def test_each_finding_says_how_severe_it_is(digits: Dataset, tmp_path: Path) -> None:
+    ids = digits.table("test", []).column("id").to_pylist()
+    damage = {
+        ids[0]: wav(np.zeros(18140)),
+        ids[1]: wav(NOISE[:9000]),
+        ids[2]: b"",
+        ids[3]: wav(99 * NOISE, subtype="FLOAT"),
+    }
+    found = check(submit(digits, tmp_path / "s", lambda i, _, x: damage.get(i, x)), digits)
+    by_id = {problem.id: (problem.kind, problem.severity) for problem in (*found.problems, *found.notes)}
+    assert by_id == {
+        "": ("identical", Severity.note),
+        ids[0]: ("silent", Severity.warning),
+        ids[1]: ("length", Severity.warning),
+        ids[2]: ("unreadable", Severity.error),
+        ids[3]: ("clipped", Severity.note),
+    }
+    assert len(found.problems) == 3

@@ -137,8 +137,8 @@ def test_sounds_among_images_and_two_files_of_one_id(digits: Dataset, tmp_path: 
     (folder / "outputs" / f"{victim}.npy").write_bytes(npy(GREY))
     (folder / "outputs" / "item.wav").write_bytes(b"RIFF")
     found = {problem.kind: problem.detail for problem in check(folder, digits).problems}
-    assert set(found) == {"duplicate", "stranger"}
-    assert ".png .npy" in found["stranger"]
+    assert set(found) == {"duplicate", "foreign"}
+    assert ".png .npy" in found["foreign"]
 
 
 def test_whatever_the_bytes_are_there_is_an_image_or_a_media_error() -> None:

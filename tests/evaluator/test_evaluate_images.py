@@ -128,7 +128,7 @@ def test_the_same_metrics_serve_sounds(digits: Dataset, tmp_path: Path) -> None:
         track.model_copy(update={"metrics": (*track.metrics, *WHOLE)}) if track.direction == "i2a" else track
         for track in digits.recipe.tracks
     )
-    recipe = digits.recipe.model_copy(update={"tracks": tracks})
+    recipe = digits.recipe.model_copy(update={"name": "digits-and-more", "tracks": tracks})
     dataset = Dataset(digits.folder, digits.manifest.model_copy(update={"recipe": recipe}))
     folder = submit(dataset, tmp_path / "s", lambda i, _k, x: None if i.endswith("7") else x)
     track = recipe.track("i2a")

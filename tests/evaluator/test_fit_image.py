@@ -17,7 +17,7 @@ from xmbench.evaluator.save import score_and_save
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.result import Result
 from xmbench.interfaces import Direction
-from xmbench.judges.digits.fit import fit_image_judge
+from xmbench.judges.fitting import fit
 
 
 def local(dataset: Dataset, folder: Path) -> Dataset:
@@ -32,7 +32,9 @@ def test_a_local_judge_is_fitted_tested_and_used(digits: Dataset, tmp_path: Path
     place.mkdir()
     dataset = local(digits, place)
     lines: list[str] = []
-    card = fit_image_judge([dataset], place / "judges", steps=200, command="xmbench fit-judge", progress=lines.append)
+    card = fit(
+        [dataset], place / "judges", "digits", steps=200, command="xmbench fit-judge", progress=lines.append
+    ).model_dump(mode="json", by_alias=True)
     data = (place / "judges" / "digit-image.safetensors").read_bytes()
     assert json.loads((place / "judges" / "digit-image.json").read_text()) == card
     assert hashlib.sha256(data).hexdigest() == card["sha256"]
@@ -72,7 +74,7 @@ def test_data_sets_with_other_classes(digits: Dataset, tmp_path: Path) -> None:
     recipe = digits.recipe.model_copy(update={"classes": classes})
     other = Dataset(digits.folder, digits.manifest.model_copy(update={"recipe": recipe}))
     with pytest.raises(DatasetError, match="other classes"):
-        fit_image_judge([digits, other], tmp_path / "j")
+        fit([digits, other], tmp_path / "j", "digits")
 
 
 def test_the_command(digits: Dataset, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from tests.conftest import shared
 from tests.making import wav
 from xmbench.cli import app
 from xmbench.errors import MediaError, SubmissionError
-from xmbench.evaluator.pair import METRICS, read_list, score_files
+from xmbench.evaluator.pair import METRICS, score_files
+from xmbench.evaluator.pair_list import read_list
 
 # Our name -> the name in the reference file, and the protocol's tolerance.
 COLUMNS = {
@@ -88,9 +89,9 @@ def test_files_of_two_rates_and_a_list(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(wav(tone(), 22050))
     (tmp_path / "b.wav").write_bytes(wav(tone(rate=16000), 16000))
     (tmp_path / "pairs.csv").write_text("id,reference,output\nx,a.wav,b.wav\n")
-    ((name, reference, output),) = read_list(tmp_path / "pairs.csv")
-    assert name == "x"
-    assert score_files(reference, output)["corr2d"] > 0.95
+    (job,) = read_list(tmp_path / "pairs.csv")
+    assert (job.id, job.fault) == ("x", "")
+    assert score_files(job.reference, job.output)["corr2d"] > 0.95
 
 
 def test_bad_files_and_lists_are_explained(tmp_path: Path) -> None:

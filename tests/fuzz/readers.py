@@ -1,4 +1,4 @@
-"""The five readers that take files from outside, each with real files to start from and one way to read a file.
+"""The readers that take files from outside, each with real files to start from and one way to read a file.
 
 `read` raises nothing but `XmbenchError`, whatever the bytes; `True` where the file was taken as whole.
 """
@@ -11,20 +11,30 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import soundfile
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from tests.making import submit
 from xmbench import content
 from xmbench.builder import plan
 from xmbench.errors import MediaError, XmbenchError
+from xmbench.evaluator.check import check
+from xmbench.evaluator.decode import decode_output
+from xmbench.evaluator.outputs import RawOutput
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
 from xmbench.inspection.validate import open_unchecked, validate
-from xmbench.interfaces import AudioFormat, ImageFormat, RawClip, RawImage, Task
-from xmbench.media import audio
+from xmbench.interfaces import AudioFormat, Direction, ImageFormat, RawClip, RawImage, Task
+from xmbench.media import audio, image
 from xmbench.sources import cifar, recordings
 from xmbench.sources.cifar import CifarOptions
 from xmbench.sources.mnist import parse_idx
@@ -121,6 +131,67 @@ def parquet_reader(dataset: Dataset, folder: Path) -> Reader:
         return True
 
     return Reader([shard.read_bytes(), (copy / "ledger.parquet").read_bytes()], read)
+
+
+def output_reader(kind: str) -> Reader:
+    """Outputs of a submission as the evaluator decodes them: "npy" (sounds and images), "flac", "png"."""
+    rng = np.random.default_rng(0)
+    samples = rng.uniform(-0.5, 0.5, 600)
+    pixels = rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    sides: list[Direction] = ["a2i"] if kind == "png" else ["i2a"] if kind == "flac" else ["i2a", "a2i"]
+    seeds = {
+        "npy": [npy(values) for values in (samples.astype("<f4"), samples, pixels, np.asfortranarray(pixels))],
+        "flac": [audio.encode_flac(audio.to_int16(samples), 22050), stereo_flac(samples)],
+        "png": [image.encode_png(pixels), image.encode_palette_png(pixels[:, :, 0], pixels[0]), rich_png(pixels)],
+    }
+
+    def read(data: bytes) -> bool:
+        found = [decode_output(RawOutput("x", f".{kind}", data), TASK, side) for side in sides]
+        return any(one.status == "ok" for one in found)
+
+    return Reader(seeds[kind], read)
+
+
+def npy(values: NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, values)
+    return stream.getvalue()
+
+
+def stereo_flac(samples: NDArray[np.float64]) -> bytes:
+    stream = io.BytesIO()
+    soundfile.write(stream, np.tile(samples[:, None], 2), 22050, format="FLAC", subtype="PCM_24")
+    return stream.getvalue()
+
+
+def rich_png(pixels: NDArray[np.uint8]) -> bytes:
+    """With a colour profile and texts, packed and plain."""
+    told = PngInfo()
+    told.add_text("Title", "x" * 500, zip=True)
+    told.add_itxt("Comment", "\u00e4" * 100, zip=True)
+    told.add_text("Author", "somebody")
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", pnginfo=told, icc_profile=bytes(600))
+    return stream.getvalue()
+
+
+def table_reader(dataset: Dataset, folder: Path) -> Reader:
+    """The table of a submission, as `check` reads it."""
+    submission = submit(dataset, folder / "s")
+    rows = {path.stem: path.read_bytes()[:3000] for path in sorted((submission / "outputs").iterdir())}
+    shutil.rmtree(submission / "outputs")
+    table = pa.table({"id": list(rows), "bytes": list(rows.values())})
+    seeds = []
+    for options in ({}, {"use_dictionary": False, "compression": "zstd"}, {"data_page_version": "2.0"}):
+        stream = io.BytesIO()
+        pq.write_table(table, stream, **options)
+        seeds.append(stream.getvalue())
+
+    def read(data: bytes) -> bool:
+        (submission / "outputs.parquet").write_bytes(data)
+        return not any(problem.kind in ("missing", "foreign") for problem in check(submission, dataset).problems)
+
+    return Reader(seeds, read)
 
 
 def wav_reader() -> Reader:

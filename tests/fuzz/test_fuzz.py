@@ -1,4 +1,4 @@
-"""Damaged files of five kinds: read, or refused with a message, never a traceback.
+"""Damaged files of nine kinds: read, or refused with a message, never a traceback.
 
 The fast tests try 50 of each; `make fuzz` tries 2,000 (XMBENCH_FUZZ) and prints the counts.
 """
@@ -20,7 +20,7 @@ from xmbench.errors import XmbenchError
 from xmbench.formats.dataset import Dataset
 
 INPUTS = int(os.environ.get("XMBENCH_FUZZ", "50"))
-KINDS = ("idx", "pickle", "toml", "parquet", "wav")
+KINDS = ("idx", "pickle", "toml", "parquet", "wav", "npy", "flac", "png", "table")
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,12 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path) -> readers.Reader:
             return readers.toml_reader(tmp_path)
         case "parquet":
             return readers.parquet_reader(request.getfixturevalue("small"), tmp_path)
-        case _:
+        case "table":
+            return readers.table_reader(request.getfixturevalue("small"), tmp_path)
+        case "wav":
             return readers.wav_reader()
+        case kind:
+            return readers.output_reader(kind)
 
 
 @pytest.mark.parametrize("reader", KINDS, indirect=True)

@@ -12,8 +12,9 @@ import json
 import re
 import socket
 import threading
+import time
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -59,9 +60,10 @@ class Fault:
     """What happens to requests that match, instead of (or after) the right thing.
 
     Attributes:
-        method, path: of the request; `path` is a regular expression.
+        method, path: of the request (an empty method is any); `path` is a regular expression.
         status: answered with `headers` and `body`, the request not being looked at.
         cut_after: bytes of the request's body after which the connection is cut.
+        pause_s: between two bytes of the answer.
         lose_answer: the request is served, and the connection cut before the answer.
         after, times: how many matching requests go well first, and how many then go wrong.
     """
@@ -70,7 +72,8 @@ class Fault:
     path: str
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: str = "{}"
+    body: str | bytes = "{}"
+    pause_s: float = 0.0
     cut_after: int | None = None
     lose_answer: bool = False
     after: int = 0
@@ -108,6 +111,7 @@ class FakeHub:
         self.faults: list[Fault] = []
         self.tokens = {TOKEN}
         self.owners = {"me"}
+        self.control: Callable[[str], Any] | None = None  # for a client that sets the faults itself
         self.lock = threading.RLock()
 
     def repository(self, name: str, files: Mapping[str, bytes] | None = None, private: bool = False) -> Repository:
@@ -121,7 +125,7 @@ class FakeHub:
         """The fault that meets a request, if any."""
         with self.lock:
             for fault in self.faults:
-                if fault.method == method and re.search(fault.path, path):
+                if fault.method in ("", method) and re.search(fault.path, path):
                     if fault.after:
                         fault.after -= 1
                     elif fault.times:
@@ -159,6 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _any(self) -> None:
         url = urllib.parse.urlparse(self.path)
         path = urllib.parse.unquote(url.path)
+        if self.hub.control and path.startswith("/control/"):
+            self._answer(*_json(self.hub.control(path)))
+            return
         fault = self.hub.fault(self.command, path)
         try:
             body = self._body(fault.cut_after if fault else None)
@@ -166,10 +173,13 @@ class _Handler(BaseHTTPRequestHandler):
             request = Request(self.command, path, url.query, len(body), token in self.hub.tokens)
             with self.hub.lock:
                 self.hub.requests.append(request)
-                if fault and fault.status:
-                    self._answer(fault.status, fault.headers, fault.body.encode())
+                if fault and fault.status and not fault.pause_s:
+                    said = fault.body.encode() if isinstance(fault.body, str) else fault.body
+                    self._answer(fault.status, fault.headers, said)
                     return
                 answer = self._serve(request, body, token)
+            if fault and fault.pause_s:
+                self._drip(fault.pause_s)
             if fault and fault.lose_answer:
                 raise _CutError
             self._answer(*answer)
@@ -192,6 +202,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
         self.rfile.readline()
         return b"".join(parts)
+
+    def _drip(self, pause_s: float) -> None:
+        """A head without an end, a byte at a time."""
+        for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 10_000:
+            self.wfile.write(bytes([byte]))
+            self.wfile.flush()
+            time.sleep(pause_s)
+        raise _CutError
 
     def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.send_response(status)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,10 @@ import pytest
 from tests.builder.conftest import idx
 from tests.hub.conftest import Client, Run
 from tests.hub.fakehub import TOKEN, FakeHub, Fault
-from xmbench import content
+from tests.recipes import toml_of
+from xmbench.builder.plan import load_recipe
 from xmbench.errors import UpstreamError
+from xmbench.formats.recipe import Recipe
 from xmbench.hub.mirror import HubMirror
 from xmbench.sources.mnist import FILES
 
@@ -36,14 +37,12 @@ def upstream() -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def recipe(upstream: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The recipe mnist-ad with the digests of those files."""
-    text = content.find("recipes", "mnist-ad").read_text()
-    for name, data in upstream.items():
-        said = rf'(name = "{name}"\nurls = \[.*?\]\n)sha256 = "\w+"\nbytes = \d+'
-        right = rf'\1sha256 = "{hashlib.sha256(data).hexdigest()}"\nbytes = {len(data)}'
-        text, changed = re.subn(said, right, text, flags=re.DOTALL)
-        assert changed == 1
+    raw = load_recipe("mnist-ad").model_dump(mode="json", by_alias=True)
+    for spec in raw["sources"]["mnist"]["files"]:
+        data = upstream[spec["name"]]
+        spec.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     path = tmp_path_factory.mktemp("recipe") / "mnist-ad.toml"
-    path.write_text(text)
+    path.write_text(toml_of(Recipe.model_validate(raw)))
     return path
 
 

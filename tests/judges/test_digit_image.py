@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from tests.conftest import ROOT, shared
-from xmbench.errors import PrerequisiteError, UnknownNameError
+from xmbench.errors import PrerequisiteError
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_toml
 from xmbench.formats.items import read_examples
 from xmbench.formats.recipe import Recipe
 from xmbench.judges import loading, stored
 from xmbench.judges.digits import network, training
-from xmbench.judges.digits.network import BATCH, EMBEDDING, DigitImageJudge, DigitNet, load_frozen, seen
+from xmbench.judges.digits.network import BATCH, EMBEDDING, DigitImageJudge, DigitNet, seen
 from xmbench.media.signal import Picture, Sound
 from xmbench.sources.mnist import parse_idx
 
@@ -28,6 +28,7 @@ DIGITS = tuple("0123456789")
 NONE = len(DIGITS)
 LARGEST_BYTES = 300_000
 Pixels = NDArray[np.uint8]
+WEIGHTS = files("xmbench") / "judges" / "digits" / "weights"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def untrained() -> DigitImageJudge:
 
 @pytest.fixture(scope="module")
 def frozen() -> DigitImageJudge:
-    return load_frozen("digit-images")
+    return DigitImageJudge.from_bytes((WEIGHTS / "digit-images.safetensors").read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +50,12 @@ def images(digits: Dataset) -> list[Pixels]:
 
 # ------------------------------------------------------------------------------------------- machinery
 def test_bytes_round_trip_to_the_same_judge(untrained: DigitImageJudge, images: list[Pixels]) -> None:
-    data = untrained.to_bytes()
+    data = untrained.data
     network._unpack.cache_clear()
     again = DigitImageJudge.from_bytes(data)
     assert again is not untrained
     assert again.class_names == DIGITS
-    assert again.sha256 == hashlib.sha256(data).hexdigest()
+    assert again.data == data
     assert len(data) <= LARGEST_BYTES
     np.testing.assert_array_equal(again.probabilities(images), untrained.probabilities(images))
 
@@ -64,7 +65,7 @@ def test_damaged_bytes_are_refused(untrained: DigitImageJudge, damage: object) -
     assert callable(damage)
     for read in (DigitImageJudge.from_bytes, loading.load):
         with pytest.raises(PrerequisiteError, match="cannot be read"):
-            read(damage(untrained.to_bytes()))
+            read(damage(untrained.data))
 
 
 def test_weights_of_another_judge_or_another_network_are_refused(untrained: DigitImageJudge) -> None:
@@ -111,7 +112,7 @@ def test_colour_and_other_sizes_are_seen_in_grey_at_28_pixels() -> None:
 
 
 def test_every_judge_takes_media(untrained: DigitImageJudge, images: list[Pixels]) -> None:
-    viewer = loading.load(untrained.to_bytes())
+    viewer = loading.load(untrained.data)
     assert (viewer.modality, viewer.class_names) == ("image", DIGITS)
     pictures = [Picture(pixels) for pixels in images[:3]]
     np.testing.assert_array_equal(viewer.embed(pictures), untrained.embed(images[:3]))
@@ -151,14 +152,18 @@ def test_a_tenth_of_a_batch_shows_nothing_and_values_stay_in_range(digits: Datas
 
 # ------------------------------------------------------------------------------------------ the frozen one
 def test_the_frozen_judge_is_the_one_of_its_card_and_of_the_recipes(frozen: DigitImageJudge) -> None:
-    card = json.loads((files("xmbench") / "judges" / "digits" / "weights" / "digit-images.json").read_text())
-    assert (card["sha256"], card["bytes"], tuple(card["classes"])) == (frozen.sha256, len(frozen.data), DIGITS)
+    card = json.loads((WEIGHTS / "digit-images.json").read_text())
+    assert (card["sha256"], card["bytes"], tuple(card["classes"])) == (
+        hashlib.sha256(frozen.data).hexdigest(),
+        len(frozen.data),
+        DIGITS,
+    )
     assert len(frozen.data) <= LARGEST_BYTES
     for name in ("digits-ad", "mnist-ad-voices"):
         track = load_toml(ROOT / "recipes" / f"{name}.toml", Recipe).track("a2i")
         assert track is not None
         assert track.judge is not None
-        assert (track.judge.name, track.judge.sha256) == ("digit-images", frozen.sha256)
+        assert (track.judge.name, track.judge.sha256) == ("digit-images", hashlib.sha256(frozen.data).hexdigest())
     for name, wanted in (("mnist-ad", (10_000, 0.99)), ("digits-ad", (360, 0.98))):
         found = card["accuracy"][f"real test images of {name}"]
         assert found["n"] == wanted[0]
@@ -178,7 +183,7 @@ def test_mnist_test_images_are_seen_as_the_card_says(frozen: DigitImageJudge) ->
         for name, dimensions in names.items()
     )
     right = frozen.probabilities([pixels[:, :, None] for pixels in images]).argmax(axis=1) == labels
-    card = json.loads((files("xmbench") / "judges" / "digits" / "weights" / "digit-images.json").read_text())
+    card = json.loads((WEIGHTS / "digit-images.json").read_text())
     assert right.mean() == pytest.approx(card["accuracy"]["real test images of mnist-ad"]["accuracy"], abs=5e-4)
 
 
@@ -196,8 +201,3 @@ def test_what_is_no_digit_is_none(frozen: DigitImageJudge, digits: Dataset) -> N
     }
     found = frozen.probabilities([np.asarray(picture, dtype=np.uint8) for picture in pictures.values()]).argmax(axis=1)
     assert dict(zip(pictures, found.tolist(), strict=True)) == dict.fromkeys(pictures, NONE)
-
-
-def test_an_unknown_judge() -> None:
-    with pytest.raises(UnknownNameError, match="no frozen judge"):
-        load_frozen("nobody")

@@ -18,7 +18,7 @@ from xmbench.errors import PrerequisiteError, UnknownNameError
 from xmbench.evaluator.judge import load_judges
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import JudgeSpec
-from xmbench.interfaces import AudioFormat, ImageFormat, Pair, ScoringContext, Task
+from xmbench.interfaces import AudioFormat, ImageFormat, JudgeWeights, Pair, ScoringContext, Task
 from xmbench.judges.words import fit as fitting
 from xmbench.judges.words import recurrent
 from xmbench.judges.words.convolutional import EMBEDDING, SpokenWordJudge, WordNet
@@ -60,10 +60,10 @@ def write(folder: Path, name: str, clip: Clip) -> None:
 # --------------------------------------------------------------------------------------------- machinery
 def test_bytes_round_trip_to_the_same_judge(second: RecurrentWordJudge, clips: list[Clip]) -> None:
     recurrent._unpack.cache_clear()
-    again = word_judge(second.to_bytes())
+    again = word_judge(second.data)
     assert isinstance(again, RecurrentWordJudge)
     assert again is not second
-    assert (again.sha256, again.class_names, again.frames) == (second.sha256, WORDS, second.frames)
+    assert (again.data, again.class_names, again.frames) == (second.data, WORDS, second.frames)
     expected = second.probabilities(clips, SAMPLE_RATE_HZ)
     np.testing.assert_array_equal(again.probabilities(clips, SAMPLE_RATE_HZ), expected)
 
@@ -97,14 +97,14 @@ def test_the_same_call_gives_the_same_bits_with_any_number_of_threads(
 def test_damaged_weights_are_refused(second: RecurrentWordJudge, damage: Any) -> None:
     for read in (word_judge, RecurrentWordJudge.from_bytes):
         with pytest.raises(PrerequisiteError, match="cannot be read"):
-            read(damage(second.to_bytes()))
+            read(damage(second.data))
 
 
 def test_weights_of_another_format_are_refused(first: SpokenWordJudge, second: RecurrentWordJudge) -> None:
     with pytest.raises(PrerequisiteError, match="another judge"):
-        RecurrentWordJudge.from_bytes(first.to_bytes())
+        RecurrentWordJudge.from_bytes(first.data)
     with pytest.raises(PrerequisiteError, match="another judge"):
-        word_judge(second.to_bytes().replace(b"recurrent-word-judge/1", b"recurrent-word-judge/9"))
+        word_judge(second.data.replace(b"recurrent-word-judge/1", b"recurrent-word-judge/9"))
 
 
 def test_training_is_seeded(clips: list[Clip]) -> None:
@@ -120,7 +120,7 @@ def test_training_is_seeded(clips: list[Clip]) -> None:
             architecture="recurrent",
             progress=lambda line: None,
         )
-        return judge.to_bytes()
+        return judge.data
 
     assert trained() == trained()
     assert word_judge(trained()).frames == 120
@@ -142,10 +142,9 @@ def test_a_held_out_voice_is_tested_on_and_the_agreement_noted(
     for number, clip in enumerate(clips):
         write(tmp_path / "v", f"{WORDS[number]}_anna_{number}.wav", clip)
         write(tmp_path / "v", f"{WORDS[number]}_ben_{number}.wav", clip)
-    (tmp_path / "first.safetensors").write_bytes(first.to_bytes())
-    card = fitting.fit_spoken_word_judge(
+    (tmp_path / "first.safetensors").write_bytes(first.data)
+    fitted = fitting.fit_spoken_word_judge(
         [digits],
-        tmp_path / "out",
         voices=tmp_path / "v",
         hold_out=["ben"],
         architecture="recurrent",
@@ -153,20 +152,20 @@ def test_a_held_out_voice_is_tested_on_and_the_agreement_noted(
         steps=1,
         progress=lambda line: None,
     )
-    assert card["name"] == "spoken-word-second"
-    assert card["accuracy"]["held-out ben"]["n"] == len(WORDS)
-    assert "ben" in card["held_out_voices"]
-    assert "ben" not in card["training_voices"]
-    assert set(card["agreement"]["share"]) == set(card["accuracy"])
+    assert (fitted.name, fitted.role) == ("spoken-word-second", "second")
+    assert fitted.accuracy["held-out ben"]["n"] == len(WORDS)
+    assert "ben" in fitted.details["held_out_voices"]
+    assert "ben" not in fitted.details["training_voices"]
+    assert set(fitted.details["agreement"]["share"]) == set(fitted.accuracy)
     with pytest.raises(UnknownNameError, match="carl"):
-        fitting.fit_spoken_word_judge([digits], tmp_path / "out", voices=tmp_path / "v", hold_out=["carl"])
+        fitting.fit_spoken_word_judge([digits], voices=tmp_path / "v", hold_out=["carl"])
 
 
 # --------------------------------------------------------------------------------------------- scoring
 def test_accuracy_and_agreement_are_those_counted_by_hand(
     first: SpokenWordJudge, second: RecurrentWordJudge, clips: list[Clip]
 ) -> None:
-    context = ScoringContext(TASK, first.to_bytes(), second.to_bytes())
+    context = ScoringContext(TASK, {"first": JudgeWeights(first.data), "second": JudgeWeights(second.data)})
     heard = [judge.probabilities(clips, SAMPLE_RATE_HZ).argmax(axis=1) for judge in (first, second)]
     sounds = [Sound(clip, SAMPLE_RATE_HZ) for clip in clips]
     pairs = [Pair(str(number), number, sound, sound) for number, sound in enumerate(sounds)]
@@ -186,7 +185,9 @@ def test_accuracy_and_agreement_are_those_counted_by_hand(
 def test_without_a_second_judge_its_metrics_are_refused(name: str, first: SpokenWordJudge, clips: list[Clip]) -> None:
     sound = Sound(clips[0], SAMPLE_RATE_HZ)
     with pytest.raises(PrerequisiteError, match="second judge"):
-        registry.metric(name).prepare([Pair("a", 0, sound, sound)], ScoringContext(TASK, first.to_bytes()))
+        registry.metric(name).prepare(
+            [Pair("a", 0, sound, sound)], ScoringContext(TASK, {"first": JudgeWeights(first.data)})
+        )
 
 
 def test_local_judges_are_told_apart_by_name_and_frozen_ones_by_the_recipe(
@@ -201,9 +202,9 @@ def test_local_judges_are_told_apart_by_name_and_frozen_ones_by_the_recipe(
         load_judges(digits, damaged)
     local = cast(Dataset, SimpleNamespace(folder=tmp_path))
     (tmp_path / "judges").mkdir()
-    (tmp_path / "judges" / "a-second.safetensors").write_bytes(second.to_bytes())
+    (tmp_path / "judges" / "a-second.safetensors").write_bytes(second.data)
     with pytest.raises(PrerequisiteError, match="no local judge"):
         load_judges(local, track, local=True)
-    (tmp_path / "judges" / "b.safetensors").write_bytes(first.to_bytes())
-    found = [judge.card.sha256 for judge in load_judges(local, track, local=True) if judge]
-    assert found == [first.sha256, second.sha256]
+    (tmp_path / "judges" / "b.safetensors").write_bytes(first.data)
+    found = [judge.weights for judge in load_judges(local, track, local=True) if judge]
+    assert found == [first.data, second.data]

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from tests.conftest import shared
 from xmbench.engines._espeak import SAMPLE_RATE_HZ, speak
-from xmbench.errors import PrerequisiteError, UnknownNameError
+from xmbench.errors import PrerequisiteError
 from xmbench.judges.words import convolutional
-from xmbench.judges.words.convolutional import BATCH, EMBEDDING, SpokenWordJudge, WordNet, load_frozen
+from xmbench.judges.words.convolutional import BATCH, EMBEDDING, SpokenWordJudge, WordNet
 from xmbench.judges.words.kind import word_judge
 from xmbench.judges.words.training import fit
 from xmbench.media.audio import resample, to_float, trim_silence
@@ -29,6 +29,7 @@ VOICES = ("en-us", "en-us+m7", "en-gb-x-rp+belinda", "en-029+rob")
 LARGEST_BYTES = 300_000
 RECORDINGS = 3000
 
+WEIGHTS = files("xmbench") / "judges" / "words" / "weights"
 Clip = NDArray[np.float32]
 
 
@@ -56,18 +57,17 @@ def untrained() -> SpokenWordJudge:
 
 @pytest.fixture(scope="module")
 def frozen() -> SpokenWordJudge:
-    return load_frozen("digits")
+    return SpokenWordJudge.from_bytes((WEIGHTS / "digits.safetensors").read_bytes())
 
 
 # ------------------------------------------------------------------------------------------- machinery
 def test_bytes_round_trip_to_the_same_judge(untrained: SpokenWordJudge, clips: list[Clip]) -> None:
-    data = untrained.to_bytes()
+    data = untrained.data
     convolutional._unpack.cache_clear()
     again = SpokenWordJudge.from_bytes(data)
     assert again is not untrained
     assert again.class_names == WORDS
-    assert again.to_bytes() == data
-    assert again.sha256 == hashlib.sha256(data).hexdigest()
+    assert again.data == data
     assert len(data) <= LARGEST_BYTES
     expected = untrained.probabilities(clips, SAMPLE_RATE_HZ)
     np.testing.assert_array_equal(again.probabilities(clips, SAMPLE_RATE_HZ), expected)
@@ -77,18 +77,13 @@ def test_bytes_round_trip_to_the_same_judge(untrained: SpokenWordJudge, clips: l
 def test_damaged_bytes_are_refused(untrained: SpokenWordJudge, damage: object) -> None:
     assert callable(damage)
     with pytest.raises(PrerequisiteError, match="cannot be read"):
-        SpokenWordJudge.from_bytes(damage(untrained.to_bytes()))
+        SpokenWordJudge.from_bytes(damage(untrained.data))
 
 
 def test_weights_of_another_format_are_refused(untrained: SpokenWordJudge) -> None:
-    data = untrained.to_bytes().replace(b"spoken-word-judge/1", b"spoken-word-judge/9")
+    data = untrained.data.replace(b"spoken-word-judge/1", b"spoken-word-judge/9")
     with pytest.raises(PrerequisiteError, match="another judge"):
         SpokenWordJudge.from_bytes(data)
-
-
-def test_an_unknown_frozen_judge_is_named() -> None:
-    with pytest.raises(UnknownNameError, match="no-such-judge"):
-        load_frozen("no-such-judge")
 
 
 def test_shapes_and_sums(untrained: SpokenWordJudge, clips: list[Clip]) -> None:
@@ -144,17 +139,17 @@ def test_training_is_seeded() -> None:
 
     def trained() -> bytes:
         judge = fit(takes, SAMPLE_RATE_HZ, [0, 1], WORDS[:2], seed=1, steps=2, networks=1, progress=lambda line: None)
-        return judge.to_bytes()
+        return judge.data
 
     assert trained() == trained()
 
 
 # --------------------------------------------------------------------------------------------- hearing
 def test_the_frozen_judge_is_small_and_is_the_one_on_its_card(frozen: SpokenWordJudge) -> None:
-    card = json.loads((files("xmbench") / "judges" / "words" / "weights" / "digits.json").read_text("utf-8"))
+    card = json.loads((WEIGHTS / "digits.json").read_text("utf-8"))
     assert frozen.class_names == WORDS
-    assert len(frozen.to_bytes()) <= LARGEST_BYTES
-    assert frozen.sha256 == card["sha256"]
+    assert len(frozen.data) <= LARGEST_BYTES
+    assert hashlib.sha256(frozen.data).hexdigest() == card["sha256"]
 
 
 def test_synthesised_words_are_heard(frozen: SpokenWordJudge, clips: list[Clip]) -> None:
@@ -187,9 +182,9 @@ def test_the_sample_rate_plays_no_part(frozen: SpokenWordJudge, clips: list[Clip
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits", "digits-second"])
 def test_real_recordings_are_heard_as_well_as_the_card_says(name: str) -> None:
-    judge = word_judge((files("xmbench") / "judges" / "words" / "weights" / f"{name}.safetensors").read_bytes())
+    judge = word_judge((WEIGHTS / f"{name}.safetensors").read_bytes())
     archive = shared("data", "fsdd", "fsdd_flac.zip")
-    card = json.loads((files("xmbench") / "judges" / "words" / "weights" / f"{name}.json").read_text("utf-8"))
+    card = json.loads((WEIGHTS / f"{name}.json").read_text("utf-8"))
     claimed = [entry["accuracy"] for entry in card["accuracy"].values() if entry["n"] == RECORDINGS]
     recordings: list[Clip] = []
     labels: list[int] = []

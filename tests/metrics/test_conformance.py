@@ -15,7 +15,7 @@ SPEECH = [
     name
     for name in registry.names("metrics")
     if registry.metric(name).modality == "audio"
-    and not registry.metric(name).needs_judge
+    and not registry.metric(name).judges
     and not isinstance(registry.metric(name), AgainstClass)
 ]
 TASK = Task(("0", "1"), ("zero", "one"), ImageFormat(28, 28, 1), AudioFormat(22050, 18140, 0.3, 0.82))

@@ -276,7 +276,8 @@ def test_a_report_of_images_from_sounds(digits: Dataset, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(registry, "metric", metric)
     track = TrackSpec(direction="a2i", metrics=("likeness",), primary="likeness")
-    build(digits.recipe.model_copy(update={"tracks": (track,)}), tmp_path / "data", limit=40, workers=1)
+    recipe = digits.recipe.model_copy(update={"name": "likeness", "tracks": (track,)})
+    build(recipe, tmp_path / "data", limit=40, workers=1)
     dataset = open_dataset(tmp_path / "data")
     outputs = tmp_path / "run" / "submission" / "outputs"
     outputs.mkdir(parents=True)
@@ -284,7 +285,7 @@ def test_a_report_of_images_from_sounds(digits: Dataset, tmp_path: Path, monkeyp
         made = np.roll(read_image(row, dataset), number, axis=1)
         (outputs / f"{row['id']}.png").write_bytes(image.encode_png(made) if number else b"no image")
     submission = Submission(
-        track="digits-ad/a2i", data_digest=dataset.manifest.data_digest, dataset_digest=dataset.digest, system="shifts"
+        track="likeness/a2i", data_digest=dataset.manifest.data_digest, dataset_digest=dataset.digest, system="shifts"
     )
     (outputs.parent / "submission.json").write_text(submission.to_json())
     score_and_save(outputs.parent, dataset, tmp_path / "run" / "result.json")

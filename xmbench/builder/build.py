@@ -36,7 +36,7 @@ def build(
     rebuild: bool = False,
     progress: Progress = silent,
 ) -> Dataset:
-    """Builds a data set, or finishes one that was broken off, or mends one whose shards are damaged.
+    """Builds a data set, or finishes one that was interrupted, or repairs one whose shards are damaged.
 
     Args:
         recipe: what to build.
@@ -64,7 +64,7 @@ def build(
         UnknownNameError, DocumentError: the recipe names something that is not there.
         DatasetError: `out` belongs to another build.
         OutputError: `out` cannot be written, another process is at work in it, or the disk is full.
-        CheckError: the ledger does not balance, nothing was left, or a mended shard came out different.
+        CheckError: the ledger does not balance, nothing was left, or a repaired shard came out different.
     """
     recipe, chosen = respeak(recipe, speech) if speech else (recipe, "")
     request = Request(recipe, limit, seed, chosen)
@@ -92,7 +92,7 @@ def build(
         if before is None:
             _first(space, decided, place, where, progress)
         else:
-            _mend(space, decided, before, where, progress)
+            _repair(space, decided, before, where, progress)
     return open_dataset(out)
 
 
@@ -164,8 +164,8 @@ def _first(space: Workspace, decided: Plan, place: Path | Mirror | None, workers
     progress(f"{space.folder}: {sum(len(done.rows) for done in reports):,} rows, digest {manifest.dataset_digest}")
 
 
-# ---------------------------------------------------------------------------------------------- mending
-def _mend(space: Workspace, decided: Plan, before: Manifest, workers: Workers, progress: Progress) -> None:
+# -------------------------------------------------------------------------------------------- repairing
+def _repair(space: Workspace, decided: Plan, before: Manifest, workers: Workers, progress: Progress) -> None:
     """Writes the shards of a finished data set that are missing or wrong.
 
     Raises:
@@ -180,10 +180,10 @@ def _mend(space: Workspace, decided: Plan, before: Manifest, workers: Workers, p
     if names:
         progress(f"{space.folder}: {len(names)} shard(s) to write again")
     there = {shard.name for shard in decided.shards}
-    strangers = [f"{name}: this version of xmbench writes no such shard" for name in names if name not in there]
-    reports = [] if strangers else documents.shards(space, decided, names, workers, progress)
+    unknown = [f"{name}: this version of xmbench writes no such shard" for name in names if name not in there]
+    reports = [] if unknown else documents.shards(space, decided, names, workers, progress)
     records = {record.path: record for record in map(documents.record, reports)}
-    problems = strangers + [
+    problems = unknown + [
         f"{shard.path}: content {records[shard.path].digest}, the manifest says {shard.digest}"
         for shard in before.shards
         if shard.path in records and records[shard.path].digest != shard.digest

@@ -13,6 +13,7 @@ from xmbench.formats.columns import features
 from xmbench.formats.dataset import Dataset, Manifest
 from xmbench.formats.layout import LEDGER_FILE, SPLITS
 from xmbench.formats.recipe import Recipe, SourceSpec
+from xmbench.formats.tables import read_schema
 from xmbench.interfaces import AttributeTypes
 
 _COLUMNS = {
@@ -274,6 +275,4 @@ def _cited(text: str) -> bool:
 
 def attributes_of(dataset: Dataset) -> AttributeTypes:
     """Name and type of the columns beyond those that every data set has, in the order of the files."""
-    import pyarrow.parquet as pq
-
-    return columns.attributes_of(pq.read_schema(next(path for name in SPLITS for path in dataset.shards(name))))
+    return columns.attributes_of(read_schema(next(path for name in SPLITS for path in dataset.shards(name))))

@@ -17,20 +17,22 @@ from xmbench.execution.engine import Workers
 from xmbench.execution.executor import run_tasks
 from xmbench.execution.progress import Progress
 from xmbench.formats import ledger
+from xmbench.formats.columns import row_bytes
 from xmbench.formats.dataset import Counts, Dataset, Manifest, ShardRecord, SplitRecord, dataset_digest
 from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, MANIFEST_FILE, SPLITS
 from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import AttributeTypes
 from xmbench.storage.files import write_text, writing
 
-POOL_FROM_ROWS = 5_000  # starting processes takes longer than writing fewer rows
+POOL_FROM_ROWS = 5_000  # starting processes takes longer than writing fewer rows ...
+POOL_FROM_BYTES = 200_000_000  # ... of fewer pixels and samples
 _TOOLS = ("numpy", "pillow", "pyarrow", "soxr")
 
 
 def shards(
     space: Workspace, decided: Plan, names: Sequence[str], workers: Workers, progress: Progress
 ) -> list[ShardReport]:
-    """Reports of the named shards: taken up from an earlier try, or written now."""
+    """Reports of the named shards: kept from an earlier try, or written now."""
     wanted = {shard.name: decided.shard_digest(shard) for shard in decided.shards if shard.name in names}
     kept = {}
     for name in names:
@@ -39,7 +41,7 @@ def shards(
         if done and done.plan == wanted[name] and path.is_file() and path.stat().st_size == done.bytes:
             kept[name] = done
     if kept:
-        progress(f"taking up an earlier build: {len(kept)} of {len(names)} shards are finished")
+        progress(f"resuming an earlier build: {len(kept)} of {len(names)} shards are finished")
     tasks = [
         ShardTask(shard, decided.takes_of(shard), wanted[shard.name])
         for shard in decided.shards
@@ -48,7 +50,8 @@ def shards(
     total = sum(len(task.shard.items) for task in tasks)
     progress(f"writing {total:,} rows in {len(tasks)} shards")
     job = shard_writer.job(decided, space.clips, space.data, space.reports)
-    here = workers.engine == "local" and total < POOL_FROM_ROWS
+    few = total < POOL_FROM_ROWS and total * row_bytes(decided.request.recipe) < POOL_FROM_BYTES
+    here = workers.engine == "local" and few
     running = run_tasks(
         shard_writer.write_shard,
         tasks,

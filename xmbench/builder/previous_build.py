@@ -28,7 +28,6 @@ from xmbench.formats.dataset import (
     Manifest,
     ShardRecord,
     content_digest,
-    open_shard,
     read_batches,
     row_digest,
     samples_digest,
@@ -36,6 +35,7 @@ from xmbench.formats.dataset import (
 from xmbench.formats.layout import LEDGER_FILE
 from xmbench.formats.ledger import LedgerRow
 from xmbench.formats.recipe import Recipe
+from xmbench.formats.tables import open_pages
 from xmbench.interfaces import Rejected
 from xmbench.media import audio, image
 from xmbench.storage.files import make_folder, writing
@@ -149,7 +149,7 @@ def _stored(path: Path, manifest: Manifest, known: Collection[str], keep: Path) 
 
 def _rows(path: Path, columns: list[str], recipe: Recipe) -> Iterator[dict[str, Any]]:
     try:
-        with open_shard(path) as file:
+        with open_pages(path) as file:
             for part in read_batches(file, columns, recipe):
                 yield from part.to_pylist()
     except (OSError, pa.ArrowException) as error:

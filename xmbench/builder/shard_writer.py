@@ -18,11 +18,12 @@ from xmbench.builder.readers import Reader
 from xmbench.builder.rows import Row, Rows
 from xmbench.builder.shards import Shard
 from xmbench.builder.takes import Take
+from xmbench.errors import DocumentError
 from xmbench.formats.columns import row_bytes, schema
 from xmbench.formats.dataset import dataset_digest
 from xmbench.formats.ledger import LedgerRow
 from xmbench.formats.recipe import Recipe
-from xmbench.storage.files import replacing, write_text
+from xmbench.storage.files import read_bytes, replacing, write_text
 
 GROUP_ROWS = 1_000
 GROUP_BYTES = 100_000_000  # of pixels and samples: one row group is in memory at a time
@@ -87,7 +88,8 @@ class ShardReport:
 def job(plan: Plan, clips: Path, data: Path, reports: Path) -> Job:
     """What the workers of a plan need to know."""
     recipe = plan.request.recipe
-    return Job(recipe, plan.reader, schema(recipe, plan.attributes), clips, data, reports)
+    folders = (folder.absolute() for folder in (clips, data, reports))  # a worker may run elsewhere
+    return Job(recipe, plan.reader, schema(recipe, plan.attributes), *folders)
 
 
 def write_shard(work: Job, task: ShardTask) -> ShardReport:
@@ -142,8 +144,8 @@ def report_path(folder: Path, shard: str) -> Path:
 def read_report(folder: Path, shard: str) -> ShardReport | None:
     """The report of a shard; None where it is missing or damaged."""
     try:
-        return REPORT.validate_json(report_path(folder, shard).read_bytes())
-    except (OSError, ValidationError):
+        return REPORT.validate_json(read_bytes(report_path(folder, shard)))
+    except (DocumentError, ValidationError):
         return None
 
 

@@ -1,7 +1,7 @@
 """The output folder: who may write to it, what is already there, and moving the finished parts into place.
 
 Everything is made under `DIR/.build/` and renamed at the end, `manifest.json` last: a folder with a manifest is
-whole. A killed build leaves `.build/plan.json` and its finished shards, which the same command takes up.
+whole. A killed build leaves `.build/plan.json` and its finished shards, which the same command resumes.
 """
 
 from __future__ import annotations
@@ -16,10 +16,19 @@ from typing import Any
 import pyarrow as pa
 
 from xmbench.errors import DatasetError, DocumentError, OutputError
-from xmbench.formats.dataset import Manifest, open_shard
+from xmbench.formats.dataset import Manifest
 from xmbench.formats.document import load_json
-from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, MANIFEST_FILE, SHARD_NAME, WORK_FOLDER
-from xmbench.storage.files import make_folder, write_text, writing
+from xmbench.formats.layout import (
+    CARD_FILE,
+    DATA_FOLDER,
+    DECODED_FOLDER,
+    LEDGER_FILE,
+    MANIFEST_FILE,
+    SHARD_NAME,
+    WORK_FOLDER,
+)
+from xmbench.formats.tables import open_pages
+from xmbench.storage.files import make_folder, read_bytes, write_text, writing
 from xmbench.storage.locks import locked
 
 _PLAN_FILE = "plan.json"
@@ -41,7 +50,7 @@ class Workspace:
         self.clips = self.work / _CLIPS_FOLDER
 
     def claim(self, identity: Mapping[str, str], shards: Collection[str]) -> None:
-        """Takes up a build that was broken off, or starts one.
+        """Resumes a build that was interrupted, or starts one.
 
         Args:
             identity: of the plan.
@@ -87,7 +96,7 @@ class Workspace:
     def finish_replacing(self) -> None:
         """Finishes a `replace` that was broken off, if there is one."""
         if (self.work / _REPLACING_FILE).is_file():
-            names = json.loads((self.work / _REPLACING_FILE).read_bytes())
+            names = _to_replace(self.work / _REPLACING_FILE)
             self.publish_shards([name for name in names if (self.data / name).exists()])
             self.publish_documents()
 
@@ -105,6 +114,41 @@ class Workspace:
         shutil.rmtree(self.work, ignore_errors=True)
 
 
+def _to_replace(path: Path) -> list[str]:
+    """Names of the shards that a `replace` which was broken off was about to move.
+
+    Raises:
+        OutputError: the list was cut or edited.
+    """
+    try:
+        names = json.loads(read_bytes(path))
+    except (ValueError, RecursionError):
+        names = None
+    if not (isinstance(names, list) and all(isinstance(name, str) and SHARD_NAME.match(name) for name in names)):
+        raise OutputError(
+            "not a list of shards: it was cut or edited since a `retry` that was broken off",
+            where=path,
+            todo="remove this file and run `xmbench build` of this data set again: it checks every shard",
+        )
+    return names
+
+
+def _refuse_links(space: Workspace) -> None:
+    """A directory that is a link lies elsewhere: what a build removes and writes there would not be its own.
+
+    Raises:
+        OutputError: one of the directories of a build is a link.
+    """
+    linked = [path for path in (space.folder / DATA_FOLDER, space.work, space.data, space.reports) if path.is_symlink()]
+    if linked:
+        raise OutputError(
+            f"{linked[0].relative_to(space.folder)} is a link to another place, where nothing is written or removed",
+            where=space.folder,
+            expected="directories of its own (the data set folder itself may be a link)",
+            todo="remove the link, or choose another folder with --out",
+        )
+
+
 @contextmanager
 def opened(folder: Path) -> Iterator[Workspace]:
     """Holds an output folder; leaves no empty traces of a build that never began.
@@ -115,6 +159,7 @@ def opened(folder: Path) -> Iterator[Workspace]:
     existed = folder.is_dir()
     make_folder(folder)
     space = Workspace(folder)
+    _refuse_links(space)
     make_folder(space.work)
     with locked(space.work / _LOCK_FILE):
         try:
@@ -214,7 +259,7 @@ def remove_build(space: Workspace) -> None:
     with writing(space.folder):
         for name in (MANIFEST_FILE, CARD_FILE, LEDGER_FILE):
             (space.folder / name).unlink(missing_ok=True)
-        for path in (data, space.data, space.reports, space.clips):
+        for path in (data, space.data, space.reports, space.clips, space.folder / DECODED_FOLDER):
             if path.is_dir():
                 shutil.rmtree(path)
         for path in space.work.iterdir():
@@ -249,7 +294,7 @@ def damaged_shards(folder: Path, manifest: Manifest) -> list[str]:
 def readable(path: Path) -> bool:
     """Whether every page of a parquet file can be read."""
     try:
-        with open_shard(path) as file:
+        with open_pages(path) as file:
             for _ in file.iter_batches(batch_size=_CHECKED_ROWS, use_threads=False):
                 pass
     except (OSError, pa.ArrowException, ValueError):
@@ -260,7 +305,7 @@ def readable(path: Path) -> bool:
 def _started(folder: Path) -> dict[str, str] | None:
     """The identity of a build that was broken off in this folder."""
     try:
-        found: Any = json.loads((folder / WORK_FOLDER / _PLAN_FILE).read_bytes())
-    except (OSError, ValueError):
+        found: Any = json.loads(read_bytes(folder / WORK_FOLDER / _PLAN_FILE))
+    except (DocumentError, OSError, ValueError, RecursionError):
         return None
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else None

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from xmbench.cli.tables import table
+from xmbench.cli.terminal import print
 
 Folder = Annotated[Path, typer.Option("--dir", help="Where the results lie.")]
 _DEFAULT = Path("leaderboards")

@@ -11,6 +11,7 @@ import typer
 
 from xmbench.cli.engines import given_address
 from xmbench.cli.tables import Progress, table
+from xmbench.cli.terminal import print
 from xmbench.errors import MAX_LISTED, CheckError, UnknownNameError, nearest
 from xmbench.execution.engine import Engine
 
@@ -33,7 +34,7 @@ def list_items(
     if chosen is None:
         raise UnknownNameError(f"nothing to list is called '{kind}'", expected=nearest(kind, catalogue.KINDS))
     rows = catalogue.rows(chosen)
-    print(json.dumps(rows, indent=1, ensure_ascii=False) if as_json else _shown(rows))
+    print(json.dumps(rows, indent=1) if as_json else _shown(rows))
 
 
 def build(
@@ -104,7 +105,7 @@ def validate(
     found = validate_dataset(open_unchecked(folder), progress.show)
     progress.close()
     if as_json:
-        print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+        print(json.dumps(found.to_dict(), indent=1))
     else:
         for split, rows in found.rows.items():
             print(f"{split}: {rows:,} rows, {found.takes[split]:,} takes")

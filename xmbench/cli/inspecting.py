@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xmbench.cli.tables import Progress, table
+from xmbench.cli.terminal import print
 
 if TYPE_CHECKING:
     from xmbench.inspection.diff import Difference
@@ -35,7 +36,7 @@ def diff(
     found = compare(open_dataset(first), open_dataset(second), progress.show)
     progress.close()
     if as_json:
-        print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+        print(json.dumps(found.to_dict(), indent=1))
     else:
         print(render(found, first, second))
     if not found.equal:

@@ -11,13 +11,15 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
 
 from xmbench.cli.tables import Progress
-from xmbench.interfaces import FitOption
+
+if TYPE_CHECKING:
+    from xmbench.interfaces import FitOption
 
 _GIVEN = "options of the kind"
 

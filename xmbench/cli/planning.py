@@ -10,6 +10,7 @@ import typer
 
 from xmbench.cli.engines import given_address
 from xmbench.cli.tables import Progress, table
+from xmbench.cli.terminal import print
 from xmbench.execution.engine import Engine
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def plan(
 
     chosen = load_recipe(recipe)
     found = preflight(chosen, source=place_of(source), limit=limit, speech=speech, accept_changed=accept_changed)
-    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else _shown(found))
+    print(json.dumps(found.to_dict(), indent=1) if as_json else _shown(found))
 
 
 def retry(

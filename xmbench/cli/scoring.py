@@ -15,8 +15,11 @@ import typer
 from xmbench.cli import judge_fitting
 from xmbench.cli.engines import given_address
 from xmbench.cli.tables import Progress, table
+from xmbench.cli.terminal import print
 from xmbench.errors import MAX_LISTED, CheckError, OutputError
 from xmbench.execution.engine import Engine
+from xmbench.storage.files import output_file
+from xmbench.storage.names import shown
 
 if TYPE_CHECKING:
     from xmbench.evaluator.evaluate import Scored
@@ -93,6 +96,7 @@ def score(
     if metrics is not None and not chosen:
         raise typer.BadParameter("no metric named", param_hint="--metrics")
     address = given_address(engine, ray_address)
+    output_file(target)
     if target.exists() and not _is_result(target):
         raise OutputError(
             "a file that is no result stands here", where=target, todo="choose another name with --out, or remove it"
@@ -129,19 +133,24 @@ def pair(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per pair.")] = False,
 ) -> None:
     """Scores single pairs of sound files with the reference-based speech metrics, at any sample rate."""
-    from xmbench.evaluator.pair import read_list, score_files, score_listed
+    from xmbench.evaluator.pair import score_files, score_listed
+    from xmbench.evaluator.pair_list import Job, read_list
 
     if (pairs is None) == (reference is None or output is None):
         raise typer.BadParameter("give REFERENCE and OUTPUT, or --list pairs.csv")
-    jobs = read_list(pairs) if pairs else [("", Path(str(reference)), Path(str(output)))]
+    jobs = read_list(pairs) if pairs else [Job("", Path(str(reference)), Path(str(output)))]
     unusable = []
-    for name, first, second in jobs:
-        found = score_listed(first, second) if pairs else score_files(first, second)
-        unusable += [f"{name}: {found['detail']}"] if "detail" in found else []
+    for job in jobs:
+        if pairs or job.reference is None or job.output is None:
+            found = score_listed(job.reference, job.output, job.fault)
+        else:
+            found = score_files(job.reference, job.output)
+        unusable += [f"{shown(job.id)}: {shown(found['detail'], 500)}"] if "detail" in found else []
         if as_json:
-            print(json.dumps({"id": name or second.stem, **found}))
+            print(json.dumps({"id": job.id or (job.output.stem if job.output else ""), **found}))
             continue
-        print(f"{second} against {first}: {found['status']}")
+        told = f"{job.output} against {job.reference}" if job.output and job.reference else job.fault
+        print(f"{shown(told, 5000)}: {found['status']}")
         numbers = {key: value for key, value in found.items() if isinstance(value, float) or value is None}
         print("\n".join(f"  {key:14} {'–' if value is None else f'{value:.4f}'}" for key, value in numbers.items()))
     if unusable:

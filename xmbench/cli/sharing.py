@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from xmbench.cli.terminal import print
+
 
 def register(app: typer.Typer) -> None:
     """Adds this module's commands."""

@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Sequence
 
+from xmbench.storage.signs import visible
+
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns padded to their widest cell; numbers-like columns are right-aligned."""
-    grid = [list(heads), *[list(row) for row in rows]]
+    grid = [[visible(" ".join(cell.split("\n"))) for cell in row] for row in (heads, *rows)]
     widths = [max(len(row[i]) for row in grid) for i in range(len(heads))]
     right = [all(_numeric(row[i]) for row in rows) and bool(rows) for i in range(len(heads))]
     lines = [
@@ -27,7 +29,7 @@ class Progress:
     """One line that is rewritten on a terminal; elsewhere a plain line every few seconds."""
 
     def __init__(self, interval_s: float = 5.0) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._interval_s = 0.1 if self._terminal else interval_s
         self._last = time.monotonic() if not self._terminal else 0.0
         self._width = 0
@@ -37,7 +39,7 @@ class Progress:
         now = time.monotonic()
         if now - self._last < self._interval_s:
             return
-        self._last = now
+        self._last, text = now, visible(" ".join(text.split("\n")))
         if self._terminal:
             print(f"\r{text:<{self._width}}", end="", file=sys.stderr, flush=True)
             self._width = len(text)

@@ -140,6 +140,8 @@ def check_metric(metric: Metric, pairs: Sequence[Pair] = (), context: ScoringCon
     pairs = list(pairs) or [v.pair for v in speech_vectors()]
     context = context or _context(pairs[0])
     problems = [f"'{name}' is missing" for name in _ATTRIBUTES if not hasattr(metric, name)]
+    if not hasattr(metric, "judges") and not hasattr(metric, "needs_judge"):
+        problems.append("'judges' is missing: the roles of the judges that it asks, () for none")
     if not problems:
         problems = [*_facts(metric), *_behaviour(metric, pairs, context)]
     if problems:
@@ -157,7 +159,6 @@ _ATTRIBUTES = (
     "higher_is_better",
     "floor",
     "left_out",
-    "needs_judge",
     "citation",
     "prepare",
     "reduce",

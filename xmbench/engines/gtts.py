@@ -7,8 +7,11 @@ The rate is the service's own. What it sends is mp3 at 24 kHz.
 
 from __future__ import annotations
 
-import io
+import base64
+import queue
 import re
+import threading
+import time
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from typing import Any
@@ -19,8 +22,14 @@ from numpy.typing import NDArray
 from xmbench.errors import MediaError, PrerequisiteError, UnknownNameError, nearest
 from xmbench.interfaces import EngineFacts, Rejected
 from xmbench.media import audio
+from xmbench.storage.names import shown
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 20.0  # for a connection, and between two parts of an answer
+ANSWER_S = 60.0  # for a whole answer
+LARGEST_ANSWER = 1 << 22  # bytes; a word has some ten thousand
+_LARGEST_SOUND = 1 << 25  # bytes, decoded: some minutes
+_CALL = "jQ1olc"  # what the service calls speech
+_SOUND = re.compile(r'jQ1olc","\[\\"(.*)\\"]')
 _SITE = re.compile(r"^[a-z]{2,3}(\.[a-z]{2})?$")
 _TOO_MANY_REQUESTS = 429
 # Sites whose accents differ, as the package's documentation lists them.
@@ -73,33 +82,88 @@ class Gtts:
         """One request: samples int16 (T,) at 24 kHz, or why the service gave none."""
         package = _package()
         language, _, site = voice.partition("@")
-        stream = io.BytesIO()
+        name = f"'{word}' by {voice}"
+        spoken = package.gTTS(word, lang=language, tld=site or "com", lang_check=False, timeout=TIMEOUT_S)
+        # The package's own way to send these reads an answer of any length, for as long as it comes.
+        parts = []
+        for prepared in spoken._prepare_requests():
+            part = _asked(prepared, name)
+            if isinstance(part, Rejected):
+                return part
+            parts.append(part)
         try:
-            spoken = package.gTTS(word, lang=language, tld=site or "com", lang_check=False, timeout=TIMEOUT_S)
-            spoken.write_to_fp(stream)
-        except package.gTTSError as error:
-            return _refused(error, word, voice)
-        try:
-            samples, rate_hz = audio.decode(stream.getvalue())
+            samples, rate_hz = audio.decode(b"".join(parts), _LARGEST_SOUND)
         except MediaError as error:
-            return Rejected("speech", "unreadable", f"'{word}' by {voice}: {error.what}", temporary=True)
+            return Rejected("speech", "unreadable", f"{name}: {error.what}", temporary=True)
         mono = samples.mean(axis=1, dtype=np.float32)
         return audio.to_int16(audio.resample(mono, rate_hz, self.facts.sample_rate_hz))
 
 
-def _refused(error: Any, word: str, voice: str) -> Rejected:
-    """What the service's answer means. No answer at all is a matter of the network."""
-    answer = error.rsp
-    name = f"'{word}' by {voice}"
-    if answer is None:
+def _asked(prepared: Any, name: str) -> bytes | Rejected:
+    """The sound of one request, within `ANSWER_S`: the limits of a socket start anew with every byte."""
+    done: queue.SimpleQueue[bytes | Rejected | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            done.put(_answered(prepared, name))
+        except Exception as error:  # raised again where it is waited for
+            done.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = done.get(timeout=ANSWER_S)
+    except queue.Empty:
+        return Rejected("speech", "offline", f"{name}: no whole answer within {ANSWER_S:.0f} s", temporary=True)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _answered(prepared: Any, name: str) -> bytes | Rejected:
+    """Sends one request and reads its answer."""
+    import requests
+
+    prepared.headers["Accept-Encoding"] = "identity"
+    try:
+        with requests.Session() as session:
+            chosen = session.merge_environment_settings(prepared.url, {}, True, None, None)
+            with session.send(prepared, timeout=TIMEOUT_S, allow_redirects=False, **chosen) as answer:
+                if answer.status_code != 200:
+                    return _refused(answer, name)
+                data, until = b"", time.monotonic() + ANSWER_S
+                for part in answer.iter_content(1 << 14):
+                    data += part
+                    if len(data) > LARGEST_ANSWER or time.monotonic() > until:
+                        told = f"{name}: the answer has more than {len(data):,} bytes"
+                        return Rejected("speech", "unreadable", told, temporary=True)
+    except requests.exceptions.RequestException:
         return Rejected("speech", "offline", f"{name}: Google Translate cannot be reached", temporary=True)
+    return _sound(data, name)
+
+
+def _sound(data: bytes, name: str) -> bytes | Rejected:
+    """The mp3 file in an answer."""
+    for line in data.decode("utf-8", "replace").splitlines():
+        if _CALL not in line:
+            continue
+        found = _SOUND.search(line)
+        if found is None:
+            detail = f"{name}: the service answered 200 without sound: is this a language that it speaks?"
+            return Rejected("speech", "no-audio", detail)
+        try:
+            return base64.b64decode(found[1].encode("ascii"))
+        except ValueError:  # another alphabet than the one of base64
+            break
+    return Rejected("speech", "unreadable", f"{name}: the answer is not one of the service", temporary=True)
+
+
+def _refused(answer: Any, name: str) -> Rejected:
+    """What another status than 200 means."""
     if answer.status_code == _TOO_MANY_REQUESTS:
         wait = answer.headers.get("Retry-After", "")
-        asked = f"; it asks to wait {wait} s" if wait.isdigit() else ""
+        asked = f"; it asks to wait {wait} s" if wait.isdigit() and len(wait) < 7 else ""
         return Rejected("speech", "rate-limited", f"{name}: too many requests (429){asked}", temporary=True)
-    detail = f"{name}: the service answered {answer.status_code} {answer.reason}"
-    if answer.status_code == 200:
-        return Rejected("speech", "no-audio", f"{detail} without sound: is '{voice}' a language that it speaks?")
+    detail = f"{name}: the service answered {answer.status_code} {shown(str(answer.reason or ''))}"
     return Rejected("speech", "service-error", detail, temporary=answer.status_code >= 500)
 
 

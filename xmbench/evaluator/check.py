@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,10 +13,11 @@ import numpy as np
 
 from xmbench.errors import SubmissionError
 from xmbench.evaluator.decode import Decoded, decode_output
+from xmbench.evaluator.output_table import MOST_LISTED
 from xmbench.evaluator.outputs import Outputs, RawOutput, find_outputs, open_submission
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import TrackSpec
-from xmbench.formats.submission import Submission
+from xmbench.formats.submission import OUTPUT_FOLDER, OUTPUT_TABLE, Submission
 from xmbench.media.signal import Media, Sound
 
 
@@ -114,8 +115,8 @@ def open_checked(
             problems=problems,
             todo="name the right data set with --data, or make the outputs again from this one",
         )
-    outputs = find_outputs(submission, track.direction)
     ids = tuple(str(i) for i in dataset.table(track.split, []).column("id").to_pylist())
+    outputs = find_outputs(submission, track.direction, dataset.recipe.task, len(ids))
     return OpenedSubmission(named, track, outputs, ids)
 
 
@@ -129,17 +130,23 @@ def _recipes(made_for: str | None, here: str) -> list[str]:
 
 
 def id_problems(opened: OpenedSubmission) -> list[Problem]:
-    """Missing, extra and duplicate ids, and files that are no outputs."""
+    """Missing, extra and duplicate ids, and what is no output; of the last two kinds no more than `MOST_LISTED`."""
     wanted, outputs = set(opened.ids), opened.outputs
     problems = [Problem(i, "missing", "no output for this id") for i in sorted(wanted - set(outputs.found))]
-    problems += [Problem(i, "extra", "the track has no such id") for i in sorted(set(outputs.found) - wanted)]
+    problems += _listed("extra", [(i, "the track has no such id") for i in sorted(set(outputs.found) - wanted)])
     problems += [Problem(i, "duplicate", "more than one output for this id") for i in sorted(outputs.duplicates)]
     expected = " ".join(outputs.suffixes)
-    problems += [
-        Problem("", "stranger", f"outputs/{name} is no output (expected <id> and one of {expected})")
-        for name in outputs.strangers
-    ]
+    place = OUTPUT_TABLE if outputs.is_table else OUTPUT_FOLDER
+    told = "" if outputs.is_table else f" is no output (expected <id> and one of {expected})"
+    problems += _listed("foreign", [("", f"{place}/{name}{told}") for name in outputs.foreign])
     return problems
+
+
+def _listed(kind: str, found: Sequence[tuple[str, str]]) -> list[Problem]:
+    """A problem each, and one for all that are too many to be listed."""
+    problems = [Problem(item_id, kind, detail) for item_id, detail in found[:MOST_LISTED]]
+    more = len(found) - MOST_LISTED
+    return [*problems, Problem("", kind, f"and {more:,} more")] if more > 0 else problems
 
 
 def check(submission: Path | OpenedSubmission, dataset: Dataset) -> CheckReport:

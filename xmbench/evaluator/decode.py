@@ -1,26 +1,25 @@
 """One submitted output -> a sound or picture in the data set's format, or the reason why not.
 
 Rate and channels must be the recipe's; the length is cut or zero-padded at the end (the protocol's length
-policy); float samples beyond -1..1 are clipped, as a player would. An image must have the recipe's size and
+policy); float samples beyond -1..1 are clipped, as a player would. What is far too large (`largest_output`) is
+unreadable, and refused by its header. An image must have the recipe's size and
 channels in 8 bits: nothing is resized, rescaled or converted. An image of one even colour is an image (judged, with
 a note), as a blank sheet is.
 """
 
 from __future__ import annotations
 
-import io
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xmbench.errors import MediaError
-from xmbench.evaluator.outputs import RawOutput
+from xmbench.evaluator.outputs import RawOutput, largest_output
 from xmbench.interfaces import SIDES, AudioFormat, Direction, ImageFormat, Modality, Status, Task
 from xmbench.media import audio, image
+from xmbench.media.array import decode_npy
 from xmbench.media.signal import Media, Picture, Sound
 
 
@@ -61,19 +60,20 @@ def neutral_output(task: Task, direction: Direction) -> Media:
     return Picture(np.zeros(size, dtype=np.uint8))
 
 
-def _sound(raw: RawOutput, wanted: AudioFormat) -> Decoded:
+def _sound(raw: RawOutput, wanted: AudioFormat, largest: int) -> Decoded:
     if raw.suffix == ".npy":
-        samples, rate = _array(raw.data), wanted.sample_rate_hz
+        samples, rate = decode_npy(raw.data), wanted.sample_rate_hz
         samples = samples[:, None] if samples.ndim == 1 else samples
         if samples.ndim != 2:
             raise MediaError(f"array of shape {samples.shape}", expected="shape (T,)")
     else:
-        samples, rate = audio.decode(raw.data)
+        samples, rate = audio.decode(raw.data, largest)
     if samples.shape[1] != 1:
         raise MediaError(f"{samples.shape[1]} channels", expected="1 (mono)")
     if rate != wanted.sample_rate_hz:
         raise MediaError(f"{rate} Hz", expected=f"{wanted.sample_rate_hz} Hz")
-    mono = np.ascontiguousarray(samples[:, 0], dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite, and is told as such
+        mono = np.ascontiguousarray(samples[:, 0], dtype=np.float32)
     if not np.isfinite(mono).all():
         return Decoded("non-finite", None, f"{int((~np.isfinite(mono)).sum())} samples are NaN or infinite")
     notes = []
@@ -91,7 +91,7 @@ def _sound(raw: RawOutput, wanted: AudioFormat) -> Decoded:
 
 def _picture(raw: RawOutput, wanted: ImageFormat) -> Decoded:
     if raw.suffix == ".npy":
-        pixels = _array(raw.data)
+        pixels = decode_npy(raw.data)
         if pixels.dtype != np.uint8:
             raise MediaError(f"pixels of type {pixels.dtype}", expected="uint8, 0..255")
     else:
@@ -107,27 +107,6 @@ def _picture(raw: RawOutput, wanted: ImageFormat) -> Decoded:
 
 
 _DECODERS: dict[Modality, Callable[[RawOutput, Task], Decoded]] = {
-    "audio": lambda raw, task: _sound(raw, task.audio),
+    "audio": lambda raw, task: _sound(raw, task.audio, largest_output(task, "audio")),
     "image": lambda raw, task: _picture(raw, task.image),
 }
-
-
-def _array(data: bytes) -> NDArray[Any]:
-    try:
-        _refuse_false_header(data)
-        loaded: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, OSError, EOFError, MemoryError, SyntaxError, TypeError) as error:
-        raise MediaError(f"no readable array ({error})", expected="a .npy file") from error
-    if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiu":
-        raise MediaError("no array of numbers", expected="a .npy file of numbers")
-    return loaded
-
-
-def _refuse_false_header(data: bytes) -> None:
-    """Raises ValueError where the header claims more values than the file can hold: they would be allocated."""
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    if math.prod(shape) * dtype.itemsize > len(data):
-        raise ValueError(f"the header claims an array of shape {shape}, the file has {len(data)} bytes")

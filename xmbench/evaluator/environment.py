@@ -57,10 +57,10 @@ def changes() -> str:
 
 
 def _git(root: Path, *arguments: str) -> str:
+    # Without the locks: a status that is killed half-way would leave the user's index locked.
+    command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

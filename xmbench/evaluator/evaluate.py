@@ -98,7 +98,7 @@ def score(
         )
     judging = judging_context(dataset, judge, second_judge)
     ledger = Ledger()
-    judges = " ".join(each.card.sha256 for each in (judge, second_judge) if each)
+    judges = " ".join(each.stamp for each in (judge, second_judge) if each)
     kept = measurements(partial, dataset, names, judges, PROTOCOL)
 
     def tell() -> None:

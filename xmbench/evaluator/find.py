@@ -21,7 +21,10 @@ def find_dataset(submission: Submission) -> Dataset:
     Raises:
         DatasetError: none there has that digest; says which were seen.
     """
-    roots = [Path("data"), *(Path(part) for part in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if part)]
+    roots = [
+        Path("data"),
+        *(Path(part).expanduser() for part in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if part),
+    ]
     seen = []
     for root in roots:
         for path in [root / MANIFEST_FILE, *sorted(root.glob(f"*/{MANIFEST_FILE}"))]:

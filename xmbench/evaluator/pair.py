@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xmbench import registry
-from xmbench.errors import MediaError, SubmissionError
+from xmbench.errors import DocumentError, MediaError
 from xmbench.evaluator.measure import prepare
 from xmbench.interfaces import AudioFormat, ImageFormat, ItemState, Pair, ScoringContext, Status, Task
 from xmbench.media import audio
 from xmbench.media.signal import Sound
+from xmbench.storage.files import read_bytes
 
 _RATES = (4_000, 384_000)
+LARGEST_FILE = 1 << 26  # bytes, as a file and decoded: twelve minutes at 22,050 Hz
 METRICS = ("corr2d", "corr2d-linear", "pesq", "pesq-nb", "pesq-wb", "stoi", "stoi-strict", "estoi")
 
 
@@ -49,83 +49,35 @@ def score_files(reference: Path, output: Path) -> dict[str, Any]:
     """The same for two files; an output at another rate is resampled to the reference's (soxr HQ).
 
     Raises:
-        MediaError: a file is missing, unreadable, or not mono.
+        MediaError: a file is missing, unreadable, too large, or not mono.
     """
     known, rate = _read(reference)
     made, output_rate = _read(output)
+    # What is cut off anyway is not resampled; a second more than that leaves every sample that counts as it is.
+    made = made[: -(-len(known) * output_rate // rate) + output_rate]
     finite = bool(np.isfinite(made).all())
     return score_pair(known, audio.resample(made, output_rate, rate) if finite else made, rate)
 
 
-def score_listed(reference: Path, output: Path) -> dict[str, Any]:
-    """The same for one line of a list: a file that cannot be used is a status with its reason, not an exception."""
+def score_listed(reference: Path | None, output: Path | None, fault: str = "") -> dict[str, Any]:
+    """The same for one line of a list: what cannot be used is a status with its reason, not an exception."""
+    if reference is None or output is None:
+        status: Status = "reference-unscorable" if reference is None else "unreadable"
+        return {**_answer(dict.fromkeys(METRICS, ItemState(status))), "detail": fault}
     try:
         return score_files(reference, output)
     except MediaError as error:
-        wrong_reference = str(error.where) == str(reference)
-        status: Status = "reference-unscorable" if wrong_reference else "unreadable"
+        status = "reference-unscorable" if str(error.where) == str(reference) else "unreadable"
         return {**_answer(dict.fromkeys(METRICS, ItemState(status))), "detail": f"{error.where}: {error.what}"}
-
-
-def read_list(path: Path) -> list[tuple[str, Path, Path]]:
-    """Reads a CSV with columns id, reference, output; paths are relative to it or to the current folder.
-
-    Raises:
-        SubmissionError: no such file, missing columns, rows that name files that are not there, an id twice.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            rows, heads = list(reader), reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SubmissionError(f"the list cannot be read ({error})", where=path) from error
-    missing = [name for name in ("id", "reference", "output") if name not in heads]
-    if missing:
-        raise SubmissionError(
-            f"column {', '.join(missing)} missing", where=path, expected="a CSV with the columns id,reference,output"
-        )
-    jobs: list[tuple[str, Path, Path]] = []
-    counted = Counter(str(row["id"]) for row in rows)
-    problems = [f"the id {item!r} stands there {number} times" for item, number in counted.items() if number > 1]
-    for number, row in enumerate(rows, start=2):
-        pair = [_resolve(path, row[name] or "") for name in ("reference", "output")]
-        problems += [
-            f"line {number}: no file {_short(row[n])}"
-            for n, p in zip(("reference", "output"), pair, strict=True)
-            if p is None
-        ]
-        if pair[0] and pair[1]:
-            jobs.append((str(row["id"]), pair[0], pair[1]))
-    if not rows:
-        raise SubmissionError("the list has no rows", where=path, expected="one pair per line below the heads")
-    if problems:
-        raise SubmissionError(
-            "the list names files that are not there, or an id twice",
-            where=path,
-            problems=problems,
-            expected="paths relative to the list or to the current folder",
-            todo="mend these lines; nothing was scored",
-        )
-    return jobs
-
-
-def _short(name: str | None) -> str:
-    """A name as it stands in the list, cut where it would fill the screen."""
-    return repr(name if not name or len(name) <= 120 else f"{name[:120]}...")
-
-
-def _resolve(listing: Path, name: str) -> Path | None:
-    try:
-        return next((p for p in (listing.parent / name, Path(name)) if name and p.is_file()), None)
-    except (OSError, ValueError):  # a name that no file can have
-        return None
 
 
 def _read(path: Path) -> tuple[NDArray[np.float32], int]:
     try:
-        samples, rate = audio.decode(path.read_bytes())
-    except OSError as error:
-        raise MediaError(f"the file cannot be read ({error.strerror})", where=path) from error
+        samples, rate = audio.decode(read_bytes(path, LARGEST_FILE), LARGEST_FILE)
+    except DocumentError as error:
+        raise MediaError(
+            f"the file cannot be read ({error.what})", where=path, expected=error.expected, todo=error.todo
+        ) from error
     except MediaError as error:
         raise MediaError(error.what, where=path, expected=error.expected) from error
     if not len(samples):
@@ -143,7 +95,8 @@ def _waveform(values: ArrayLike, name: str) -> NDArray[np.float32]:
         raise MediaError(f"the {name} has shape {array.shape} and type {array.dtype}", expected="numbers of shape (T,)")
     if array.dtype == np.int16:
         return audio.to_float(array)
-    return array.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite, and is told as such
+        return array.astype(np.float32)
 
 
 def _unusable(known: NDArray[np.float32], made: NDArray[np.float32]) -> ItemState | None:

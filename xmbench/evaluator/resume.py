@@ -23,14 +23,16 @@ import numpy as np
 import pyarrow as pa
 
 from xmbench import registry
+from xmbench.errors import DocumentError
 from xmbench.evaluator.environment import changes, environment
 from xmbench.evaluator.measure import States
 from xmbench.formats.dataset import Dataset
 from xmbench.interfaces import ItemState, judges_of
-from xmbench.storage.files import make_folder, write_bytes
+from xmbench.storage.files import make_folder, read_bytes, write_bytes
 
 INTERVAL_S = 2.0  # at most so much work is lost
 _MOST_PENDING = 4096
+_LARGEST_PART = 1 << 28  # bytes: thousands of states of some kilobytes
 _STAMP = b"xmbench"
 _SCHEMA = pa.schema(
     [
@@ -170,12 +172,13 @@ def _tag(name: str, judge: str) -> str:
 def _part(path: Path, stamp: str, names: dict[str, str]) -> list[tuple[bytes, str, ItemState]]:
     """The states of a part; none of a damaged one, or where they were measured in other circumstances."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, _LARGEST_PART)
         if hashlib.sha256(data).hexdigest() != path.stem:
             return []
         with pa.ipc.open_file(pa.BufferReader(data)) as reader:
             table = reader.read_all()
-    except (OSError, pa.ArrowException):
+        table.validate(full=True)
+    except (DocumentError, OSError, ValueError, MemoryError, pa.ArrowException):
         return []
     known = (table.schema.metadata or {}).get(_STAMP, b"")
     if known != stamp.encode() or not table.schema.equals(_SCHEMA):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xmbench.errors import DatasetError
+from xmbench.errors import DatasetError, DocumentError
 from xmbench.evaluator.check import OpenedSubmission, open_checked
 from xmbench.evaluator.evaluate import Scored, items_digest, score
 from xmbench.evaluator.judge import load_judges
@@ -18,7 +18,11 @@ from xmbench.execution.engine import Engine
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.result import Result
+from xmbench.formats.tables import open_table
 from xmbench.storage.files import make_folder, replacing, write_text
+
+_LONGEST_CELL = 1 << 10  # bytes, on average; only the details are texts of some length
+_SLACK = 1 << 20
 
 
 def score_and_save(
@@ -100,10 +104,10 @@ def load_scored(path: Path) -> tuple[Result, pa.Table]:
     result = load_json(path, Result)
     table_path = path.parent / Path(result.items_table).name
     try:
-        items = pq.read_table(table_path)
-    except (OSError, pa.ArrowException) as error:
+        items = read_items(table_path, result)
+    except DocumentError as error:
         raise DatasetError(
-            f"the per-item table cannot be read ({error})",
+            f"the per-item table cannot be read ({error.what})",
             where=table_path,
             expected="the table that `xmbench score` wrote with the result",
             todo="keep the two files together, or score the submission again",
@@ -123,6 +127,18 @@ def load_scored(path: Path) -> tuple[Result, pa.Table]:
             todo="score the submission again",
         )
     return result, items
+
+
+def read_items(path: Path, result: Result) -> pa.Table:
+    """A per-item table of no more rows than the result has items.
+
+    Raises:
+        DocumentError: missing, damaged, or larger than the result's own can be.
+    """
+    rows = max((score.n for score in result.scores.values()), default=0)
+    columns = 8 + 2 * len(result.scores)
+    bound = rows * _LONGEST_CELL + _SLACK
+    return open_table(path, None, rows, bound=bound).read(columns * bound)
 
 
 def _unfit(result: Result, items: pa.Table) -> list[str]:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from xmbench.errors import DocumentError
 from xmbench.evaluator.check import OpenedSubmission, open_checked
 from xmbench.evaluator.environment import environment
 from xmbench.evaluator.evaluate import Scored, items_digest, score
 from xmbench.evaluator.judge import load_judges
+from xmbench.evaluator.save import read_items
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.recipe import TrackSpec
@@ -109,7 +110,7 @@ def verify(
         differing = [d for d in differing if d.field != "items_digest"]
     if result.data_digest is None:  # of version 0.1, on a recipe that was never published
         differing = [d for d in differing if d.field != "data_digest"]
-    notes = (*_newer(track, opened.track), *_surroundings(result.environment, environment("")))
+    notes = (*_newer(result, opened.track), *_surroundings(result.environment, environment("")))
     return Verification((*differing, *found_items), table is not None, notes, result)
 
 
@@ -121,13 +122,15 @@ def _track(result: Result, today: TrackSpec) -> TrackSpec:
     return own if grown == today and set(own.metrics) <= set(today.metrics) else today
 
 
-def _newer(own: TrackSpec, today: TrackSpec) -> Iterator[str]:
+def _newer(result: Result, today: TrackSpec) -> Iterator[str]:
     """What the track has by now and the result could not know."""
+    own = result.track_spec
     added = [name for name in today.metrics if name not in own.metrics]
     judges = ((own.judge, today.judge), (own.second_judge, today.second_judge))
     added += [f"the judge {now.name}" for then, now in judges if now is not None and then is None]
     if added:
-        yield f"the track has more by now ({', '.join(added)}): score the submission again to have that, too"
+        more = f"the track has more by now ({', '.join(added)}): score the submission again to have that, too"
+        yield f"scored on the track {result.track_digest[:12]}; {more}"
 
 
 def mark_verified(path: Path, verification: Verification) -> None:
@@ -165,8 +168,8 @@ def _table(path: Path, result: Result) -> pa.Table | None:
     if not result.items_table or not named.is_file():
         return None
     try:
-        return pq.read_table(named)
-    except (OSError, pa.ArrowException):
+        return read_items(named, result)
+    except DocumentError:
         return pa.table({})  # damaged: every column is missing
 
 

@@ -15,24 +15,28 @@ from typing import Any
 
 from xmbench import content
 from xmbench.errors import DocumentError, UnknownNameError
+from xmbench.formats.extremes import refuse_extremes, refuse_long_keys
 from xmbench.formats.model import NAME_PATTERN
 from xmbench.storage.files import read_bytes
 
 RECIPE_SCHEMA = "xmbench/recipe/1"
 CORPUS_SCHEMA = "xmbench/corpus/1"
+LARGEST_TOML = 1 << 21  # bytes: people write them
 _JUDGES = ("judge", "second_judge")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as it is.
+    """A TOML file as it is, of a size that people write.
 
     Raises:
-        DocumentError: no TOML.
+        DocumentError: it is missing, too large, or no regular file.
+        ValueError, RecursionError: no TOML, or numbers and keys beyond what a document holds.
     """
-    try:
-        return tomllib.loads(read_bytes(path).decode())
-    except (ValueError, RecursionError) as error:
-        raise DocumentError("not a TOML file", where=path, expected=str(error)) from error
+    text = read_bytes(path, LARGEST_TOML).decode("utf-8-sig")
+    refuse_long_keys(text)
+    data = tomllib.loads(text)
+    refuse_extremes(data)
+    return data
 
 
 def completed(data: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -63,7 +67,10 @@ def _with_corpora(data: dict[str, Any], path: Path, chain: tuple[Path, ...]) -> 
         if found in chain:
             circle = " -> ".join(file.stem for file in (*chain, found))
             raise DocumentError(f"corpora: '{name}' names itself again ({circle})", where=path)
-        part = read_toml(found)
+        try:
+            part = read_toml(found)
+        except (ValueError, RecursionError) as error:
+            raise DocumentError(f"corpora: not a TOML file ({str(error)[:200]})", where=found) from error
         if part.pop("schema", None) != CORPUS_SCHEMA:
             raise DocumentError("not a corpus", where=found, expected=f"schema = {CORPUS_SCHEMA!r}")
         part = _with_corpora(part, found, (*chain, found))

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
@@ -23,17 +24,24 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
-from xmbench.errors import DatasetError
+from xmbench.errors import DatasetError, DocumentError
 from xmbench.formats.columns import row_bytes
-from xmbench.formats.document import Document, Part, load_json
+from xmbench.formats.document import ID_PATTERN, Document, Part, load_json
 from xmbench.formats.layout import HASHED_LAYOUT, MANIFEST_FILE, WORK_FOLDER
 from xmbench.formats.recipe import Recipe, Sha256, TrackSpec
+from xmbench.formats.tables import LARGEST_PAGE, Bound, Table, open_table
 from xmbench.formats.tracks import tracks_of
 from xmbench.interfaces import Direction
+from xmbench.storage.files import regular_size
+from xmbench.storage.names import shown
 
 _BATCH_ROWS = 256
-_BUFFER_BYTES = 1 << 20
 _BATCH_BYTES = 1 << 24  # of pixels and samples that are unpacked at a time
+_MORE_ROWS = 1000  # than the manifest says: read, so that `validate` can name them
+_SLACK = 1 << 26
+_MEDIA = ("image", "audio")
+_LONGEST_ID = 200
+_TEXT_BYTES = 1 << 12  # of a cell beside the media
 
 
 class Counts(Part):
@@ -175,19 +183,24 @@ class Dataset:
         """Paths of a split's shards, in order."""
         return [self.folder / shard.path for shard in self.manifest.shards if shard.split == split]
 
-    def rows(self, split: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    def rows(self, split: str, columns: Sequence[str], *, checked: bool = True) -> Iterator[dict[str, Any]]:
         """Rows in the order of their ids; media columns as `{"bytes": ..., "path": ...}`.
 
+        Args:
+            split: "train" or "test".
+            columns: names; the id is always there.
+            checked: refuse a row without an id, or with a label that is no class.
+
         Raises:
-            DatasetError: a shard is missing or cannot be read.
+            DatasetError: a shard is missing or cannot be read, or a row is refused.
         """
-        wanted = ["id", *(name for name in columns if name != "id")]
+        wanted = _wanted(columns)
+        streams = [self._stream(shard, wanted, checked) for shard in self.manifest.shards if shard.split == split]
         if self.manifest.layout == HASHED_LAYOUT:
-            streams = [_stream(path, wanted, self.recipe) for path in self.shards(split)]
             yield from heapq.merge(*streams, key=lambda row: str(row["id"]))
             return
-        for path in self.shards(split):
-            yield from _stream(path, wanted, self.recipe)
+        for stream in streams:
+            yield from stream
 
     def table(self, split: str, columns: Sequence[str]) -> pa.Table:
         """Scalar columns of a whole split, sorted by id.
@@ -195,14 +208,51 @@ class Dataset:
         Raises:
             DatasetError: a shard is missing or cannot be read.
         """
-        wanted = ["id", *(name for name in columns if name != "id")]
-        # Not pq.read_table, which imports pandas: a quarter of a second.
-        parts = [
-            _guarded(path, lambda path=path: _opened(path, wanted).read(columns=wanted)) for path in self.shards(split)
-        ]
+        wanted, parts = _wanted(columns), []
+        for shard in self.manifest.shards:
+            if shard.split == split:
+                try:
+                    opened = self.open_shard(shard, wanted)
+                    parts.append(opened.read(_rows_of(shard) * len(wanted) * _TEXT_BYTES + _SLACK))
+                except DocumentError as error:
+                    raise _damaged(error) from error
+                _check_scalars(self, opened.path, parts[-1])
         if not parts:
             raise DatasetError(f"the data set has no split '{split}'", where=self.folder)
-        return _guarded(self.folder, lambda: pa.concat_tables(parts).sort_by("id"))
+        try:
+            return pa.concat_tables(parts).sort_by("id")
+        except pa.ArrowException as error:
+            raise DatasetError(
+                f"the shards do not fit together ({shown(str(error), 200)})",
+                where=self.folder,
+                todo="run `xmbench validate` to see which one differs",
+            ) from error
+
+    def open_shard(self, shard: ShardRecord, columns: Sequence[str]) -> Table:
+        """Opens columns of a shard, within what the recipe and the manifest allow.
+
+        Raises:
+            DocumentError: it is missing, damaged, or holds more than such a shard can.
+        """
+        task, rows = self.recipe.task, _rows_of(shard)
+        image = 4 * task.image.height_px * task.image.width_px * task.image.channels
+        media = max(image, 4 * task.audio.samples) + (1 << 16)
+        bounds = {}
+        for name in columns:
+            size = media if name in _MEDIA else _TEXT_BYTES
+            bounds[name] = Bound(rows * size + _SLACK, max(LARGEST_PAGE, 1024 * size))
+        return open_table(self.folder / shard.path, bounds, rows)
+
+    def _stream(self, shard: ShardRecord, columns: Sequence[str], checked: bool) -> Iterator[dict[str, Any]]:
+        path = self.folder / shard.path
+        try:
+            for batch in self.open_shard(shard, columns).batches(batch_rows(self.recipe)):
+                rows = _listed(path, batch)
+                for row in rows if checked else ():
+                    _check_row(self, path, row)
+                yield from rows
+        except DocumentError as error:
+            raise _damaged(error) from error
 
 
 def open_dataset(folder: Path) -> Dataset:
@@ -230,10 +280,14 @@ def open_dataset(folder: Path) -> Dataset:
     manifest = load_json(path, Manifest)
     problems = []
     for shard in manifest.shards:
+        if PurePosixPath(shard.path).is_absolute() or ".." in PurePosixPath(shard.path).parts:
+            problems.append(f"{shown(shard.path)}: outside the data set")
+            continue
         try:
-            size = (folder / shard.path).stat().st_size
-        except OSError:
-            problems.append(f"{shard.path}: missing")
+            size = regular_size(folder / shard.path, None)
+        except DocumentError as error:
+            missing = not (folder / shard.path).exists()
+            problems.append(f"{shown(shard.path)}: {'missing' if missing else error.what}")
             continue
         if size != shard.bytes:
             problems.append(f"{shard.path}: {size} bytes, expected {shard.bytes}")
@@ -253,37 +307,57 @@ def batch_rows(recipe: Recipe) -> int:
 
 
 def read_batches(file: pq.ParquetFile, columns: Sequence[str], recipe: Recipe) -> Iterator[pa.RecordBatch]:
-    """Rows of a shard that `open_shard` opened, a few MB of media at a time; raises what pyarrow does."""
+    """Rows of a shard that `open_pages` opened, a few MB of media at a time; raises what pyarrow does."""
     yield from file.iter_batches(batch_size=batch_rows(recipe), columns=list(columns), use_threads=False)
 
 
-def open_shard(path: Path) -> pq.ParquetFile:
-    """A shard that is read page by page: otherwise pyarrow holds whole row groups, and reads ahead."""
-    return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+def _wanted(columns: Sequence[str]) -> list[str]:
+    return ["id", *(name for name in columns if name != "id")]
 
 
-def _stream(path: Path, columns: Sequence[str], recipe: Recipe) -> Iterator[dict[str, Any]]:
-    with _guarded(path, lambda: _opened(path, columns)) as file:
-        batches = read_batches(file, columns, recipe)
-        while (rows := _guarded(path, lambda: next(batches, None))) is not None:
-            yield from rows.to_pylist()
+def _rows_of(shard: ShardRecord) -> int:
+    """How many rows of a shard are read at most: some more than the manifest says, so that they can be named."""
+    return 2 * max(0, shard.rows) + _MORE_ROWS
 
 
-def _opened(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
-    """A shard that has every one of these columns: parquet leaves out those that it has not."""
-    file = open_shard(path)
-    absent = [name for name in columns if name not in file.schema_arrow.names]
-    if absent:
-        raise pa.ArrowKeyError(f"without the column(s) {', '.join(absent)}")
-    return file
-
-
-def _guarded(path: Path, read: Any) -> Any:
+def _listed(path: Path, batch: pa.RecordBatch) -> list[dict[str, Any]]:
     try:
-        return read()
-    except (OSError, pa.ArrowException) as error:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except ValueError as error:  # texts that are not UTF-8
+        raise DocumentError(f"no readable parquet file ({shown(str(error), 200)})", where=path) from error
+    return rows
+
+
+def _check_row(dataset: Dataset, path: Path, row: dict[str, Any]) -> None:
+    """Raises DatasetError where nothing could be done with a row: without a usable id, class, image or clip."""
+    item, classes, wrong = row["id"], len(dataset.recipe.classes.names), ""
+    if not (isinstance(item, str) and len(item) <= _LONGEST_ID and re.fullmatch(ID_PATTERN, item)):
+        wrong = f"the id {shown(repr(item))}"  # an id becomes the name of a file
+    elif not (isinstance(label := row.get("label", 0), int) and 0 <= label < classes):
+        wrong = f"item '{item}': label {shown(repr(label))}, expected 0..{classes - 1}"
+    else:
+        absent = [name for name in _MEDIA if name in row and not (row[name] or {}).get("bytes")]
+        wrong = f"item '{item}': no {' and no '.join(absent)}" if absent else ""
+    if wrong:
         raise DatasetError(
-            f"the shard cannot be read ({str(error)[:200]})",
+            f"a row that cannot be used: {wrong}",
             where=path,
-            todo="remove this file and run the same `xmbench build` again: only this shard is rebuilt",
-        ) from error
+            expected=f"ids of {ID_PATTERN}, labels of the recipe's classes, an image and a clip in every row",
+            todo="run `xmbench validate` to see every one",
+        )
+
+
+def _check_scalars(dataset: Dataset, path: Path, table: pa.Table) -> None:
+    """The same for a table."""
+    columns = [name for name in ("id", "label") if name in table.column_names]
+    for row in table.select(columns).to_pylist():
+        _check_row(dataset, path, row)
+
+
+def _damaged(error: DocumentError) -> DatasetError:
+    return DatasetError(
+        f"the shard cannot be read: {error.what}",
+        where=error.where,
+        expected=error.expected,
+        todo="remove this file and run the same `xmbench build` again: only this shard is rebuilt",
+    )

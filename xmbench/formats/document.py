@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from xmbench.errors import DocumentError, nearest
+from xmbench.errors import MAX_LISTED, DocumentError, nearest
 from xmbench.formats import corpora, migrate
+from xmbench.formats.extremes import refuse_extremes
 from xmbench.formats.model import ID_PATTERN, NAME_PATTERN, SHA256_PATTERN, Document, Part
-from xmbench.storage.files import read_bytes
+from xmbench.formats.text_checks import half_characters
+from xmbench.storage.files import LARGEST_DOCUMENT, read_bytes
+from xmbench.storage.signs import visible
 
 __all__ = (
     "ID_PATTERN",
@@ -26,6 +30,26 @@ __all__ = (
     "parse",
 )
 
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How messages call a document, what its reader does where it was cut or edited, its largest size in bytes."""
+
+    name: str
+    todo: str
+    largest: int = LARGEST_DOCUMENT
+
+
+_KINDS = {
+    "dataset": _Kind("a dataset manifest", "restore the file, or build the data set again with --rebuild"),
+    "submission": _Kind("a submission document", "restore the file, or write it again (README, Submissions)", 1 << 22),
+    "result": _Kind("a result", "restore the file, or score the submission again", 1 << 24),
+    "run": _Kind("the record of a run", "restore the file, or run the baseline in another folder (--out)", 1 << 24),
+    "recipe": _Kind("a recipe", "correct the file; `xmbench list recipes` names the ones that are installed"),
+    "baseline": _Kind("a baseline", "correct the file; `xmbench list baselines` names the ones that are installed"),
+}
+
+
 AnyDocument = TypeVar("AnyDocument", bound=BaseModel)
 
 
@@ -35,7 +59,10 @@ def load_toml(path: Path, kind: type[AnyDocument]) -> AnyDocument:
     Raises:
         DocumentError: no TOML, or it does not fit `kind`; every problem is listed.
     """
-    data = corpora.read_toml(path)
+    try:
+        data = corpora.read_toml(path)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable("not a TOML file", kind, path, error) from error
     whole = corpora.completed(data, path)
     named = data.get("corpora")
     return parse(whole, kind, f"{path}, with the corpora {', '.join(named)}" if named and whole is not data else path)
@@ -47,11 +74,28 @@ def load_json(path: Path, kind: type[AnyDocument]) -> AnyDocument:
     Raises:
         DocumentError: no JSON, or it does not fit `kind`; every problem is listed.
     """
+    raw = read_bytes(path, _KINDS[_middle(kind)].largest if _middle(kind) in _KINDS else LARGEST_DOCUMENT)
     try:
-        data = json.loads(read_bytes(path), parse_float=_finite, parse_constant=_finite)
+        data = json.loads(raw, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_once)
+        refuse_extremes(data)
     except (ValueError, RecursionError) as error:
-        raise DocumentError("not a JSON file", where=path, expected=str(error)) from error
+        raise _unreadable("not a JSON file", kind, path, error) from error
     return parse(data, kind, path)
+
+
+def _unreadable(what: str, kind: type[BaseModel], path: Path, error: Exception) -> DocumentError:
+    told = "tables in tables in tables, without end" if isinstance(error, RecursionError) else str(error)
+    return DocumentError(f"{_not_a(kind)}: {what} ({visible(told)[:200]})", where=path, todo=_way_out(kind))
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a key that stands twice, readers of JSON take either one."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice[:80]!r} stands twice")
+    return found
 
 
 def _finite(text: str) -> float:
@@ -69,12 +113,21 @@ def parse(data: Any, kind: type[AnyDocument], where: object) -> AnyDocument:
         DocumentError: with every problem: the field, what was found, what was expected.
     """
     if not isinstance(data, dict):
-        raise DocumentError(f"the document is a {type(data).__name__}", where=where, expected="a table of keys")
+        raise DocumentError(
+            f"{_not_a(kind)}: the document is a {type(data).__name__}",
+            where=where,
+            expected="a table of keys",
+            todo=_way_out(kind),
+        )
+    if problems := list(half_characters(data)):
+        raise DocumentError(
+            f"{_not_a(kind)}: it holds text that is no text", where=where, problems=problems, todo=_way_out(kind)
+        )
     wanted = _schema_of(kind)
     data = migrate.migrated(data, wanted)
     if wanted and data.get("schema") != wanted:
         raise DocumentError(
-            f"the document's schema is {data.get('schema')!r}",
+            f"{_not_a(kind)}: the document's schema is {repr(data.get('schema'))[:80]}",
             where=where,
             expected=f"schema = {wanted!r}",
             todo="check that this is the right kind of file, and that xmbench is new enough to read it",
@@ -82,8 +135,12 @@ def parse(data: Any, kind: type[AnyDocument], where: object) -> AnyDocument:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        problems = [_problem(item, kind) for item in error.errors()]
-        raise DocumentError("the document does not fit its schema", where=where, problems=problems) from error
+        found = error.errors(include_url=False)
+        problems = [_problem(item, kind) for item in found[:MAX_LISTED]]
+        problems += [str(item["loc"])[:80] for item in found[MAX_LISTED:]]  # counted, not shown
+        raise DocumentError(
+            f"{_not_a(kind)}: the document does not fit its schema", where=where, problems=problems, todo=_way_out(kind)
+        ) from error
 
 
 def _schema_of(kind: type[BaseModel]) -> str | None:
@@ -91,12 +148,27 @@ def _schema_of(kind: type[BaseModel]) -> str | None:
     return str(get_args(declared.annotation)[0]) if declared is not None else None
 
 
+def _middle(kind: type[BaseModel]) -> str:
+    """`dataset` of `xmbench/dataset/1`."""
+    return (_schema_of(kind) or "//").split("/")[1]
+
+
+def _not_a(kind: type[BaseModel]) -> str:
+    name = _middle(kind)
+    return f"not {_KINDS[name].name if name in _KINDS else f'a {name} document'}"
+
+
+def _way_out(kind: type[BaseModel]) -> str:
+    name = _middle(kind)
+    return _KINDS[name].todo if name in _KINDS else "restore the file, or name another one"
+
+
 def _problem(item: Any, kind: type[BaseModel]) -> str:
     path = item["loc"]
-    field = ".".join(str(step) for step in path) or "(the document)"
+    field = ".".join(str(step)[:200] for step in path) or "(the document)"
     if item["type"] == "extra_forbidden":
         known = _fields_at(kind, path[:-1])
-        return f"{field}: unknown key; {nearest(str(path[-1]), known)}"
+        return f"{field}: unknown key; {nearest(str(path[-1])[:200], known)}"
     if item["type"] == "missing":
         return f"{field}: missing"
     shown = repr(item.get("input"))

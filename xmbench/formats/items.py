@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from xmbench.errors import DatasetError, MediaError
+from xmbench.errors import DatasetError, DocumentError, MediaError
 from xmbench.formats.dataset import Dataset
 from xmbench.interfaces import SIDES, Conditions, Direction, Examples, Modality
 from xmbench.media import audio, image
+from xmbench.storage.names import shown
+
+_BATCH_IDS = 4096
+_BATCH_ROWS = 256
+_TIMES_LENGTH = 32  # a stored clip has the fixed length; one of so many times is still cut, and not refused
 
 
 def pick_rows(dataset: Dataset, split: str, ids: Collection[str], columns: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -23,20 +27,28 @@ def pick_rows(dataset: Dataset, split: str, ids: Collection[str], columns: Seque
         DatasetError: a shard cannot be read.
     """
     wanted, found = set(ids), {}
-    for path in dataset.shards(split):
+    for shard in dataset.manifest.shards:
+        if shard.split != split:
+            continue
         try:
-            with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    named = file.read_row_group(group, columns=["id"]).column("id").to_pylist()
-                    places = [i for i, item in enumerate(named) if item in wanted]
-                    if places:
-                        rows = file.read_row_group(group, columns=["id", *columns]).take(places).to_pylist()
-                        found.update({str(row["id"]): row for row in rows})
-        except (OSError, pa.ArrowException) as error:
+            table = dataset.open_shard(shard, ["id", *columns])
+            for group in range(table.file.num_row_groups):
+                if any(name in wanted for name in _ids(table.batches(_BATCH_IDS, ["id"], [group]))):
+                    for batch in table.batches(_BATCH_ROWS, groups=[group]):
+                        places = [i for i, name in enumerate(_ids([batch])) if name in wanted]
+                        found.update({str(row["id"]): row for row in batch.take(places).to_pylist()})
+        except (DocumentError, ValueError) as error:  # ValueError: texts that are not UTF-8
             raise DatasetError(
-                f"the shard cannot be read ({str(error)[:200]})", where=path, todo="run `xmbench validate`"
+                f"the shard cannot be read: {shown(getattr(error, 'what', str(error)), 200)}",
+                where=dataset.folder / shard.path,
+                todo="run `xmbench validate`",
             ) from error
     return found
+
+
+def _ids(batches: Iterable[pa.RecordBatch]) -> Iterator[str]:
+    for batch in batches:
+        yield from batch.column("id").to_pylist()
 
 
 def read_clip(row: dict[str, Any], dataset: Dataset) -> NDArray[np.int16]:
@@ -47,7 +59,7 @@ def read_clip(row: dict[str, Any], dataset: Dataset) -> NDArray[np.int16]:
     """
     wanted = dataset.recipe.audio
     try:
-        samples, rate = audio.decode_mono_int16(row["audio"]["bytes"])
+        samples, rate = audio.decode_mono_int16(_stored(row, "audio"), _TIMES_LENGTH * 4 * wanted.samples)
     except MediaError as error:
         raise DatasetError(f"item '{row['id']}': {error.what}", where=dataset.folder) from error
     if rate != wanted.sample_rate_hz:
@@ -63,14 +75,22 @@ def read_image(row: dict[str, Any], dataset: Dataset) -> NDArray[np.uint8]:
     Raises:
         DatasetError: it cannot be decoded or has another shape.
     """
+    wanted = dataset.recipe.task.image
     try:
-        pixels = image.decode(row["image"]["bytes"])
+        pixels = image.decode(_stored(row, "image"), size_px=(wanted.height_px, wanted.width_px))
     except MediaError as error:
         raise DatasetError(f"item '{row['id']}': {error.what}", where=dataset.folder) from error
-    wanted = dataset.recipe.task.image
     if pixels.shape != (wanted.height_px, wanted.width_px, wanted.channels):
         raise DatasetError(f"item '{row['id']}': image of shape {pixels.shape}", where=dataset.folder)
     return pixels
+
+
+def _stored(row: dict[str, Any], column: str) -> bytes:
+    """The file in a media column; raises MediaError where there is none."""
+    data = (row[column] or {}).get("bytes")
+    if not isinstance(data, bytes):
+        raise MediaError(f"no {column}")
+    return data
 
 
 def read_examples(dataset: Dataset, split: str = "train") -> Examples:

@@ -26,7 +26,7 @@ class StoredJudge(Document):
     """What is known of a judge whose weights lie in a file.
 
     Attributes:
-        kind: which kind of judge reads the weights (`xmbench list judges` names them).
+        kind: which kind of judge reads the weights (`xmbench.registry.names("judges")`).
         role: "second" for one that stands beside a first judge.
         sha256, bytes: of the weights.
         address: where the weights are fetched from (https); "" where they lie beside this document.

@@ -10,9 +10,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xmbench.errors import DatasetError
-from xmbench.formats.dataset import Counts
+from xmbench.errors import DatasetError, DocumentError
+from xmbench.formats.dataset import Counts, Manifest
+from xmbench.formats.tables import Bound, open_table
 from xmbench.interfaces import Rejected
+from xmbench.storage.names import shown
+
+MOST_ROWS = 2_000_000
+_LONGEST_ROW = 1 << 10  # bytes, on average
 
 SCHEMA = pa.schema(
     {
@@ -121,14 +126,34 @@ def write(path: Path, rows: Sequence[LedgerRow]) -> None:
     pq.write_table(pa.Table.from_pylist([asdict(row) for row in ordered], schema=SCHEMA), path)
 
 
-def read(path: Path) -> list[LedgerRow]:
+def rows_allowed(manifest: Manifest) -> int:
+    """How many rows the ledger of a data set may have: items that were lost, and takes that could not be used."""
+    return 4 * sum(record.counts.planned for record in manifest.splits.values()) + 200_000
+
+
+def read(path: Path, most: int = MOST_ROWS) -> list[LedgerRow]:
     """Reads `ledger.parquet`.
+
+    Args:
+        path: of the file.
+        most: rows that it may have (`rows_allowed`, where the manifest is known).
 
     Raises:
         DatasetError: it is missing, damaged or of another shape.
     """
+    bound = most * _LONGEST_ROW
     try:
-        table = pq.read_table(path)
+        table = open_table(path, dict.fromkeys(SCHEMA.names, Bound(bound)), most).read(bound)
+        if table.schema != SCHEMA:
+            raise DocumentError("columns of another type", where=path)
+        if empty := [name for name in SCHEMA.names if table.column(name).null_count]:
+            raise DocumentError(f"empty cells in column {', '.join(empty)}", where=path)
         return [LedgerRow(**row) for row in table.to_pylist()]
-    except (OSError, pa.ArrowException, TypeError) as error:
-        raise DatasetError(f"the ledger cannot be read ({str(error)[:200]})", where=path) from error
+    except (DocumentError, TypeError) as error:
+        reason = error.what if isinstance(error, DocumentError) else shown(str(error), 200)
+        raise DatasetError(
+            f"the ledger cannot be read: {reason}",
+            where=path,
+            expected="the ledger.parquet that `xmbench build` wrote",
+            todo="run the same `xmbench build` again",
+        ) from error

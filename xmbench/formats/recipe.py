@@ -11,6 +11,7 @@ from xmbench.formats.model import NAME_PATTERN, SHA256_PATTERN, Document, Part, 
 from xmbench.interfaces import AudioFormat, Direction, ImageFormat, Task
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+ClassText = Annotated[str, Field(max_length=500)]  # a name, or a word to be spoken
 Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
 
 
@@ -29,9 +30,9 @@ class AudioSpec(Part):
     """
 
     sample_rate_hz: int = Field(ge=4000, le=192000)
-    samples: int = Field(ge=1)
-    min_duration_s: float = Field(ge=0)
-    max_duration_s: float = Field(gt=0)
+    samples: int = Field(ge=1, le=2**27)  # 46 minutes at 48 kHz
+    min_duration_s: float = Field(ge=0, le=36_000)
+    max_duration_s: float = Field(gt=0, le=36_000)
     encoding: Literal["wav", "flac"] = "wav"
 
     @model_validator(mode="after")
@@ -46,8 +47,8 @@ class AudioSpec(Part):
 class ClassSpec(Part):
     """The classes in label order, and the word that is spoken for each."""
 
-    names: tuple[str, ...] = Field(min_length=2)
-    words: tuple[str, ...] = ()
+    names: tuple[ClassText, ...] = Field(min_length=2, max_length=50_000)
+    words: tuple[ClassText, ...] = Field(default=(), max_length=50_000)
 
     @model_validator(mode="after")
     def _paired(self) -> ClassSpec:

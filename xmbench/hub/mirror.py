@@ -11,12 +11,13 @@ from urllib.parse import quote
 
 from xmbench.errors import UpstreamError
 from xmbench.formats.recipe import FileSpec
-from xmbench.hub.token import redacted, stored_token, token_place
+from xmbench.hub.names import is_repository, is_revision, told
+from xmbench.hub.token import stored_token, token_place
 
 PREFIX = "hf:"
 TIMEOUT_S = 30.0
-_FORM = re.compile(r"^hf:(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)$", re.ASCII)
-_HASH = re.compile(r"^[0-9a-f]{7,40}$")
+_HASH = re.compile(r"[0-9a-f]{7,40}", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 
 class HubMirror:
@@ -27,17 +28,17 @@ class HubMirror:
     """
 
     def __init__(self, name: str) -> None:
-        form = _FORM.match(name)
-        if form is None:
+        repository, _, revision = name.removeprefix(PREFIX).partition("@")
+        if not (name.startswith(PREFIX) and is_repository(repository) and is_revision(revision)):
             raise UpstreamError(
                 "not a revision of a data set on the Hub",
-                where=redacted(name),
+                where=told(name),
                 expected="--source hf:OWNER/NAME@REVISION, the revision being a commit or a tag",
                 todo="the page of the repository lists its commits: take the newest one's hash",
             )
         self.name = name
-        self._repository = form["repository"]
-        self._revision = form["revision"]
+        self._repository = repository
+        self._revision = revision
         self._token: str | None = None
         self._commit = ""
         self._paths: tuple[str, ...] = ()
@@ -84,26 +85,43 @@ class HubMirror:
         from huggingface_hub import HfApi
         from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
+        from xmbench.hub.throttle import UNUSABLE, bounded, from_the_library
+
         self._token = stored_token()
         api = HfApi(token=self._token or False)
         try:
-            found = api.dataset_info(self._repository, revision=self._revision, timeout=TIMEOUT_S)
-            commit = str(found.sha)
-            if not (_HASH.match(self._revision) and commit.startswith(self._revision)):
-                refs = api.list_repo_refs(self._repository, repo_type="dataset")
-                self._refuse_branch(commit, [branch.name for branch in refs.branches])
+            with bounded(TIMEOUT_S):
+                found = api.dataset_info(self._repository, revision=self._revision, timeout=TIMEOUT_S)
+                commit, paths = found.sha, [file.rfilename for file in found.siblings or ()]
+                if not (isinstance(commit, str) and _COMMIT.fullmatch(commit) and all(map(_is_path, paths))):
+                    raise self._unusable("no commit, or names that no file can have")
+                if not (_HASH.fullmatch(self._revision) and commit.startswith(self._revision)):
+                    refs = api.list_repo_refs(self._repository, repo_type="dataset")
+                    self._refuse_branch(commit, [branch.name for branch in refs.branches])
         except OfflineModeIsEnabled as error:
             raise UpstreamError("HF_HUB_OFFLINE forbids to ask the Hub", where=self.name, todo="unset it") from error
         except HfHubHTTPError as error:
             raise self._refused(error.response.status_code, error.response.headers.get("X-Error-Code", "")) from None
         except (httpx.HTTPError, OSError) as error:
             raise UpstreamError(
-                f"the Hub cannot be reached ({redacted(str(error), self._token)})",
+                f"the Hub cannot be reached ({told(str(error), self._token) or type(error).__name__})",
                 where=self.name,
                 todo="look at the network, or name a local folder: --source DIR",
             ) from None
-        self._paths = tuple(file.rfilename for file in found.siblings or ())
+        except UNUSABLE as error:
+            if not from_the_library(error):
+                raise
+            raise self._unusable(f"{type(error).__name__}: {error}") from None
+        self._paths = tuple(paths)
         self._commit = commit
+
+    def _unusable(self, why: str) -> UpstreamError:
+        return UpstreamError(
+            f"the Hub's answer cannot be used ({told(why, self._token)})",
+            where=self.name,
+            expected="what the interface of the Hugging Face Hub promises",
+            todo="look at HF_ENDPOINT and at any proxy in between, or name a local folder: --source DIR",
+        )
 
     def _refuse_branch(self, commit: str, branches: list[str]) -> None:
         if self._revision in branches:
@@ -132,6 +150,11 @@ class HubMirror:
                 todo="look at the name; for a private or gated one, log in: `hf auth login`",
             )
         return UpstreamError(f"the Hub answered {status}", where=self.name, todo="run the same command again later")
+
+
+def _is_path(name: object) -> bool:
+    """Whether the Hub may call a file so: a name that is put into an address, and shown."""
+    return isinstance(name, str) and name.isprintable() and not any(part in ("", ".", "..") for part in name.split("/"))
 
 
 def place_of(text: str | None) -> Path | HubMirror | None:

@@ -6,7 +6,6 @@ their content: what is there already is not sent again, so that the same command
 
 from __future__ import annotations
 
-import re
 import time
 import warnings
 from collections.abc import Callable
@@ -22,14 +21,15 @@ from xmbench.errors import DatasetError, HubError
 from xmbench.execution.progress import Progress
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, MANIFEST_FILE, SHARD_NAME, WORK_FOLDER
-from xmbench.hub.throttle import ASKED_AGAIN, Refused, polite
+from xmbench.hub.names import is_repository, told
+from xmbench.hub.throttle import ASKED_AGAIN, UNUSABLE, Refused, from_the_library, throttled
 from xmbench.hub.token import redacted, stored_token, token_place
 
 TRIES = 3
 PAUSE_S = 1.0
 _KIND = "dataset"
-_REPOSITORY = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", re.ASCII)
 _ANYONES = {".gitattributes", CARD_FILE, "LICENSE", "LICENSE.txt", "LICENSE.md"}  # in repositories made by hand
+_COMMIT_LENGTH = 40
 T = TypeVar("T")
 
 
@@ -77,8 +77,8 @@ def push(
         DatasetError: files are missing.
         HubError: the licence of a source forbids it, or the Hub refuses or cannot be reached.
     """
-    if not _REPOSITORY.match(repository):
-        raise HubError("not the name of a repository", where=redacted(repository), expected="OWNER/NAME")
+    if not is_repository(repository):
+        raise HubError("not the name of a repository", where=told(repository), expected="OWNER/NAME")
     files = _files(dataset, manifest_only)
     if not manifest_only:
         _refuse_media(dataset)
@@ -92,11 +92,11 @@ def push(
             todo=f"make one at {constants.ENDPOINT}/settings/tokens, then run `hf auth login`",
         )
     job = _Job(dataset, repository, token, progress)
-    with polite(progress, progress_bars=progress_bars), warnings.catch_warnings(record=True) as said:
+    with throttled(progress, progress_bars=progress_bars), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         done = job.run(private, create_pr, files, card_text=_card_alone(dataset) if manifest_only else None)
     for text in dict.fromkeys(str(one.message) for one in said if "README.md" in str(one.message)):
-        progress(redacted(text, token))
+        progress(told(text, token))
     return done
 
 
@@ -117,7 +117,7 @@ def _files(dataset: Dataset, manifest_only: bool) -> list[str]:
             "the data set is not whole",
             where=dataset.folder,
             problems=problems,
-            todo="run the same `xmbench build` again: it mends what is missing",
+            todo="run the same `xmbench build` again: it writes what is missing",
         )
     return names if manifest_only else [*names, *shards]
 
@@ -172,9 +172,9 @@ class _Job:
                 expected="a private one",
                 todo="change its visibility in its settings and run the same command again, or choose another name",
             )
-        return self._step(lambda: self._bring(str(before.sha), create_pr, files, card_text))
+        return self._step(lambda: self._bring(before.sha, create_pr, files, card_text))
 
-    def _bring(self, before: str, create_pr: bool, files: list[str], card_text: str | None) -> Pushed:
+    def _bring(self, before: str | None, create_pr: bool, files: list[str], card_text: str | None) -> Pushed:
         """Uploads what the Hub does not have; on a second try what the first left to do."""
         title = self._title(card_text is not None)
         request = self._open_request(title) if create_pr else None
@@ -183,10 +183,14 @@ class _Job:
             self._progress(f"going on with the pull request {request}, which an earlier try opened")
         now = self._api.dataset_info(self._repository, revision=revision)
         there = [file.rfilename for file in now.siblings or ()]
+        if not all(isinstance(name, str) and name.isprintable() for name in there):
+            raise self._unusable("names that no file can have")
         self._refuse_foreign(there, files)
         done = self._send(files, card_text, there, title, revision, create_pr and revision is None)
-        if done.pr_url:
-            request = int(done.pr_url.rpartition("/")[2])
+        if not (isinstance(done.oid, str) and done.oid.isalnum() and len(done.oid) == _COMMIT_LENGTH):
+            raise self._unusable("no commit")
+        if done.pr_num is not None:
+            request = done.pr_num
         page = f"{constants.ENDPOINT}/datasets/{self._repository}"
         size = sum((self._dataset.folder / name).stat().st_size for name in files)
         return Pushed(
@@ -249,7 +253,9 @@ class _Job:
         for attempt in range(TRIES):
             try:
                 return work()
-            except (httpx.HTTPError, XetError, OSError, RuntimeError, ValueError) as error:
+            except HubError:
+                raise
+            except (httpx.HTTPError, XetError, OSError, RuntimeError, ValueError, *UNUSABLE) as error:
                 last, again = self._met(_root(error))
             if not again or attempt == TRIES - 1:
                 break
@@ -264,6 +270,10 @@ class _Job:
             return self._explained(error), error.response.status_code in ASKED_AGAIN
         if isinstance(error, httpx.TransportError | ConnectionError):
             return self._broken_off(error), True
+        if isinstance(error, (*UNUSABLE, httpx.TooManyRedirects, httpx.DecodingError, RecursionError)):
+            if not from_the_library(error):
+                raise error
+            return self._unusable(f"{type(error).__name__}: {error}"), False
         return self._failed(error), False
 
     def _broken_off(self, error: Exception) -> HubError:
@@ -272,16 +282,25 @@ class _Job:
             return HubError(
                 f"the Hub is busy ({error})", where=self._repository, todo=f"wait some minutes, then {kept}"
             )
-        reason = redacted(str(error), self._token) or type(error).__name__
+        reason = told(str(error), self._token) or type(error).__name__
         return HubError(f"the connection to the Hub broke off ({reason})", where=self._repository, todo=kept)
 
+    def _unusable(self, why: str) -> HubError:
+        return HubError(
+            f"the Hub's answer cannot be used ({told(why, self._token)})",
+            where=self._repository,
+            expected="what the interface of the Hugging Face Hub promises",
+            todo="look at HF_ENDPOINT and at any proxy in between, then run the same command again",
+        )
+
     def _failed(self, error: Exception) -> HubError:
-        lines = [line.strip("- ") for line in redacted(str(error), self._token).splitlines() if line.strip()]
+        said = redacted(str(error)[:10_000], self._token)
+        lines = [told(line.strip("- ")) for line in said.splitlines() if line.strip()]
         return HubError(
             "the Hub did not take the files",
             where=self._repository,
             problems=lines[:20],
-            todo="run the same command again; what is kept saying the same has to be mended first",
+            todo="run the same command again; if it says the same again, that has to be fixed first",
         )
 
     def _explained(self, error: HfHubHTTPError) -> HubError:
@@ -301,11 +320,9 @@ class _Job:
             404: ("no such repository, or none that you may see (404)", "look at OWNER/NAME"),
             409: ("another change to the repository is under way (409)", "run the same command again in a minute"),
             412: ("the repository changed during the push (412)", "run the same command again"),
-        }.get(status, (f"the Hub refuses ({status})", "mend that, then run the same command again"))
-        said = redacted(error.server_message or error.response.headers.get("X-Error-Message", ""), self._token)
-        return HubError(
-            what, where=self._repository, problems=[f"the Hub says: {said[:300]}"] if said else [], todo=todo
-        )
+        }.get(status, (f"the Hub refuses ({status})", "fix that, then run the same command again"))
+        said = told(error.server_message or error.response.headers.get("X-Error-Message", ""), self._token)
+        return HubError(what, where=self._repository, problems=[f"the Hub says: {said}"] if said else [], todo=todo)
 
 
 def _root(error: Exception) -> Exception:

@@ -1,11 +1,16 @@
-"""How the client library talks to the Hub during a push: with time limits, waiting as long as it is asked to.
+"""How the client library talks to the Hub: within limits of time and size, waiting as long as it is asked to.
 
-The library (1.x) has no time limit, does not read `Retry-After`, and tries again after fixed pauses in some calls
-only. Here one hook sees every answer: a busy Hub's wish is obeyed, within a limit, and said.
+The library (1.x) has no limits, does not read `Retry-After`, and tries again after fixed pauses in some calls only.
+Here one transport bounds every answer (`bounded`); during a push, one hook sees every answer as well (`throttled`): a
+busy Hub's wish is obeyed, within a limit, and said.
 """
 
 from __future__ import annotations
 
+import functools
+import json
+import queue
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,19 +31,141 @@ from huggingface_hub.utils import (
 
 from xmbench.errors import HubError
 from xmbench.execution.progress import Progress
+from xmbench.storage.files import LARGEST_DOCUMENT, byte_limit
 
 MAX_WAIT_S = 600.0
-TIMEOUTS = httpx.Timeout(connect=30.0, write=120.0, read=300.0, pool=None)
+ANSWER_S = 300.0  # for the head of an answer once a request is sent, and for its body
+TIMEOUTS = httpx.Timeout(connect=30.0, write=120.0, read=ANSWER_S, pool=None)
 BUSY = (429, 500, 502, 503, 504)
 ASKED_AGAIN = (409, 412, *BUSY)  # tried again: the next answer may be another one
 _CREATING = "another conflicting operation is in progress"
+
+
+# What the client library raises where an answer is JSON of another shape, or no JSON.
+UNUSABLE = (
+    TypeError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+    UnicodeError,
+    json.JSONDecodeError,
+)
 
 
 class Refused(httpx.NetworkError):
     """The Hub is busy. A network error, so that the library tries again wherever it does so."""
 
 
-class _Manners:
+class _Answer(httpx.SyncByteStream):
+    """The body of an answer, ended where it takes too long or is larger than any answer of the Hub."""
+
+    def __init__(self, stream: httpx.SyncByteStream, within_s: float) -> None:
+        self._stream = stream
+        self._until = time.monotonic() + within_s
+
+    def __iter__(self) -> Iterator[bytes]:
+        size, largest = 0, byte_limit(LARGEST_DOCUMENT)
+        for part in self._stream:
+            size += len(part)
+            if size > largest:
+                raise httpx.DecodingError(f"the answer has more than {largest:,} bytes")
+            if time.monotonic() > self._until:
+                raise httpx.ReadTimeout("the answer does not end")
+            yield part
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Question(httpx.SyncByteStream):
+    """The body of a request; notes when a part of it was last taken, as large ones take long to send."""
+
+    def __init__(self, stream: httpx.SyncByteStream) -> None:
+        self._stream = stream
+        self.taken = time.monotonic()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._stream:
+            self.taken = time.monotonic()
+            yield part
+        self.taken = time.monotonic()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class BoundedTransport(httpx.BaseTransport):
+    """Sends requests; an answer whose head or body takes too long, or that is too large, is an error of the network.
+
+    The time limits of a socket start anew with every byte, so that a server which sends a byte a second holds a reader
+    for days: the head is awaited in a thread of its own, which is left behind.
+    """
+
+    def __init__(self, within_s: float) -> None:
+        self._within_s = within_s
+        # A client and not its bare transport, which knows no proxies.
+        self._client = httpx.Client(timeout=TIMEOUTS, verify=_certificates())
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """One request; the answer's body is not read yet.
+
+        Raises:
+            httpx.ReadTimeout: no head of an answer came in time.
+            httpx.DecodingError: it is compressed, which was not asked for: a small one could unpack to anything.
+        """
+        assert isinstance(request.stream, httpx.SyncByteStream)
+        question = request.stream = _Question(request.stream)
+        request.headers["Accept-Encoding"] = "identity"
+        done: queue.SimpleQueue[httpx.Response | Exception] = queue.SimpleQueue()
+
+        def send() -> None:
+            try:
+                done.put(self._client.send(request, stream=True, follow_redirects=False))
+            except Exception as error:  # raised again where it is waited for
+                done.put(error)
+
+        threading.Thread(target=send, daemon=True).start()
+        while True:
+            left = question.taken + self._within_s - time.monotonic()
+            try:
+                answer = done.get(timeout=max(0.01, left))
+                break
+            except queue.Empty:
+                if question.taken + self._within_s <= time.monotonic():
+                    raise httpx.ReadTimeout(f"no answer within {self._within_s:.0f} s", request=request) from None
+        if isinstance(answer, Exception):
+            raise answer
+        if answer.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
+            answer.close()
+            raise httpx.DecodingError("the answer is compressed, which was not asked for", request=request)
+        assert isinstance(answer.stream, httpx.SyncByteStream)
+        answer.stream = _Answer(answer.stream, self._within_s)
+        return answer
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._client.close()
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: it takes longer than a request."""
+    return httpx.create_ssl_context()
+
+
+def from_the_library(error: BaseException) -> bool:
+    """Whether an error came up inside the client library: what it was answered is not what it expects."""
+    frame = error.__traceback__
+    while frame is not None:
+        if str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0] in ("huggingface_hub", "httpx"):
+            return True
+        frame = frame.tb_next
+    return False
+
+
+class _Throttle:
     """The hook."""
 
     def __init__(self, progress: Progress) -> None:
@@ -95,35 +222,59 @@ def _asked_pause(headers: httpx.Headers) -> float | None:
         return float(text)
     try:
         until = parsedate_to_datetime(text) if text else None
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         until = None
     if until is not None:
         aware = until if until.tzinfo else until.replace(tzinfo=UTC)
         return max(0.0, (aware - datetime.now(UTC)).total_seconds())
-    limit = parse_ratelimit_headers(headers)
+    try:
+        limit = parse_ratelimit_headers(headers)
+    except ValueError:
+        return None
     return None if limit is None else float(limit.reset_in_seconds)
 
 
 @contextmanager
-def polite(progress: Progress, *, progress_bars: bool) -> Iterator[None]:
-    """The library behaves like this inside the block, and as it always does after it."""
-    manners = _Manners(progress)
-    own_request_hooks = get_session().event_hooks["request"]
+def bounded(within_s: float = ANSWER_S) -> Iterator[None]:
+    """The library's answers are bounded inside the block: in time, in size, in redirects."""
+    with _session(within_s, []):
+        yield
 
-    def client() -> httpx.Client:
-        hooks: dict[str, list[Callable[..., Any]]] = {"request": own_request_hooks, "response": [manners]}
-        return httpx.Client(event_hooks=hooks, follow_redirects=True, timeout=TIMEOUTS)
 
+@contextmanager
+def throttled(progress: Progress, *, progress_bars: bool) -> Iterator[None]:
+    """The library's answers are bounded, and a busy Hub is waited for, inside the block."""
+    throttle = _Throttle(progress)
     level, quiet = logging.get_verbosity(), are_progress_bars_disabled()
-    set_client_factory(client)
     logging.set_verbosity_error()  # what it says of busy answers is said here
     if not progress_bars:
         disable_progress_bars()
     try:
-        yield
+        with _session(ANSWER_S, [throttle]):
+            yield
     finally:
-        manners.active = False
-        close_session()
+        throttle.active = False
         logging.set_verbosity(level)
         if not quiet and not progress_bars:
             enable_progress_bars()
+
+
+@contextmanager
+def _session(within_s: float, response_hooks: list[Callable[..., Any]]) -> Iterator[None]:
+    own_request_hooks = get_session().event_hooks["request"]
+
+    def client() -> httpx.Client:
+        hooks: dict[str, list[Callable[..., Any]]] = {"request": own_request_hooks, "response": response_hooks}
+        return httpx.Client(
+            transport=BoundedTransport(within_s),
+            event_hooks=hooks,
+            follow_redirects=True,
+            max_redirects=10,
+            timeout=TIMEOUTS,
+        )
+
+    set_client_factory(client)
+    try:
+        yield
+    finally:
+        close_session()

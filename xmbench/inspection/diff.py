@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from xmbench.errors import MediaError
 from xmbench.execution.progress import Progress
 from xmbench.formats.dataset import Dataset, Manifest
+from xmbench.formats.tables import read_schema
 from xmbench.media import audio, image
 
 _SHOWN = 5
@@ -111,7 +111,7 @@ def compare(a: Dataset, b: Dataset, progress: Progress = lambda line: None) -> D
     splits = list(dict.fromkeys([*a.manifest.splits, *b.manifest.splits]))
     for split in splits:
         found.rows[split] = (a.count(split), b.count(split))
-        for left, right in _side_by_side(a.rows(split, shared), b.rows(split, shared)):
+        for left, right in _side_by_side(a.rows(split, shared, checked=False), b.rows(split, shared, checked=False)):
             if left is None or right is None:
                 row, side = (left, 0) if left is not None else (right, 1)
                 alone[side][str((row or {})["id"])] = split
@@ -127,7 +127,7 @@ def compare(a: Dataset, b: Dataset, progress: Progress = lambda line: None) -> D
 def _columns(dataset: Dataset) -> list[str]:
     """Columns of the rows, without the id."""
     paths = [path for split in dataset.manifest.splits for path in dataset.shards(split)]
-    return [name for name in pq.read_schema(paths[0]).names if name != "id"] if paths else []
+    return [name for name in read_schema(paths[0]).names if name != "id"] if paths else []
 
 
 def _side_by_side(left: Iterator[Row], right: Iterator[Row]) -> Iterator[tuple[Row | None, Row | None]]:

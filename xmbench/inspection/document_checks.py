@@ -114,7 +114,7 @@ def check_ledger(dataset: Dataset, found: Findings) -> Iterator[str]:
         if ledger.total(record.classes.values()) != record.counts:
             found.add("ledger", f"{split}: the counts of its classes do not add up to its own")
     try:
-        rows = ledger.read(dataset.folder / LEDGER_FILE)
+        rows = ledger.read(dataset.folder / LEDGER_FILE, ledger.rows_allowed(manifest))
     except DatasetError as error:
         found.add("ledger", f"{LEDGER_FILE}: {error.what}")
         return
@@ -199,7 +199,7 @@ def _tables(text: str) -> Iterator[tuple[tuple[str, str], str]]:
 
 
 def check_strays(dataset: Dataset, found: Findings) -> None:
-    """`load_dataset` would take up any file beside the shards."""
+    """`load_dataset` would read any file beside the shards."""
     known = {Path(shard.path).name for shard in dataset.manifest.shards}
     folder = dataset.folder / DATA_FOLDER
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()

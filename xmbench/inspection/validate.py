@@ -11,27 +11,27 @@ from typing import Any
 
 import pyarrow as pa
 
-from xmbench.errors import DatasetError, MediaError
+from xmbench.errors import DatasetError, DocumentError, MediaError
 from xmbench.execution.progress import Progress
 from xmbench.formats.columns import schema
 from xmbench.formats.dataset import (
     Dataset,
     Manifest,
     ShardRecord,
+    batch_rows,
     content_digest,
     dataset_digest,
     open_dataset,
-    open_shard,
-    read_batches,
     row_digest,
 )
 from xmbench.formats.document import ID_PATTERN, load_json
 from xmbench.formats.layout import DATA_FOLDER, HASHED_LAYOUT, MANIFEST_FILE, SHARD_NAME
-from xmbench.formats.recipe import Recipe
+from xmbench.formats.tables import read_schema
 from xmbench.inspection import document_checks
 from xmbench.inspection.clip_checks import Hearing
 from xmbench.inspection.findings import Findings, Validation, brief
 from xmbench.media import image
+from xmbench.storage.names import shown
 
 _TOLD_EVERY = 10_000
 # The columns that every data set has, and the one that says what is spoken.
@@ -108,10 +108,11 @@ def _check_shard(dataset: Dataset, shard: ShardRecord, seen: _Seen, progress: Pr
     # Of the present layout, the shards of a split go on where the one before ended.
     before = "" if dataset.manifest.layout == HASHED_LAYOUT else seen.last.get(shard.split, "")
     try:
-        for row in _rows(path, seen.schema, dataset.recipe):
+        for row in _rows(dataset, shard, seen.schema):
             item = str(row["id"])
             if item <= before:
-                seen.found.add("order", f"{shard.path}: '{item}' stands after '{before}': not in the order of ids")
+                told = f"'{shown(item)}' stands after '{shown(before)}'"
+                seen.found.add("order", f"{shard.path}: {told}: not in the order of ids")
             before = seen.last[shard.split] = item
             digests.append((shard.split, item, _check_row(dataset, shard.split, row, seen)))
             if (len(seen.digests) + len(digests)) % _TOLD_EVERY == 0:
@@ -125,14 +126,17 @@ def _check_shard(dataset: Dataset, shard: ShardRecord, seen: _Seen, progress: Pr
     seen.digests += digests
 
 
-def _rows(path: Path, wanted: pa.Schema, recipe: Recipe) -> Iterator[dict[str, Any]]:
+def _rows(dataset: Dataset, shard: ShardRecord, wanted: pa.Schema) -> Iterator[dict[str, Any]]:
     try:
-        with open_shard(path) as file:
-            _check_columns(file.schema_arrow, wanted)
-            names = [name for name in (*_COLUMNS, _SPOKEN) if name in file.schema_arrow.names]
-            for part in read_batches(file, names, recipe):
-                yield from part.to_pylist()
-    except (OSError, ValueError, pa.ArrowException) as error:
+        there = read_schema(dataset.folder / shard.path)
+        _check_columns(there, wanted)
+        names = [name for name in (*_COLUMNS, _SPOKEN) if name in there.names]
+        for batch in dataset.open_shard(shard, names).batches(batch_rows(dataset.recipe)):
+            yield from batch.to_pylist()
+    except DocumentError as error:
+        told = f"{error.what}; expected {error.expected}" if error.expected else error.what
+        raise DatasetError(f"the shard cannot be read ({told})") from error
+    except ValueError as error:  # texts that are not UTF-8
         raise DatasetError(f"the shard cannot be read ({brief(error)})") from error
 
 
@@ -164,7 +168,8 @@ def _check_columns(there: pa.Schema, wanted: pa.Schema) -> None:
 def _check_row(dataset: Dataset, split: str, row: dict[str, Any], seen: _Seen) -> str:
     """Checks one row; returns its digest, empty where it cannot be decoded."""
     item, label, classes = str(row["id"]), row["label"], dataset.recipe.classes
-    if not re.match(ID_PATTERN, item):
+    if not re.fullmatch(ID_PATTERN, item):
+        item = shown(item)
         seen.found.add("id", f"'{item}': the id does not match {ID_PATTERN}")
     if item in seen.ids:
         seen.found.add("id", f"'{item}': the id stands there twice")
@@ -178,8 +183,8 @@ def _check_row(dataset: Dataset, split: str, row: dict[str, Any], seen: _Seen) -
     seen.classes[split, label] += 1
     seen.durations.setdefault(split, []).append(row["duration_s"] or 0.0)
     _check_names(item, row, seen.found)
-    heard, shown = _sound(split, item, label, row, seen), _picture(dataset, item, row, seen.found)
-    return row_digest(split, item, label, shown, heard) if heard and shown else ""
+    clip, picture = _sound(split, item, label, row, seen), _picture(dataset, item, row, seen.found)
+    return row_digest(split, item, label, picture, clip) if clip and picture else ""
 
 
 def _check_names(item: str, row: dict[str, Any], found: Findings) -> None:

@@ -54,6 +54,11 @@ class LoadedJudge:
         )
 
     @property
+    def stamp(self) -> str:
+        """What a measurement depends on: the weights, and the device if it is not the CPU."""
+        return self.record.sha256 if self.device == "cpu" else f"{self.record.sha256} on {self.device}"
+
+    @property
     def for_metrics(self) -> JudgeWeights:
         """What metrics are given."""
         return JudgeWeights(self.weights, self.record.kind, self.record.sha256, self.device)
@@ -95,7 +100,8 @@ def read_judge(path: Path, *, local: bool = False, device: str = "cpu") -> Loade
     """A judge by its record.
 
     Raises:
-        PrerequisiteError: the record or the weights cannot be read or fetched, or do not belong together.
+        PrerequisiteError: the record or the weights cannot be read or fetched, or do not belong together; no such
+            device.
     """
     record = read_record(path)
     weights = weights_of(path, record)
@@ -107,6 +113,8 @@ def read_judge(path: Path, *, local: bool = False, device: str = "cpu") -> Loade
             expected=f"sha256 {record.sha256}, found {found}",
             todo="fit the judge again, or install xmbench again",
         )
+    if device != "cpu":
+        load(weights, record.kind, device)  # a device that is not there is named before hours of work
     return LoadedJudge(weights, record, local, device)
 
 

@@ -3,6 +3,7 @@
 ::
 
     leaderboards/<recipe>/<direction>/<system>.json         a result, as `xmbench score` wrote it
+    leaderboards/<recipe>/<direction>/<system>--seed-1.json another seed of the system: one row with the first
     leaderboards/<recipe>/<direction>/reported-<name>.json  what a paper prints: a table of its own, never ranked
     leaderboards/<recipe>/<direction>/pairs.json            paired differences of the results, computed by `add`
     leaderboards/*.md, index.html                           generated

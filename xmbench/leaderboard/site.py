@@ -164,11 +164,11 @@ def _row(name: str, row: Row, board: Board, compared: Compared, root: Path) -> s
     known = "" if row.normalised is None else f"{row.normalised:.3f}"
     cells = "".join(_cell(metric, row, board) for metric in _columns(board))
     report = "".join(_report(run, root) for run in row.runs)
-    kind, preset = result.submission.kind, escape(result.submission.preset or "none")
+    kind, preset = escape(result.submission.kind), escape(result.submission.preset or "none")
     seeds = f"<td data-h=seeds{_value(len(row.runs))}>{len(row.runs)}</td>" if board.seeded else ""
     width = 4 + board.seeded + len(board.metrics)
     return (
-        f'<tr class="row{shared}" id={name} data-kind={kind} data-preset="{preset}">'
+        f'<tr class="row{shared}" id={name} data-kind="{kind}" data-preset="{preset}">'
         f"<td data-h=rank{_value(row.rank)}>{rank}</td>"
         f"<th scope=row>{escape(result.submission.system)} <span class=links>"
         f"<button type=button class=fold aria-controls={name}m aria-expanded=true>details</button>{report}</span></th>"
@@ -198,7 +198,7 @@ def _cell(metric: str, row: Row, board: Board) -> str:
         return f"<td {head}>{score.value:.4f}{covered}</td>"
     ends = "" if score.low is None else f"<br><small>[{score.low:.4f}, {score.high:.4f}]</small>"
     bar = interval_bar(score, board)
-    return f"<td class=first {head}><b>{score.value:.4f}</b>{covered}{ends}{bar}{_spread(metric, row)}</td>"
+    return f"<td class=first {head}><b>{score.value:.4f}</b>{covered}{ends}{_spread(metric, row)}{bar}</td>"
 
 
 def _spread(metric: str, row: Row) -> str:

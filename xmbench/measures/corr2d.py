@@ -44,6 +44,9 @@ def correlation2d(a: ArrayLike, b: ArrayLike) -> float | None:
 
     Raises:
         ValueError: the shapes differ or the arrays are empty.
+
+    >>> round(correlation2d([[1, 2], [3, 4]], [[1, 2], [4, 3]]), 6)
+    0.8
     """
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if x.shape != y.shape or not x.size:

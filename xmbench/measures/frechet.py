@@ -23,6 +23,15 @@ def frechet(mean_a: NDArray[np.float64], cov_a: Matrix, mean_b: NDArray[np.float
     """Squared Frechet distance of two normal distributions, >= 0. Singular covariances are fine.
 
     Only symmetric eigenvalues are taken: C1^1/2 C2 C1^1/2 is positive semi-definite, so nothing imaginary appears.
+
+    Args:
+        mean_a: (D,).
+        cov_a: (D, D), symmetric.
+        mean_b: (D,).
+        cov_b: (D, D), symmetric.
+
+    >>> frechet(np.zeros(1), np.array([[4.0]]), np.array([3.0]), np.array([[1.0]]))  # 3^2 + (2 - 1)^2
+    10.0
     """
     values, vectors = np.linalg.eigh(cov_a)
     root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T

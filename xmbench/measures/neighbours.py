@@ -28,7 +28,11 @@ def squared_distances(a: Points, b: Points) -> Iterator[tuple[slice, NDArray[np.
 
 
 def nearest_others(points: Points, k: int) -> NDArray[np.float64]:
-    """Squared distance of each point of (N, D) to its k-th nearest other point; fewer others: the farthest; none: 0."""
+    """Squared distance of each point of (N, D) to its k-th nearest other point; fewer others: the farthest; none: 0.
+
+    >>> nearest_others(np.array([[0.0], [1.0], [3.0]]), 1)
+    array([1., 1., 4.])
+    """
     if len(points) < 2:
         return np.zeros(len(points))
     found = np.empty(len(points))
@@ -41,7 +45,11 @@ def nearest_others(points: Points, k: int) -> NDArray[np.float64]:
 
 
 def inside(points: Points, centres: Points, squared_radii: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each point of (N, D) lies in a ball around any of the centres (M, D)."""
+    """Whether each point of (N, D) lies in a ball around any of the centres (M, D).
+
+    >>> inside(np.array([[0.5], [2.5]]), np.array([[0.0], [4.0]]), np.array([1.0, 1.0]))
+    array([ True, False])
+    """
     found = np.zeros(len(points), dtype=bool)
     if len(centres):
         for rows, distances in squared_distances(points, centres):
@@ -50,7 +58,11 @@ def inside(points: Points, centres: Points, squared_radii: NDArray[np.float64]) 
 
 
 def mean_distance_to_others(points: Points) -> NDArray[np.float64]:
-    """Mean Euclidean distance of each point of (N, D) to the other ones; 0 for a point alone."""
+    """Mean Euclidean distance of each point of (N, D) to the other ones; 0 for a point alone.
+
+    >>> mean_distance_to_others(np.array([[0.0], [1.0], [3.0]]))
+    array([2. , 1.5, 2.5])
+    """
     if len(points) < 2:
         return np.zeros(len(points))
     found = np.empty(len(points))

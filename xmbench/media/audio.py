@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -14,9 +15,12 @@ import soxr
 from numpy.typing import NDArray
 
 from xmbench.errors import MediaError
+from xmbench.storage.files import byte_limit
 
 FULL_SCALE = 32768.0
 FRAME_S = 0.010
+LARGEST_SOUND = 1 << 30  # bytes of float32 samples: three hours at 22,050 Hz
+_UNKNOWN = 2**62  # libsndfile's count where the header has none is beyond this
 
 
 def to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
@@ -41,46 +45,60 @@ def encode_wav(samples: NDArray[np.int16], sample_rate_hz: int) -> bytes:
     return header + data
 
 
-def decode(data: bytes) -> tuple[NDArray[np.float32], int]:
+def decode(data: bytes, largest: int = LARGEST_SOUND) -> tuple[NDArray[np.float32], int]:
     """Reads a wav or flac file.
 
     Args:
         data: the bytes of the file.
+        largest: bytes that its samples may come to as float32; `$XMBENCH_MAX_BYTES`, where it is set, replaces it.
 
     Returns:
         Samples float32, shape (T, channels), range -1..1 for integer formats (a float file may hold any
         value, NaN included: the caller checks), and the sample rate in Hz.
 
     Raises:
-        MediaError: the bytes are no readable sound.
+        MediaError: the bytes are no readable sound, or the header promises more samples than there may be.
     """
+    return _samples(data, "float32", largest, "a wav or flac file")
+
+
+def decode_mono_int16(data: bytes, largest: int = LARGEST_SOUND) -> tuple[NDArray[np.int16], int]:
+    """Reads a stored 16-bit mono file exactly, shape (T,).
+
+    Raises:
+        MediaError: no readable audio, too much of it (`largest` as in `decode`), or more than one channel.
+    """
+    samples, rate = _samples(data, "int16", largest, "a 16-bit mono wav or flac file")
+    if samples.shape[1] != 1:
+        raise MediaError(f"{samples.shape[1]} channels", expected="1 channel (mono)")
+    return samples[:, 0], rate
+
+
+def _samples(data: bytes, kind: str, largest: int, expected: str) -> tuple[NDArray[Any], int]:
+    """Samples (T, channels) of a type, and their rate."""
     if not data:
-        raise MediaError("empty file", expected="a wav or flac file")
+        raise MediaError("empty file", expected=expected)
     try:
-        samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
-        raise MediaError(f"no readable audio ({_reason(error)})", expected="a wav or flac file") from error
-    return samples, int(rate)
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            _refuse_promise(file, largest)
+            return file.read(dtype=kind, always_2d=True), int(file.samplerate)
+    except (soundfile.LibsndfileError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
+        raise MediaError(f"no readable audio ({_reason(error)})", expected=expected) from error
+
+
+def _refuse_promise(file: soundfile.SoundFile, largest: int) -> None:
+    """Raises MediaError by what the header says: the library allocates by it before it reads a sample."""
+    limit = byte_limit(largest) // 4
+    if file.frames >= _UNKNOWN:
+        raise MediaError("the header does not say how many samples there are", expected="a file that was closed well")
+    if file.frames * file.channels > limit:
+        told = f" in {file.channels} channels" if file.channels > 1 else ""
+        raise MediaError(f"the header promises {file.frames:,} samples{told}", expected=f"at most {limit:,}")
 
 
 def _reason(error: Exception) -> str:
     """The library's words, without the name that it gives to bytes in memory."""
     return str(getattr(error, "error_string", error)).strip().rstrip(".")
-
-
-def decode_mono_int16(data: bytes) -> tuple[NDArray[np.int16], int]:
-    """Reads a stored 16-bit mono file exactly, shape (T,).
-
-    Raises:
-        MediaError: no readable audio, or more than one channel.
-    """
-    try:
-        samples, rate = soundfile.read(io.BytesIO(data), dtype="int16", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
-        raise MediaError(f"no readable audio ({_reason(error)})", expected="a 16-bit mono wav or flac file") from error
-    if samples.shape[1] != 1:
-        raise MediaError(f"{samples.shape[1]} channels", expected="1 channel (mono)")
-    return samples[:, 0], int(rate)
 
 
 def fit_length(samples: NDArray[np.generic], length: int) -> NDArray[np.generic]:

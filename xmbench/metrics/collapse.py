@@ -9,6 +9,14 @@ Leaving out all but one of several repeated outputs makes the share smaller, whi
 and the floor of every other metric: read it with the coverage.
 
 A system without chance has to answer one condition with one output: where conditions repeat, so do its outputs.
+
+In 0..1. Four outputs (D = 1), two of them the same:
+
+    >>> import numpy as np
+    >>> made, known = np.array([[0.0], [0.0], [5.0], [9.0]]), np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> table = METRIC.finish(np.hstack([made, known, np.zeros((4, 1))]), np.ones(4, dtype=bool))
+    >>> METRIC.reduce(table, np.ones((1, 4)))
+    array([0.5])
 """
 
 from __future__ import annotations

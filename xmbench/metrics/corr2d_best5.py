@@ -1,4 +1,13 @@
-"""corr2d-best5: the best Corr2D against the five nearest references of the class."""
+"""corr2d-best5: the best Corr2D against the five nearest references of the class.
+
+The largest of the values of `corr2d` against the K = 5 references (all of them where there are fewer) whose auditory
+spectrograms correlate most with the output's. In -1..1, higher is better; a failed item counts the floor.
+
+    >>> from xmbench.metrics._examples import noisy_buzz, takes
+    >>> with takes() as context:
+    ...     METRIC.prepare([noisy_buzz()], context)[0].state.round(3)
+    array([0.915])
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""corr2d-linear: correlation of auditory spectrograms as they are; secondary to corr2d."""
+"""corr2d-linear: correlation of auditory spectrograms as they are, without the power; secondary to corr2d.
+
+The formula of `corr2d` with S = wav2aud(x, [10 10 -2 0]). In -1..1, higher is better; a failed item counts -1.
+
+    >>> from xmbench.metrics._examples import noisy_buzz
+    >>> METRIC.measure(noisy_buzz()).state.round(6)
+    array([0.999696])
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,14 @@ same among the references. A class scores sum d / sum r, at most 1 (noise that v
 better than they are); the score is the mean over classes, weighted by their items. One picture per class scores 0,
 the references themselves 1. A failed item has d = 0. A class whose references are all alike asks for no diversity
 and scores its share of usable outputs. Distances are fixed over all items; the bootstrap draws items.
+
+In 0..1, higher is better. Outputs (D = 1) half as far apart as their references:
+
+    >>> import numpy as np
+    >>> made, known = np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [2.0], [4.0]])
+    >>> table = METRIC.finish(np.hstack([made, known, np.zeros((3, 1))]), np.ones(3, dtype=bool))
+    >>> METRIC.reduce(table, np.ones((1, 3)))
+    array([0.5])
 """
 
 from __future__ import annotations

@@ -1,4 +1,13 @@
-"""estoi: extended STOI with segments of min(30, J) frames."""
+"""estoi: extended STOI with segments of min(30, J) frames.
+
+Jensen and Taal, 2016: third-octave envelopes (15 bands) of output and reference, their rows and then their columns
+brought to mean 0 and length 1 in each segment; the mean inner product over columns and segments. J is the number of
+frames that are left after silence is removed. In -1..1, higher is better; a failed item counts the floor.
+
+    >>> from xmbench.metrics._examples import noisy_buzz
+    >>> METRIC.measure(noisy_buzz()).state.round(3)
+    array([0.595])
+"""
 
 from __future__ import annotations
 

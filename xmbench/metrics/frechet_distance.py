@@ -7,6 +7,14 @@ on splits of different size, cannot be compared (few items make it larger).
 A failed item stays in: the embedding of the neutral output (black, silence) stands for its output, so that leaving
 items out moves the outputs away from the references. Resampling repeats items, which makes the distance larger; the
 interval is therefore the value and the spread of the resamples around their own mean.
+
+At least 0. Outputs (D = 1) that are the references moved by 3, of one spread: the distance is 3^2.
+
+    >>> import numpy as np
+    >>> known = np.array([[0.0], [1.0], [2.0]])
+    >>> table = METRIC.finish(np.hstack([known + 3.0, known, np.zeros((3, 1))]), np.ones(3, dtype=bool))
+    >>> METRIC.reduce(table, np.ones((1, 3))).round(6)
+    array([9.])
 """
 
 from __future__ import annotations

@@ -3,6 +3,13 @@
 Of ordinary outputs the two hear nearly the same; the agreement on the references says how nearly. Outputs that were
 optimised against one judge fall far below, whatever their word accuracy; those optimised against both need not. Noise
 and silence are heard alike too: it tells something only where the word accuracy is above its floor.
+
+Mean over the items of [class of the first judge = class of the second]. In 0..1, higher is better; a failed item counts
+0. A state is (same, class of the first, class of the second):
+
+    >>> import numpy as np
+    >>> METRIC.reduce(np.array([[1, 3, 3], [0, 2, 7], [1, 10, 10], [1, 1, 1]]), np.ones((1, 4)))
+    array([0.75])
 """
 
 from __future__ import annotations

@@ -1,4 +1,12 @@
-"""pesq: the raw P.862 score, from narrow-band mode at 16 kHz; the PESQ of the papers."""
+"""pesq: the raw P.862 score, from narrow-band mode at 16 kHz; the PESQ of the papers.
+
+From MOS-LQO: (4.6607 - ln(4 / (LQO - 0.999) - 1)) / 1.4945, the inverse of P.862.1, eq. 1. In -0.5..4.5, higher is
+better; a failed item counts -0.5.
+
+    >>> from xmbench.metrics._examples import noisy_buzz
+    >>> METRIC.measure(noisy_buzz()).state.round(3)
+    array([2.284])
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,13 @@
-"""pesq-mean5: the mean raw PESQ against the five nearest references of the class."""
+"""pesq-mean5: the mean raw PESQ against the five nearest references of the class.
+
+The mean of the values of `pesq` against the K = 5 references (all of them where there are fewer) whose auditory
+spectrograms correlate most with the output's. In -0.5..4.5, higher is better; a failed item counts the floor.
+
+    >>> from xmbench.metrics._examples import noisy_buzz, takes
+    >>> with takes() as context:
+    ...     METRIC.prepare([noisy_buzz()], context)[0].state.round(3)
+    array([2.007])
+"""
 
 from __future__ import annotations
 

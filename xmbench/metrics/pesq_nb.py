@@ -1,4 +1,11 @@
-"""pesq-nb: MOS-LQO of narrow-band PESQ at 16 kHz."""
+"""pesq-nb: MOS-LQO of narrow-band PESQ at 16 kHz (ITU-T P.862.1).
+
+In 0.999..4.56, higher is better; a failed item counts 0.999.
+
+    >>> from xmbench.metrics._examples import noisy_buzz
+    >>> METRIC.measure(noisy_buzz()).state.round(3)
+    array([1.892])
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""pesq-wb: MOS-LQO of wide-band PESQ at 16 kHz."""
+"""pesq-wb: MOS-LQO of wide-band PESQ at 16 kHz (ITU-T P.862.2).
+
+In 0.999..4.65, higher is better; a failed item counts 0.999.
+
+    >>> from xmbench.metrics._examples import noisy_buzz
+    >>> METRIC.measure(noisy_buzz()).state.round(3)
+    array([1.377])
+"""
 
 from __future__ import annotations
 

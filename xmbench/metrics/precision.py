@@ -4,6 +4,15 @@ An output counts where its embedding lies within the manifold of the references:
 reaches to that reference's third nearest other reference. References that repeat (many items share a recorded take)
 count once here: else their balls would have radius 0. The manifold is fixed over all items; the bootstrap draws
 items against it.
+
+In 0..1, higher is better. Five references and as many outputs (D = 2), one of them far from all references:
+
+    >>> import numpy as np
+    >>> known = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, 2.0]])
+    >>> made = known + np.array([[0.1], [0.1], [0.1], [0.1], [9.0]])
+    >>> table = METRIC.finish(np.hstack([made, known, np.zeros((5, 1))]), np.ones(5, dtype=bool))
+    >>> METRIC.reduce(table, np.ones((1, 5)))
+    array([0.8])
 """
 
 from __future__ import annotations

@@ -1,7 +1,12 @@
 """psnr: peak signal-to-noise ratio of output and reference in dB, 10 log10(255^2 / mean squared error).
 
-Identical images would score infinity: every value is cut off at 100 dB. Two different images with fewer than 153,000
-values (390 x 390 in grey) stay below it: one value that is off by 1 gives 10 log10(255^2 N) dB.
+Of images (H, W, C) in 0..255. In 0..100 dB, higher is better; a failed item counts 0. Identical images would score
+infinity: every value is cut off at 100 dB. Two different images with fewer than 153,000 values (390 x 390 in grey) stay
+below it: one value that is off by 1 gives 10 log10(255^2 N) dB.
+
+    >>> from xmbench.metrics._examples import brighter_ramp
+    >>> METRIC.measure(brighter_ramp()).state.round(3)  # 20 log10(255 / 5)
+    array([34.151])
 """
 
 from __future__ import annotations

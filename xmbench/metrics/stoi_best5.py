@@ -1,4 +1,13 @@
-"""stoi-best5: the best STOI against the five nearest references of the class."""
+"""stoi-best5: the best STOI against the five nearest references of the class.
+
+The largest of the values of `stoi` against the K = 5 references (all of them where there are fewer) whose auditory
+spectrograms correlate most with the output's. In -1..1, higher is better; a failed item counts the floor.
+
+    >>> from xmbench.metrics._examples import noisy_buzz, takes
+    >>> with takes() as context:
+    ...     METRIC.prepare([noisy_buzz()], context)[0].state.round(3)
+    array([0.988])
+"""
 
 from __future__ import annotations
 

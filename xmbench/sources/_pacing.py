@@ -1,4 +1,4 @@
-"""Manners towards a speech service: a pause between requests, a limit to their number, and none after a refusal.
+"""How often a speech service is asked: a pause between requests, a limit to their number, and none after a refusal.
 
 How often a service is asked changes no sound, so it is no part of a recipe: two environment variables set it.
 """

@@ -1,7 +1,8 @@
 """Recorded words: one wav or flac file per take, named `<class>_<speaker>_<take>` as in the Free Spoken Digit Dataset.
 
 A take is resampled to the recipe's rate, and trimmed of silence as spoken words are (`speech`). Takes outside the
-recipe's range of durations are left out by the builder, and booked. Speakers are divided between the splits.
+recipe's range of durations are left out by the builder, and listed in the ledger. Speakers are divided between the
+splits.
 
 Source of the layout: Z. Jackson et al., Free Spoken Digit Dataset.
 """

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from xmbench.errors import OutputError
-from xmbench.storage.files import make_folder
+from xmbench.storage.files import expanded, make_folder
 
 CACHE_VARIABLE = "XMBENCH_CACHE"
 
@@ -19,7 +19,7 @@ def cache_folder() -> Path:
         OutputError: it cannot be written.
     """
     chosen = os.environ.get(CACHE_VARIABLE)
-    folder = Path(chosen) if chosen else _user_cache() / "xmbench"
+    folder = expanded(chosen) if chosen else _user_cache() / "xmbench"
     try:
         return make_folder(folder)
     except OutputError as error:

@@ -34,14 +34,15 @@ _REFUSED = {
 }
 
 
-def regular_size(path: Path, largest: int) -> int:
+def regular_size(path: Path, largest: int | None) -> int:
     """Size in bytes of a path that was given, before anything of it is read.
 
     A pipe, a device or a socket would hang or never end; a file beyond its format's limit would fill the memory.
 
     Args:
         path: of a file; a link is followed.
-        largest: what its format allows, in bytes; `$XMBENCH_MAX_BYTES`, where it is set, replaces it.
+        largest: what its format allows, in bytes; `$XMBENCH_MAX_BYTES`, where it is set, replaces it. None for a file
+            that is streamed, so that its size does not matter.
 
     Raises:
         DocumentError: it is missing, no regular file, or too large.
@@ -53,8 +54,8 @@ def regular_size(path: Path, largest: int) -> int:
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise DocumentError(f"the file cannot be read ({error})", where=path) from error
     if not stat.S_ISREG(found.st_mode):
-        raise DocumentError(f"{_KINDS.get(stat.S_IFMT(found.st_mode), 'not a file')}", where=path, expected="a file")
-    limit = byte_limit(largest)
+        raise DocumentError(_kind(found.st_mode), where=path, expected="a file")
+    limit = found.st_size if largest is None else byte_limit(largest)
     if found.st_size > limit:
         raise DocumentError(
             f"the file has {found.st_size:,} bytes",
@@ -63,6 +64,10 @@ def regular_size(path: Path, largest: int) -> int:
             todo=f"check that this is the right file; {LIMIT_VARIABLE}=BYTES allows larger ones",
         )
     return found.st_size
+
+
+def _kind(mode: int) -> str:
+    return _KINDS.get(stat.S_IFMT(mode), "not a file")
 
 
 def byte_limit(largest: int) -> int:
@@ -94,6 +99,23 @@ def read_bytes(path: Path, largest: int = LARGEST_DOCUMENT) -> bytes:
         raise DocumentError(f"the file cannot be read ({error.strerror})", where=path) from error
 
 
+def expanded(text: str) -> Path:
+    """A path that was typed, with `~` and `~user` as a shell reads them.
+
+    Raises:
+        DocumentError: no such user, and no file of that name either.
+    """
+    path = Path(text)
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        if path.exists():
+            return path
+        raise DocumentError(
+            f"no user has the home directory {path.parts[0]!r}", where=text, expected="a path like ~/x or ./~x"
+        ) from error
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turns the OS errors of a write below `path` into an `OutputError` that says what to do."""
@@ -112,7 +134,40 @@ def writing(path: Path) -> Iterator[None]:
                 where=path,
                 todo="choose another folder with --out, or change its permissions",
             ) from error
+        if error.errno == errno.ENOENT and not path.exists():
+            raise OutputError(
+                "the folder was removed while it was in use", where=path, todo="run the same command again"
+            ) from error
         raise
+
+
+def output_file(path: Path) -> Path:
+    """Checks a path that a file will be written to, before the work; makes its folder.
+
+    What stands there is replaced if it is a file. A link to a file is replaced itself: what it points to is not
+    touched. Directories, and whatever hangs, swallows or never ends (pipes, devices, sockets, links to them), are
+    refused.
+
+    Raises:
+        OutputError: something else than a file stands there, or the folder cannot be written.
+    """
+    make_folder(path.parent)
+    _refuse_irregular(path)
+    return path
+
+
+def _refuse_irregular(path: Path) -> None:
+    with writing(path.parent):
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return
+        except ValueError as error:  # a null byte in the name
+            raise OutputError(f"the file cannot be written ({error})", where=path) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise OutputError(
+            _kind(found.st_mode), where=path, expected="a file, or nothing", todo="choose another name with --out"
+        )
 
 
 def make_folder(path: Path) -> Path:
@@ -123,6 +178,8 @@ def make_folder(path: Path) -> Path:
     """
     with writing(path):
         try:
+            if path.exists() and not path.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path):
                 pass
@@ -138,8 +195,10 @@ def replacing(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one, never a half. The content is flushed to the disk first.
 
     Raises:
-        OutputError: the folder cannot be written, or the disk is full.
+        OutputError: something else than a file stands there (see `output_file`), the folder cannot be written, or the
+            disk is full.
     """
+    _refuse_irregular(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path.parent):
         try:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from xmbench.interfaces import Run
 from xmbench.storage.files import make_folder, write_text
+from xmbench.training.board import Board
 from xmbench.training.phase import Phase, State
 
 
@@ -25,10 +26,7 @@ class Curves:
                 rows = [(row[0], int(row[1]), row[2], float(row[3])) for row in list(csv.reader(handle))[1:]]
             # Steps after the checkpoint are about to be repeated.
             self._rows = [row for row in rows if row[0] != phase.name or row[1] <= state.step]
-        # Imported here: TensorBoard takes a second to import, and only a training needs it.
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._board = SummaryWriter(str(run.folder / "curves" / phase.name), purge_step=state.step + 1)
+        self._board = Board(run.folder / "curves" / phase.name, purge_step=state.step + 1)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Adds values of one step."""
@@ -53,6 +51,9 @@ class Curves:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._written:
+        if not self._written:
+            return
+        try:
             self.flush()
+        finally:
             self._board.close()

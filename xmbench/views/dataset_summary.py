@@ -22,7 +22,7 @@ _REASONS_SHOWN = 60
 def head(dataset: Dataset) -> str:
     """Title, description, formats, digests and licences."""
     manifest, recipe = dataset.manifest, dataset.recipe
-    rows = " · ".join(f"{record.counts.written:,} {split}" for split, record in manifest.splits.items())
+    rows = " · ".join(f"{record.counts.written:,} {escape(split)}" for split, record in manifest.splits.items())
     part = "" if manifest.limit is None else f" · a part: at most {manifest.limit:,} items per split"
     height, width = recipe.image.height_px, recipe.image.width_px
     facts = [
@@ -70,10 +70,10 @@ def classes(dataset: Dataset) -> str:
         cells = [escape(name), escape(recipe.classes.words[k]) if recipe.classes.words else ""]
         for split, record in splits.items():
             written = record.classes.get(name, Counts(planned=0, written=0)).written
-            share = f"{100 * written / most[split]:.0f}"
-            cells += [f"<td class=bar style=--p:{share}%>{written:,}</td>", f"{record.takes.get(name, 0):,}"]
+            drawn = html.share(written / most[split])
+            cells += [f'<td class="bar {drawn}">{written:,}</td>', f"{record.takes.get(name, 0):,}"]
         rows.append(cells)
-    heads = ["class", "spoken", *(head for split in splits for head in (f"{split} rows", "takes"))]
+    heads = ["class", "spoken", *(head for split in splits for head in (f"{escape(split)} rows", "takes"))]
     return f"<h2>Classes</h2><div class=classes>{html.table(heads, rows)}</div>"
 
 
@@ -106,7 +106,7 @@ def left_out(dataset: Dataset) -> str:
 
 def _reasons(dataset: Dataset) -> str:
     try:
-        found = ledger.read(dataset.folder / LEDGER_FILE)
+        found = ledger.read(dataset.folder / LEDGER_FILE, ledger.rows_allowed(dataset.manifest))
     except DatasetError as error:
         return f"<p>{escape(error.what)}</p>"
     if not found:

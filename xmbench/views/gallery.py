@@ -138,7 +138,7 @@ def _page(dataset: Dataset, results: Sequence[Result], pairs: Compared, sections
     recipe = dataset.recipe
     facts = (
         f"{escape(recipe.title)} · {escape(recipe.regime)} · {dataset.count(results[0].split)} items in "
-        f"the {results[0].split} split · data set digest <code>{dataset.digest[:12]}</code>"
+        f"the {escape(results[0].split)} split · data set digest <code>{dataset.digest[:12]}</code>"
     )
     body = (
         f"<h1>{escape(recipe.name)}: what the systems say</h1><p>{facts}</p>"
@@ -156,7 +156,7 @@ def _table(results: Sequence[Result], pairs: Compared) -> str:
         cells = "".join(f"<td>{cell(scores.get(name), interval=name == board.primary)}</td>" for name in board.metrics)
         rank = "–" if row.rank is None else str(row.rank)
         who = escape(row.result.submission.system)
-        lines.append(f"<tr><td>{rank}</td><th>{who}</th><td>{row.result.submission.kind}</td>{cells}</tr>")
+        lines.append(f"<tr><td>{rank}</td><th>{who}</th><td>{escape(row.result.submission.kind)}</td>{cells}</tr>")
     judge = next((result.judge for result in results if result.judge), None)
     note = ""
     if judge:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from xmbench import html
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import pick_rows, read_clip, read_image
+from xmbench.formats.tables import read_schema
 from xmbench.html import data_uri, escape
 from xmbench.media import audio, image
 from xmbench.storage.files import write_text
@@ -132,7 +132,7 @@ def _media(dataset: Dataset, chosen: Sequence[_Clip]) -> list[list[dict[str, Any
 
 def _has(dataset: Dataset, column: str) -> bool:
     paths = [path for split in dataset.manifest.splits for path in dataset.shards(split)]
-    return bool(paths) and column in pq.read_schema(paths[0]).names
+    return bool(paths) and column in read_schema(paths[0]).names
 
 
 # ------------------------------------------------------------------------------------------------ items
@@ -143,7 +143,7 @@ def _article(dataset: Dataset, clip: _Clip, rows: Sequence[dict[str, Any]]) -> s
     picture = mel_spectrogram_png(audio.to_float(samples), rate)
     said = f" “{escape(head['text'])}”" if head.get("text") else ""
     figures = "".join(
-        f"<li data-split={escape(split)}>{_picture(dataset, row, name)}<span>{escape(item)}</span></li>"
+        f'<li data-split="{escape(split)}">{_picture(dataset, row, name)}<span>{escape(item)}</span></li>'
         for (split, item), row in zip(clip.items, rows, strict=True)
     )
     return (
@@ -170,7 +170,7 @@ def _clips(dataset: Dataset, articles: Sequence[str], shown: Sequence[_Clip], ta
     names = dataset.recipe.classes.names
     labels, splits = sorted({clip.label for clip in shown}), sorted({s for clip in shown for s, _ in clip.items})
     classes = "".join(f"<option value={label}>{escape(names[label])}</option>" for label in labels)
-    parts = "".join(f"<option>{escape(split)}</option>" for split in splits)
+    parts = "".join(f'<option value="{escape(split)}">{escape(split)}</option>' for split in splits)
     rows = sum(record.counts.written for record in dataset.manifest.splits.values())
     missing = f" Of {len(names):,} classes, {len(labels):,} are shown." if len(labels) < len(names) else ""
     return (

@@ -144,6 +144,7 @@ def file_at(path: Path, spec: FileSpec, accept_changed: bool = False) -> Piece:
     Raises:
         WrongContentError: it is not the published one and that is not accepted, or it cannot be read.
     """
+    path = path.absolute()  # a worker may run elsewhere
     try:
         contents.check(path, spec)
     except WrongContentError:
@@ -162,7 +163,7 @@ def folder_at(root: Path, spec: FileSpec, accept_changed: bool = False) -> Piece
         WrongContentError: as `file_at`; or it holds no file of the pattern, or files that cannot be used.
     """
     try:
-        listing = listed(root, spec)
+        listing = listed(root.absolute(), spec)
     except OSError as error:
         raise WrongContentError(f"{spec.name}: cannot be read ({error.strerror})") from error
     if not listing.members:

@@ -6,7 +6,6 @@ Images are seen in grey at 28x28. Weights are 8-bit integers (under 300 kB), com
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -99,18 +98,9 @@ class DigitImageJudge:
         """The embedding, float32 (N, 64), for distances between sets of images."""
         return stored.batched(_batches(images), self.network.embed, EMBEDDING, self.device)
 
-    def to_bytes(self) -> bytes:
-        """A safetensors file."""
-        return self.data
-
-    @property
-    def sha256(self) -> str:
-        """sha256 of `to_bytes`, hexadecimal."""
-        return hashlib.sha256(self.data).hexdigest()
-
     @classmethod
     def from_bytes(cls, data: bytes, device: str = "cpu") -> DigitImageJudge:
-        """Reads what `to_bytes` wrote; the last few are kept ready.
+        """Reads such a file; the last few are kept ready.
 
         Raises:
             PrerequisiteError: these are no weights of this judge, or of another version of it; no such device.

@@ -7,7 +7,6 @@ batches of one size.
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,18 +109,9 @@ class SpokenWordJudge:
         votes = torch.stack([torch.log_softmax(network(batch), 1) for network in self.networks]).mean(0)
         return torch.softmax(votes, 1)
 
-    def to_bytes(self) -> bytes:
-        """A safetensors file."""
-        return self.data
-
-    @property
-    def sha256(self) -> str:
-        """sha256 of `to_bytes`, hexadecimal."""
-        return hashlib.sha256(self.data).hexdigest()
-
     @classmethod
     def from_bytes(cls, data: bytes, device: str = "cpu") -> SpokenWordJudge:
-        """Reads what `to_bytes` wrote; the last few are kept ready.
+        """Reads such a file; the last few are kept ready.
 
         Raises:
             PrerequisiteError: these are no weights of this judge, or of another version of it; no such device.

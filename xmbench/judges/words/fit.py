@@ -84,21 +84,16 @@ def fit_spoken_word_judge(
         UnknownNameError, MediaError: a folder has no clips of these words, or one that cannot be read.
     """
     words = _common(datasets)
-    audio_format = datasets[0].recipe.audio
-    rate = audio_format.sample_rate_hz
-    train, test = _Clips(), _Clips()
-    for dataset in datasets:
-        _collect(dataset, "train", train)
-    _collect(datasets[0], "test", test)
-    tests = {"clips of the test split" if test.takes & train.takes else "held-out voices": {rate: test}}
+    train, test, tests = _own_clips(datasets)
     own = len(train)
     tests |= _more_voices(voices, hold_out, datasets[0], train) if voices else {}
     if recordings is not None:
         tests["real recordings"] = _recorded(recordings, datasets[0])
     company = _company(beside, words) if beside else None
+    audio_format = datasets[0].recipe.audio
     judge = training.fit(
         train.samples,
-        rate,
+        audio_format.sample_rate_hz,
         train.labels,
         words,
         weights=_weights(own, len(train), voices_share),
@@ -124,6 +119,16 @@ def fit_spoken_word_judge(
         },
         packages=("torch", "soxr"),
     )
+
+
+def _own_clips(datasets: Sequence[Dataset]) -> tuple[_Clips, _Clips, dict[str, dict[int, _Clips]]]:
+    """The data sets' training clips, the first one's test clips, and the latter as a test by name and rate."""
+    train, test = _Clips(), _Clips()
+    for dataset in datasets:
+        _collect(dataset, "train", train)
+    _collect(datasets[0], "test", test)
+    name = "clips of the test split" if test.takes & train.takes else "held-out voices"
+    return train, test, {name: {datasets[0].recipe.audio.sample_rate_hz: test}}
 
 
 def _more_voices(

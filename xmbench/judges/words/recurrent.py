@@ -9,7 +9,6 @@ learned from other draws of the augmentation. What was optimised to fool the fir
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -128,18 +127,9 @@ class RecurrentWordJudge:
         """The embedding, float32 (N, 64), for distances between sets of clips."""
         return batched(batches(clips, sample_rate_hz, self.frames), self.network.embed, EMBEDDING, self.device)
 
-    def to_bytes(self) -> bytes:
-        """A safetensors file."""
-        return self.data
-
-    @property
-    def sha256(self) -> str:
-        """sha256 of `to_bytes`, hexadecimal."""
-        return hashlib.sha256(self.data).hexdigest()
-
     @classmethod
     def from_bytes(cls, data: bytes, device: str = "cpu") -> RecurrentWordJudge:
-        """Reads what `to_bytes` wrote; the last few are kept ready.
+        """Reads such a file; the last few are kept ready.
 
         Raises:
             PrerequisiteError: these are no weights of this judge, or of another version of it; no such device.

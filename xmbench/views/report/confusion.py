@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from xmbench import registry
 from xmbench.evaluator.verdicts import Verdicts
 from xmbench.formats.result import Result
-from xmbench.html import data_uri, escape, table
+from xmbench.html import data_uri, escape, share, table
 from xmbench.interfaces import judges_of
 from xmbench.media.image import encode_palette_png
 
@@ -63,8 +63,7 @@ def _grid(counts: NDArray[np.int64], names: Sequence[str]) -> str:
     for k, name in enumerate(names):
         total = max(1, int(counts[k].sum()))
         cells = [
-            f'<td class="cell{" right" if i == k else ""}" style=--p:{100 * counts[k, i] / total:.0f}%>'
-            f"{counts[k, i] or ''}</td>"
+            f'<td class="cell {share(counts[k, i] / total)}{" right" if i == k else ""}">{counts[k, i] or ""}</td>'
             for i in keep
         ]
         rows.append([escape(name), *cells, f"{counts[k, k] / total:.1%}"])
@@ -72,8 +71,8 @@ def _grid(counts: NDArray[np.int64], names: Sequence[str]) -> str:
 
 
 def _picture(counts: NDArray[np.int64]) -> str:
-    share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    steps = np.rint(np.sqrt(share) * 31).astype(np.uint8)  # the root lets single confusions be seen
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    steps = np.rint(np.sqrt(shares) * 31).astype(np.uint8)  # the root lets single confusions be seen
     ramp = np.linspace(0, 1, 32)[:, None]
     colours = np.rint((1 - ramp) * [245, 246, 248] + ramp * [18, 60, 110]).astype(np.uint8)
     large = np.repeat(np.repeat(steps, _CELL_PX, axis=0), _CELL_PX, axis=1)

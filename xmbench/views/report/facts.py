@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from xmbench.formats.result import Result, Score
-from xmbench.html import escape, link, table
+from xmbench.html import escape, link, share, table
 from xmbench.leaderboard import Board, Row, cell
 from xmbench.leaderboard.details import number, statuses
 from xmbench.views.report.values import per_item
@@ -145,8 +145,8 @@ def _shaded(values: Sequence[float | None], position: int) -> str:
     if value is None:
         return "<td class=n>–</td>"
     low, high = min(known), max(known)
-    share = 100 * (value - low) / (high - low) if high - low > _ALIKE else 0
-    return f"<td class=heat style=--p:{share:.0f}%>{value:.4f}</td>"
+    drawn = share((value - low) / (high - low) if high - low > _ALIKE else 0.0)
+    return f'<td class="heat {drawn}">{value:.4f}</td>'
 
 
 def failed(items: pa.Table) -> str:

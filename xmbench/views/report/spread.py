@@ -52,5 +52,5 @@ def _chart(name: str, result: Result, items: pa.Table, rows: list[Row]) -> str:
     failed = len(items) - len(values)
     told += f"; {failed:,} not measured" if failed else ""
     told += f"; not drawn: {', '.join(outside)}" if outside else ""
-    picture = histogram(values, low, high, f"histogram of {name}: {told}", escape(score.unit), 30, marks)
+    picture = histogram(values, low, high, f"histogram of {name}: {told}", score.unit, 30, marks)
     return f"<figure><h3>{escape(name)}</h3>{picture}<figcaption>{escape(told)}</figcaption></figure>"

@@ -1,0 +1,100 @@
+"""Every command, and what becomes of the errors that a user can fix.
+
+Heavy imports happen inside the commands, so that `xmbench --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+import xmbench
+from xmbench.cli import (
+    INTERRUPTED,
+    boards,
+    building,
+    inspecting,
+    judging,
+    planning,
+    running,
+    scoring,
+    sharing,
+    terminal,
+)
+from xmbench.cli.terminal import print
+from xmbench.errors import XmbenchError
+from xmbench.storage.files import expanded
+
+
+class CarefulGroup(TyperGroup):
+    """Turns every error that a user can fix into a message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command; exits with 2 (or 1 for a check) instead of a traceback."""
+        try:
+            found = super().invoke(ctx)
+            terminal.flush()
+        except XmbenchError as error:
+            _stop(f"error: {error}", error.exit_code)
+        except OSError as error:
+            if error.errno is None or error.errno == errno.EPIPE:  # EPIPE: whoever read our output has left
+                raise
+            told = XmbenchError(
+                f"a file or folder cannot be used ({error.strerror})",
+                where=error.filename,
+                expected="one that can be read, or written where it is a target",
+                todo="check that it is still there, its name, its permissions and the space on the disk, and run the "
+                "same command again",
+            )
+            _stop(f"error: {told}", told.exit_code)
+        except KeyboardInterrupt:
+            _stop(INTERRUPTED, 2)
+        return found
+
+
+app = typer.Typer(
+    name="xmbench",
+    cls=CarefulGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for stage in (building, inspecting, planning, running, scoring, judging, boards, sharing):
+    stage.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True)) -> None:
+    """Benchmarks for cross-modal image <-> audio generation."""
+    if version:
+        print(f"xmbench {xmbench.__version__}")
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Runs a command line, without the program's name; exits."""
+    terminal.prepare()
+    try:
+        expanded = [_expanded(argument) for argument in arguments]
+    except XmbenchError as error:
+        _stop(f"error: {error}", error.exit_code)
+    app(args=expanded)
+
+
+def _expanded(argument: str) -> str:
+    """`~/x` and `--out=~/x` as a shell would have given them, which leaves the second one as it is."""
+    option, path = re.fullmatch(r"(--[a-z-]+=)?(.*)", argument, re.DOTALL).groups("")  # type: ignore[union-attr]
+    return option + str(expanded(path)) if path.startswith("~") else argument
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    terminal.abandon_output()
+    print(message, file=sys.stderr, flush=True)
+    sys.exit(code)
