@@ -9,7 +9,7 @@ import pytest
 
 from tests.builder.conftest import Corpus
 from tests.cli.test_scoring import xmbench
-from xmbench.builder import plan
+from xmbench.builder import shards
 from xmbench.builder.build import build
 from xmbench.errors import PrerequisiteError
 from xmbench.formats.dataset import open_dataset
@@ -27,8 +27,8 @@ def test_ray_builds_and_repairs_the_same_data_set(
     """Into a relative folder: workers of a cluster have another working directory."""
     import ray
 
-    monkeypatch.setattr(plan, "SHARD_ROWS", 40)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    monkeypatch.setattr(shards, "SHARD_ROWS", 40)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         monkeypatch.chdir(tmp_path)
         made = build(corpus.single, Path("out"), source=corpus.folder, engine="ray")

@@ -185,7 +185,9 @@ def test_ray_gives_the_same_results_and_the_same_failures(monkeypatch: pytest.Mo
     import ray
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)  # one cluster for all: starting takes seconds
+    ray.init(
+        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False
+    )  # one cluster for all: starting takes seconds
     try:
         assert list(run_tasks(work.add, range(50), shared=100, engine="ray")) == list(range(100, 150))
         found = set(run_tasks(work.identity, range(40), shared={"a": [1, 2, 3]}, engine="ray", ordered=False))

@@ -24,7 +24,7 @@ from xmbench.evaluator.class_references import gathered
 from xmbench.evaluator.environment import environment
 from xmbench.evaluator.item_records import Ledger, distinct_pairs
 from xmbench.evaluator.judge import LoadedJudge, judging_context
-from xmbench.evaluator.measure import CHUNK, JUDGE_BATCH, Chunk, States, Work, measured
+from xmbench.evaluator.measure import CHUNK, JUDGE_BATCH, JUDGED_PER_WORKER, Chunk, States, Work, measured
 from xmbench.evaluator.resume import Measurements, measurements
 from xmbench.evaluator.set_metrics import Finished, centred_interval, finished, item_values
 from xmbench.execution.engine import Engine, Workers
@@ -106,6 +106,8 @@ def score(
             progress(kept.measured, len(ledger.ids))
 
     work = _chunks(distinct_pairs(opened, dataset, ledger, plain), kept, plain, judged)
+    if not plain:
+        workers = max(1, min(workers, len(opened.ids) // JUDGED_PER_WORKER))
     with _context(opened, dataset, plain, judging) as context:
         try:
             with closing(measured(work, context, Workers(workers, engine, ray_address))) as chunks:

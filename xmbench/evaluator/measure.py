@@ -26,6 +26,7 @@ from xmbench.media.signal import Media, Picture, Sound
 
 CHUNK = 8  # pairs; small enough that no worker is left alone with much work at the end
 JUDGE_BATCH = 64  # pairs that a judge gets at once
+JUDGED_PER_WORKER = 1_000  # fewer are judged sooner than another process has loaded the judge
 _REFERENCES_KEPT = 512
 _LINE_LENGTH = 200
 

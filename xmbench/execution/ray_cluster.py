@@ -127,7 +127,7 @@ def _connected(address: str) -> tuple[Any, bool]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Ray's own future
             ray.init(
-                address=wanted or None,
+                address=wanted or "local",  # else Ray joins any cluster that it finds on this machine
                 include_dashboard=None if wanted else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
