@@ -95,6 +95,13 @@ class Phase:
         return self.items // self.batch
 
 
+def plan_steps(items: int, batch_size: int, epochs: int, least: int = 1) -> tuple[int, int, int]:
+    """Items per step, steps per epoch, and steps in all: so many epochs, and `least` steps if that is more."""
+    batch = min(batch_size, items)
+    epoch = items // batch
+    return batch, epoch, max(epochs * epoch, least)
+
+
 @dataclass(slots=True)
 class State:
     """How far a phase has come.
