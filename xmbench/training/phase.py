@@ -72,6 +72,8 @@ class Phase:
 
     def __post_init__(self) -> None:
         """Refuses updates that could not be kept in a checkpoint, or whose curves would be one."""
+        if not isinstance(self.updates, tuple):
+            raise TypeError("Phase takes its updates as a tuple")
         known = {id(parameter) for parameter in self.module.parameters()}
         for update in self.updates:
             if not known.issuperset(id(parameter) for parameter in update.module.parameters()):
