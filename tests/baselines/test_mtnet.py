@@ -186,7 +186,7 @@ def test_the_autoencoder_overfits_eight_clips_without_collapse(tmp_path: Path) -
     task = task_of(200, classes=8)
     config = Config(**{**TINY, "autoencoder_min_steps": 400})
     data = Tensors(examples_of(task), run_in(tmp_path))
-    codes = mtnet._train_autoencoder(data, task, config, run_in(tmp_path))
+    codes = mtnet.audio_codes_of(mtnet._train_autoencoder(data, task, config, run_in(tmp_path)), data)
     with (tmp_path / "curves.csv").open(newline="") as handle:
         errors = [float(row["value"]) for row in csv.DictReader(handle) if row["name"] == "validation-selection"]
     assert min(errors) < 0.05

@@ -207,6 +207,26 @@ def test_a_model_of_the_first_version_runs_in_one_direction(
 
 
 @pytest.mark.parametrize(
+    "phase",
+    [
+        "Phase('p', net, 8, 2, 4, Optimiser(), dict)",
+        "Phase(name='p', module=net, items=8, steps=2, batch_size=4, optimiser=Optimiser(), loss=dict)",
+    ],
+)
+def test_a_model_that_trains_by_the_first_version_is_told_what_to_change(
+    tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    lines = f"        from torch.nn import Linear\n        net = Linear(1, 1)\n        train({phase}, run)\n"
+    code = FIRST.replace("        return Quiet", f"{lines}        return Quiet")
+    code = code.replace("import numpy", "from xmbench.training import Optimiser, Phase, train\nimport numpy")
+    plug_in(monkeypatch, tmp_path, "first", code, "xmbench.baselines", "MODEL")
+    baseline = row(tmp_path, ROW.replace('"pair"', '"first"').replace(', "a2i"]', "]"))
+    with pytest.raises(DocumentError, match="trains as in the first version") as caught:
+        runner.run(baseline, digits, tmp_path / "run", progress=lambda _line: None)
+    assert "updates=(Update(module, optimiser, loss),)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ('direction = "i2a"\ndirections = ["a2i"]', "both `direction` and `directions`"),

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from datasets import load_dataset
+from safetensors.torch import load_file
 
 from xmbench import content
 from xmbench.builder.build import build
 from xmbench.errors import DatasetError
+from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.document import load_toml
 from xmbench.formats.items import read_examples
@@ -20,6 +23,7 @@ from xmbench.hub.push import _files
 from xmbench.inspection.diff import compare
 from xmbench.inspection.validate import validate
 from xmbench.interfaces import Examples
+from xmbench.runner import run
 from xmbench.runner.examples import open_examples
 
 
@@ -112,6 +116,21 @@ def test_a_folder_that_cannot_be_written_falls_back_to_the_cache_and_then_to_mem
     assert again.store is None
     assert lines[-1] == "decoding all training data into memory"
     assert_same(found, again)
+
+
+def test_a_model_trains_on_decoded_data_as_on_those_in_memory(
+    own: Dataset, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baseline = load_toml(content.find("baselines", "nearest-class-clip"), Baseline)
+    quick = {"min_steps": 5, "epochs": 1, "batch": 8}
+    seen = []
+    for name, dataset in (("mapped", own), ("memory", digits)):
+        if name == "memory":
+            monkeypatch.setattr("xmbench.runner.examples.IN_MEMORY_BYTES", 2**28)
+        run(baseline, dataset, tmp_path / name, device="cpu", overrides=quick, progress=silent)
+        seen.append(load_file(tmp_path / name / "checkpoints" / "classifier.safetensors"))
+    assert decoded(own)
+    assert all(torch.equal(seen[0][key], seen[1][key]) for key in seen[0])
 
 
 def test_small_sets_stay_in_memory(digits: Dataset) -> None:

@@ -37,14 +37,15 @@ from xmbench.training import (
     Tensors,
     Update,
     autocast,
+    mean_losses,
+    parts,
     place,
+    plan_steps,
     seed_everything,
     train,
 )
 
 Losses = dict[str, Tensor]
-
-EVALUATION_BATCH = 256
 
 
 class Config(Part):
@@ -253,24 +254,13 @@ def generation_loss(output: Tensor, clips: Tensor) -> Tensor:
 
 
 # ---------------------------------------------------------------------------------------------- training
-def _pixels(images: Tensor, config: Config) -> Tensor:
-    """Standardised images, (B, C, H, W), in the memory format of the network."""
-    form = torch.channels_last if config.channels_last else torch.contiguous_format
-    return standardise(images).contiguous(memory_format=form)
-
-
-def _parts(rows: Tensor) -> tuple[Tensor, ...]:
-    """Positions in parts that fit into memory."""
-    return torch.split(rows, EVALUATION_BATCH)
-
-
 def _optimiser(config: Config, rate: float, decay: float, warmup: float, steps: int) -> Optimiser:
     name, momentum, schedule = config.optimiser, config.momentum, config.schedule
     return Optimiser(name, rate, decay, momentum, round(warmup * steps), schedule, config.clip_norm)
 
 
-def _train_autoencoder(data: Tensors, task: Task, config: Config, run: Run) -> Tensor:
-    """First phase: each distinct training clip once per epoch; returns phi^A of every clip, (M, D).
+def _train_autoencoder(data: Tensors, task: Task, config: Config, run: Run) -> AudioAutoencoder:
+    """First phase: each distinct training clip once per epoch.
 
     Deduplicated, because in single-take data 60,000 items repeat ten clips. Clips that only validation items
     have select the weights; where there are none (single-take), the training clips do.
@@ -287,17 +277,9 @@ def _train_autoencoder(data: Tensors, task: Task, config: Config, run: Run) -> T
         clips = data.waveforms(known[positions])
         return {"loss": reconstruction_loss(autoencoder(clips), clips)}
 
-    def validate() -> Mapping[str, float]:
-        error = energy = 0.0
-        for part in _parts(checked):
-            clips = data.waveforms(part)
-            error += float((autoencoder(clips).float() - clips).square().sum())
-            energy += float(clips.square().sum())
-        return {"selection": error / max(energy, 1e-12)}  # relative squared error
-
-    batch = min(config.autoencoder_batch, len(known))
-    epoch = len(known) // batch
-    steps = max(config.autoencoder_epochs * epoch, config.autoencoder_min_steps)
+    batch, epoch, steps = plan_steps(
+        len(known), config.autoencoder_batch, config.autoencoder_epochs, config.autoencoder_min_steps
+    )
     run.progress(f"autoencoder: {len(known)} distinct clips, batch {batch}, {steps} steps")
     optimiser = _optimiser(config, config.autoencoder_lr, config.l2, config.autoencoder_warmup, steps)
     train(
@@ -308,7 +290,7 @@ def _train_autoencoder(data: Tensors, task: Task, config: Config, run: Run) -> T
             steps=steps,
             batch_size=batch,
             updates=(Update(autoencoder, optimiser, loss),),
-            validate=validate,
+            validate=lambda: {"selection": _relative_error(autoencoder, data, checked)},
             validate_every=max(epoch, steps // 10),
             precision=config.precision,
             validation_ids=data.validation_ids,
@@ -316,15 +298,30 @@ def _train_autoencoder(data: Tensors, task: Task, config: Config, run: Run) -> T
         ),
         run,
     )
-    with torch.no_grad():
-        every = torch.arange(int(data.clip_index.max()) + 1)
-        return torch.cat([autoencoder.encoder(data.waveforms(part)) for part in _parts(every)])  # (M, D)
+    return autoencoder
+
+
+def _relative_error(autoencoder: AudioAutoencoder, data: Tensors, clips: Tensor) -> float:
+    """Squared error over squared samples of some distinct clips."""
+    error = energy = 0.0
+    for part in parts(clips):
+        waveforms = data.waveforms(part)
+        error += float((autoencoder(waveforms).float() - waveforms).square().sum())
+        energy += float(waveforms.square().sum())
+    return error / max(energy, 1e-12)
+
+
+@torch.no_grad()
+def audio_codes_of(autoencoder: AudioAutoencoder, data: Tensors) -> Tensor:
+    """Phi^A of every distinct clip, (M, D)."""
+    every = torch.arange(int(data.clip_index.max()) + 1)
+    return torch.cat([autoencoder.encoder(data.waveforms(part)) for part in parts(every)])
 
 
 def _joint_losses(net: MTNet, audio_codes: Tensor | None, data: Tensors, config: Config, rows: Tensor) -> Losses:
     """The terms of eq. 11 for some items; `audio_codes` (M, D) is None where L_rep is off."""
     clip_index = data.clip_index[rows]
-    logits, code, output = net(_pixels(data.pixels(rows), config))
+    logits, code, output = net(standardise(data.pixels(rows), config.channels_last))
     found = {"generation": generation_loss(output, data.waveforms(clip_index))}
     total = config.eta_gen * found["generation"]
     if config.use_per:
@@ -343,19 +340,14 @@ def _train_joint(net: MTNet, audio_codes: Tensor | None, data: Tensors, config: 
     and weighted by eta_4. Selected by the lowest generation loss on held-out items.
     """
 
-    def loss(positions: Tensor) -> Losses:
-        return _joint_losses(net, audio_codes, data, config, data.rows[positions])
+    def losses(rows: Tensor) -> Losses:
+        return _joint_losses(net, audio_codes, data, config, rows)
 
     def validate() -> Mapping[str, float]:
-        total: dict[str, float] = {}
-        for part in _parts(data.held_out):
-            for name, value in _joint_losses(net, audio_codes, data, config, part).items():
-                total[name] = total.get(name, 0.0) + float(value) * len(part) / len(data.held_out)
+        total = mean_losses(losses, data.held_out)
         return {"selection": total["generation"], **total}
 
-    batch = min(config.joint_batch, len(data.rows))
-    epoch = len(data.rows) // batch
-    steps = max(config.joint_epochs * epoch, config.joint_min_steps)
+    batch, epoch, steps = plan_steps(len(data.rows), config.joint_batch, config.joint_epochs, config.joint_min_steps)
     run.progress(f"joint: {len(data.rows)} items, {len(data.held_out)} held out, batch {batch}, {steps} steps")
     optimiser = _optimiser(config, config.joint_lr, config.eta_l2 * config.l2, config.joint_warmup, steps)
     train(
@@ -365,7 +357,7 @@ def _train_joint(net: MTNet, audio_codes: Tensor | None, data: Tensors, config: 
             items=len(data.rows),
             steps=steps,
             batch_size=batch,
-            updates=(Update(net, optimiser, loss),),
+            updates=(Update(net, optimiser, lambda positions: losses(data.rows[positions])),),
             validate=validate if len(data.held_out) else None,
             validate_every=config.validate_every * epoch,
             precision=config.precision,
@@ -398,7 +390,7 @@ class _Trained:
     def _forward(self, conditions: Conditions) -> tuple[Tensor, Tensor, Tensor]:
         images = torch.from_numpy(np.ascontiguousarray(conditions.inputs)).to(self._device)
         with autocast(self._device, self._config.precision):
-            found: tuple[Tensor, Tensor, Tensor] = self._net(_pixels(images, self._config))
+            found: tuple[Tensor, Tensor, Tensor] = self._net(standardise(images, self._config.channels_last))
         return found
 
 
@@ -413,8 +405,9 @@ class _MTNetModel:
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains both phases, or loads their checkpoints."""
         data = Tensors(examples, run)
-        audio_codes = _train_autoencoder(data, task, config, run) if config.use_rep else None
-        if audio_codes is not None:
+        audio_codes = None
+        if config.use_rep:
+            audio_codes = audio_codes_of(_train_autoencoder(data, task, config, run), data)
             spread = float(audio_codes.std(dim=0).mean()) if len(audio_codes) > 1 else 0.0
             run.progress(f"autoencoder: phi^A has a standard deviation of {spread:.3f} over the clips")
         seed_everything(run.seed, "joint", "weights")

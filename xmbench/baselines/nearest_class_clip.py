@@ -20,9 +20,8 @@ from xmbench.formats.document import Part
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task, item_rng
 from xmbench.media.audio import to_float
 from xmbench.networks.images import make_classifier, standardise
-from xmbench.training import Optimiser, Phase, Tensors, Update, place, seed_everything, train
+from xmbench.training import Optimiser, Phase, Tensors, Update, mean_losses, place, plan_steps, seed_everything, train
 
-EVALUATION_BATCH = 256
 FRAME = 512  # samples of a spectrogram frame: 23 ms at 22,050 Hz
 
 
@@ -92,17 +91,15 @@ class _NearestClassClipModel:
         seed_everything(run.seed, "classifier", "weights")
         classifier = place(make_classifier(task.image.channels, classes, config.width), run.device)
 
-        def entropy(rows: Tensor) -> Tensor:
+        def losses(rows: Tensor) -> dict[str, Tensor]:
             logits = classifier(standardise(data.pixels(rows)))
-            return F.cross_entropy(logits, data.labels[rows].to(run.device))
+            return {"loss": F.cross_entropy(logits, data.labels[rows].to(run.device))}
+
+        batch, epoch, steps = plan_steps(len(data.rows), config.batch, config.epochs, config.min_steps)
 
         def validate() -> Mapping[str, float]:
-            total = sum(float(entropy(part)) * len(part) for part in torch.split(data.held_out, EVALUATION_BATCH))
-            return {"selection": total / len(data.held_out)}
+            return {"selection": mean_losses(losses, data.held_out)["loss"]}
 
-        batch = min(config.batch, len(data.rows))
-        epoch = len(data.rows) // batch
-        steps = max(config.epochs * epoch, config.min_steps)
         optimiser = Optimiser("adam", config.learning_rate, warmup_steps=steps // 20)
         train(
             Phase(
@@ -111,11 +108,11 @@ class _NearestClassClipModel:
                 items=len(data.rows),
                 steps=steps,
                 batch_size=batch,
-                updates=(Update(classifier, optimiser, lambda batch: {"loss": entropy(data.rows[batch])}),),
+                updates=(Update(classifier, optimiser, lambda positions: losses(data.rows[positions])),),
                 validate=validate if len(data.held_out) else None,
                 validate_every=max(epoch, steps // 10),
                 validation_ids=data.validation_ids,
-                ahead=lambda batch: data.ahead(data.rows[batch]),
+                ahead=lambda positions: data.ahead(data.rows[positions]),
             ),
             run,
         )

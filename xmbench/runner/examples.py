@@ -85,10 +85,10 @@ def _opened(folder: Path) -> Examples | None:
         columns = {name: rows.column(name) for name in ("id", "label", "group", "clip")}
         return Examples(
             ids=tuple(columns["id"].to_pylist()),
-            labels=np.array(columns["label"], dtype=np.int64),
+            labels=columns["label"].to_numpy().astype(np.int64),
             images=open_array(folder / IMAGES_FILE),
             clips=open_array(folder / CLIPS_FILE),
-            clip_index=np.array(columns["clip"], dtype=np.int64),
+            clip_index=columns["clip"].to_numpy().astype(np.int64),
             groups=tuple(columns["group"].to_pylist()),
             store=folder,
         )

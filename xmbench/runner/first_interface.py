@@ -20,7 +20,7 @@ def fit(model: Model, examples: Examples, task: Task, config: Any, run: Run) -> 
     """Fits a model, by the interface that it was written for.
 
     Raises:
-        DocumentError: a model of the first version is asked for two directions.
+        DocumentError: a model of the first version is asked for two directions, or trains as that version did.
     """
     if "direction" not in inspect.signature(model.fit).parameters:
         return model.fit(examples, task, config, run)
@@ -31,7 +31,16 @@ def fit(model: Model, examples: Examples, task: Task, config: Any, run: Run) -> 
             todo=f"change the model, or name one of {', '.join(run.directions)} as the baseline's `directions`",
         )
     old: OldFit = model.fit  # type: ignore[assignment]
-    generator = old(examples, task, run.directions[0], config, run)
+    try:
+        generator = old(examples, task, run.directions[0], config, run)
+    except TypeError as error:
+        if "Phase" not in str(error):
+            raise
+        raise DocumentError(
+            f"the model '{model.name}' trains as in the first version of the interface ({error})",
+            expected="Phase(..., updates=(Update(module, optimiser, loss),))",
+            todo="change the model: its optimiser and loss belong into an Update (baselines/README.md)",
+        ) from error
     return _Classifying(generator) if isinstance(generator, Classifier) else _Generating(generator)
 
 

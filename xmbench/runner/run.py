@@ -121,29 +121,17 @@ def run(
     config = resolve_config(baseline, model, preset, changes)
     used_seed = baseline.seed if seed is None else seed
     settings = settings_of(baseline, dataset, config, used_seed)
-    first = rank() == 0
+    first = rank() == 0  # of several processes, the one that writes
     progress = progress if first else silent
     record = claim(out, baseline, preset, settings, resume) if first else None
     used_device, hardware = hardware_of(device)
-    if record is None:
-        command = command_of(baseline, dataset, preset, used_seed, changes, False)
-        record = RunRecord(
-            baseline=baseline.name,
-            preset=preset,
-            settings=settings,
-            command=command,
-            hardware=hardware,
-            versions=versions(),
-        )
-        if first:
-            write_text(make_folder(out) / RUN_FILE, record.to_json())
-
+    command = command_of(baseline, dataset, preset, used_seed, changes, False)
+    record = record or _new_record(baseline, preset, settings, command, hardware)
+    if first:
+        write_text(make_folder(out) / RUN_FILE, record.to_json())
     digests = {"settings": digest_of(settings), "data set": dataset.digest}
     place = Run(out, used_seed, used_device, resume, progress, digests, baseline.directions)
-    started = time.monotonic()
-    with _enough_memory():
-        generator = fit(model, open_examples(dataset, progress), dataset.recipe.task, config, place)
-    seconds = round(time.monotonic() - started, 2)
+    generator, seconds = _fit(model, dataset, config, place)
     if not first:
         return RunSummary(out, seconds, ())
     progress(f"training: {seconds:.1f} s on {hardware}")
@@ -155,14 +143,34 @@ def run(
     written = []
     for direction in baseline.directions:
         folder = out / submission_folder(baseline, direction, shuffle_conditions)
-        with _enough_memory():
-            made = _generate(generator, model, direction, dataset, folder, shuffle, progress)
+        made = _generate(generator, model, direction, dataset, folder, shuffle, progress)
         document = submission_of(baseline, dataset, record, changes, shuffle_conditions, direction)
         write_text(folder / SUBMISSION_FILE, document.to_json())
         record = record.model_copy(update={"generations": {**record.generations, folder.name: made}})
         write_text(out / RUN_FILE, record.to_json())
         written.append(Written(direction, folder, document.track, document.system, made))
     return RunSummary(out, record.training_seconds or 0.0, tuple(written))
+
+
+def _new_record(
+    baseline: Baseline, preset: str | None, settings: dict[str, Any], command: str, hardware: str
+) -> RunRecord:
+    return RunRecord(
+        baseline=baseline.name,
+        preset=preset,
+        settings=settings,
+        command=command,
+        hardware=hardware,
+        versions=versions(),
+    )
+
+
+def _fit(model: Model, dataset: Dataset, config: Any, place: Run) -> tuple[Generator, float]:
+    """A generator, and the seconds that it took to train."""
+    started = time.monotonic()
+    with _enough_memory():
+        generator = fit(model, open_examples(dataset, place.progress), dataset.recipe.task, config, place)
+    return generator, round(time.monotonic() - started, 2)
 
 
 @contextmanager
@@ -206,7 +214,7 @@ def _generate(
     label_of = dict(zip(labels["id"].to_pylist(), labels["label"].to_pylist(), strict=True))
     writer = Outputs(dataset, direction)
     right = asked = 0
-    with replacing(folder / OUTPUT_TABLE) as temporary, writer.open(temporary):
+    with _enough_memory(), replacing(folder / OUTPUT_TABLE) as temporary, writer.open(temporary):
         for conditions in batches:
             writer.add(conditions.ids, generator.generate(conditions, direction))
             classes = generator.predict(conditions) if isinstance(generator, Classifier) else None

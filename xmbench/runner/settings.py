@@ -115,7 +115,7 @@ def digest_of(settings: Mapping[str, Any]) -> str:
 def claim(
     out: Path, baseline: Baseline, preset: str | None, settings: Mapping[str, Any], resume: bool
 ) -> RunRecord | None:
-    """Decides whether a run may use a folder; returns the record of the run that it goes on with.
+    """Decides whether a run may use a folder; returns the record of the run that it continues.
 
     A run is never done over silently: a folder with a run needs `--resume`, and the same settings.
     """
@@ -143,7 +143,7 @@ def claim(
         raise OutputError(
             f"the folder holds this run already, {state}",
             where=out,
-            todo="--resume goes on with it (a finished one is not trained again, only its outputs are written "
+            todo="--resume continues it (a finished one is not trained again, only its outputs are written "
             "again); for a fresh run, another --out or remove the folder",
         )
     return record

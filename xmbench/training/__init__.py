@@ -13,10 +13,10 @@ from xmbench.training.device import (
 )
 from xmbench.training.loop import train
 from xmbench.training.optimisers import Optimiser, OptimiserName, Schedule
-from xmbench.training.phase import Phase, Update
+from xmbench.training.phase import Phase, Update, plan_steps
 from xmbench.training.prepared import prepared
 from xmbench.training.tensors import Tensors
-from xmbench.training.validation import carve_validation
+from xmbench.training.validation import carve_validation, mean_losses, parts
 
 __all__ = [
     "Optimiser",
@@ -30,7 +30,10 @@ __all__ = [
     "carve_validation",
     "computing",
     "describe_device",
+    "mean_losses",
+    "parts",
     "place",
+    "plan_steps",
     "prepared",
     "resolve_device",
     "seed_everything",

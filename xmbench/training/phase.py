@@ -72,6 +72,8 @@ class Phase:
 
     def __post_init__(self) -> None:
         """Refuses updates that could not be kept in a checkpoint, or whose curves would be one."""
+        if not isinstance(self.updates, tuple):
+            raise TypeError("Phase takes its updates as a tuple")
         known = {id(parameter) for parameter in self.module.parameters()}
         for update in self.updates:
             if not known.issuperset(id(parameter) for parameter in update.module.parameters()):
@@ -93,6 +95,13 @@ class Phase:
     def epoch_steps(self) -> int:
         """Steps per pass over the items."""
         return self.items // self.batch
+
+
+def plan_steps(items: int, batch_size: int, epochs: int, least: int = 1) -> tuple[int, int, int]:
+    """Items per step, steps per epoch, and steps in all: so many epochs, and `least` steps if that is more."""
+    batch = min(batch_size, items)
+    epoch = items // batch
+    return batch, epoch, max(epochs * epoch, least)
 
 
 @dataclass(slots=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from xmbench.training.device import seed_of
 
 VALIDATION_ITEMS = 5000
+EVALUATION_BATCH = 256
 
 
 def carve_validation(
@@ -42,3 +45,17 @@ def carve_validation(
             left = left - counts
     chosen = np.sort(np.concatenate(held_out)) if held_out else np.empty(0, dtype=np.int64)
     return np.setdiff1d(np.arange(len(ids)), chosen), chosen
+
+
+def parts(rows: Tensor) -> tuple[Tensor, ...]:
+    """Rows (N,) in parts that fit into memory where no gradient is kept."""
+    return torch.split(rows, EVALUATION_BATCH)
+
+
+def mean_losses(losses: Callable[[Tensor], Mapping[str, Tensor]], rows: Tensor) -> dict[str, float]:
+    """Losses by name, each a mean over its batch -> their means over all rows, int64 (N,)."""
+    total: dict[str, float] = {}
+    for part in parts(rows):
+        for name, value in losses(part).items():
+            total[name] = total.get(name, 0.0) + float(value) * len(part) / len(rows)
+    return total
