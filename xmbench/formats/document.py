@@ -34,7 +34,7 @@ class _Kind:
 
 _KINDS = {
     "dataset": _Kind("a dataset manifest", "restore the file, or build the data set again with --rebuild"),
-    "submission": _Kind("a submission document", "restore the file, or write it again (README, Submissions)", 1 << 22),
+    "submission": _Kind("a submission document", "restore the file, or write it again beside the outputs", 1 << 22),
     "result": _Kind("a result", "restore the file, or score the submission again", 1 << 24),
     "run": _Kind("the record of a run", "restore the file, or run the baseline in another folder (--out)", 1 << 24),
     "recipe": _Kind("a recipe", "correct the file; `xmbench list recipes` names the ones that are installed"),
