@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.errors import OutputError
-from xmbench.formats.signs import visible
 from xmbench.media import audio
+from xmbench.signs import visible
 from xmbench.storage.files import output_file, writing
 
 _POLICY = "default-src 'none'; img-src data:; media-src data:; base-uri 'none'; form-action 'none'"

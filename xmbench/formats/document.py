@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -13,14 +11,13 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xmbench.errors import MAX_LISTED, DocumentError, nearest
-from xmbench.formats.extremes import refuse_extremes, refuse_long_keys
-from xmbench.formats.signs import visible
+from xmbench.formats.extremes import LARGEST_TOML, json_of, toml_of
+from xmbench.signs import visible
 from xmbench.storage.files import LARGEST_DOCUMENT, read_bytes
 
 ID_PATTERN = r"^[a-z0-9-]+$"
 NAME_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
-LARGEST_TOML = 1 << 21  # bytes: people write them
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +80,7 @@ def load_toml(path: Path, kind: type[AnyDocument]) -> AnyDocument:
     """
     raw = read_bytes(path, LARGEST_TOML)
     try:
-        text = raw.decode("utf-8-sig")
-        refuse_long_keys(text)
-        data = tomllib.loads(text)
-        refuse_extremes(data)
+        data = toml_of(raw)
     except (ValueError, RecursionError) as error:
         raise _unreadable("not a TOML file", kind, path, error) from error
     return parse(data, kind, path)
@@ -100,8 +94,7 @@ def load_json(path: Path, kind: type[AnyDocument]) -> AnyDocument:
     """
     raw = read_bytes(path, _KINDS[_middle(kind)].largest if _middle(kind) in _KINDS else LARGEST_DOCUMENT)
     try:
-        data = json.loads(raw, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_once)
-        refuse_extremes(data)
+        data = json_of(raw)
     except (ValueError, RecursionError) as error:
         raise _unreadable("not a JSON file", kind, path, error) from error
     return parse(data, kind, path)
@@ -110,24 +103,6 @@ def load_json(path: Path, kind: type[AnyDocument]) -> AnyDocument:
 def _unreadable(what: str, kind: type[BaseModel], path: Path, error: Exception) -> DocumentError:
     told = "tables in tables in tables, without end" if isinstance(error, RecursionError) else str(error)
     return DocumentError(f"{_not_a(kind)}: {what} ({visible(told)[:200]})", where=path, todo=_way_out(kind))
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of a key that stands twice, readers of JSON take either one."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {twice[:80]!r} stands twice")
-    return found
-
-
-def _finite(text: str) -> float:
-    """Python reads NaN and Infinity, which are no JSON; a score of 1e999 is none either."""
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:40]} is no finite number")
-    return value
 
 
 def parse(data: Any, kind: type[AnyDocument], where: object) -> AnyDocument:
