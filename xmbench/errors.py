@@ -2,7 +2,7 @@
 
 ::
 
-    XmbenchError                exit code 2: the user can mend it; no traceback
+    XmbenchError                exit code 2: the user can fix it; no traceback
     ├── UnknownNameError        no such recipe, baseline, metric, source (the nearest name is offered)
     ├── DocumentError           a TOML or JSON document that does not fit its schema
     ├── MediaError              bytes that are no image or no sound

@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any
 
 from xmbench.errors import PrerequisiteError
-from xmbench.storage.signs import visible
+from xmbench.signs import visible
 
 _LONGEST_REASON = 300
 _logger = logging.getLogger("xmbench")

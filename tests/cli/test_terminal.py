@@ -6,6 +6,7 @@ import ast
 import errno
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -17,11 +18,12 @@ import pytest
 
 from tests.cli.test_scoring import PROGRAM, xmbench
 from tests.making import submit
+from xmbench.cli import main
 from xmbench.errors import DocumentError
 from xmbench.evaluator.save import score_and_save
 from xmbench.formats.dataset import Dataset
+from xmbench.signs import plain, visible
 from xmbench.storage.files import expanded
-from xmbench.storage.signs import plain, visible
 
 COMMANDS = Path(__file__).resolve().parents[2] / "xmbench" / "cli"
 NAME = "Größe → “good” ★ 音"
@@ -177,3 +179,29 @@ def test_ctrl_c_in_the_first_moments(tmp_path: Path) -> None:
         assert process.returncode == 2, errors
         assert errors.splitlines()[-1].startswith("interrupted: ")
         assert "Traceback" not in errors
+
+
+def test_help_costs_less_than_half_a_second_of_one_core() -> None:
+    def seconds() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = seconds()
+    assert output("--help")[0] == 0
+    assert seconds() - before < 0.5
+
+
+def test_an_error_of_the_system_without_a_number_is_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As pyarrow raises them: of a folder where it wants a file, say."""
+
+    def fails(_: Path) -> None:
+        raise OSError("Cannot open for reading: path 'd' is a directory")
+
+    monkeypatch.setattr("xmbench.formats.dataset.open_dataset", fails)
+    monkeypatch.setattr("sys.argv", ["xmbench", "preview", str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert "path 'd' is a directory" in capsys.readouterr().err

@@ -181,7 +181,7 @@ def manifest_of(folder: Path) -> Manifest | None:
         return load_json(folder / MANIFEST_FILE, Manifest) if (folder / MANIFEST_FILE).exists() else None
     except DocumentError as error:
         raise OutputError(
-            f"the folder holds a {MANIFEST_FILE} that is none of a data set",
+            f"the folder holds a {MANIFEST_FILE} that is not a dataset manifest",
             where=folder,
             problems=error.problems or (error.what,),
             todo=_START_OVER if _is_orphan(folder) else "choose another folder with --out",

@@ -43,10 +43,10 @@ class CarefulGroup(TyperGroup):
         except XmbenchError as error:
             _stop(f"error: {error}", error.exit_code)
         except OSError as error:
-            if error.errno is None or error.errno == errno.EPIPE:  # EPIPE: whoever read our output has left
+            if error.errno == errno.EPIPE:  # whoever read our output has left
                 raise
             told = XmbenchError(
-                f"a file or folder cannot be used ({error.strerror})",
+                f"a file or folder cannot be used ({error.strerror or error})",
                 where=error.filename,
                 expected="one that can be read, or written where it is a target",
                 todo="check that it is still there, its name, its permissions and the space on the disk, and run the "

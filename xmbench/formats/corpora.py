@@ -8,20 +8,18 @@ table of sha256 by name, so that a track says `judge = "digits"`.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from xmbench import content
 from xmbench.errors import DocumentError, UnknownNameError
-from xmbench.formats.extremes import refuse_extremes, refuse_long_keys
+from xmbench.formats.extremes import LARGEST_TOML, toml_of
 from xmbench.formats.model import NAME_PATTERN
 from xmbench.storage.files import read_bytes
 
 RECIPE_SCHEMA = "xmbench/recipe/1"
 CORPUS_SCHEMA = "xmbench/corpus/1"
-LARGEST_TOML = 1 << 21  # bytes: people write them
 _JUDGES = ("judge", "second_judge")
 
 
@@ -32,11 +30,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         DocumentError: it is missing, too large, or no regular file.
         ValueError, RecursionError: no TOML, or numbers and keys beyond what a document holds.
     """
-    text = read_bytes(path, LARGEST_TOML).decode("utf-8-sig")
-    refuse_long_keys(text)
-    data = tomllib.loads(text)
-    refuse_extremes(data)
-    return data
+    return toml_of(read_bytes(path, LARGEST_TOML))
 
 
 def completed(data: dict[str, Any], path: Path) -> dict[str, Any]:

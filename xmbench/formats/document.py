@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -12,11 +10,11 @@ from pydantic import BaseModel, ValidationError
 
 from xmbench.errors import MAX_LISTED, DocumentError, nearest
 from xmbench.formats import corpora, migrate
-from xmbench.formats.extremes import refuse_extremes
+from xmbench.formats.extremes import json_of
 from xmbench.formats.model import ID_PATTERN, NAME_PATTERN, SHA256_PATTERN, Document, Part
 from xmbench.formats.text_checks import half_characters
+from xmbench.signs import visible
 from xmbench.storage.files import LARGEST_DOCUMENT, read_bytes
-from xmbench.storage.signs import visible
 
 __all__ = (
     "ID_PATTERN",
@@ -42,7 +40,7 @@ class _Kind:
 
 _KINDS = {
     "dataset": _Kind("a dataset manifest", "restore the file, or build the data set again with --rebuild"),
-    "submission": _Kind("a submission document", "restore the file, or write it again (README, Submissions)", 1 << 22),
+    "submission": _Kind("a submission document", "restore the file, or write it again beside the outputs", 1 << 22),
     "result": _Kind("a result", "restore the file, or score the submission again", 1 << 24),
     "run": _Kind("the record of a run", "restore the file, or run the baseline in another folder (--out)", 1 << 24),
     "recipe": _Kind("a recipe", "correct the file; `xmbench list recipes` names the ones that are installed"),
@@ -76,8 +74,7 @@ def load_json(path: Path, kind: type[AnyDocument]) -> AnyDocument:
     """
     raw = read_bytes(path, _KINDS[_middle(kind)].largest if _middle(kind) in _KINDS else LARGEST_DOCUMENT)
     try:
-        data = json.loads(raw, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_once)
-        refuse_extremes(data)
+        data = json_of(raw)
     except (ValueError, RecursionError) as error:
         raise _unreadable("not a JSON file", kind, path, error) from error
     return parse(data, kind, path)
@@ -86,24 +83,6 @@ def load_json(path: Path, kind: type[AnyDocument]) -> AnyDocument:
 def _unreadable(what: str, kind: type[BaseModel], path: Path, error: Exception) -> DocumentError:
     told = "tables in tables in tables, without end" if isinstance(error, RecursionError) else str(error)
     return DocumentError(f"{_not_a(kind)}: {what} ({visible(told)[:200]})", where=path, todo=_way_out(kind))
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of a key that stands twice, readers of JSON take either one."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {twice[:80]!r} stands twice")
-    return found
-
-
-def _finite(text: str) -> float:
-    """Python reads NaN and Infinity, which are no JSON; a score of 1e999 is none either."""
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:40]} is no finite number")
-    return value
 
 
 def parse(data: Any, kind: type[AnyDocument], where: object) -> AnyDocument:
