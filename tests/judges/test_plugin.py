@@ -171,12 +171,12 @@ def ink(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, digits: Dataset) -> Mod
 
 
 def judged_by_ink(dataset: Dataset, sha256: str, *metrics: str) -> Dataset:
-    """The data set with one track, of images."""
+    """The data set under a name of its own, so that its own track counts, with one track, of images."""
     track = dataset.recipe.track("a2i")
     assert track is not None
     judge = JudgeSpec(name="ink-digits", sha256=sha256)
     track = track.model_copy(update={"judge": judge, "metrics": metrics, "primary": metrics[0]})
-    recipe = dataset.recipe.model_copy(update={"tracks": (track,)})
+    recipe = dataset.recipe.model_copy(update={"name": "ink-ad", "tracks": (track,)})
     return Dataset(dataset.folder, dataset.manifest.model_copy(update={"recipe": recipe}))
 
 
