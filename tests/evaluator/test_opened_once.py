@@ -78,9 +78,7 @@ def test_score_and_verify_open_list_read_and_decode_everything_once(
         assert set(found.values()) == {1}
 
 
-def test_the_outputs_of_a_table_are_read_once(
-    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_outputs_of_a_table_are_read_once(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = submit(digits, tmp_path / "s")
     files = sorted((folder / "outputs").iterdir(), reverse=True)
     table = pa.table({"id": [path.stem for path in files], "bytes": [path.read_bytes() for path in files]})
