@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
 import time
 import zlib
@@ -140,15 +139,16 @@ def read(path: Path, spec: FileSpec) -> bytes:
     """
     if max(spec.bytes, file_size(path, LARGEST)) > LARGEST_READ:
         raise WrongContentError(f"{path.name}: too large to be read at once: it is read as a stream or by its path")
-    check(path, spec)
-    packed = bool(spec.sha256) and is_packed(path, spec.bytes)
-    found = io.BytesIO()
-    with stream(path, packed) as source:
-        while chunk := _next(source, path.name, found.tell()):
-            found.write(chunk)
-            if spec.sha256 and found.tell() > spec.bytes:
-                raise WrongContentError(f"{path.name}: it has grown while it was read")
-    return found.getvalue()
+    if spec.sha256 and is_packed(path, spec.bytes):
+        check(path, spec)  # what is packed may be endless
+        with stream(path, True) as source:
+            data = b"".join(iter(lambda: _next(source, path.name, 1), b""))
+    else:
+        data = path.read_bytes()
+    if spec.sha256 and hashlib.sha256(data).hexdigest() != spec.sha256:
+        check(path, spec)
+        raise WrongContentError(f"{path.name}: it changed while it was read")
+    return data
 
 
 def unpack(path: Path, target: Path) -> None:
