@@ -80,7 +80,7 @@ def test_names_that_no_file_can_have_get_a_message(digits: Dataset, scored: Path
     refused(xmbench("report", strange), "File name too long")
     out = tmp_path / f"{'n' * 300}.json"
     refused(xmbench("score", submission, "--data", digits.folder, "--out", out), "File name too long")
-    refused(xmbench("report", "."), "Is a directory")
+    refused(xmbench("report", "."), "a directory, not a file")
 
 
 # ------------------------------------------------------------------------------------------------ compare

@@ -75,7 +75,7 @@ def test_an_interlaced_image_is_an_image() -> None:
 def test_other_pixels_are_named(mode: str) -> None:
     stream = io.BytesIO()
     Image.new(mode, (28, 28)).save(stream, "PNG")
-    with pytest.raises(MediaError, match="pixels|palette|alpha"):
+    with pytest.raises(MediaError, match=r"pixels|palette|alpha"):
         image.decode(stream.getvalue())
 
 
