@@ -59,7 +59,10 @@ def decode(data: bytes, largest: int = LARGEST_SOUND) -> tuple[NDArray[np.float3
     Raises:
         MediaError: the bytes are no readable sound, or the header promises more samples than there may be.
     """
-    return _samples(data, "float32", largest, "a wav or flac file")
+    expected = "a wav or flac file"
+    if not data:
+        raise MediaError("empty file", expected=expected)
+    return _samples(data, "float32", largest, expected)
 
 
 def decode_mono_int16(data: bytes, largest: int = LARGEST_SOUND) -> tuple[NDArray[np.int16], int]:
@@ -76,8 +79,6 @@ def decode_mono_int16(data: bytes, largest: int = LARGEST_SOUND) -> tuple[NDArra
 
 def _samples(data: bytes, kind: str, largest: int, expected: str) -> tuple[NDArray[Any], int]:
     """Samples (T, channels) of a type, and their rate."""
-    if not data:
-        raise MediaError("empty file", expected=expected)
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             _refuse_promise(file, largest)
