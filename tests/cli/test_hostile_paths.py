@@ -17,6 +17,7 @@ from tests.cli.test_scoring import PROGRAM, xmbench
 from tests.making import submit
 from xmbench.builder import workspace
 from xmbench.builder.build import build
+from xmbench.cli.running import parse_settings
 from xmbench.errors import OutputError
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.storage.files import make_folder, output_file, write_text
@@ -87,6 +88,12 @@ def test_commands_refuse_such_outputs_and_inputs_without_waiting(digits: Dataset
     os.mkfifo(run / "submission.json")
     refused(xmbench("check", run, "--data", digits.folder))
     assert Path("/dev/full").is_char_device()
+
+
+def test_settings_that_would_break_the_reader_are_taken_as_text() -> None:
+    deep, digits, half = "[" * 100_000, "9" * 10_000, "\udcff"
+    found = parse_settings([f"a={deep}", f"b={digits}", f"c={half}", "d=[1, 2]"])
+    assert found == {"a": deep, "b": digits, "c": "\\udcff", "d": [1, 2]}
 
 
 # ------------------------------------------------------------------------------------------------ --rebuild

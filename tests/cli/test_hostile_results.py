@@ -106,7 +106,7 @@ def test_a_table_of_other_columns_is_named_although_its_digest_fits(scored: Path
 def test_a_report_replaces_a_page_and_nothing_else(scored: Path, tmp_path: Path) -> None:
     own = edited(scored, tmp_path / "x", lambda _: None)
     before = own.read_bytes()
-    with pytest.raises(OutputError, match="no page"):
+    with pytest.raises(OutputError, match="not an HTML page"):
         write_report(own, own)
     assert own.read_bytes() == before
     page = tmp_path / "new" / "folder" / "page.html"
@@ -117,7 +117,7 @@ def test_a_report_replaces_a_page_and_nothing_else(scored: Path, tmp_path: Path)
 
 def test_a_preview_replaces_a_page_and_nothing_else(digits: Dataset, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("mine")
-    with pytest.raises(OutputError, match="no page"):
+    with pytest.raises(OutputError, match="not an HTML page"):
         write_preview(digits, tmp_path / "mine.py", clips=1)
     assert (tmp_path / "mine.py").read_text() == "mine"
     write_preview(digits, tmp_path / "new" / "page.html", clips=1)

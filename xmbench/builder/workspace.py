@@ -11,13 +11,13 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from xmbench.errors import DatasetError, DocumentError, OutputError
 from xmbench.formats.dataset import Manifest
 from xmbench.formats.document import load_json
+from xmbench.formats.extremes import json_of
 from xmbench.formats.layout import (
     CARD_FILE,
     DATA_FOLDER,
@@ -121,7 +121,7 @@ def _to_replace(path: Path) -> list[str]:
         OutputError: the list was cut or edited.
     """
     try:
-        names = json.loads(read_bytes(path))
+        names = json_of(read_bytes(path))
     except (ValueError, RecursionError):
         names = None
     if not (isinstance(names, list) and all(isinstance(name, str) and SHARD_NAME.match(name) for name in names)):
@@ -305,7 +305,7 @@ def readable(path: Path) -> bool:
 def _started(folder: Path) -> dict[str, str] | None:
     """The identity of a build that was broken off in this folder."""
     try:
-        found: Any = json.loads(read_bytes(folder / WORK_FOLDER / _PLAN_FILE))
+        found = json_of(read_bytes(folder / WORK_FOLDER / _PLAN_FILE))
     except (DocumentError, OSError, ValueError, RecursionError):
         return None
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +12,8 @@ import typer
 from xmbench.cli.tables import table
 from xmbench.cli.terminal import print
 from xmbench.errors import CheckError, DocumentError
+from xmbench.formats.extremes import toml_of
+from xmbench.signs import visible
 
 if TYPE_CHECKING:
     from xmbench.formats.baseline import Baseline
@@ -136,9 +137,9 @@ def parse_settings(lines: list[str]) -> dict[str, Any]:
             problems.append(line)
             continue
         try:
-            found[key] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            found[key] = text
+            found[key] = toml_of(f"value = {text}".encode())["value"]
+        except (ValueError, RecursionError):
+            found[key] = visible(text)
     if problems:
         raise DocumentError("--set needs KEY=VALUE", problems=problems, expected="like --set joint_lr=1e-4")
     return found

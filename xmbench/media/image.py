@@ -25,8 +25,6 @@ _IN_WORDS = {
     "I;16": "16-bit pixels",
     "F": "float pixels",
 }
-_SMALL_PX = 64 * 64
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH_AT = 24  # offset of the bit depth in a PNG file: signature, chunk head, width and height before it
 _DAMAGE = (
     OSError,
@@ -46,27 +44,12 @@ _DAMAGE = (
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG file of (H, W, C); the same pixels always give the same bytes with one version of Pillow and zlib."""
+    """A PNG file of (H, W, C); the same pixels always give the same bytes with one version of Pillow."""
     channels = pixels.shape[2]
-    if channels == 1 and pixels.size <= _SMALL_PX:
-        return _small_grey_png(pixels[:, :, 0])
     picture = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels, MODES[channels])
     stream = io.BytesIO()
     picture.save(stream, format="PNG", compress_level=6)
     return stream.getvalue()
-
-
-def _small_grey_png(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG file of (H, W) without filters: setting zlib up for a large picture takes longer than packing a digit."""
-    height, width = pixels.shape
-    lines = np.zeros((height, 1 + width), dtype=np.uint8)  # the first byte of a line names its filter: 0, none
-    lines[:, 1:] = pixels
-    packer = zlib.compressobj(6, zlib.DEFLATED, wbits=12, memLevel=6)
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", packer.compress(lines.tobytes()) + packer.flush()), (b"IEND", b""))
-    return _PNG_SIGNATURE + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
 
 
 def encode_palette_png(indices: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
