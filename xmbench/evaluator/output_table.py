@@ -155,7 +155,7 @@ def _rows(path: Path, items: int, largest: int) -> Iterator[tuple[str, bytes, st
     table = _opened(path, items, largest, COLUMNS)
     for batch in table.batches(_BATCH_ROWS):
         values = batch.column("bytes")
-        for item_id, place in zip(_ids_of(batch.column("id")), values.indices.to_pylist(), strict=True):
+        for item_id, place in zip(_ids_of(batch.column("id")), _places(values), strict=True):
             if not isinstance(item_id, str):
                 continue
             value = None if place is None else values.dictionary[place].as_buffer()
@@ -180,7 +180,7 @@ def _ids(table: Table) -> Iterator[str | bytes | None]:
 
 def _ids_of(column: pa.DictionaryArray) -> Iterator[str | bytes | None]:
     """Text for an id that a data set can have, bytes for any other, None where there is none."""
-    places = column.indices.to_pylist()
+    places = _places(column)
     names = column.dictionary.cast(pa.large_binary())
     known: dict[int, str | bytes] = {}
     for place in places:
@@ -192,6 +192,14 @@ def _ids_of(column: pa.DictionaryArray) -> Iterator[str | bytes | None]:
             fits = len(value) <= _LONGEST_ID and re.fullmatch(ID_PATTERN.encode(), value)
             known[place] = value.decode("ascii") if fits else value
         yield known[place]
+
+
+def _places(column: pa.DictionaryArray) -> list[int | None]:
+    """Where each row's value stands in the dictionary; a damaged file may point beyond it."""
+    places: list[int | None] = column.indices.to_pylist()
+    if any(place is not None and not 0 <= place < len(column.dictionary) for place in places):
+        raise DocumentError("no readable parquet file (a value that its dictionary has not)")
+    return places
 
 
 def _foreign_row(number: int, item_id: bytes | str | None) -> str:
