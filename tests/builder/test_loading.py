@@ -10,8 +10,9 @@ import pytest
 import soundfile
 from PIL.Image import Image as Picture
 
+from xmbench.formats import dataset as datasets_of_ours
 from xmbench.formats.dataset import Dataset
-from xmbench.formats.items import read_examples
+from xmbench.formats.items import pick_rows, read_examples
 
 
 @pytest.mark.parametrize("way", ["folder", "parquet"])
@@ -59,3 +60,10 @@ def test_the_card_tells_licences_and_statistics(digits: Dataset) -> None:
         "| **all** |",
     ):
         assert said in card, said
+
+
+def test_single_rows_are_picked_out_of_many_batches(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets_of_ours, "_BATCH_ROWS", 4)
+    rows = {row["id"]: row for row in digits.rows("train", ["image", "take"])}
+    chosen = sorted(rows)[5:7]  # some batches hold one of them, most hold none
+    assert pick_rows(digits, "train", chosen, ["image", "take"]) == {item: rows[item] for item in chosen}

@@ -10,13 +10,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from xmbench.errors import DatasetError, DocumentError, MediaError
-from xmbench.formats.dataset import Dataset
+from xmbench.formats.dataset import Dataset, batch_rows
 from xmbench.interfaces import SIDES, Conditions, Direction, Examples, Modality
 from xmbench.media import audio, image
 from xmbench.storage.names import shown
 
 _BATCH_IDS = 4096
-_BATCH_ROWS = 256
 _TIMES_LENGTH = 32  # a stored clip has the fixed length; one of so many times is still cut, and not refused
 
 
@@ -34,9 +33,10 @@ def pick_rows(dataset: Dataset, split: str, ids: Collection[str], columns: Seque
             table = dataset.open_shard(shard, ["id", *columns])
             for group in range(table.file.num_row_groups):
                 if any(name in wanted for name in _ids(table.batches(_BATCH_IDS, ["id"], [group]))):
-                    for batch in table.batches(_BATCH_ROWS, groups=[group]):
+                    for batch in table.batches(batch_rows(dataset.recipe), groups=[group]):
                         places = [i for i, name in enumerate(_ids([batch])) if name in wanted]
-                        found.update({str(row["id"]): row for row in batch.take(places).to_pylist()})
+                        if places:  # pyarrow takes no empty list
+                            found.update({str(row["id"]): row for row in batch.take(places).to_pylist()})
         except (DocumentError, ValueError) as error:  # ValueError: texts that are not UTF-8
             raise DatasetError(
                 f"the shard cannot be read: {shown(getattr(error, 'what', str(error)), 200)}",
