@@ -152,7 +152,8 @@ class Source(Protocol):
     def read(self, upstream: Upstream, options: Any, task: Task, entries: Sequence[Entry]) -> Iterator[Raw | Rejected]:
         """One value per entry, in the order given. A bad item is a `Rejected`, never an exception.
 
-        Entries come sorted by key, and few at a time where many are read: nothing should be kept of all of them.
+        Items are asked for a shard at a time, in the order of their keys, so that what neighbours share (a video, a
+        piece) is decoded once; a generator that keeps nothing of what it has yielded leaves memory flat.
         """
         ...
 
