@@ -238,7 +238,7 @@ def test_resuming_seeds_leaves_finished_ones_and_gives_the_same_outputs(
         run_seeds("mtnet", digits, tmp_path / "broken", [0, 1, 2])
     lines: list[str] = []
     resumed = run_seeds("mtnet", digits, tmp_path / "broken", [0, 1, 2], resume=True, progress=lines.append)
-    assert "seed 0 (1 of 3): finished before" in lines
+    assert "seed 0 (1 of 3): already finished" in lines
     assert (resumed[0].submission / "outputs.parquet").stat().st_mtime_ns == before
     for one, other in zip(whole, resumed, strict=True):
         assert outputs(one.submission) == outputs(other.submission)
@@ -273,16 +273,16 @@ def test_lists_of_seeds(text: str, seeds: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "(nothing): no seed"),
-        ("0,", "(nothing): no seed"),
-        ("a", "a: no seed"),
-        ("1e5", "1e5: no seed"),
-        ("-1", "-1: no seed"),
+        ("", "(nothing): not a seed"),
+        ("0,", "(nothing): not a seed"),
+        ("a", "a: not a seed"),
+        ("1e5", "1e5: not a seed"),
+        ("-1", "-1: not a seed"),
         ("0,0", "0: more than once"),
         ("0,00", "0: more than once"),
-        ("4294967296", "4294967296: no seed"),
-        ("٣", "٣: no seed"),
-        ("9" * 5000, f"{'9' * 40}: no seed"),
+        ("4294967296", "4294967296: not a seed"),
+        ("٣", "٣: not a seed"),
+        ("9" * 5000, f"{'9' * 40}: not a seed"),
         (",".join(map(str, range(100_000))), "100,000 seeds"),
     ],
 )

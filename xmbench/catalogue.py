@@ -1,4 +1,4 @@
-"""What there is: recipes, baselines, metrics, tracks, sources, engines, as rows of text."""
+"""The recipes, baselines, metrics, tracks, sources and engines that exist, as rows of text."""
 
 from __future__ import annotations
 

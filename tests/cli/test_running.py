@@ -136,7 +136,7 @@ def test_several_seeds_end_in_one_table_and_go_on_after_a_kill(tmp_path: Path, d
     started.wait()
     done = xmbench(*arguments, "--resume", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "seed 0 (1 of 3): finished before" in done.stdout
+    assert "seed 0 (1 of 3): already finished" in done.stdout
     lines = done.stdout.splitlines()
     heads = next(i for i, line in enumerate(lines) if line.split()[:2] == ["seed", "training"])
     assert [line.split()[0] for line in lines[heads + 2 : heads + 5]] == ["0", "1", "2"]

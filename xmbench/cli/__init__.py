@@ -1,7 +1,7 @@
 """The command line: each command parses, calls one function, prints.
 
 Exit codes: 0 done, 1 a check did not hold, 2 the user can fix it. A traceback always means a bug.
-This module imports next to nothing, so that Ctrl-C is answered from the start; `program` has the commands.
+This module imports next to nothing, so that Ctrl-C is handled from the start; the commands are in `program`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import sys
 from types import FrameType
 from typing import Any
 
-INTERRUPTED = "interrupted: no half-written file was kept; the same command goes on (run-baseline: with --resume)"
-_CODES = (None, 0, 1, 2)  # with which a command ends; anything else after Ctrl-C is what became of the interrupt
+INTERRUPTED = (
+    "interrupted: no half-written file was kept; run the same command again to resume (run-baseline: with --resume)"
+)
+_CODES = (None, 0, 1, 2)  # exit codes of a command; any other error after Ctrl-C was made of the interrupt
 
 
 def main() -> None:
@@ -25,7 +27,7 @@ def main() -> None:
 
 
 def __getattr__(name: str) -> Any:
-    """`xmbench.cli.app`, for those who call commands from Python."""
+    """`xmbench.cli.app`, for calling commands from Python."""
     if name == "app":
         from xmbench.cli.program import app
 
@@ -34,24 +36,24 @@ def __getattr__(name: str) -> Any:
 
 
 class _Interrupt:
-    """Ends with one line after Ctrl-C, also where an import or a library made another exception of it."""
+    """Ends with one line after Ctrl-C, also where an import or a library turned it into another exception."""
 
     def __init__(self) -> None:
-        self._came = False
-        # Started in the background, a process has Ctrl-C ignored, and that stays so.
-        self._answered = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        self._interrupted = False
+        # A process started in the background ignores Ctrl-C, and continues to.
+        self._installed = signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
     def __enter__(self) -> None:
-        if self._answered:
+        if self._installed:
             try:
                 signal.signal(signal.SIGINT, self._note)
-            except ValueError:  # called from a thread: whoever called answers
-                self._answered = False
+            except ValueError:  # called from a thread: the caller handles Ctrl-C
+                self._installed = False
                 return
             sys.unraisablehook, self._hook = self._unraisable, sys.unraisablehook
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
-        if self._answered:
+        if self._installed:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             sys.unraisablehook = self._hook
         # An interrupt inside an `exec` (each dataclass and named tuple has one) is remembered by CPython, which then
@@ -59,16 +61,16 @@ class _Interrupt:
         exec("")
         if isinstance(error, SystemExit) and error.code in _CODES:
             return
-        if isinstance(error, KeyboardInterrupt) or (self._came and error is not None):
+        if isinstance(error, KeyboardInterrupt) or (self._interrupted and error is not None):
             print(INTERRUPTED, file=sys.stderr, flush=True)
             sys.exit(2)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._came = True
+        self._interrupted = True
         raise KeyboardInterrupt
 
     def _unraisable(self, dropped: Any) -> None:
-        """Ctrl-C that fell into a destructor or a callback, where Python drops exceptions, comes again."""
+        """Raises Ctrl-C again where a destructor or a callback, in which Python drops exceptions, received it."""
         if issubclass(dropped.exc_type, KeyboardInterrupt):
             import threading
 

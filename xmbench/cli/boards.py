@@ -11,72 +11,77 @@ import typer
 from xmbench.cli.tables import table
 from xmbench.cli.terminal import print
 
-Folder = Annotated[Path, typer.Option("--dir", help="Where the results lie.")]
+Folder = Annotated[Path, typer.Option("--dir", help="Directory of the results.")]
 _DEFAULT = Path("leaderboards")
 
 
 def register(app: typer.Typer) -> None:
     """Adds this module's commands."""
-    board = typer.Typer(help="Tables from the results under leaderboards/.", invoke_without_command=True)
+    board = typer.Typer(
+        help="Prints the boards, adds results to them, writes their pages.", invoke_without_command=True
+    )
     app.add_typer(board, name="leaderboard")
+    board.callback()(show_boards)
+    board.command("build")(build_pages)
+    board.command("add")(add_results)
     app.command()(report)
     app.command()(demo)
 
-    @board.callback()
-    def root(
-        ctx: typer.Context,
-        check: Annotated[bool, typer.Option("--check", help="Exit 1 if a page is out of date.")] = False,
-        folder: Folder = _DEFAULT,
-    ) -> None:
-        """Prints the boards; with --check, says whether the generated pages are current."""
-        from xmbench import leaderboard
 
-        if ctx.invoked_subcommand:
-            if folder != _DEFAULT or check:
-                raise typer.BadParameter(f"put --dir behind the command: xmbench leaderboard {ctx.invoked_subcommand}")
-            return
-        if check:
-            leaderboard.check(folder)
-            print("every page is current")
-            return
-        for path, text in leaderboard.pages(folder).items():
-            if path.suffix == ".md" and path.name != "README.md":
-                print(text)
+def show_boards(
+    ctx: typer.Context,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if a page is out of date.")] = False,
+    folder: Folder = _DEFAULT,
+) -> None:
+    """Prints the boards; with --check, says whether the generated pages are current."""
+    from xmbench import leaderboard
 
-    @board.command()
-    def build(folder: Folder = _DEFAULT) -> None:
-        """Writes the pages: leaderboards/*.md, and index.html to sort and filter in a browser."""
-        from xmbench import leaderboard
+    if ctx.invoked_subcommand:
+        if folder != _DEFAULT or check:
+            raise typer.BadParameter(f"put --dir after the command: xmbench leaderboard {ctx.invoked_subcommand}")
+        return
+    if check:
+        leaderboard.check(folder)
+        print("every page is current")
+        return
+    for path, text in leaderboard.pages(folder).items():
+        if path.suffix == ".md" and path.name != "README.md":
+            print(text)
 
-        changed = leaderboard.build(folder)
-        print("\n".join(f"wrote {path}" for path in changed) or "every page was current")
 
-    @board.command()
-    def add(
-        results: Annotated[list[Path], typer.Argument(help="result.json files")], folder: Folder = _DEFAULT
-    ) -> None:
-        """Takes results into the boards and writes the pages."""
-        from xmbench import leaderboard
+def build_pages(folder: Folder = _DEFAULT) -> None:
+    """Writes the pages: leaderboards/*.md, and index.html to sort and filter in a browser."""
+    from xmbench import leaderboard
 
-        for path in results:
-            added = leaderboard.add(folder, path)
-            others = "other" if added.paired == 1 else "others"
-            print(f"added {added.path}, compared item by item with {added.paired} {others}")
-            for warning in added.warnings:
-                print(f"  warning: {warning}", file=sys.stderr)
-        leaderboard.build(folder)
+    changed = leaderboard.build(folder)
+    print("\n".join(f"wrote {path}" for path in changed) or "every page was current")
+
+
+def add_results(
+    results: Annotated[list[Path], typer.Argument(help="Files result.json.")], folder: Folder = _DEFAULT
+) -> None:
+    """Adds results to the boards and writes the pages."""
+    from xmbench import leaderboard
+
+    for path in results:
+        added = leaderboard.add(folder, path)
+        others = "other" if added.paired == 1 else "others"
+        print(f"added {added.path}, compared item by item with {added.paired} {others}")
+        for warning in added.warnings:
+            print(f"  warning: {warning}", file=sys.stderr)
+    leaderboard.build(folder)
 
 
 def report(
-    result: Annotated[Path, typer.Argument(help="result.json, with its per-item table beside it")],
+    result: Annotated[Path, typer.Argument(help="A result.json, with its per-item table in the same directory.")],
     submission: Annotated[
-        Path | None, typer.Option(help="What was scored, for the media (default: submission/ beside the result).")
+        Path | None, typer.Option(help="What was scored, for the media (default: submission/ next to the result).")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="The data set; found by digest if left out.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The page (default: RESULT.report.html beside the result).")] = None,
-    folder: Annotated[Path, typer.Option("--dir", help="The boards, for their floors and ceilings.")] = _DEFAULT,
+    data: Annotated[Path | None, typer.Option(help="The data set (default: found by its digest).")] = None,
+    out: Annotated[Path | None, typer.Option(help="The page (default: RESULT.report.html next to the result).")] = None,
+    folder: Annotated[Path, typer.Option("--dir", help="The boards, for their lower and upper bounds.")] = _DEFAULT,
 ) -> None:
-    """One page per result: scores per class, confusion of the judge, best, median and worst items with their media."""
+    """Writes a page about a result: scores per class, confusions of the judge, best, median and worst items."""
     from xmbench.views.report import write_report
 
     target = out or result.with_name(f"{result.stem}.report.html") if result.name else result
@@ -86,8 +91,8 @@ def report(
     print(f"wrote {target}: {target.stat().st_size / 1e6:.2f} MB, {done.shown} items with media")
 
 
-def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("demo")) -> None:
-    """The whole path on embedded data, offline, on a CPU: build, train, score, rank, and a page to listen to."""
+def demo(out: Annotated[Path, typer.Option(help="Directory for all its files.")] = Path("demo")) -> None:
+    """Runs all stages on embedded data, offline, on a CPU: build, train, score, rank; ends with a page to listen to."""
     from xmbench.demo import run_demo
 
     done = run_demo(out, progress=lambda line: print(line, flush=True))
@@ -100,5 +105,5 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.
     heads = [f"{name} *" if name == done.board.primary else name for name in done.board.metrics]
     print()
     print(table(["rank", "system", "kind", *heads], rows))
-    print("* primary metric; floors and ceilings carry no rank")
-    print(f"\nlook and listen: {done.page.resolve()}")
+    print("* primary metric; lower and upper bounds have no rank")
+    print(f"\nopen in a browser: {done.page.resolve()}")

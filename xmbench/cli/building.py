@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from xmbench.cli.tables import Progress, table
 from xmbench.cli.terminal import print
 from xmbench.errors import MAX_LISTED, CheckError, UnknownNameError, nearest
 from xmbench.execution.engine import Engine
+
+if TYPE_CHECKING:
+    from xmbench.formats.dataset import Dataset
 
 
 def register(app: typer.Typer) -> None:
@@ -24,10 +27,12 @@ def register(app: typer.Typer) -> None:
 
 
 def list_items(
-    kind: Annotated[str, typer.Argument(help="recipes, baselines, metrics, tracks, sources or engines")] = "recipes",
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON list")] = False,
+    kind: Annotated[
+        str, typer.Argument(help="One of recipes, baselines, metrics, tracks, sources, engines.")
+    ] = "recipes",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
-    """What there is: recipes, baselines, metrics, tracks, sources, engines."""
+    """Lists recipes, baselines, metrics, tracks, sources or engines."""
     from xmbench import catalogue
 
     chosen = next((name for name in catalogue.KINDS if name == kind), None)
@@ -38,29 +43,32 @@ def list_items(
 
 
 def build(
-    recipe: Annotated[str, typer.Argument(help="name of a recipe, or path to its TOML file")],
-    out: Annotated[Path | None, typer.Option(help="folder to build into (default: data/RECIPE)")] = None,
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or path to its TOML file.")],
+    out: Annotated[Path | None, typer.Option(help="Directory to build into (default: data/RECIPE).")] = None,
     source: Annotated[
-        str | None, typer.Option(help="folder with the upstream files, or hf:OWNER/NAME@REVISION")
+        str | None, typer.Option(help="Directory with the upstream files, or hf:OWNER/NAME@REVISION.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="items per split, stratified by class")] = None,
-    seed: Annotated[int | None, typer.Option(help="seed of splits and pairing (default: the recipe's)")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="processes (default: one per processor)")] = None,
+    limit: Annotated[int | None, typer.Option(help="Items per split, stratified by class.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of splits and pairing (default: the recipe's).")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: one per processor).")] = None,
     engine: Annotated[
-        Engine, typer.Option(help="processes of this machine, or a Ray cluster (same data set)")
+        Engine, typer.Option(help="Processes on this machine, or a Ray cluster; the data set is the same.")
     ] = "local",
-    ray_address: Annotated[str | None, typer.Option(help="the cluster (default: $RAY_ADDRESS, or a new one)")] = None,
-    speech: Annotated[str | None, typer.Option(help="engine, instead of the recipe's: another recipe then")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Address of the cluster (default: $RAY_ADDRESS, or a new one).")
+    ] = None,
+    speech: Annotated[
+        str | None, typer.Option(help="Speech engine instead of the recipe's; gives another data set.")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
     accept_changed: Annotated[
-        bool, typer.Option("--accept-changed-sources", help="take re-encoded or re-ordered upstream files")
+        bool, typer.Option("--accept-changed-sources", help="Accept re-encoded or re-ordered upstream files.")
     ] = False,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="remove an earlier build and start over")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Remove an earlier build and start over.")] = False,
 ) -> None:
-    """Builds a data set; run again, it finishes what is missing."""
+    """Builds a data set; resumes an interrupted build."""
     from xmbench.builder.build import build as build_dataset
     from xmbench.builder.plan import load_recipe
-    from xmbench.builder.previous_build import temporary_failures
     from xmbench.hub.mirror import place_of
 
     chosen = load_recipe(recipe)
@@ -82,22 +90,29 @@ def build(
         progress=progress.show,
     )
     progress.close()
+    _print_built(dataset, folder)
+
+
+def _print_built(dataset: Dataset, folder: Path) -> None:
+    """What `build` prints: counts, failures to retry, the digest, where."""
+    from xmbench.builder.previous_build import temporary_failures
+
     for split, record in dataset.manifest.splits.items():
         counts = record.counts
-        left = f", {sum(counts.filtered.values()):,} filtered, {sum(counts.failed.values()):,} failed"
-        print(f"{split}: {counts.planned:,} planned, {counts.written:,} written{left}")
-    told = temporary_failures(dataset)
-    if told:
-        print(f"{told:,} item(s) failed for a temporary reason: xmbench retry {folder}")
+        rest = f", {sum(counts.filtered.values()):,} filtered, {sum(counts.failed.values()):,} failed"
+        print(f"{split}: {counts.planned:,} planned, {counts.written:,} written{rest}")
+    temporary = temporary_failures(dataset)
+    if temporary:
+        print(f"{temporary:,} item(s) failed for a temporary reason: xmbench retry {folder}")
     print(f"digest {dataset.digest}")
-    print(f"built {chosen.name} in {folder}")
+    print(f"built {dataset.recipe.name} in {folder}")
 
 
 def validate(
-    folder: Annotated[Path, typer.Argument(help="a data set folder")],
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a data set.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Checks a whole data set; lists every problem."""
+    """Checks every item and document of a data set; lists all problems."""
     from xmbench.inspection.validate import open_unchecked
     from xmbench.inspection.validate import validate as validate_dataset
 
@@ -122,7 +137,7 @@ def validate(
             todo="run the same `xmbench build` again, or with --rebuild; --json lists more of each kind",
         )
     if not as_json:
-        print(f"{folder}: everything holds")
+        print(f"{folder}: no problems")
 
 
 def _shown(rows: list[dict[str, str]]) -> str:

@@ -1,4 +1,4 @@
-"""The options of commands whose tasks run in processes of this machine or on a Ray cluster."""
+"""Options of the commands that run in processes on this machine or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def given_address(engine: Engine, ray_address: str | None) -> str:
     """The value of `--ray-address`, "" where it was not given.
 
     Raises:
-        BadParameter: it was, for another engine.
+        BadParameter: it was given with another engine than "ray".
     """
     if ray_address and engine != "ray":
         raise typer.BadParameter("needs --engine ray", param_hint="--ray-address")

@@ -1,4 +1,4 @@
-"""Commands that look into data sets: `diff`, `preview`."""
+"""Commands that inspect data sets: `diff`, `preview`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def register(app: typer.Typer) -> None:
 
 
 def diff(
-    first: Annotated[Path, typer.Argument(metavar="DIR_A", help="a data set folder")],
-    second: Annotated[Path, typer.Argument(metavar="DIR_B", help="another one")],
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    first: Annotated[Path, typer.Argument(metavar="DIR_A", help="Directory of a data set.")],
+    second: Annotated[Path, typer.Argument(metavar="DIR_B", help="Directory of another one.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Which rows differ between two builds, and in what. Exit code 0: the same content; 1: not."""
+    """Lists the rows that differ between two builds, and how; exit code 0 if the content is the same, 1 if not."""
     from xmbench.formats.dataset import open_dataset
     from xmbench.inspection.diff import compare
 
@@ -44,13 +44,13 @@ def diff(
 
 
 def preview(
-    folder: Annotated[Path, typer.Argument(help="a data set folder")],
-    out: Annotated[Path | None, typer.Option(help="the page (default: DIR.html beside the folder)")] = None,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a data set.")],
+    out: Annotated[Path | None, typer.Option(help="The page (default: DIR.html next to DIR).")] = None,
     items: Annotated[
-        int | None, typer.Option(min=1, help="clips on the page (default: as many as fit into a megabyte)")
+        int | None, typer.Option(min=1, help="Clips on the page (default: as many as fit into a megabyte).")
     ] = None,
 ) -> None:
-    """One page that opens offline: images with playable audio, counts, durations, what was left out."""
+    """Writes a page that opens offline: images with playable audio, counts, durations, what was left out."""
     from xmbench.formats.dataset import open_dataset
     from xmbench.views.preview import write_preview
 
@@ -81,7 +81,7 @@ def render(found: Difference, first: Path, second: Path) -> str:
         rest = " (other columns differ)" if found.kinds or found.columns else ""
         return "\n".join([*lines, f"the same content: ids, labels, pixels and samples{rest}"])
     if not found.kinds:
-        lines.append("no row differs, so one of the digests is not true: run `xmbench validate` on both")
+        lines.append("no row differs, so one of the digests is wrong: run `xmbench validate` on both")
     return "\n".join([*lines, "not the same content"])
 
 

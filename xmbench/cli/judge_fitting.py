@@ -1,6 +1,6 @@
-"""The command `fit-judge`: parses, asks the registry for the kind of judge that fits, fits, prints.
+"""The command `fit-judge`: parses, finds the kind of judge that fits the data, fits it, prints.
 
-Each kind declares the options that it takes (`FittableKind.options`); they join those of the command when it is parsed.
+Each kind declares its options (`FittableKind.options`); they are added to those of the command when it is parsed.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _annotation(option: FitOption) -> Any:
 
 
 def _keep(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
-    """What was given goes to the kind by its snake_case name; what was not is left to the kind."""
+    """Options that were given go to the kind by their snake_case names; the others keep the default of the kind."""
     if value is not None and value != []:
         context.meta.setdefault(_GIVEN, {})[param.name] = tuple(value) if isinstance(value, list) else value
     return value
@@ -79,16 +79,16 @@ def register(app: typer.Typer) -> None:
 
 def fit_judge(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(help="a data set folder")],
+    data: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a data set.")],
     also: Annotated[list[Path] | None, typer.Option(help="More data sets to train on.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where it goes (default: DATA/judges).")] = None,
-    direction: Annotated[Literal["i2a", "a2i"], typer.Option(help="Whose outputs it grades.")] = "i2a",
+    out: Annotated[Path | None, typer.Option(help="Directory for the judge (default: DIR/judges).")] = None,
+    direction: Annotated[Literal["i2a", "a2i"], typer.Option(help="Direction whose outputs it grades.")] = "i2a",
     kind: Annotated[str | None, typer.Option(help="Kind of judge (default: the one that fits the data).")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the judge's files.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the training.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the judge and of its files.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the training.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each network.")] = None,
 ) -> None:
-    """Trains a judge on a data set's training items; tests it on held-out ones."""
+    """Trains a judge on the training items of a data set; tests it on held-out ones."""
     from xmbench.formats.dataset import open_dataset
     from xmbench.formats.document import NAME_PATTERN
     from xmbench.interfaces import SIDES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,11 +29,11 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="RESULT_A", help="a result with its per-item table")],
-    second: Annotated[Path, typer.Argument(metavar="RESULT_B", help="another one on the same data")],
+    first: Annotated[Path, typer.Argument(metavar="RESULT_A", help="A result with its per-item table.")],
+    second: Annotated[Path, typer.Argument(metavar="RESULT_B", help="Another one on the same data.")],
     as_json: AsJson = False,
 ) -> None:
-    """Whether the data can separate two systems: paired differences with 95 % intervals, and items won and lost."""
+    """Compares two systems: paired differences with 95 % intervals, items won and lost, and a verdict."""
     from xmbench.evaluator.compare import compare as run
 
     found = run(first, second)
@@ -58,22 +58,23 @@ def render(found: Comparison) -> str:
     lines = [f"A: {found.system_a}", f"B: {found.system_b}", f"on {found.track}", "", table(heads, rows), ""]
     lines += [s.sentence for s in found.scores]
     lines += [f"{name}: {reason}" for name, reason in found.unpaired.items()]
-    lines.append("* primary metric; A wins: share of the resamples; a failed item counts the metric's floor")
+    lines.append("* primary metric; A wins: share of the resamples; a failed item counts as the metric's lower bound")
     return "\n".join(lines)
 
 
 def verify(
-    result: Annotated[Path, typer.Argument(metavar="RESULT", help="a result.json")],
-    submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="the folder that it was made from")],
-    data: Annotated[Path | None, typer.Option("--data", help="The data set; found by digest if left out.")] = None,
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A result.json.")],
+    submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="Directory that it was made from.")],
+    data: Annotated[Path | None, typer.Option("--data", help="The data set (default: found by its digest).")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
     tolerance: Annotated[
-        float, typer.Option(min=0.0, max=1e-3, help="Let numbers differ by this (another processor); 0: every digit.")
+        float,
+        typer.Option(min=0.0, max=1e-3, help="Allowed difference of a number, for another processor; 0: every digit."),
     ] = 0.0,
-    write: Annotated[bool, typer.Option("--write", help='On success set the status "verified" in RESULT.')] = False,
+    write: Annotated[bool, typer.Option("--write", help='If it agrees, set the status "verified" in RESULT.')] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Scores a submission again and compares: exit code 0 if the result is what the submission scores, 1 if not."""
+    """Scores a submission again and compares; exit code 0 if the result agrees, 1 if not."""
     from xmbench.evaluator.find import open_for
     from xmbench.evaluator.verify import mark_verified
     from xmbench.evaluator.verify import verify as run
@@ -92,27 +93,25 @@ def verify(
     )
     progress.close()
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "holds": not found.differences,
-                    "table_checked": found.table_checked,
-                    "notes": found.notes,
-                    "differences": [
-                        {"field": d.field, "claimed": d.claimed, "found": d.found} for d in found.differences
-                    ],
-                }
-            )
-        )
+        print(json.dumps(_to_dict(found)))
     else:
-        _say(found, result, write)
+        _print_verification(found, result, write)
     if found.differences:
         raise typer.Exit(1)
     if write:
         mark_verified(result, found)
 
 
-def _say(found: Verification, path: Path, write: bool) -> None:
+def _to_dict(found: Verification) -> dict[str, Any]:
+    return {
+        "holds": not found.differences,
+        "table_checked": found.table_checked,
+        "notes": found.notes,
+        "differences": [{"field": d.field, "claimed": d.claimed, "found": d.found} for d in found.differences],
+    }
+
+
+def _print_verification(found: Verification, path: Path, write: bool) -> None:
     for difference in found.differences[:MAX_LISTED]:
         print(f"  - {difference}")
     if len(found.differences) > MAX_LISTED:
@@ -128,7 +127,7 @@ def _say(found: Verification, path: Path, write: bool) -> None:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Replays the conformance vectors and says what works here; exit code 1 if a metric or a needed part does not."""
+    """Replays the conformance vectors and lists what works here; exit code 1 if a metric or a needed part does not."""
     from xmbench.doctor import diagnose
 
     found = diagnose()

@@ -24,18 +24,18 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    recipe: Annotated[str, typer.Argument(help="name of a recipe, or path to its TOML file")],
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or path to its TOML file.")],
     source: Annotated[
-        str | None, typer.Option(help="folder with the upstream files, or hf:OWNER/NAME@REVISION")
+        str | None, typer.Option(help="Directory with the upstream files, or hf:OWNER/NAME@REVISION.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="items per split, stratified by class")] = None,
-    speech: Annotated[str | None, typer.Option(help="speech engine, instead of the recipe's")] = None,
+    limit: Annotated[int | None, typer.Option(help="Items per split, stratified by class.")] = None,
+    speech: Annotated[str | None, typer.Option(help="Speech engine instead of the recipe's.")] = None,
     accept_changed: Annotated[
-        bool, typer.Option("--accept-changed-sources", help="take re-encoded or re-ordered upstream files")
+        bool, typer.Option("--accept-changed-sources", help="Accept re-encoded or re-ordered upstream files.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """What a build would do: rows, bytes to download, disk, time, licences, what is missing. Does none of it."""
+    """Estimates a build without doing it: rows, bytes to download, disk, time, licences, what is missing."""
     from xmbench.builder.estimate import preflight
     from xmbench.builder.plan import load_recipe
     from xmbench.hub.mirror import place_of
@@ -46,16 +46,18 @@ def plan(
 
 
 def retry(
-    folder: Annotated[Path, typer.Argument(help="a data set folder")],
-    source: Annotated[str | None, typer.Option(help="folder with the upstream files, as for the build")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="processes (default: one per processor)")] = None,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a data set.")],
+    source: Annotated[str | None, typer.Option(help="Directory with the upstream files, as for the build.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: one per processor).")] = None,
     engine: Annotated[
-        Engine, typer.Option(help="processes of this machine, or a Ray cluster (same data set)")
+        Engine, typer.Option(help="Processes on this machine, or a Ray cluster; the data set is the same.")
     ] = "local",
-    ray_address: Annotated[str | None, typer.Option(help="the cluster (default: $RAY_ADDRESS, or a new one)")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Address of the cluster (default: $RAY_ADDRESS, or a new one).")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
 ) -> None:
-    """Tries again what failed for a temporary reason; everything else stays as it is."""
+    """Tries the items again that failed for a temporary reason; changes nothing else."""
     from xmbench.builder.retry import retry as retry_failed
     from xmbench.hub.mirror import place_of
 
@@ -80,7 +82,7 @@ def _shown(found: Preflight) -> str:
     unknown = f", and {len(found.unknown_sizes)} file(s) of unknown size" if found.unknown_sizes else ""
     lines = [
         f"{found.recipe} {found.version}, data digest {found.data_digest}",
-        f"rows      {', '.join(rows)}" + ("" if found.exact else " (as promised: the files are not here yet)"),
+        f"rows      {', '.join(rows)}" + ("" if found.exact else " (as the recipe says: the files are not here yet)"),
         f"download  {found.download_bytes / 1e6:,.1f} MB at most{unknown}",
         f"disk      about {found.disk_bytes / 1e6:,.0f} MB with the downloads",
         f"time      about {found.seconds:,.0f} s, without the download",
@@ -90,4 +92,4 @@ def _shown(found: Preflight) -> str:
     lines += [f"missing   {what}" for what in (*found.missing_programs, *found.missing_files)]
     lines += [f"note      {note}" for note in found.notes]
     cells = [[part.role, part.title, part.licence, "yes" if part.redistributable else "no"] for part in found.licences]
-    return "\n".join([*lines, "", table(["source", "what", "licence", "may be passed on"], cells)])
+    return "\n".join([*lines, "", table(["source", "what", "licence", "redistributable"], cells)])

@@ -1,6 +1,6 @@
-"""Every command, and what becomes of the errors that a user can fix.
+"""Every command, and the messages for errors that a user can fix.
 
-Heavy imports happen inside the commands, so that `xmbench --help` answers at once.
+Heavy imports happen inside the commands, so that `xmbench --help` is fast.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from xmbench.errors import XmbenchError
 from xmbench.storage.files import expanded
 
 
-class CarefulGroup(TyperGroup):
+class Commands(TyperGroup):
     """Turns every error that a user can fix into a message and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -43,13 +43,13 @@ class CarefulGroup(TyperGroup):
         except XmbenchError as error:
             _stop(f"error: {error}", error.exit_code)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # whoever read our output has left
+            if error.errno == errno.EPIPE:  # the reader of our output has closed it
                 raise
             told = XmbenchError(
-                f"a file or folder cannot be used ({error.strerror or error})",
+                f"a file or directory cannot be used ({error.strerror or error})",
                 where=error.filename,
-                expected="one that can be read, or written where it is a target",
-                todo="check that it is still there, its name, its permissions and the space on the disk, and run the "
+                expected="one that can be read, or written if it is an output",
+                todo="check that it still exists, its name, its permissions and the space on the disk, and run the "
                 "same command again",
             )
             _stop(f"error: {told}", told.exit_code)
@@ -60,7 +60,7 @@ class CarefulGroup(TyperGroup):
 
 app = typer.Typer(
     name="xmbench",
-    cls=CarefulGroup,
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -27,23 +27,29 @@ def register(app: typer.Typer) -> None:
 
 
 def run_baseline(
-    name: Annotated[str, typer.Argument(metavar="BASELINE", help="name of a baseline, or path to its TOML file")],
-    data: Annotated[Path, typer.Option(help="data set folder")],
-    out: Annotated[Path | None, typer.Option(help="folder of the run (default: runs/RECIPE/BASELINE[-PRESET])")] = None,
-    preset: Annotated[str | None, typer.Option(help="variant of the baseline; `lite` suits a CPU")] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="where to train and generate")] = "auto",
-    seed: Annotated[int | None, typer.Option(help="instead of the baseline's")] = None,
-    seeds: Annotated[
-        str | None, typer.Option(metavar="0,1,2", help="several: a folder for each, OUT/seed-0 ...")
+    name: Annotated[str, typer.Argument(metavar="BASELINE", help="Name of a baseline, or path to its TOML file.")],
+    data: Annotated[Path, typer.Option(help="Directory of a data set.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Directory of the run (default: runs/RECIPE/BASELINE[-PRESET]).")
     ] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with a run; regenerate a finished one")] = False,
+    preset: Annotated[str | None, typer.Option(help="Variant of the baseline; `lite` suits a CPU.")] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train and generate.")] = "auto",
+    seed: Annotated[int | None, typer.Option(help="Seed instead of the baseline's.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="0,1,2", help="Several seeds, a directory for each: OUT/seed-0 ...")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume a run; of a finished one, generate again.")] = False,
     shuffle_conditions: Annotated[
-        bool, typer.Option("--shuffle-conditions", help="control: each item from another item's condition")
+        bool, typer.Option("--shuffle-conditions", help="Control: generate each item from another item's condition.")
     ] = False,
-    verify: Annotated[bool, typer.Option("--verify", help="compare with the baseline's expected scores")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Score, and compare with the baseline's expected scores.")
+    ] = False,
 ) -> None:
-    """Trains a baseline on a data set and writes a submission, or one for each of several seeds."""
+    """Trains a baseline on a data set and writes a submission, or one per seed."""
     # Read by OpenMP when PyTorch is imported: threads that wait without spinning. Measured on 2 cores: a step of
     # 99 ms takes 126 ms on free cores, but 325 ms instead of 1,302 ms when other programs run.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -103,7 +109,7 @@ def _print(summaries: Sequence[RunSummary], seeds: Sequence[int] | None) -> None
 def _print_one(written: Written) -> None:
     print(f"outputs: {written.generation.items} in {written.submission}")
     if written.generation.head_accuracy is not None:
-        print(f"its own classifier on these items: {written.generation.head_accuracy:.4f} (a diagnosis, no score)")
+        print(f"its own classifier on these items: {written.generation.head_accuracy:.4f} (a diagnostic, not a score)")
 
 
 def _verify(baseline: Baseline, preset: str | None, every: Sequence[Written], dataset: Dataset) -> None:
@@ -120,7 +126,7 @@ def _verify(baseline: Baseline, preset: str | None, every: Sequence[Written], da
         problems += [f"{where}{missed}" for missed in runner.unmet(wanted, scores)]
     if problems:
         raise CheckError("the run does not reach its expected scores", where=every[0].submission, problems=problems)
-    print("expected scores: reached")
+    print("the expected scores are reached")
 
 
 def parse_settings(lines: list[str]) -> dict[str, Any]:
@@ -146,7 +152,7 @@ def parse_settings(lines: list[str]) -> dict[str, Any]:
 
 
 def scores_of(submission: Path, dataset: Dataset, metrics: Sequence[str]) -> dict[str, float | None]:
-    """Scores of a submission in some metrics; the result is written beside it."""
+    """Scores of a submission in some metrics; the result is written next to it."""
     from xmbench.evaluator.save import score_and_save
 
     scored = score_and_save(

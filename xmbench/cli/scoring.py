@@ -24,8 +24,8 @@ from xmbench.storage.names import shown
 if TYPE_CHECKING:
     from xmbench.evaluator.evaluate import Scored
 
-Submission = Annotated[Path, typer.Argument(help="folder with submission.json and its outputs")]
-Data = Annotated[Path | None, typer.Option("--data", help="The data set; found by digest if left out.")]
+Submission = Annotated[Path, typer.Argument(help="Directory with submission.json and its outputs.")]
+Data = Annotated[Path | None, typer.Option("--data", help="The data set (default: found by its digest).")]
 
 
 def register(app: typer.Typer) -> None:
@@ -68,22 +68,27 @@ def check(
 def score(
     submission: Submission,
     data: Data = None,
-    out: Annotated[Path | None, typer.Option(help="Where the result goes (default: beside the submission).")] = None,
+    out: Annotated[Path | None, typer.Option(help="The result (default: result.json next to the submission).")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
     metrics: Annotated[str | None, typer.Option(help="Only these metrics, separated by commas.")] = None,
-    local_judge: Annotated[bool, typer.Option("--local-judge", help="Use the judge of `fit-judge`.")] = False,
+    local_judge: Annotated[bool, typer.Option("--local-judge", help="Use the judge that `fit-judge` made.")] = False,
     judge_device: Annotated[
-        str, typer.Option(help="Where judges compute: cpu defines the scores; on cuda last digits differ.")
+        str,
+        typer.Option(
+            help="Where judges compute, cpu or cuda. Scores are defined on the cpu; on cuda last digits may differ."
+        ),
     ] = "cpu",
     engine: Annotated[
-        Engine, typer.Option(help="Processes of this machine, or a Ray cluster (same numbers).")
+        Engine, typer.Option(help="Processes on this machine, or a Ray cluster; the numbers are the same.")
     ] = "local",
-    ray_address: Annotated[str | None, typer.Option(help="The cluster (default: $RAY_ADDRESS, or a new one).")] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Address of the cluster (default: $RAY_ADDRESS, or a new one).")
+    ] = None,
 ) -> None:
     """Scores a submission: prints a table, writes the result and the per-item table.
 
-    A run that was killed is taken up by the same command.
-    Exit code 1 says that the submission has problems (they are listed and counted at the floor).
+    The same command resumes a run that was interrupted.
+    Exit code 1: the submission has problems; they are listed, and failed items count as the lower bound.
     """
     from xmbench.evaluator.check import Severity
     from xmbench.evaluator.find import open_for
@@ -96,11 +101,7 @@ def score(
     if metrics is not None and not chosen:
         raise typer.BadParameter("no metric named", param_hint="--metrics")
     address = given_address(engine, ray_address)
-    output_file(target)
-    if target.exists() and not _is_result(target):
-        raise OutputError(
-            "a file that is no result stands here", where=target, todo="choose another name with --out, or remove it"
-        )
+    _require_replaceable(target)
     scored = score_and_save(
         opened,
         dataset,
@@ -115,22 +116,18 @@ def score(
         ray_address=address,
     )
     progress.close()
-    if scored.taken_up:
-        print(f"{scored.taken_up} distinct pairs were taken up from an interrupted run")
-    print(render(scored))
-    print(f"\nwrote {target} and {target.with_suffix('.items.parquet')}")
-    if scored.problems:
-        print(f"\nthe submission has {len(scored.problems)} problems:", file=sys.stderr)
-        _list(scored.problems, "problems", sys.stderr)
+    _print_scored(scored, target)
     if any(problem.severity is Severity.error for problem in scored.problems):
         raise typer.Exit(1)
 
 
 def pair(
-    reference: Annotated[Path | None, typer.Argument(help="reference wav or flac")] = None,
-    output: Annotated[Path | None, typer.Argument(help="output wav or flac")] = None,
-    pairs: Annotated[Path | None, typer.Option("--list", help="CSV: id,reference,output.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per pair.")] = False,
+    reference: Annotated[Path | None, typer.Argument(help="Reference, a wav or flac file.")] = None,
+    output: Annotated[Path | None, typer.Argument(help="Output, a wav or flac file.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option("--list", help="CSV file of pairs, with the columns id,reference,output.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per pair.")] = False,
 ) -> None:
     """Scores single pairs of sound files with the reference-based speech metrics, at any sample rate."""
     from xmbench.evaluator.pair import score_files, score_listed
@@ -160,6 +157,16 @@ def pair(
         )
 
 
+def _print_scored(scored: Scored, target: Path) -> None:
+    if scored.taken_up:
+        print(f"{scored.taken_up} distinct pairs were taken from an interrupted run")
+    print(render(scored))
+    print(f"\nwrote {target} and {target.with_suffix('.items.parquet')}")
+    if scored.problems:
+        print(f"\nthe submission has {len(scored.problems)} problems:", file=sys.stderr)
+        _list(scored.problems, "problems", sys.stderr)
+
+
 def render(scored: Scored) -> str:
     """The table that `score` prints."""
     result = scored.result
@@ -178,7 +185,18 @@ def render(scored: Scored) -> str:
             kind = f"local {what}" if judge.local else what
             place = "" if judge.device == "cpu" else f" on {judge.device} (scores are defined on the CPU)"
             lines.append(f"{kind} {judge.name} {judge.sha256[:12]}{place}: accuracy {known}")
-    return "\n".join([*lines, "* primary metric; a failed item counts the metric's floor"])
+    return "\n".join([*lines, "* primary metric; a failed item counts as the metric's lower bound"])
+
+
+def _require_replaceable(target: Path) -> None:
+    """Raises OutputError where a result cannot be written or would replace another kind of file."""
+    output_file(target)
+    if target.exists() and not _is_result(target):
+        raise OutputError(
+            "this file is not a result, and is not replaced",
+            where=target,
+            todo="choose another name with --out, or remove it",
+        )
 
 
 def _is_result(path: Path) -> bool:

@@ -20,17 +20,17 @@ def register(app: typer.Typer) -> None:
 
 
 def push(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a data set folder")],
-    repository: Annotated[str, typer.Argument(metavar="REPO_ID", help="OWNER/NAME on the Hugging Face Hub")],
-    private: Annotated[bool, typer.Option("--private", help="make a private repository")] = False,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a data set.")],
+    repository: Annotated[str, typer.Argument(metavar="REPO_ID", help="Repository OWNER/NAME on the Hub.")],
+    private: Annotated[bool, typer.Option("--private", help="Make a private repository.")] = False,
     manifest_only: Annotated[
-        bool, typer.Option("--manifest-only", help="card, manifest and ledger without the media")
+        bool, typer.Option("--manifest-only", help="Push card, manifest and ledger without the media.")
     ] = False,
-    create_pr: Annotated[bool, typer.Option("--create-pr", help="propose the change in a pull request")] = False,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead of a commit.")] = False,
 ) -> None:
-    """Brings a data set to the Hugging Face Hub; run again, it sends only what is missing there.
+    """Pushes a data set to the Hugging Face Hub; run again, it sends only what is missing.
 
-    The access token is that of HF_TOKEN, or of the stored login (`hf auth login`).
+    The access token comes from HF_TOKEN or the stored login (`hf auth login`).
     """
     from xmbench.formats.dataset import open_dataset
     from xmbench.hub import push as hub_push
@@ -46,16 +46,16 @@ def push(
         progress_bars=sys.stderr.isatty(),
     )
     if done.changed:
-        print(f"{repository} now holds {len(done.files)} files, {done.bytes / 1e6:.1f} MB, commit {done.commit}")
+        print(f"{repository} now has {len(done.files)} files, {done.bytes / 1e6:.1f} MB, commit {done.commit}")
     else:
-        print(f"nothing to send: {repository} holds this data set already, commit {done.commit}")
+        print(f"nothing to send: {repository} has this data set already, commit {done.commit}")
     print(done.url)
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
-    """Ends at once: threads that are sending would go on for minutes. No file of ours is being written."""
+    """Ends at once: threads that are sending would continue for minutes. No file of ours is being written."""
     print(
-        "\ninterrupted: files that arrived whole are kept there; run the same command again to go on",
+        "\ninterrupted: files that were sent completely are kept; run the same command again to resume",
         file=sys.stderr,
         flush=True,
     )

@@ -10,7 +10,7 @@ from xmbench.signs import visible
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns padded to their widest cell; numbers-like columns are right-aligned."""
+    """Columns padded to their widest cell; columns of numbers are right-aligned."""
     grid = [[visible(" ".join(cell.split("\n"))) for cell in row] for row in (heads, *rows)]
     widths = [max(len(row[i]) for row in grid) for i in range(len(heads))]
     right = [all(_numeric(row[i]) for row in rows) and bool(rows) for i in range(len(heads))]

@@ -1,4 +1,4 @@
-"""What is printed on a terminal: every sign shown, none obeyed, on any encoding."""
+"""Printing: control characters are shown, not executed, and every encoding works."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ERRORS = "xmbench-plain"
 
 
 def prepare() -> None:
-    """From now on an encoding that lacks a sign gets another one."""
+    """From now on a character that the encoding lacks is replaced by another one."""
     codecs.register_error(_ERRORS, _replaced)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # None where it was closed
@@ -21,7 +21,7 @@ def prepare() -> None:
 
 
 def print(*values: object, sep: str = " ", end: str = "\n", file: IO[str] | None = None, flush: bool = False) -> None:
-    """As the built-in one; control signs in names and details, which a terminal would obey, are written out."""
+    """As the built-in one; control characters, which a terminal would execute, are written out."""
     stream: Any = sys.stdout if file is None else file
     if stream is None:
         return
@@ -31,17 +31,17 @@ def print(*values: object, sep: str = " ", end: str = "\n", file: IO[str] | None
 
 
 def flush() -> None:
-    """Writes what waits on the standard output; a full disk behind it is met here and not at the exit."""
+    """Flushes the standard output, so that a full disk behind it is an error here and not at the exit."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
 def abandon_output() -> None:
-    """Flushes, or drops what cannot be written, so that the interpreter does not complain of it at its end."""
+    """Flushes, or drops what cannot be written, so that the interpreter does not complain at exit."""
     try:
         flush()
     except (OSError, ValueError):
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device, not a file of anybody
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device, not a file of a user
             os.dup2(nowhere.fileno(), 1)
 
 

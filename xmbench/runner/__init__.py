@@ -3,11 +3,11 @@
 ::
 
     OUT/run.json                  what was run, with which settings; how long it took
-    OUT/checkpoints/ curves*      of the training
+    OUT/checkpoints/ curves*      of the training, losses by step
     OUT/submission/               the outputs: ready for `xmbench score`
     OUT/submission-shuffled/      the control: each item generated from another item's condition
-    OUT/submission-i2a/  OUT/submission-a2i/   instead, of a baseline that generates in both directions
-    OUT/seed-0/ OUT/seed-1/ ...   of `run_seeds`: the same, once for each seed
+    OUT/submission-i2a/  OUT/submission-a2i/   of a baseline that generates in both directions
+    OUT/seed-0/ OUT/seed-1/ ...   of `run_seeds`: the same for each seed
 """
 
 from __future__ import annotations

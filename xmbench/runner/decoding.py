@@ -20,19 +20,19 @@ from xmbench.formats.items import read_clip, read_image
 from xmbench.storage.arrays import open_array
 
 IMAGES_FILE, CLIPS_FILE = "images.npy", "clips.npy"
-POOL_FROM_ROWS = 5_000  # starting a pool takes longer than decoding fewer rows
+POOL_FROM_ROWS = 5_000  # decoding fewer rows is faster than starting a pool
 _ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One row group: where its rows belong.
+    """One row group, and the positions of its rows.
 
     Attributes:
-        path: of the shard.
-        number: of the row group in it.
-        rows: position of each of its rows among all, int64 (R,).
-        clips: rows of this group whose clip is kept, and the clip's position: int64 (R', 2).
+        path: the shard.
+        number: index of the row group in it.
+        rows: position of each of its rows in the split, int64 (R,).
+        clips: rows of this group whose clip is kept, with the clip's position: int64 (R', 2).
     """
 
     path: Path
@@ -43,7 +43,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A split without its media, in the order of the ids; distinct takes are numbered as they come."""
+    """A split without its media, in the order of the ids; takes are numbered in the order of first appearance."""
 
     ids: list[str]
     labels: NDArray[np.int64]
@@ -58,7 +58,7 @@ class Rows:
 
 
 def rows_of(dataset: Dataset, split: str) -> Rows:
-    """Reads everything but the media, and says which row of which shard belongs where.
+    """Reads everything but the media, and the position of every row of every shard.
 
     Raises:
         DatasetError: a shard cannot be read.
@@ -74,7 +74,7 @@ def rows_of(dataset: Dataset, split: str) -> Rows:
     table = pa.concat_tables(parts)
     order = np.argsort(np.array(table.column("id").to_pylist()), kind="stable")
     table = table.take(order)
-    takes = table.column("take").combine_chunks().dictionary_encode()  # numbers in the order of first appearance
+    takes = table.column("take").combine_chunks().dictionary_encode()  # in the order of first appearance
     clip_index = np.array(takes.indices, dtype=np.int64)
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
@@ -104,7 +104,7 @@ def _groups(
 
 
 def decode(dataset: Dataset, folder: Path, groups: Sequence[Group]) -> Iterator[int]:
-    """Fills `images.npy` and `clips.npy` of a folder; yields the number of rows of each group that is done.
+    """Fills `images.npy` and `clips.npy` of a directory; yields the number of rows of each finished group.
 
     Raises:
         DatasetError: a shard or an item cannot be read.
@@ -120,14 +120,14 @@ def _decode_group(shared: tuple[Dataset, Path], group: Group) -> int:
     clips = open_array(folder / CLIPS_FILE, writable=True)
     try:
         with pq.ParquetFile(group.path) as file:
-            shown = file.read_row_group(group.number, columns=["id", "image"])
-            heard = file.read_row_group(group.number, columns=["id", "audio"]) if len(group.clips) else None
+            with_images = file.read_row_group(group.number, columns=["id", "image"])
+            with_clips = file.read_row_group(group.number, columns=["id", "audio"]) if len(group.clips) else None
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(group.path, error) from error
-    for target, row in zip(group.rows, _rows(shown), strict=True):
+    for target, row in zip(group.rows, _rows(with_images), strict=True):
         images[target] = read_image(row, dataset)
-    if heard is not None:
-        for (_, target), row in zip(group.clips, _rows(heard.take(group.clips[:, 0])), strict=True):
+    if with_clips is not None:
+        for (_, target), row in zip(group.clips, _rows(with_clips.take(group.clips[:, 0])), strict=True):
             clips[target] = read_clip(row, dataset)
     return len(group.rows)
 

@@ -1,4 +1,4 @@
-"""How a run is named, repeated and credited in its documents."""
+"""What the documents of a run say: its name, its command, its machine and versions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def submission_of(
     shuffle: bool,
     direction: Direction,
 ) -> Submission:
-    """The document beside the outputs."""
+    """The document that goes with the outputs."""
     preset, seed = record.preset, int(record.settings["seed"])
     return Submission(
         track=dataset.recipe.track_id(direction),
@@ -53,7 +53,7 @@ def submission_of(
 
 
 def system_name(baseline: Baseline, preset: str | None, overrides: Mapping[str, Any], shuffle: bool = False) -> str:
-    """Title of a row. A preset, changed settings and shuffled conditions always show."""
+    """Title of a row; it always names the preset, changed settings and shuffled conditions."""
     title = baseline.title
     if preset:
         title = baseline.presets[preset].title
@@ -71,7 +71,7 @@ def deviations(baseline: Baseline, preset: str | None) -> tuple[str, ...]:
 def command_of(
     baseline: Baseline, dataset: Dataset, preset: str | None, seed: int, overrides: Mapping[str, Any], shuffle: bool
 ) -> str:
-    """A command that repeats the run, with the data set in its default folder."""
+    """A command that repeats the run, with the data set in its default directory."""
     words = ["xmbench", "run-baseline", baseline.name, "--data", f"data/{dataset.recipe.name}"]
     words += ["--preset", preset] if preset else []
     words += ["--seed", str(seed)]
@@ -85,9 +85,9 @@ def _toml(value: Any) -> str:
 
 
 def hardware_of(device: str) -> tuple[str, str]:
-    """The device to use, and the machine in words."""
+    """The device to use, and a description of the machine."""
     name = f"{platform.machine()} CPU, {os.cpu_count()} cores"
-    # A model that has not imported PyTorch by now does not need it, nor a GPU; the import takes seconds.
+    # A model that has not imported PyTorch needs neither it nor a GPU, and the import takes seconds.
     if device == "cpu" or (device == "auto" and "torch" not in sys.modules):
         return "cpu", name
     from xmbench.training import describe_device, resolve_device
@@ -97,7 +97,7 @@ def hardware_of(device: str) -> tuple[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what shapes the outputs."""
+    """Versions of the packages that the outputs depend on."""
     found = {package: version(package) for package in PACKAGES}
     return {"xmbench": version("xmbench"), "python": platform.python_version(), **found}
 

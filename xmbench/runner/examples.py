@@ -4,8 +4,8 @@
 
     DATA/.decoded/<data set digest>-train-1/   images.npy  clips.npy  rows.parquet  done.json (written last)
 
-A folder is written under another name and renamed when it is whole. Those of another digest, which a rebuild leaves
-behind, are removed. A data set that cannot be written is decoded into the cache folder instead.
+A directory is written under another name and renamed when it is complete. Those of another digest, which a rebuild
+leaves behind, are removed. If the data set's directory cannot be written, the cache directory is used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from xmbench.storage.cache import cache_folder
 from xmbench.storage.files import make_folder, write_text, writing
 from xmbench.storage.locks import locked
 
-FORMAT = "1"  # of the folder; another one is decoded anew
+FORMAT = "1"  # of the directory; one of another format is not read
 IN_MEMORY_BYTES = 256 * 2**20  # below this a set is decoded in seconds, and every run does so
 SPLIT = "train"
 _DONE_FILE, _ROWS_FILE = "done.json", "rows.parquet"
@@ -76,7 +76,7 @@ def _decoded_bytes(dataset: Dataset) -> int:
 
 
 def _opened(folder: Path) -> Examples | None:
-    """What was decoded before; None where there is nothing, or nothing whole."""
+    """What was decoded before; None where there is nothing, or it is incomplete."""
     try:
         sizes = json.loads((folder / _DONE_FILE).read_bytes())
         if any((folder / name).stat().st_size != size for name, size in sizes.items()):
@@ -100,7 +100,7 @@ def _decode(dataset: Dataset, place: Path, name: str, progress: Progress) -> Exa
     """Decodes the split into `place/name`, with every core.
 
     Raises:
-        OutputError: the folder cannot be written, or the disk is too full.
+        OutputError: the directory cannot be written, or the disk is too full.
         DatasetError: a shard or an item cannot be read.
     """
     make_folder(place)
@@ -120,12 +120,12 @@ def _decode(dataset: Dataset, place: Path, name: str, progress: Progress) -> Exa
             shutil.rmtree(work, ignore_errors=True)
     found = _opened(place / name)
     if found is None:
-        raise OutputError("what was written cannot be read again", where=place / name)
+        raise OutputError("the decoded data cannot be read", where=place / name)
     return found
 
 
 def _remove_stale(place: Path, dataset: Dataset) -> None:
-    """Removes what a broken run left and, in the data set's own folder, what an earlier build was decoded to."""
+    """Removes what interrupted runs left and, in the data set's own directory, what was decoded from earlier builds."""
     own = place.parent == dataset.folder
     for path in place.iterdir():
         if path.suffix == ".tmp" or (own and path.is_dir() and not path.name.startswith(dataset.digest)):
@@ -133,20 +133,20 @@ def _remove_stale(place: Path, dataset: Dataset) -> None:
 
 
 def _fill(dataset: Dataset, work: Path, progress: Progress) -> None:
-    """Writes the arrays, the rows, and last the sizes of all."""
+    """Writes the arrays, the rows, and last the sizes of all files."""
     task = dataset.recipe.task
     rows = rows_of(dataset, SPLIT)
     items = len(rows.ids)
-    # Their places are taken here; the workers open them by path.
+    # The files get their full size here; the workers open them by path.
     create_array(work / IMAGES_FILE, (items, task.image.height_px, task.image.width_px, task.image.channels), np.uint8)
     create_array(work / CLIPS_FILE, (rows.clips, task.audio.samples), np.int16)
     progress(f"decoding {items:,} training items once, into {work.parent}")
-    done = told = 0
+    done = shown = 0
     for count in decode(dataset, work, rows.groups):
         done += count
-        if done - told >= items / 10:
+        if done - shown >= items / 10:
             progress(f"decoding: {done:,} of {items:,} training items")
-            told = done
+            shown = done
     pq.write_table(rows.table(), work / _ROWS_FILE)
     names = (IMAGES_FILE, CLIPS_FILE, _ROWS_FILE)
     for name in names:

@@ -17,7 +17,7 @@ OldFit = Callable[[Examples, Task, Direction, Any, Run], Any]
 
 
 def fit(model: Model, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
-    """Fits a model, by the interface that it was written for.
+    """Fits a model by the version of the interface that it was written for.
 
     Raises:
         DocumentError: a model of the first version is asked for two directions, or trains as that version did.
@@ -39,7 +39,7 @@ def fit(model: Model, examples: Examples, task: Task, config: Any, run: Run) -> 
         raise DocumentError(
             f"the model '{model.name}' trains as in the first version of the interface ({error})",
             expected="Phase(..., updates=(Update(module, optimiser, loss),))",
-            todo="change the model: its optimiser and loss belong into an Update (baselines/README.md)",
+            todo="change the model: move its optimiser and loss into an Update (baselines/README.md)",
         ) from error
     return _Classifying(generator) if isinstance(generator, Classifier) else _Generating(generator)
 
@@ -49,13 +49,13 @@ class _Generating:
         self._generator = generator
 
     def generate(self, conditions: Conditions, direction: Direction) -> NDArray[Any]:
-        """What the model makes in its one direction."""
+        """The outputs of the model in its one direction."""
         made: NDArray[Any] = self._generator.generate(conditions)
         return made
 
 
 class _Classifying(_Generating):
     def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
-        """What the model believes to see."""
+        """The classes that the model predicts."""
         classes: NDArray[np.int64] | None = self._generator.predict(conditions)
         return classes

@@ -19,11 +19,11 @@ from xmbench.media import audio, image
 
 BATCH = 64
 GROUP_ROWS = 1000
-DICTIONARY_BYTES = 64 * 2**20  # above the distinct clips of a row group: repeated clips are stored once
+DICTIONARY_BYTES = 64 * 2**20  # more than the distinct clips of a row group: repeated clips are stored once
 
 
 def shuffled(batches: Iterator[Conditions], seed: int) -> Iterator[Conditions]:
-    """Gives each id another item's condition (and label): one cycle through a seeded order of the ids.
+    """Gives each id another item's condition (and label, and reference): one cycle through a seeded order of the ids.
 
     Raises:
         DatasetError: fewer than two items.
@@ -38,8 +38,8 @@ def shuffled(batches: Iterator[Conditions], seed: int) -> Iterator[Conditions]:
     inputs = np.concatenate([part.inputs for part in parts])[source]
     known = [part.labels for part in parts if part.labels is not None]
     labels = np.concatenate(known)[source] if known else None
-    shown = [part.references for part in parts if part.references is not None]
-    references = np.concatenate(shown)[source] if shown else None
+    given = [part.references for part in parts if part.references is not None]
+    references = np.concatenate(given)[source] if given else None
     for start in range(0, len(ids), BATCH):
         part = slice(start, start + BATCH)
         part_labels = None if labels is None else labels[part]
@@ -48,7 +48,7 @@ def shuffled(batches: Iterator[Conditions], seed: int) -> Iterator[Conditions]:
 
 
 class Outputs:
-    """Checks outputs and writes `outputs.parquet`: columns id and bytes (16-bit wav, or png)."""
+    """Checks outputs, and writes `outputs.parquet`: columns id and bytes (16-bit wav, or png)."""
 
     SCHEMA = pa.schema([("id", pa.string()), ("bytes", pa.binary())])
 
@@ -64,14 +64,14 @@ class Outputs:
         self.items = self.clipped = 0
 
     def open(self, path: Path) -> pq.ParquetWriter:
-        """Opens the file; the rows of a group wait in memory."""
+        """Opens the file; rows are kept in memory until a row group is full."""
         self._file = pq.ParquetWriter(
             path, self.SCHEMA, compression="zstd", use_dictionary=["bytes"], dictionary_pagesize_limit=DICTIONARY_BYTES
         )
         return self._file
 
     def add(self, ids: tuple[str, ...], outputs: NDArray[Any]) -> None:
-        """Adds one batch: float (B, T) in -1..1, or uint8 (B, H, W, C), as the direction asks."""
+        """Adds one batch: float (B, T) in -1..1, or uint8 (B, H, W, C); raises CheckError for another shape."""
         shape = (len(ids), *self._shape)
         if outputs.shape != shape:
             raise CheckError(f"the model gave outputs of shape {outputs.shape}", expected=str(shape))
@@ -86,7 +86,7 @@ class Outputs:
             self._flush()
 
     def finish(self) -> None:
-        """Writes what is left; raises CheckError if any output was not finite, or no 8-bit image."""
+        """Writes the last rows; raises CheckError if any output was not finite, or not an 8-bit image."""
         if self._problems:
             raise CheckError(
                 f"{len(self._problems)} of {self.items} outputs are not finite or not 8-bit; no submission written",
@@ -96,7 +96,7 @@ class Outputs:
         self._flush()
 
     def _png(self, output: NDArray[Any]) -> bytes | str:
-        """A PNG file, or why there is none: nothing is rescaled or rounded for a model."""
+        """A PNG file, or the problem; pixels of another type are neither rescaled nor rounded."""
         return image.encode_png(output) if output.dtype == np.uint8 else f"pixels of type {output.dtype}, not uint8"
 
     def _wav(self, output: NDArray[Any]) -> bytes | str:

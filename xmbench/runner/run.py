@@ -1,4 +1,4 @@
-"""One run from a data set to its submissions."""
+"""One run: from a data set to submissions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from xmbench.storage.files import make_folder, replacing, write_text
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One submission of a run: in which direction, where, for which track, as which system."""
+    """One submission of a run: its direction, directory, track and system, and how its outputs were made."""
 
     direction: Direction
     submission: Path
@@ -50,10 +50,10 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a run left: where, after how many seconds of training, and one submission per direction.
+    """What a run wrote and where, the seconds of training, and one submission per direction.
 
-    Of several processes only the first writes submissions; the others have none here. The properties are those of
-    the first direction.
+    Of several processes only the first writes submissions; `written` is empty in the others. The properties are
+    those of the first direction.
     """
 
     out: Path
@@ -62,7 +62,7 @@ class RunSummary:
 
     @property
     def submission(self) -> Path:
-        """Folder of the submission."""
+        """Directory of the submission."""
         return self.written[0].submission
 
     @property
@@ -99,7 +99,7 @@ def run(
     Args:
         baseline: the row to run.
         dataset: where to train and generate.
-        out: folder of the run; new or empty, unless `resume`.
+        out: directory of the run; new or empty, unless `resume`.
         preset: variant of the baseline; always named in the submission.
         device: "auto", "cpu" or "cuda".
         seed: instead of the baseline's.
@@ -111,7 +111,7 @@ def run(
     Raises:
         DatasetError: the data set has no such track, or cannot be read.
         DocumentError, UnknownNameError: settings that the model does not have.
-        OutputError: `out` cannot be written, or holds something else.
+        OutputError: `out` cannot be written, or has other files.
         PrerequisiteError: no such device, or out of memory.
         CheckError: the training diverged, or outputs are not finite or of the wrong shape.
     """
@@ -139,11 +139,11 @@ def run(
         record = record.model_copy(update={"training_seconds": seconds})
         write_text(out / RUN_FILE, record.to_json())
 
-    shuffle = used_seed if shuffle_conditions else None
     written = []
     for direction in baseline.directions:
         folder = out / submission_folder(baseline, direction, shuffle_conditions)
-        made = _generate(generator, model, direction, dataset, folder, shuffle, progress)
+        made = _generate(generator, model, direction, dataset, folder, used_seed if shuffle_conditions else None)
+        progress(f"generation: {made.items} items, {made.seconds:.1f} s, {made.clipped_samples} samples clipped")
         document = submission_of(baseline, dataset, record, changes, shuffle_conditions, direction)
         write_text(folder / SUBMISSION_FILE, document.to_json())
         record = record.model_copy(update={"generations": {**record.generations, folder.name: made}})
@@ -166,7 +166,7 @@ def _new_record(
 
 
 def _fit(model: Model, dataset: Dataset, config: Any, place: Run) -> tuple[Generator, float]:
-    """A generator, and the seconds that it took to train."""
+    """A generator, and the seconds of training."""
     started = time.monotonic()
     with _enough_memory():
         generator = fit(model, open_examples(dataset, place.progress), dataset.recipe.task, config, place)
@@ -175,18 +175,23 @@ def _fit(model: Model, dataset: Dataset, config: Any, place: Run) -> tuple[Gener
 
 @contextmanager
 def _enough_memory() -> Iterator[None]:
-    """Turns a lack of memory into a message; what PyTorch says of it is known only where it was imported."""
+    """Turns out-of-memory errors into a message; those of PyTorch only where it was imported."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if "torch" not in sys.modules:
             if not isinstance(error, MemoryError):
                 raise
-            raise PrerequisiteError("out of memory", todo="end other programs, or use a smaller data set") from error
+            raise PrerequisiteError("out of memory", todo="close other programs, or use a smaller data set") from error
         from xmbench.training import computing
 
         with computing("running this baseline"):
             raise
+
+
+def _labels(dataset: Dataset, split: str) -> dict[str, int]:
+    table = dataset.table(split, ["label"])
+    return dict(zip(table["id"].to_pylist(), table["label"].to_pylist(), strict=True))
 
 
 def _generate(
@@ -196,38 +201,34 @@ def _generate(
     dataset: Dataset,
     folder: Path,
     shuffle: int | None,
-    progress: Callable[[str], None],
 ) -> Generation:
     """Writes the outputs of the scored split; `submission.json` is removed first and written last.
 
-    With a seed to shuffle by, each item is generated from another item's condition.
+    If `shuffle` is a seed, each item is generated from another item's condition.
     """
     started = time.monotonic()
     track = dataset.track(direction)
     assert track is not None
     (make_folder(folder) / SUBMISSION_FILE).unlink(missing_ok=True)
-    shown = isinstance(model, SeesReferences) and model.sees_references
-    batches = read_conditions(dataset, track.split, direction, BATCH, model.oracle, shown)
+    references = isinstance(model, SeesReferences) and model.sees_references
+    batches = read_conditions(dataset, track.split, direction, BATCH, model.oracle, references)
     if shuffle is not None:
         batches = shuffled(batches, shuffle)
-    labels = dataset.table(track.split, ["label"])
-    label_of = dict(zip(labels["id"].to_pylist(), labels["label"].to_pylist(), strict=True))
+    label_of = _labels(dataset, track.split)
     writer = Outputs(dataset, direction)
-    right = asked = 0
+    right = predicted = 0
     with _enough_memory(), replacing(folder / OUTPUT_TABLE) as temporary, writer.open(temporary):
         for conditions in batches:
             writer.add(conditions.ids, generator.generate(conditions, direction))
             classes = generator.predict(conditions) if isinstance(generator, Classifier) else None
             if classes is not None:
                 right += sum(label_of[i] == k for i, k in zip(conditions.ids, classes.tolist(), strict=True))
-                asked += len(conditions.ids)
+                predicted += len(conditions.ids)
         writer.finish()
-    seconds = round(time.monotonic() - started, 2)
-    progress(f"generation: {writer.items} items, {seconds:.1f} s, {writer.clipped} samples clipped")
     return Generation(
-        seconds=seconds,
+        seconds=round(time.monotonic() - started, 2),
         items=writer.items,
         clipped_samples=writer.clipped,
-        head_accuracy=round(right / asked, 6) if asked else None,
+        head_accuracy=round(right / predicted, 6) if predicted else None,
         created=now(),
     )

@@ -1,8 +1,8 @@
-"""One baseline with several seeds: a folder for each, one after the other, and going on with those not finished.
+"""One baseline with several seeds, one after the other, a directory for each; finished ones are not run again.
 
 ::
 
-    OUT/seed-0/submission         as `run` leaves it with that seed
+    OUT/seed-0/submission         as `run` writes it with that seed
     OUT/seed-1/submission
 """
 
@@ -31,18 +31,18 @@ from xmbench.runner.settings import (
 )
 
 MOST_SEEDS = 100
-_SEED_END = 2**32  # what every generator of random numbers takes
+_SEED_END = 2**32  # the range that every random number generator accepts
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Reads `0,1,2`.
 
     Raises:
-        DocumentError: no list of different whole numbers from 0 on, or too many of them.
+        DocumentError: not a list of different integers from 0 on, or too many of them.
     """
     parts = [part.strip() for part in text.split(",")]
     found = {part: int(part) for part in parts if re.fullmatch("[0-9]{1,10}", part) and int(part) < _SEED_END}
-    problems = [f"{part[:40] or '(nothing)'}: no seed" for part in parts if part not in found]
+    problems = [f"{part[:40] or '(nothing)'}: not a seed" for part in parts if part not in found]
     known = [found[part] for part in parts if part in found]
     problems += [f"{seed}: more than once" for seed in dict.fromkeys(known) if known.count(seed) > 1]
     if len(parts) > MOST_SEEDS:
@@ -51,7 +51,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         raise DocumentError(
             "--seeds needs a list of different seeds",
             problems=problems,
-            expected=f"like --seeds 0,1,2: whole numbers below 2^32, at most {MOST_SEEDS} of them",
+            expected=f"like --seeds 0,1,2: integers below 2^32, at most {MOST_SEEDS} of them",
         )
     return tuple(known)
 
@@ -74,23 +74,23 @@ def run_seeds(
     Args:
         baseline: the row to run.
         dataset: where to train and generate.
-        out: folder of the runs.
+        out: directory of the runs.
         seeds: in this order.
         preset: variant of the baseline.
         device: "auto", "cpu" or "cuda".
         overrides: settings instead of the baseline's, by name.
-        resume: leave finished seeds as they are, go on with an unfinished one, run the rest.
+        resume: skip finished seeds, resume an unfinished one, run the rest.
         shuffle_conditions: the control: generate each item from another item's condition.
         progress: gets lines of progress.
 
     Raises:
-        OutputError: a folder of a seed cannot be used; before any work.
-        XmbenchError: as `run`; the seeds before it are finished and stay.
+        OutputError: the directory of a seed cannot be used; raised before any work.
+        XmbenchError: as in `run`; the submissions of earlier seeds are kept.
     """
     model = registry.model(baseline.model)
     require_track(baseline, model, dataset)
     config = resolve_config(baseline, model, preset, dict(overrides or {}))
-    _require_room(out)
+    _require_own_directory(out)
     folders = {seed: out / f"seed-{seed}" for seed in seeds}
     found = {
         seed: claim(folder, baseline, preset, settings_of(baseline, dataset, config, seed), resume)
@@ -99,7 +99,7 @@ def run_seeds(
     summaries = []
     for number, seed in enumerate(seeds, 1):
         done = _finished(folders[seed], found[seed], baseline, shuffle_conditions)
-        progress(f"seed {seed} ({number} of {len(seeds)}): {'finished before' if done else folders[seed]}")
+        progress(f"seed {seed} ({number} of {len(seeds)}): {'already finished' if done else folders[seed]}")
         summaries.append(
             done
             or run(
@@ -118,21 +118,23 @@ def run_seeds(
     return summaries
 
 
-def _require_room(out: Path) -> None:
-    """Raises OutputError where a folder holds something else than runs of seeds."""
+def _require_own_directory(out: Path) -> None:
+    """Raises OutputError where a directory has other files than runs of seeds."""
     try:
         others = [entry.name for entry in out.iterdir() if not re.fullmatch(r"seed-[0-9]+|\..*", entry.name)]
     except FileNotFoundError:
         return
     except OSError as error:
-        raise OutputError(f"the folder cannot be read ({error.strerror})", where=out) from error
+        raise OutputError(f"the directory cannot be read ({error.strerror})", where=out) from error
     if others:
         what = "a run with one seed" if RUN_FILE in others else "other files"
-        raise OutputError(f"the folder holds {what}", where=out, todo="another folder for the seeds with --out")
+        raise OutputError(
+            f"the directory has {what}", where=out, todo="choose another directory for the seeds with --out"
+        )
 
 
 def _finished(folder: Path, record: RunRecord | None, baseline: Baseline, shuffle: bool) -> RunSummary | None:
-    """What a run left, if it wrote the outputs that are wanted, in every direction."""
+    """The summary of an earlier run, if it wrote the outputs of every direction."""
     written = []
     for direction in baseline.directions:
         name = submission_folder(baseline, direction, shuffle)

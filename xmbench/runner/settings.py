@@ -1,4 +1,4 @@
-"""What a run depends on, and whether a folder may be used for it."""
+"""What a run depends on, and whether a directory may be used for it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ RUN_FILE = "run.json"
 
 
 def submission_folder(baseline: Baseline, direction: Direction, shuffle: bool) -> str:
-    """Name of a submission's folder: `submission`, or one per direction where a baseline has two."""
+    """Name of a submission's directory: `submission`, or one per direction where a baseline has two."""
     own = [direction] if len(baseline.directions) > 1 else []
     return "-".join(["submission", *own, *(["shuffled"] if shuffle else [])])
 
 
 class Generation(Part):
-    """One folder of outputs.
+    """How the outputs of one submission were made.
 
-    `clipped_samples` counts samples beyond 16-bit full scale, `head_accuracy` is the model's own classifier on
-    the scored split (null where it has none): a diagnosis, no score.
+    `clipped_samples` counts samples beyond 16-bit full scale, `head_accuracy` is the accuracy of the model's
+    own classifier on the scored split (null where it has none): a diagnostic, not a score.
     """
 
     seconds: float
@@ -40,7 +40,7 @@ class Generation(Part):
 
 
 class RunRecord(Document):
-    """`run.json`. `settings` is everything that the outputs depend on; a run is resumed only with the same."""
+    """`run.json`. `settings` is everything that the outputs depend on; a run resumes only with the same."""
 
     schema_: Literal["xmbench/run/1"] = Field(default="xmbench/run/1", alias="schema")
     baseline: str
@@ -88,7 +88,7 @@ def require_track(baseline: Baseline, model: Model, dataset: Dataset) -> None:
                 f"the data set {recipe.name} has no track {recipe.track_id(direction)}",
                 where=dataset.folder,
                 expected=", ".join(recipe.track_id(track.direction) for track in dataset.tracks),
-                todo="another baseline (xmbench list baselines), or another data set",
+                todo="choose another baseline (xmbench list baselines) or another data set",
             )
         empty = [split for split in ("train", track.split) if dataset.count(split) == 0]
         if empty:
@@ -99,7 +99,7 @@ def settings_of(baseline: Baseline, dataset: Dataset, config: Any, seed: int) ->
     """Everything that the outputs depend on."""
     return {
         "model": baseline.model,
-        "direction": "+".join(baseline.directions),  # as in runs of one direction before there were two
+        "direction": "+".join(baseline.directions),  # the key that runs of one direction have always had
         "seed": seed,
         "dataset_digest": dataset.digest,
         "config": config.model_dump(mode="json"),
@@ -115,47 +115,52 @@ def digest_of(settings: Mapping[str, Any]) -> str:
 def claim(
     out: Path, baseline: Baseline, preset: str | None, settings: Mapping[str, Any], resume: bool
 ) -> RunRecord | None:
-    """Decides whether a run may use a folder; returns the record of the run that it continues.
+    """Checks that a run may use a directory; returns the record of the run that it continues.
 
-    A run is never done over silently: a folder with a run needs `--resume`, and the same settings.
+    A run is never overwritten: a directory with a run needs `--resume` and the same settings.
+
+    Raises:
+        OutputError: the directory has other files, a run with other settings, or this run without `resume`.
     """
     try:
         found = sorted(entry.name for entry in out.iterdir())
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise OutputError(f"the folder cannot be read ({error.strerror})", where=out) from error
+        raise OutputError(f"the directory cannot be read ({error.strerror})", where=out) from error
     if RUN_FILE not in found:
         if [name for name in found if not name.startswith(".")]:
-            raise OutputError("the folder holds other files and no run", where=out, todo="another folder with --out")
+            raise OutputError(
+                "the directory has files that are not of a run", where=out, todo="choose another one with --out"
+            )
         return None
     record = load_json(out / RUN_FILE, RunRecord)
     changed = _differences(record, baseline, preset, settings)
     if changed:
         raise OutputError(
-            "the folder holds a run with other settings",
+            "the directory has a run with other settings",
             where=out,
             problems=changed,
-            todo="another folder with --out, the same settings, or remove the folder",
+            todo="choose another directory with --out, use the same settings, or remove the directory",
         )
     if not resume:
         state = "finished" if record.generations else "unfinished"
         raise OutputError(
-            f"the folder holds this run already, {state}",
+            f"the directory has this run already, {state}",
             where=out,
-            todo="--resume continues it (a finished one is not trained again, only its outputs are written "
-            "again); for a fresh run, another --out or remove the folder",
+            todo="use --resume to continue it (a finished one is not trained again, only its outputs are written "
+            "again); for a new run, choose another --out or remove the directory",
         )
     return record
 
 
 def _differences(record: RunRecord, baseline: Baseline, preset: str | None, settings: Mapping[str, Any]) -> list[str]:
-    then = {"baseline": record.baseline, "preset": record.preset, **_flat(record.settings)}
+    before = {"baseline": record.baseline, "preset": record.preset, **_flat(record.settings)}
     now = {"baseline": baseline.name, "preset": preset, **_flat(json.loads(json.dumps(settings)))}
     return [
-        f"{key}: {then.get(key, 'unset')} there, {now.get(key, 'unset')} here"
-        for key in sorted(then | now)
-        if then.get(key) != now.get(key)
+        f"{key}: {before.get(key, 'unset')} there, {now.get(key, 'unset')} here"
+        for key in sorted(before | now)
+        if before.get(key) != now.get(key)
     ]
 
 
