@@ -142,7 +142,7 @@ def test_the_control_stands_beside_the_run_and_trains_nothing(tmp_path: Path, di
         "shuffled-conditions",
         "floor",
     )
-    assert any("trained before" in line for line in lines)
+    assert any("already trained" in line for line in lines)
     assert check(summary.submission, digits).problems == ()
     record = load_json(tmp_path / "run" / "run.json", runner.RunRecord)
     assert set(record.generations) == {"submission", "submission-shuffled"}

@@ -119,7 +119,7 @@ def test_ctrl_c_then_resume(tmp_path: Path, digits: Dataset) -> None:
     assert not (tmp_path / "run" / "submission").exists()
     done = xmbench(*arguments, "--resume", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "autoencoder: trained before" in done.stdout
+    assert "autoencoder: already trained" in done.stdout
     assert (tmp_path / "run" / "submission" / "submission.json").is_file()
 
 

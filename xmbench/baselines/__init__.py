@@ -1,1 +1,1 @@
-"""One model per module, read top to bottom."""
+"""The models, one per module."""

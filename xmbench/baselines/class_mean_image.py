@@ -1,7 +1,7 @@
-"""The mean training image of the true class: what a squared error teaches a system that hears the class.
+"""The mean training image of the true class: what a system that recognises the class learns from a squared error.
 
-It sees labels, and is marked as such. A judge may well name such a picture rightly: only the spread of the outputs
-(diversity, recall, Frechet distance) shows that it is one picture per class.
+It sees labels, and is marked as such. A judge may classify such an image correctly: only the spread of the outputs
+(diversity, recall, Frechet distance) shows that it is one image per class.
 """
 
 from __future__ import annotations

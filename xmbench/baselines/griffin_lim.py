@@ -1,8 +1,8 @@
-"""Copy-synthesis: the reference with its phase thrown away and found again by Griffin-Lim. No system, a ceiling.
+"""Copy-synthesis: the reference with its phase discarded and estimated by Griffin-Lim. An upper bound, not a system.
 
-What a model that generates magnitude spectra and leaves the phase to this algorithm can reach at best. Griffin and Lim,
-"Signal estimation from modified short-time Fourier transform" (IEEE Trans. ASSP 32(2), 1984), with the momentum of
-Perraudin, Balazs and Soendergaard, "A fast Griffin-Lim algorithm" (WASPAA 2013), by torchaudio.
+It is the best that a model can reach that generates magnitude spectra and leaves the phase to this algorithm.
+Griffin and Lim, "Signal estimation from modified short-time Fourier transform" (IEEE Trans. ASSP 32(2), 1984), with
+the momentum of Perraudin, Balazs and Soendergaard, "A fast Griffin-Lim algorithm" (WASPAA 2013), by torchaudio.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from xmbench.media.audio import to_float
 
 
 class Config(Part):
-    """Of the short-time Fourier transform, in samples, and of the algorithm.
+    """Settings of the short-time Fourier transform, in samples, and of the algorithm.
 
     Attributes:
         window: length of the Hann window (1,024 samples last 46 ms at 22,050 Hz).
@@ -49,7 +49,7 @@ class _CopySynthesis:
         assert conditions.references is not None  # the runner gives them to a model that declares `sees_references`
         clips = to_float(np.asarray(conditions.references, dtype=np.int16))
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # one clip is too little for several, which then wait for each other
+        torch.set_num_threads(1)  # one clip is too little work for several threads, which would wait for each other
         try:
             return np.stack([self._copy(item, clip) for item, clip in zip(conditions.ids, clips, strict=True)])
         finally:
@@ -67,7 +67,7 @@ class _CopySynthesis:
             momentum=config.momentum,
             length=self._samples,
         )
-        with torch.random.fork_rng(devices=[]):  # the phase that it starts from belongs to the item
+        with torch.random.fork_rng(devices=[]):  # the initial phase depends on the item alone
             torch.manual_seed(int(item_rng(self._seed, item).integers(2**31)))
             found: NDArray[np.float32] = synthesis(magnitude).numpy()
         return np.clip(found, -1.0, 1.0)
@@ -83,7 +83,7 @@ class _GriffinLimModel:
     Config = Config
 
     def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
-        """Learns nothing."""
+        """Needs no training."""
         assert isinstance(config, Config)
         return _CopySynthesis(config, task.audio.samples, run.seed)
 

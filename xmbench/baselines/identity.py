@@ -1,6 +1,6 @@
-"""The reference itself: what every score gives to a perfect answer.
+"""The reference itself: the score of a perfect output. An upper bound, not a system.
 
-The only model that is handed references, because it declares `sees_references`. A ceiling, and no system.
+It gets references because it declares `sees_references`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _IdentityModel:
     Config = Config
 
     def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
-        """Learns nothing."""
+        """Needs no training."""
         return _Identity()
 
 

@@ -2,7 +2,7 @@
 
 H. Ning, X. Zheng, Y. Yuan, X. Lu, "Audio description from image by modal translation network",
 Neurocomputing 423 (2021). Equations, tables and figures below are the paper's. There is no public code; where
-the paper is silent the choice and its reason stand beside the line, and in `baselines/mtnet.toml`.
+the paper is silent, the choice and its reason are given at the line and in `baselines/mtnet.toml`.
 
 Two phases (Algorithm 1): an autoencoder learns audio features phi^A of the training clips and is frozen; then
 image features phi^I, the mapping phi = f(phi^I) and the waveform generator are trained together.
@@ -126,7 +126,7 @@ class Residual2d(nn.Module):
 class Trunk(nn.Sequential):
     """Table 1: per stage a 1x1 transition (eq. 2) and a residual block.
 
-    The paper has no pooling and no stride: 1024x32x32 comes out of 3x32x32. A stride (preset lite) sits in
+    The paper has no pooling and no stride: a 3x32x32 image becomes 1024x32x32. A stride (preset lite) is in
     the transition, before the costly 3x3 convolutions.
     """
 
@@ -209,7 +209,7 @@ class AudioGenerator(nn.Module):
 
 
 class MTNet(nn.Module):
-    """What the joint phase trains: image features, softmax head, mapping, generator."""
+    """The network of the joint phase: image features, softmax head, mapping, generator."""
 
     def __init__(self, task: Task, config: Config) -> None:
         super().__init__()
@@ -263,7 +263,7 @@ def _train_autoencoder(data: Tensors, task: Task, config: Config, run: Run) -> A
     """First phase: each distinct training clip once per epoch.
 
     Deduplicated, because in single-take data 60,000 items repeat ten clips. Clips that only validation items
-    have select the weights; where there are none (single-take), the training clips do.
+    have select the weights; if there are none (single-take), the training clips do.
     """
     known = data.clip_index[data.rows].unique()  # type: ignore[no-untyped-call]
     unseen = torch.from_numpy(np.setdiff1d(data.clip_index[data.held_out].numpy(), known.numpy()))
@@ -336,8 +336,8 @@ def _joint_losses(net: MTNet, audio_codes: Tensor | None, data: Tensors, config:
 def _train_joint(net: MTNet, audio_codes: Tensor | None, data: Tensors, config: Config, run: Run) -> None:
     """Second phase, eq. 11. The weight penalty is the optimiser's: gradient eta_4 * lambda * W = 4e-4 W.
 
-    Literally, 0.8 * sum(W^2) would annihilate the network; this is TensorFlow's l2_regularizer(0.0005), summed
-    and weighted by eta_4. Selected by the lowest generation loss on held-out items.
+    Taken literally, 0.8 * sum(W^2) would collapse the network to zero; this is TensorFlow's
+    l2_regularizer(0.0005), summed and weighted by eta_4. Selected by the lowest generation loss on held-out items.
     """
 
     def losses(rows: Tensor) -> Losses:
@@ -380,7 +380,7 @@ class _Trained:
         return waveforms
 
     def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
-        """The softmax head's class, (B,). The head is no part of generating: only a diagnosis."""
+        """The softmax head's class, (B,). The head is not part of generation, only a diagnostic."""
         if not self._config.use_per:
             return None
         classes: NDArray[np.int64] = self._forward(conditions)[0].argmax(dim=1).cpu().numpy()

@@ -1,7 +1,7 @@
-"""Classify the sound, show a stored image of that class: the reference that a system that draws has to beat.
+"""Classify the sound, show a stored image of that class: the trivial baseline for systems that generate images.
 
-The classifier asks the training clips that sound most alike; nothing is trained. The image is a training image of the
-class that is heard, drawn by the hash of the item's id.
+The classifier is a vote of the nearest training clips; nothing is trained. The image is a training image of the
+predicted class, drawn by the hash of the item's id.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ DYNAMIC_RANGE = 1e-5  # 50 dB below the loudest point of the word
 
 
 class Config(Part):
-    """How many clips are asked."""
+    """How many clips vote."""
 
     neighbours: int = Field(default=5, ge=1)
 
 
 def shape(clip: NDArray[np.int16]) -> NDArray[np.float64]:
-    """How a word sounds whatever its length and loudness: log power in 16 parts of its time and 20 bands, (320,)."""
+    """Features of a word, whatever its length and loudness: log power in 16 parts of its time and 20 bands, (320,)."""
     samples = np.trim_zeros(clip / 32768.0)
     samples = np.pad(samples, (0, max(0, FFT * PARTS // 4 + FFT - len(samples))))
     starts = np.linspace(0, len(samples) - FFT, 4 * PARTS).astype(np.int64)
@@ -51,7 +51,7 @@ class _NearestClassImage:
         self._of_class = [np.flatnonzero(examples.labels == label) for label in range(classes)]
 
     def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
-        """The class of most of the nearest training clips, (B,); of equals the one with the nearest clip."""
+        """The class of most of the nearest training clips, (B,); a tie goes to the class with the nearest clip."""
         found = np.empty(len(conditions.ids), dtype=np.int64)
         for i, clip in enumerate(conditions.inputs):
             distance = np.square(self._shapes - shape(clip)).sum(axis=1)
@@ -61,11 +61,11 @@ class _NearestClassImage:
         return found
 
     def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.uint8]:
-        """A training image of the class that is heard, uint8 (B, H, W, C)."""
-        heard = self.predict(conditions)
-        assert heard is not None
+        """A training image of the predicted class, uint8 (B, H, W, C)."""
+        predicted = self.predict(conditions)
+        assert predicted is not None
         rows = []
-        for item, label in zip(conditions.ids, heard, strict=True):
+        for item, label in zip(conditions.ids, predicted, strict=True):
             own = self._of_class[label]
             rows.append(int(own[item_rng(self._seed, item).integers(len(own))]))
         return self._images[rows]

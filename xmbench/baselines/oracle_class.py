@@ -1,4 +1,4 @@
-"""A training item of the true class: the ceiling of every system that transmits the class and no more.
+"""A training item of the true class: the upper bound of systems that transmit the class and nothing else.
 
 It sees labels, and is marked as such. In single-take data its clip is the reference itself.
 """

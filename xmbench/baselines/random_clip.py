@@ -1,4 +1,4 @@
-"""A random training clip per item: real speech that says nothing of the image."""
+"""A random training clip per item: real speech, independent of the image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A random training image per item: a real image that knows nothing of the sound."""
+"""A random training image per item: a real image, independent of the sound."""
 
 from __future__ import annotations
 

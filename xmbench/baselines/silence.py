@@ -1,4 +1,4 @@
-"""Silence: the floor of every waveform metric."""
+"""Silence: a lower bound of every waveform metric."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _SilenceModel:
     Config = Config
 
     def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
-        """Learns nothing."""
+        """Needs no training."""
         return _Silence(task.audio.samples)
 
 

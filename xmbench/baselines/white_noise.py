@@ -19,7 +19,7 @@ class _WhiteNoise:
         self._level, self._samples, self._seed = level, samples, seed
 
     def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
-        """Gaussian noise by the hash of each id, float32 (B, T); the rare value beyond full scale is cut."""
+        """Gaussian noise by the hash of each id, float32 (B, T); the rare values beyond full scale are clipped."""
         drawn = [item_rng(self._seed, item).standard_normal(self._samples) for item in conditions.ids]
         return np.clip(self._level * np.stack(drawn), -1.0, 1.0).astype(np.float32)
 

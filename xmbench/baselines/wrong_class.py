@@ -1,4 +1,4 @@
-"""A training item of another class: what a score gives to a real item that shows or says the wrong thing.
+"""A training item of another class: the score of a real item with the wrong content.
 
 It sees labels, to be wrong every time, and is marked as such.
 """
@@ -46,7 +46,7 @@ class _WrongClassModel:
     def fit(self, examples: Examples, task: Task, config: object, run: Run) -> Generator:
         """Keeps the training items."""
         if len(np.unique(examples.labels)) < 2:
-            raise DatasetError("training items of one class alone have no wrong class", expected="two or more classes")
+            raise DatasetError("training items of a single class have no wrong class", expected="two or more classes")
         return _WrongClass(examples, run.seed)
 
 

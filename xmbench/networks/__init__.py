@@ -1,1 +1,1 @@
-"""What two models share: standardisation, front ends, blocks. One floor below the baselines."""
+"""Code that several models share: standardisation, front ends, blocks. One layer below the baselines."""

@@ -1,4 +1,4 @@
-"""What networks that see images begin with."""
+"""Front ends of networks that take images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def standardise(images: Tensor, channels_last: bool = False) -> Tensor:
     """uint8 (B, H, W, C) -> float32 (B, C, H, W), zero mean and unit variance per image.
 
     As tf.image.per_image_standardization: the deviation is at least 1 / sqrt(H * W * C), so that a constant image
-    becomes zeros. `channels_last` lays the result out as convolutions on GPUs and CPUs like it best.
+    becomes zeros. `channels_last` chooses the memory format in which convolutions are fastest.
     """
     pixels = images.permute(0, 3, 1, 2).float()
     mean = pixels.mean(dim=(1, 2, 3), keepdim=True)

@@ -1,4 +1,4 @@
-"""Weights to start from."""
+"""Initial weights."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import nn
 def truncated_normal(module: nn.Module) -> None:
     """Fills convolutions and FC layers from a normal distribution cut at two deviations; biases with zeros.
 
-    The deviation goes by fan-in: sqrt(2 / fan_in) before ReLU (2-D convolutions), 1 / sqrt(fan_in) elsewhere.
-    TensorFlow's default deviation of 1 would saturate every tanh.
+    The standard deviation is sqrt(2 / fan_in) before ReLU (2-D convolutions) and 1 / sqrt(fan_in) elsewhere.
+    TensorFlow's default of 1 would saturate every tanh.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear):

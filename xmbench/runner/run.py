@@ -195,12 +195,7 @@ def _labels(dataset: Dataset, split: str) -> dict[str, int]:
 
 
 def _generate(
-    generator: Generator,
-    model: Model,
-    direction: Direction,
-    dataset: Dataset,
-    folder: Path,
-    shuffle: int | None,
+    generator: Generator, model: Model, direction: Direction, dataset: Dataset, folder: Path, shuffle: int | None
 ) -> Generation:
     """Writes the outputs of the scored split; `submission.json` is removed first and written last.
 

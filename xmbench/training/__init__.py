@@ -1,4 +1,4 @@
-"""The one seeded training loop, and what a model needs to use it."""
+"""The seeded training loop, and what a model needs to use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A running mean of the weights, which often generates better than the last of them."""
+"""A running mean of the weights, which often generates better than the last weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xmbench.training.phase import Phase, State
 
 @torch.no_grad()
 def move_average(phase: Phase, state: State) -> None:
-    """Moves the running mean one step; in the first steps it forgets faster, as it starts at untrained weights."""
+    """Moves the running mean one step; the first steps forget faster, because it starts at untrained weights."""
     if not phase.average:
         return
     learned = dict(phase.module.named_parameters())
@@ -26,20 +26,20 @@ def move_average(phase: Phase, state: State) -> None:
 
 @contextmanager
 def averaged(phase: Phase, state: State) -> Iterator[None]:
-    """The module with its averaged weights, for a while; buffers (statistics of norms) are always the latest."""
+    """The module has its averaged weights inside this context; buffers (statistics of norms) are always the latest."""
     if not state.average:
         yield
         return
     learned = dict(phase.module.named_parameters())
     own = {name: parameter.detach().clone() for name, parameter in learned.items()}
-    _fill(learned, state.average)
+    _copy(learned, state.average)
     try:
         yield
     finally:
-        _fill(learned, own)
+        _copy(learned, own)
 
 
 @torch.no_grad()
-def _fill(learned: dict[str, torch.nn.Parameter], values: dict[str, torch.Tensor]) -> None:
+def _copy(learned: dict[str, torch.nn.Parameter], values: dict[str, torch.Tensor]) -> None:
     for name, parameter in learned.items():
         parameter.copy_(values[name])

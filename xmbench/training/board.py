@@ -1,4 +1,4 @@
-"""TensorBoard's curves, whose writer works in a thread: its errors come back as ours."""
+"""Curves for TensorBoard, whose writer works in a thread: its errors are raised as OutputError."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from xmbench.storage.files import writing
 
 
 class Board:
-    """Writes scalars for TensorBoard into a folder.
+    """Writes scalars for TensorBoard into a directory.
 
-    Every method raises OutputError where the folder cannot be written or the disk is full.
+    Every method raises OutputError where the directory cannot be written or the disk is full.
     """
 
     def __init__(self, folder: Path, purge_step: int) -> None:
@@ -31,17 +31,17 @@ class Board:
             self._writer.add_scalar(name, value, step)
 
     def flush(self) -> None:
-        """Writes what waits."""
+        """Writes the values that are still buffered."""
         with writing(self._folder):
             self._writer.flush()
 
     def close(self) -> None:
-        """Ends the writer; what it could not write was reported by `flush`."""
+        """Closes the writer; errors of writing were raised by `flush`."""
         with suppress(OSError):
             self._writer.close()
         threading.excepthook = self._hook
 
     def _in_thread(self, error: threading.ExceptHookArgs) -> None:
-        """The writer's thread raises what the next call raises again: one report is enough."""
+        """Drops the errors of the writer's thread: the next call raises them again."""
         if not (issubclass(error.exc_type, OSError) and type(error.thread).__name__ == "_AsyncWriterThread"):
             self._hook(error)

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, and only resumed by the training that they belong to."""
+"""Checkpoints: written completely or not at all, and resumed only by the training that they belong to."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from xmbench.storage.files import replacing, write_bytes
 from xmbench.training.phase import Phase, State
 from xmbench.training.processes import Processes
 
-SCHEMA = "xmbench/checkpoint/2"  # of a phase under way; 1 knew one optimiser
+SCHEMA = "xmbench/checkpoint/2"  # of an unfinished phase; version 1 had one optimiser
 EVERY_S = 60.0
-SHARE = 0.04  # of the time, for writing them
-WRITTEN_PER_S = 250e6  # bytes: what a disk is believed to take before the first checkpoint has been timed
+SHARE = 0.04  # of the time may go into writing them
+WRITTEN_PER_S = 250e6  # bytes: assumed until the first checkpoint has been timed
 
 
 class Timer:
-    """Says when the next checkpoint is due: once a minute, or more rarely where writing one takes long."""
+    """Says when the next checkpoint is due: once a minute, or less often where writing one takes long."""
 
     def __init__(self, phase: Phase, state: State) -> None:
         # Weights, the selected ones, their mean, and two moments of an optimiser.
@@ -48,10 +48,10 @@ class Timer:
 
 
 def save_partial(path: Path, phase: Phase, run: Run, state: State, processes: Processes) -> None:
-    """Writes a phase under way; every process calls it, the first one writes.
+    """Writes an unfinished phase; every process calls it, the first one writes.
 
     Raises:
-        OutputError: the folder cannot be written, or the disk is full.
+        OutputError: the directory cannot be written, or the disk is full.
     """
     processes.average_buffers(phase.module)
     cuda = run.device == "cuda"
@@ -72,7 +72,7 @@ def save_partial(path: Path, phase: Phase, run: Run, state: State, processes: Pr
 
 
 def load_partial(path: Path, phase: Phase, run: Run, state: State, processes: Processes) -> None:
-    """Resumes a phase under way; raises OutputError if the file is damaged or of another training."""
+    """Loads an unfinished phase to resume it; raises OutputError if the file is damaged or of another training."""
     content = _readable(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
     about = json.loads(content["about"])
     if about["schema"] != SCHEMA:
@@ -95,7 +95,7 @@ def load_partial(path: Path, phase: Phase, run: Run, state: State, processes: Pr
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], phase: Phase, run: Run, state: State) -> None:
-    """Writes weights with what they are: the selected ones of a finished phase, or those of one step."""
+    """Writes the selected weights of a finished phase, or those of one step, with a description of their training."""
     host = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
     write_bytes(path, safetensors.torch.save(host, {"about": json.dumps(_about(phase, run, state))}))
 
@@ -106,11 +106,11 @@ def load_final(path: Path, phase: Phase, run: Run) -> None:
         _check_fingerprint(path, json.loads(file.metadata()["about"]), run)
         phase.module.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
     phase.module.eval()
-    run.progress(f"{phase.name}: trained before, taken from {path.name}")
+    run.progress(f"{phase.name}: already trained, loaded from {path.name}")
 
 
 def _about(phase: Phase, run: Run, state: State) -> dict[str, Any]:
-    """What a checkpoint is: of which training, how far, and which items selected it."""
+    """The description of a checkpoint: its training, its step, and the items that selected it."""
     best = state.best_value if math.isfinite(state.best_value) else None
     return {
         "schema": SCHEMA,
@@ -129,17 +129,17 @@ def _check_fingerprint(
     path: Path, about: Mapping[str, Any], run: Run, more: Mapping[str, tuple[int, int]] | None = None
 ) -> None:
     now = {**run.fingerprint, "seed": str(run.seed)}
-    then = {**about["fingerprint"], "seed": str(about["seed"])}
-    for key, (before, here) in (more or {}).items():
-        then[key], now[key] = str(before), str(here)
-    changed = sorted(key for key in now | then if now.get(key) != then.get(key))
+    before = {**about["fingerprint"], "seed": str(about["seed"])}
+    for key, (saved, current) in (more or {}).items():
+        before[key], now[key] = str(saved), str(current)
+    changed = sorted(key for key in now | before if now.get(key) != before.get(key))
     if changed:
         raise OutputError(
             "the checkpoint belongs to another training",
             where=path,
             expected="the same settings and data",
-            problems=[f"{key}: {then.get(key, 'none')} then, {now.get(key, 'none')} now" for key in changed],
-            todo="another --out, or the settings and the data of that training",
+            problems=[f"{key}: {before.get(key, 'none')} before, {now.get(key, 'none')} now" for key in changed],
+            todo="choose another --out, or use the settings and the data of that training",
         )
 
 

@@ -18,13 +18,13 @@ class Curves:
     def __init__(self, phase: Phase, run: Run, state: State, written: bool = True) -> None:
         self._phase, self._path = phase.name, make_folder(run.folder) / "curves.csv"
         self._rows: list[tuple[str, int, str, float]] = []
-        self._written = written  # by the first of several processes
+        self._written = written  # only by the first of several processes
         if not written:
             return
         if run.resume and self._path.is_file():
             with self._path.open(newline="") as handle:
                 rows = [(row[0], int(row[1]), row[2], float(row[3])) for row in list(csv.reader(handle))[1:]]
-            # Steps after the checkpoint are about to be repeated.
+            # Steps after the checkpoint will be repeated.
             self._rows = [row for row in rows if row[0] != phase.name or row[1] <= state.step]
         self._board = Board(run.folder / "curves" / phase.name, purge_step=state.step + 1)
 
@@ -37,7 +37,7 @@ class Curves:
             self._board.add_scalar(name, value, step)
 
     def flush(self) -> None:
-        """Writes the table whole."""
+        """Writes the complete table."""
         if not self._written:
             return
         stream = io.StringIO()

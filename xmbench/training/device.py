@@ -1,4 +1,4 @@
-"""Devices, precision, seeds and memory: where a network lies and how it computes is said here and nowhere else."""
+"""Devices, precision, seeds and memory: where and how networks compute is decided in this module alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def resolve_device(wanted: str) -> str:
     Of several processes (`torchrun`, `accelerate launch`) each gets its own GPU: "cuda" then means that one.
 
     Raises:
-        PrerequisiteError: CUDA is asked for and not there, or there are fewer GPUs than processes.
+        PrerequisiteError: CUDA is asked for and not available, or there are fewer GPUs than processes.
     """
     if wanted == "cpu":
         return "cpu"
@@ -43,13 +43,13 @@ def resolve_device(wanted: str) -> str:
         raise PrerequisiteError(
             "no CUDA device can be used",
             expected="an NVIDIA GPU, its driver, and a PyTorch built for CUDA",
-            todo="use --device cpu (or --device auto, which takes a GPU where there is one)",
+            todo="use --device cpu (or --device auto, which uses a GPU if there is one)",
         )
     return "cpu"
 
 
 def describe_device(device: str) -> str:
-    """The machine in words: name of the GPU, or of the processor and its cores for PyTorch."""
+    """The name of the GPU, or the processor and the number of threads of PyTorch."""
     if device == "cuda":
         return str(torch.cuda.get_device_name())
     return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
@@ -59,7 +59,7 @@ def place(module: Net, device: str, *, channels_last: bool = False, compiled: bo
     """Moves a module to its device, in the memory format asked for; returns the same module.
 
     Args:
-        module: on the host.
+        module: a network on the host.
         device: "cpu" or "cuda".
         channels_last: faster convolutions on GPUs with tensor cores and on CPUs; the same values to rounding.
         compiled: compiles it in place on first use, with the same names of weights; needs a C++ compiler.
@@ -73,16 +73,16 @@ def place(module: Net, device: str, *, channels_last: bool = False, compiled: bo
 
 
 def autocast(device: str, precision: Precision) -> torch.autocast:
-    """What losses, validation and generation run under: "bf16" computes matrix products in bfloat16."""
+    """The context for losses, validation and generation; "bf16" computes matrix products in bfloat16."""
     return torch.autocast(device, torch.bfloat16, enabled=precision == "bf16")
 
 
 @contextmanager
 def computing(what: str) -> Iterator[None]:
-    """Turns a lack of memory, or of a compiler, into a message.
+    """Turns the lack of memory or of a compiler into a message.
 
     Raises:
-        PrerequisiteError: memory ran out, or a network that was to be compiled could not be.
+        PrerequisiteError: memory ran out, or a network cannot be compiled.
     """
     try:
         yield
@@ -92,7 +92,7 @@ def computing(what: str) -> Iterator[None]:
                 f"out of memory while {what} ({str(error).splitlines()[0][:160] if str(error) else 'host memory'})",
                 expected="a batch and a network that fit",
                 todo="use a smaller batch or network (--set NAME=VALUE, --preset lite), precision bf16 where the "
-                "baseline has that setting, or end other programs that use this device",
+                "baseline has that setting, or close other programs that use this device",
             ) from error
         dynamo = sys.modules.get("torch._dynamo")
         if dynamo is not None and isinstance(error, dynamo.exc.TorchDynamoException):
@@ -105,9 +105,9 @@ def computing(what: str) -> Iterator[None]:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    # The allocator of the host and cuBLAS raise a bare RuntimeError: only its words tell.
-    words = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "CUDA out of memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in words)
+    # The allocator of the host and cuBLAS raise a plain RuntimeError: only its message tells.
+    messages = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "CUDA out of memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(message in str(error) for message in messages)
 
 
 def seed_everything(*parts: object) -> None:
@@ -122,9 +122,9 @@ def seed_of(*parts: object) -> int:
 
 
 def keep_freed_memory() -> None:
-    """Lets glibc keep freed blocks in this process instead of handing each back to the system.
+    """Lets glibc keep freed blocks in this process instead of returning each to the system.
 
-    A step on the CPU frees and takes again some hundred MB of gradients; the page faults cost three quarters
+    A step on the CPU frees and allocates some hundred MB of gradients; the page faults cost three quarters
     of its time (measured on 2 cores: 380 -> 98 ms backward, 660 -> 143 ms optimiser, 19 M parameters).
     """
     m_trim_threshold, m_mmap_max = -1, -4

@@ -1,14 +1,14 @@
-"""The one seeded training loop: one phase from start to end, or from its checkpoint to its end.
+"""The seeded training loop: one phase from the start or from its checkpoint to the end.
 
 ::
 
-    RUN.folder/checkpoints/<phase>.pt                a phase under way: weights, optimisers, random state
-    RUN.folder/checkpoints/<phase>.safetensors       a finished phase: the selected weights, with what they are
-    RUN.folder/checkpoints/<phase>-<step>.safetensors  the weights of a step, where snapshots are asked for
+    RUN.folder/checkpoints/<phase>.pt                an unfinished phase: weights, optimisers, random state
+    RUN.folder/checkpoints/<phase>.safetensors       a finished phase: the selected weights and their description
+    RUN.folder/checkpoints/<phase>-<step>.safetensors  the weights of a step, if snapshots are on
     RUN.folder/curves.csv, curves/                   losses by step, as a table and for TensorBoard
 
 A batch, a learning rate and a random state are functions of (seed, phase, step). A training that was killed
-and resumed therefore ends, on the CPU, with the very weights of one that was not.
+and resumed therefore ends, on the CPU, with the same weights, bit for bit, as one that was not.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def train(phase: Phase, run: Run) -> None:
     """Trains a phase to its end, or resumes its checkpoint; `phase.module` then holds the selected weights.
 
     Raises:
-        OutputError: the folder cannot be written, or its checkpoints are of another training.
-        CheckError: the loss, or the value that selects, is no longer a finite number.
+        OutputError: the directory cannot be written, or its checkpoints are of another training.
+        CheckError: a loss, or the value that selects, is not finite.
         PrerequisiteError: out of memory, or fewer items in a batch than processes.
         KeyboardInterrupt: stopped by a signal, after a checkpoint was written.
     """
@@ -53,8 +53,8 @@ def train(phase: Phase, run: Run) -> None:
     if phase.batch < processes.size:
         raise PrerequisiteError(
             f"{phase.name}: a batch of {phase.batch} for {processes.size} processes",
-            expected="an item for each process",
-            todo="a larger batch, or fewer processes",
+            expected="at least one item for each process",
+            todo="use a larger batch, or fewer processes",
         )
     folder = make_folder(run.folder / "checkpoints")
     partial, final = folder / f"{phase.name}.pt", folder / f"{phase.name}.safetensors"
@@ -80,7 +80,7 @@ def _start(phase: Phase, run: Run, partial: Path, processes: Processes) -> State
     """Seeds, optimisers, and the checkpoint where there is one to resume."""
     if run.device == "cpu":
         keep_freed_memory()
-    # Noise and dropout differ between processes; their weights and batches do not.
+    # Noise and dropout differ between processes; initial weights and batches do not.
     seed_everything(run.seed, phase.name, *([] if processes.first else ["process", processes.rank]))
     processes.same_start(phase.module)
     state = State([make_optimiser(update.module, update.optimiser) for update in phase.updates])
@@ -99,7 +99,7 @@ def _run_steps(
     stop_requested: Callable[[], bool],
     processes: Processes,
 ) -> None:
-    timer, tell = Timer(phase, state), _Teller(phase, run, state)
+    timer, show = Timer(phase, state), _StepProgress(phase, run, state)
     phase.module.train()
     with trainable_of(phase) as weights:
         while state.step < phase.steps:
@@ -115,8 +115,8 @@ def _run_steps(
                 _select(phase, run, curves, state, processes)
             if phase.snapshot_every and state.step % phase.snapshot_every == 0:
                 _save_snapshot(partial, phase, run, state, processes)
-            tell(losses, last)
-            # Several processes must decide alike, and asking each other at every step would cost more than a step.
+            show(losses, last)
+            # Several processes must decide alike, and to communicate at every step would cost more than a step.
             if not last and (processes.size == 1 or state.step % CURVE_EVERY_STEPS == 0):
                 stop = processes.any(stop_requested())
                 if stop or processes.agreed(timer.due()):
@@ -127,23 +127,23 @@ def _run_steps(
                     raise KeyboardInterrupt
 
 
-class _Teller:
-    """Says how far a phase is, every ten seconds."""
+class _StepProgress:
+    """Shows the step of a phase, every ten seconds."""
 
     def __init__(self, phase: Phase, run: Run, state: State) -> None:
         self._phase, self._run, self._state, self._first = phase, run, state, state.step
-        self._started = self._told = time.monotonic()
+        self._started = self._shown = time.monotonic()
 
     def __call__(self, losses: dict[str, Tensor], last: bool) -> None:
         now, step, steps = time.monotonic(), self._state.step, self._phase.steps
-        if "loss" not in losses or not (last or now - self._told >= REPORT_EVERY_S):
+        if "loss" not in losses or not (last or now - self._shown >= REPORT_EVERY_S):
             return
         left = (now - self._started) / (step - self._first) * (steps - step)
         self._run.progress(
             f"{self._phase.name}: step {step} of {steps}, loss {float(losses['loss']):.4g}, "
             f"{now - self._started:.0f} s, about {left:.0f} s left"
         )
-        self._told = now
+        self._shown = now
 
 
 def _record(
@@ -179,7 +179,7 @@ def _select(phase: Phase, run: Run, curves: Curves, state: State, processes: Pro
 
 
 def _keep(phase: Phase, state: State) -> None:
-    """Copies the weights to the host, into the memory of the ones kept before."""
+    """Copies the weights to the host, reusing the memory of earlier copies."""
     for key, tensor in phase.module.state_dict().items():
         if key in state.best:
             state.best[key].copy_(tensor.detach())
@@ -200,26 +200,26 @@ def _diverged(phase: Phase, run: Run, how: str, expected: str) -> CheckError:
         f"the training diverged: {phase.name} {how}",
         where=run.folder,
         expected=expected,
-        todo="a lower learning rate, or a limit on the gradient (--set NAME=VALUE)",
+        todo="use a lower learning rate, or clip the gradient (--set NAME=VALUE)",
     )
 
 
 @contextmanager
 def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM let the step at hand end: its checkpoint is whole. A second one stops at once."""
-    asked: list[int] = []
+    """Ctrl-C and SIGTERM let the current step finish and write a checkpoint. A second one stops at once."""
+    requests: list[int] = []
 
-    def note(signum: int, _frame: object) -> None:
-        if asked:
+    def request(signum: int, _frame: object) -> None:
+        if requests:
             raise KeyboardInterrupt
-        asked.append(signum)
+        requests.append(signum)
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(requests)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

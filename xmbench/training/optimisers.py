@@ -34,19 +34,19 @@ class Optimiser:
 
     Attributes:
         name: "rmsprop-tf" has TensorFlow's semantics: mean square starts at one, epsilon 1e-10 inside the
-            root, the learning rate folded into the momentum. "rmsprop-torch" has none of them.
-        learning_rate: its peak.
-        weight_decay: of conv and FC weights only. Coupled: adds `weight_decay * W` to the gradient; decoupled in
-            "adamw", "nadamw", "lamb" and "lion", by their definition.
+            root, the learning rate folded into the momentum. "rmsprop-torch" has none of these.
+        learning_rate: the peak of the schedule.
+        weight_decay: of conv and FC weights only. Coupled (adds `weight_decay * W` to the gradient), except in
+            "adamw", "nadamw", "lamb" and "lion", which decouple it by definition.
         momentum: of RMSProp and SGD.
         warmup_steps: linear rise from zero.
         schedule: after the warm-up, "cosine" falls to zero at the last step and "constant" stays; the others are
             timm's: "step" and "multistep" multiply by `decay_rate` at `decay_steps`, "poly" and "tanh" fall to zero.
-        clip_norm: largest norm of the gradient of this update's weights; None leaves it alone.
-        betas: of Adam and its kin; None is the optimiser's own.
-        eps: added to the denominator; None is the optimiser's own.
-        decay_steps: of "step" one number, every so many steps; of "multistep" the steps themselves, counted from
-            the end of the warm-up.
+        clip_norm: largest norm of the gradient of this update's weights; None for no clipping.
+        betas: of Adam and its relatives; None for the default of the optimiser.
+        eps: added to the denominator; None for the default of the optimiser.
+        decay_steps: of "step" one number, the steps between decays; of "multistep" the steps of the decays, counted
+            from the end of the warm-up.
         decay_rate: factor of "step" and "multistep".
     """
 
@@ -63,7 +63,7 @@ class Optimiser:
     decay_rate: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuses decays that say nothing."""
+        """Refuses schedules without the `decay_steps` that they need."""
         wanted = {"step": len(self.decay_steps) == 1, "multistep": len(self.decay_steps) > 0}
         if not wanted.get(self.schedule, True):
             raise ValueError(f"schedule '{self.schedule}' with decay_steps {self.decay_steps}")
@@ -86,14 +86,14 @@ def learning_rate(optimiser: Optimiser, step: int, steps: int) -> float:
 
 @functools.lru_cache(maxsize=16)
 def _timm_schedule(optimiser: Optimiser, length: int) -> Any:
-    """A schedule of timm on an optimiser of its own, asked by the number of the step."""
+    """A schedule of timm on an optimiser of its own, queried by the number of the step."""
     own = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=optimiser.learning_rate)
     rate, steps = optimiser.decay_rate, list(optimiser.decay_steps)
     match optimiser.schedule:
         case "step":
             return timm.scheduler.StepLRScheduler(own, steps[0], rate, t_in_epochs=False)
         case "multistep":
-            # timm decays one step early: it counts epochs that are over.
+            # timm decays one step early: it counts finished epochs.
             return timm.scheduler.MultiStepLRScheduler(own, [step + 1 for step in steps], rate, t_in_epochs=False)
         case "poly":
             return timm.scheduler.PolyLRScheduler(own, length, t_in_epochs=False)

@@ -1,4 +1,4 @@
-"""What a training is made of: a phase, its updates, its batches."""
+"""The parts of a training: a phase, its updates, its batches."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Update:
     """One optimiser's share of a step: which weights change, by which loss.
 
     Attributes:
-        module: whose weights change, a part of the phase's module; all others stay as they are meanwhile and get no
-            gradient (a discriminator while its generator learns).
-        optimiser: how.
+        module: whose weights change, a part of the phase's module; all others are frozen meanwhile (a discriminator
+            while its generator learns).
+        optimiser: how they change.
         loss: positions of a batch, int64 (B,), 0..items-1 -> losses by name; "loss" is what is minimised. With
             several processes each one gets its share of the batch; a loss is a mean over it.
-        name: before the names of its losses, where a phase has several updates.
-        every: steps from one of these updates to the next.
+        name: prefix of the names of its losses, where a phase has several updates.
+        every: steps between two of these updates.
     """
 
     module: nn.Module
@@ -37,23 +37,23 @@ class Update:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Phase:
-    """One training from start to end: a module, its updates, a number of steps.
+    """One training: a module, its updates, a number of steps.
 
     Attributes:
         name: of its files and curves.
         module: what is trained; holds the selected weights afterwards.
         items: how many training items there are.
-        steps: in all; a step takes every update that is due on one batch.
-        batch_size: items per step, over all processes; a last, smaller batch of an epoch is dropped.
-        updates: what one step does, in order; one for a plain loss, two for an adversarial pair.
-        validate: values on held-out items by name; the lowest "selection" is kept. None keeps the last.
-        validate_every: steps between validations; there is one at the end in any case.
+        steps: number of steps; a step takes every update that is due, on one batch.
+        batch_size: items per step, of all processes together; a smaller last batch of an epoch is dropped.
+        updates: the updates of one step, in order; one for a plain loss, two for an adversarial pair.
+        validate: values on held-out items by name; the lowest "selection" is kept. None keeps the last weights.
+        validate_every: steps between validations; there is always one at the end.
         precision: "bf16" runs losses and validation under autocast.
         validation_ids: ids of the held-out items, kept in the checkpoint.
         average: decay of a running mean of the weights, which is then what is validated and kept; 0 for none.
-        snapshot_every: steps between weights kept on disk, for a curve over training; 0 keeps none.
-        ahead: called with the positions of the next batch (this process's share) while the device is at work on
-            this one, so that they can be read meanwhile (`Tensors.ahead`).
+        snapshot_every: steps between weights that are kept on disk, for a curve over training; 0 for none.
+        ahead: called with the positions of the next batch (this process's share) while the device works on
+            this one, so that it can be read in the meantime (`Tensors.ahead`).
     """
 
     name: str
@@ -71,7 +71,7 @@ class Phase:
     ahead: Callable[[Tensor], None] | None = None
 
     def __post_init__(self) -> None:
-        """Refuses updates that could not be kept in a checkpoint, or whose curves would be one."""
+        """Refuses updates that a checkpoint would not keep, or whose curves would have the same name."""
         if not isinstance(self.updates, tuple):
             raise TypeError("Phase takes its updates as a tuple")
         known = {id(parameter) for parameter in self.module.parameters()}
@@ -79,16 +79,18 @@ class Phase:
             if not known.issuperset(id(parameter) for parameter in update.module.parameters()):
                 raise ValueError(f"{self.name}: the update '{update.name}' has weights outside the phase's module")
             if update.every < 1:
-                raise ValueError(f"{self.name}: the update '{update.name}' comes every {update.every} steps")
+                raise ValueError(
+                    f"{self.name}: the update '{update.name}' has every = {update.every}, expected 1 or more"
+                )
         names = [update.name for update in self.updates]
         if not names or len(set(names)) < len(names):
-            raise ValueError(f"{self.name}: updates {names}; there must be one at least, and each with its own name")
+            raise ValueError(f"{self.name}: updates {names}; there must be at least one, and names must differ")
         if not 0.0 <= self.average < 1.0:
-            raise ValueError(f"{self.name}: average {self.average} is no decay, 0 <= average < 1")
+            raise ValueError(f"{self.name}: average {self.average} is not a decay, 0 <= average < 1")
 
     @property
     def batch(self) -> int:
-        """Items per step: never more than there are."""
+        """Items per step: at most the number of items."""
         return min(self.batch_size, self.items)
 
     @property
@@ -98,7 +100,7 @@ class Phase:
 
 
 def plan_steps(items: int, batch_size: int, epochs: int, least: int = 1) -> tuple[int, int, int]:
-    """Items per step, steps per epoch, and steps in all: so many epochs, and `least` steps if that is more."""
+    """Items per step, steps per epoch, and number of steps: those of all epochs, or `least` if that is more."""
     batch = min(batch_size, items)
     epoch = items // batch
     return batch, epoch, max(epochs * epoch, least)
@@ -106,13 +108,13 @@ def plan_steps(items: int, batch_size: int, epochs: int, least: int = 1) -> tupl
 
 @dataclass(slots=True)
 class State:
-    """How far a phase has come.
+    """The state of a phase.
 
     Attributes:
         optimisers: one per update.
         step: steps done.
         best: the selected weights so far, on the host; `best_step` and `best_value` belong to them.
-        average: running mean of the weights, on the device; empty where none is asked for.
+        average: running mean of the weights, on the device; empty if the phase has none.
     """
 
     optimisers: list[torch.optim.Optimizer] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Forms of the training data that a model computes once: resized images, log-mel spectra."""
+"""Derived training data that a model computes once: resized images, log-mel spectra."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def prepared(
     function: Callable[[NDArray[Any]], NDArray[Any]],
     of: Literal["images", "clips"] = "images",
 ) -> NDArray[Any]:
-    """An array with one row per image or per distinct clip, computed once and kept beside the decoded data.
+    """An array with one row per image or per distinct clip, computed once and kept with the decoded data.
 
     Args:
         examples: training items; where they have no `store` (a small set), the result stays in memory.
@@ -30,7 +30,7 @@ def prepared(
         of: what it is computed from.
 
     Returns:
-        An array (N, ...) or (M, ...), mapped where it is kept on disk.
+        An array (N, ...) or (M, ...), memory-mapped if it is kept on disk.
 
     Raises:
         OutputError: the disk is full.
@@ -49,7 +49,7 @@ def prepared(
                     made = create_array(temporary, (len(source), *part.shape[1:]), part.dtype)
                 made[done : done + len(part)] = part
                 done += len(part)
-            del made  # closes the map: what is renamed is whole
+            del made  # closes the map, so that the renamed file is complete
     return open_array(path)
 
 

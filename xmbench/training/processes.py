@@ -1,7 +1,7 @@
-"""Several processes that train one network: shares of a batch, one averaged gradient, one that writes.
+"""Several processes that train one network: each takes a share of the batch, gradients are averaged, one writes.
 
-`torchrun --nproc-per-node 4 -m xmbench run-baseline ...` starts them and says in the environment which is which
-(`accelerate launch` sets the same variables). Everything else is the same on all of them: seeds, data, validation.
+`torchrun --nproc-per-node 4 -m xmbench run-baseline ...` starts them and numbers them by environment variables
+(`accelerate launch` sets the same ones). Everything else is the same on all of them: seeds, data, validation.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Processes:
     """This process among those of its training.
 
     Attributes:
-        rank: its number.
-        size: how many there are; 1 makes every method free.
+        rank: its number, 0..size-1.
+        size: number of processes; with 1 every method costs nothing.
     """
 
     rank: int = 0
@@ -68,7 +68,7 @@ class Processes:
 
     @torch.no_grad()
     def same_start(self, module: nn.Module) -> None:
-        """Gives every process the weights of the first."""
+        """Copies the weights of the first process to all others."""
         if self.size > 1:
             for tensor in (*module.parameters(), *module.buffers()):
                 dist.broadcast(tensor, 0)
@@ -81,19 +81,19 @@ class Processes:
         return {name: sum(one[name] for one in every) / self.size for name in values}
 
     def agreed(self, value: Any) -> Any:
-        """What the first process says."""
+        """The value of the first process."""
         if self.size == 1:
             return value
-        said = [value]
-        dist.broadcast_object_list(said, 0)
-        return said[0]
+        values = [value]
+        dist.broadcast_object_list(values, 0)
+        return values[0]
 
     def any(self, flag: bool) -> bool:
-        """Whether it is true in any process."""
+        """Whether the flag is true in any process."""
         return flag if self.size == 1 else any(self.gather(flag))
 
     def gather(self, value: Any) -> list[Any]:
-        """What every process says, in the order of their ranks."""
+        """The values of all processes, in the order of their ranks."""
         if self.size == 1:
             return [value]
         every: list[Any] = [None] * self.size
@@ -108,10 +108,10 @@ def _unflatten(flat: Tensor, into: Sequence[Tensor]) -> None:
 
 
 def join_processes(device: str) -> Processes:
-    """Meets the other processes of this training, if there are any.
+    """Joins the other processes of this training, if there are any.
 
     Raises:
-        PrerequisiteError: the environment does not say where to meet, or nobody is there.
+        PrerequisiteError: the environment has no address to meet at, or the others do not answer.
     """
     if world_size() == 1:
         return Processes()
@@ -121,7 +121,7 @@ def join_processes(device: str) -> Processes:
             dist.init_process_group("nccl" if device == "cuda" else "gloo", rank=found.rank, world_size=found.size)
         except (ValueError, RuntimeError) as error:
             raise PrerequisiteError(
-                f"the {found.size} processes of this training do not meet ({str(error)[:200]})",
+                f"the {found.size} processes of this training cannot connect ({str(error)[:200]})",
                 expected="MASTER_ADDR and MASTER_PORT, as `torchrun` and `accelerate launch` set them",
                 todo="start them with one of these, or unset WORLD_SIZE to train in one process",
             ) from error

@@ -20,12 +20,12 @@ class Tensors:
     """Training examples as tensors.
 
     Images and clips stay uint8 and int16: on the GPU where they fit into half of its free memory, else on the host
-    (in memory or mapped from the disk), from where a batch goes through pinned memory.
+    (in memory or mapped from the disk), from which batches go through pinned memory.
 
     Attributes:
-        rows: int64, the items to train on, on the host like all that follow.
+        rows: int64, the items to train on, on the host like the attributes below.
         held_out: int64, the items that select a model (`carve_validation`); it may be empty.
-        validation_ids: ids of the latter, for `Phase`.
+        validation_ids: ids of the held-out items, for `Phase`.
         labels: int64 (N,).
         clip_index: int64 (N,): `waveforms(clip_index[rows])` belongs to `pixels(rows)`.
     """
@@ -49,7 +49,7 @@ class Tensors:
         return self._clips.take(clips).float() / FULL_SCALE
 
     def ahead(self, rows: Tensor | None = None, clips: Tensor | None = None) -> None:
-        """Begins to read what the next `pixels(rows)` and `waveforms(clips)` will ask for."""
+        """Starts to read what the next `pixels(rows)` and `waveforms(clips)` will return."""
         if rows is not None:
             self._images.ahead(rows)
         if clips is not None:
@@ -65,29 +65,29 @@ class _Rows:
         resident = device != "cpu" and array.nbytes <= budget
         self._resident = self._host.to(device) if resident else None
         self.on_device = array.nbytes if resident else 0
-        # Reading ahead helps where reading takes long: from a disk, and through pinned memory to a GPU.
+        # Reading ahead helps where reading is slow: from a disk, and through pinned memory to a GPU.
         slow = not resident and (device != "cpu" or isinstance(array, np.memmap))
         self._reader = ThreadPoolExecutor(1, "read-ahead") if slow else None
-        self._coming: tuple[Tensor, Future[Tensor]] | None = None
+        self._next: tuple[Tensor, Future[Tensor]] | None = None
 
     def take(self, rows: Tensor) -> Tensor:
         """Rows int64 (B,), on the host -> (B, ...) on the device."""
         if self._resident is not None:
             return self._resident[rows.to(self._device)]
-        read = self._read(rows) if self._coming is None else self._awaited(rows)
+        read = self._read(rows) if self._next is None else self._awaited(rows)
         return read if self._device == "cpu" else read.to(self._device, non_blocking=True)
 
     def ahead(self, rows: Tensor) -> None:
         """Starts reading rows in a thread."""
         if self._reader is not None:
-            self._coming = rows, self._reader.submit(self._read, rows)
+            self._next = rows, self._reader.submit(self._read, rows)
 
     def _awaited(self, rows: Tensor) -> Tensor:
-        assert self._coming is not None
-        expected, future = self._coming
+        assert self._next is not None
+        expected, future = self._next
         if not torch.equal(expected, rows):
-            return self._read(rows)  # another batch (of a validation); the one ahead is still to come
-        self._coming = None
+            return self._read(rows)  # another batch (of a validation); the one read ahead is used later
+        self._next = None
         return future.result()
 
     def _read(self, rows: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""One step: every update that is due, on one batch, each with its own weights, rate and limit on the gradient."""
+"""One step: every update that is due, on one batch, each with its own weights, learning rate and clipping."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Trainable:
         self._active = -1
 
     def only(self, number: int) -> None:
-        """Freezes all but the weights of one update; nothing is touched where they stand like this already."""
+        """Freezes all but the weights of one update; does nothing if they are already."""
         if number != self._active:
             for parameter in self._rest[number]:
                 parameter.requires_grad_(False)
@@ -39,7 +39,7 @@ class Trainable:
 
 @contextmanager
 def trainable_of(phase: Phase) -> Iterator[Trainable]:
-    """Lets updates freeze weights; afterwards each is as trainable as before."""
+    """Lets updates freeze weights; on exit all are trainable again."""
     weights = Trainable(phase)
     try:
         yield weights
@@ -49,7 +49,7 @@ def trainable_of(phase: Phase) -> Iterator[Trainable]:
 
 
 def take_step(phase: Phase, run: Run, state: State, weights: Trainable, processes: Processes) -> dict[str, Tensor]:
-    """Takes step number `state.step`; returns its losses by name, with "loss" as their sum."""
+    """Takes step number `state.step`; returns its losses by name; "loss" is the sum of what was minimised."""
     positions = batch_positions(phase, run.seed, state.step)
     share = processes.share(positions)
     found: dict[str, Tensor] = {}

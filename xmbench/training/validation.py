@@ -18,9 +18,9 @@ EVALUATION_BATCH = 256
 def carve_validation(
     ids: Sequence[str], labels: NDArray[np.int64], groups: Sequence[str], seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divides training items into those to train on and those to select a model with.
+    """Divides training items into those to train on and those that select a model.
 
-    Held out are 5,000 items, or 10 % if that is fewer, class by class, in the order of a seeded hash. Items
+    It holds out 5,000 items, or 10 % if that is fewer, class by class, in the order of a seeded hash. Items
     of one group stay together. No class loses its last training item.
 
     Returns:
@@ -38,7 +38,7 @@ def carve_validation(
             break
         counts = np.bincount(labels[group], minlength=len(left))
         short = (counts > 0) & (taken < wanted)
-        # A whole group may overshoot, but only while every class that it touches still has too few.
+        # A group may exceed the number wanted, but only while every class in it still has too few.
         if short[counts > 0].all() and ((left - counts)[counts > 0] > 0).all():
             held_out.append(group)
             taken += counts
@@ -48,12 +48,12 @@ def carve_validation(
 
 
 def parts(rows: Tensor) -> tuple[Tensor, ...]:
-    """Rows (N,) in parts that fit into memory where no gradient is kept."""
+    """Splits rows (N,) into parts that fit into memory when no gradient is kept."""
     return torch.split(rows, EVALUATION_BATCH)
 
 
 def mean_losses(losses: Callable[[Tensor], Mapping[str, Tensor]], rows: Tensor) -> dict[str, float]:
-    """Losses by name, each a mean over its batch -> their means over all rows, int64 (N,)."""
+    """Means over all rows, int64 (N,), of losses by name that are means over their batch."""
     total: dict[str, float] = {}
     for part in parts(rows):
         for name, value in losses(part).items():
