@@ -1,4 +1,4 @@
-"""The runner: what it writes, what it refuses, how a run is taken up again."""
+"""The runner: what it writes, what it refuses, how a run is resumed."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_repeated_clips_are_stored_once(tmp_path: Path, digits: Dataset) -> None
     assert (summary.submission / "outputs.parquet").stat().st_size < 10 * 2 * 18140
 
 
-def test_shuffled_conditions_leave_no_item_its_own(tmp_path: Path, digits: Dataset) -> None:
+def test_with_shuffled_conditions_no_item_keeps_its_own(tmp_path: Path, digits: Dataset) -> None:
     plain = list(read_conditions(digits, "test", "i2a", 7, True))
     mixed = list(shuffled(iter(plain), 0))
     ids = [item for part in plain for item in part.ids]
@@ -128,7 +128,7 @@ def test_shuffled_conditions_leave_no_item_its_own(tmp_path: Path, digits: Datas
         list(shuffled(iter([Conditions(("a",), inputs[:1])]), 0))
 
 
-def test_the_control_stands_beside_the_run_and_trains_nothing(tmp_path: Path, digits: Dataset) -> None:
+def test_the_control_is_written_next_to_the_run_without_a_training(tmp_path: Path, digits: Dataset) -> None:
     run("nearest-class-clip", digits, tmp_path / "run")
     lines: list[str] = []
     summary = run(
@@ -148,7 +148,7 @@ def test_the_control_stands_beside_the_run_and_trains_nothing(tmp_path: Path, di
     assert set(record.generations) == {"submission", "submission-shuffled"}
 
 
-# ------------------------------------------------------------------------------------------ taking up a run
+# -------------------------------------------------------------------------------------------- resuming a run
 def test_interrupted_and_resumed_gives_the_same_outputs(
     tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,7 +168,7 @@ def test_interrupted_and_resumed_gives_the_same_outputs(
     assert outputs(whole.submission) == outputs(resumed.submission)
 
 
-def test_a_finished_run_is_not_done_over_silently(tmp_path: Path, digits: Dataset) -> None:
+def test_a_finished_run_is_not_overwritten_silently(tmp_path: Path, digits: Dataset) -> None:
     first = run("random-clip", digits, tmp_path / "run")
     before = outputs(first.submission)
     with pytest.raises(OutputError, match="finished") as caught:
@@ -186,14 +186,14 @@ def test_resuming_with_other_settings_is_refused_and_names_them(tmp_path: Path, 
     assert caught.value.problems == ("seed: 0 there, 5 here", "width: 16 there, 8 here")
 
 
-def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, digits: Dataset) -> None:
+def test_a_directory_with_other_files_is_left_alone(tmp_path: Path, digits: Dataset) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(OutputError, match="other files"):
         run("silence", digits, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_file_in_place_of_the_folder(tmp_path: Path, digits: Dataset) -> None:
+def test_a_file_in_place_of_the_directory(tmp_path: Path, digits: Dataset) -> None:
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OutputError):
@@ -206,7 +206,7 @@ def run_seeds(name: str, dataset: Dataset, out: Path, seeds: list[int], **option
     return runner.run_seeds(baseline_of(name), dataset, out, seeds, **options)
 
 
-def test_each_seed_has_a_folder_of_its_own_and_its_own_outputs(tmp_path: Path, digits: Dataset) -> None:
+def test_each_seed_has_its_own_directory_and_outputs(tmp_path: Path, digits: Dataset) -> None:
     summaries = run_seeds("random-clip", digits, tmp_path, [2, 0])
     assert [summary.submission for summary in summaries] == [tmp_path / f"seed-{k}" / "submission" for k in (2, 0)]
     documents = [load_json(summary.submission / "submission.json", Submission) for summary in summaries]
@@ -245,7 +245,7 @@ def test_resuming_seeds_leaves_finished_ones_and_gives_the_same_outputs(
         assert (one.track, one.system) == (other.track, other.system)
 
 
-def test_seeds_that_cannot_go_on_are_found_before_any_work(tmp_path: Path, digits: Dataset) -> None:
+def test_seeds_that_cannot_resume_are_found_before_any_work(tmp_path: Path, digits: Dataset) -> None:
     run("silence", digits, tmp_path / "seed-1", seed=1)
     (tmp_path / "seed-2").mkdir()
     (tmp_path / "seed-2" / "thesis.tex").write_text("precious")
@@ -256,7 +256,7 @@ def test_seeds_that_cannot_go_on_are_found_before_any_work(tmp_path: Path, digit
     assert not (tmp_path / "seed-0").exists()
 
 
-def test_seeds_and_a_single_run_do_not_share_a_folder(tmp_path: Path, digits: Dataset) -> None:
+def test_seeds_and_a_single_run_do_not_share_a_directory(tmp_path: Path, digits: Dataset) -> None:
     run("silence", digits, tmp_path / "run")
     with pytest.raises(OutputError, match="a run with one seed"):
         run_seeds("silence", digits, tmp_path / "run", [0])
@@ -286,7 +286,7 @@ def test_lists_of_seeds(text: str, seeds: tuple[int, ...]) -> None:
         (",".join(map(str, range(100_000))), "100,000 seeds"),
     ],
 )
-def test_lists_that_are_no_seeds(text: str, problem: str) -> None:
+def test_lists_that_are_not_seeds(text: str, problem: str) -> None:
     with pytest.raises(DocumentError, match="list of different seeds") as caught:
         runner.parse_seeds(text)
     assert problem in caught.value.problems
@@ -386,7 +386,7 @@ def test_a_full_disk_leaves_no_submission(tmp_path: Path, digits: Dataset, monke
     assert list((tmp_path / "run" / "submission").iterdir()) == []
 
 
-def test_pictures_are_written_for_the_other_direction(tmp_path: Path, digits: Dataset) -> None:
+def test_images_are_written_for_the_other_direction(tmp_path: Path, digits: Dataset) -> None:
     writer = Outputs(digits, "a2i")
     pixels = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28, 1)
     with writer.open(tmp_path / "outputs.parquet"):
@@ -405,7 +405,7 @@ def test_pixels_of_another_type_are_refused(tmp_path: Path, digits: Dataset) -> 
     assert caught.value.problems[0] == "a: pixels of type float64, not uint8"
 
 
-def test_identity_is_the_reference_in_both_directions_and_only_it_is_handed_them(
+def test_identity_is_the_reference_in_both_directions_and_only_it_sees_references(
     tmp_path: Path, digits: Dataset
 ) -> None:
     sounds = outputs(run("identity", digits, tmp_path / "sounds").submission)
@@ -421,7 +421,7 @@ def test_identity_is_the_reference_in_both_directions_and_only_it_is_handed_them
     assert (moved[0].references.shape, moved[0].references.dtype) == ((40, 28, 28, 1), np.uint8)
 
 
-def test_what_sees_labels_is_no_system(tmp_path: Path, digits: Dataset) -> None:
+def test_a_model_that_sees_labels_is_not_a_system(tmp_path: Path, digits: Dataset) -> None:
     disguised = baseline_of("oracle-class").model_copy(update={"kind": "learned"})
     with pytest.raises(DocumentError, match="sees labels"):
         runner.run(disguised, digits, tmp_path / "run", progress=lambda _line: None)

@@ -1,4 +1,4 @@
-"""The training loop: what it promises about resuming, optimisers, held-out items and trouble."""
+"""The training loop: resuming, optimisers, held-out items and errors."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_killed_after_a_timed_checkpoint_gives_the_same_weights(
     assert same(weights(whole), weights(resumed))
 
 
-def test_a_finished_phase_is_taken_up_and_not_trained_again(tmp_path: Path) -> None:
+def test_a_finished_phase_is_loaded_and_not_trained_again(tmp_path: Path) -> None:
     first = phase_of()
     train(first, run_in(tmp_path))
 
@@ -282,7 +282,7 @@ def test_held_out_items_do_not_depend_on_order() -> None:
     assert np.bincount(labels[first]).tolist() == [2] * 10
 
 
-def test_a_speaker_who_says_every_word_is_held_out_whole() -> None:
+def test_a_speaker_who_says_every_word_is_held_out_completely() -> None:
     ids = [f"item-{i}" for i in range(200)]
     groups = [f"speaker-{i // 20}" for i in range(200)]
     _, held_out = carve_validation(ids, np.arange(200) % 10, groups, 0)

@@ -89,7 +89,7 @@ def classes_of(outputs: NDArray[Any], stored: NDArray[Any], labels: NDArray[np.i
 
 
 @pytest.mark.parametrize("direction", ["i2a", "a2i"])
-def test_oracle_and_wrong_class_show_stored_items_of_the_right_and_of_other_classes(
+def test_oracle_and_wrong_class_show_stored_items_of_the_true_and_of_other_classes(
     tmp_path: Path, examples: Examples, direction: Direction
 ) -> None:
     stored = examples.as_outputs(list(range(COUNT)), direction)
@@ -121,7 +121,7 @@ def test_random_images_are_training_images_as_frequent_as_they_are(tmp_path: Pat
     assert found.count(0) > 30  # class a has two thirds of the items
 
 
-def test_the_sound_that_is_alike_decides_the_class(tmp_path: Path, examples: Examples) -> None:
+def test_the_most_similar_sounds_decide_the_class(tmp_path: Path, examples: Examples) -> None:
     generator = fitted("nearest-class-image", tmp_path, examples)
     assert isinstance(generator, Classifier)
     asked = conditions(examples, list(range(COUNT)))
@@ -133,7 +133,7 @@ def test_the_sound_that_is_alike_decides_the_class(tmp_path: Path, examples: Exa
     assert generator.predict(Conditions(("x",), np.ones((1, 2400), np.int16))) is not None
 
 
-def test_one_class_alone(tmp_path: Path, examples: Examples) -> None:
+def test_a_single_class(tmp_path: Path, examples: Examples) -> None:
     one = Examples(
         examples.ids,
         np.zeros(COUNT, dtype=np.int64),

@@ -235,6 +235,6 @@ def test_a_model_that_trains_by_the_first_version_is_told_what_to_change(
         ('direction = "sideways"', "directions"),
     ],
 )
-def test_directions_that_say_nothing_are_refused(tmp_path: Path, line: str, message: str) -> None:
+def test_invalid_directions_are_refused(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(DocumentError, match=message):
         row(tmp_path, ROW.replace('directions = ["i2a", "a2i"]', line))

@@ -1,4 +1,4 @@
-"""Plug-ins that are broken in every way: what is built in goes on, each is named once, asked for it is one error."""
+"""Plug-ins that are broken in every way: built-in items keep working, each plug-in is named once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MODULES = {
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of packages: one for each way to be broken, in every group, and one whose list is damaged."""
+    """A directory of packages: one for each way to be broken, in every group, and one whose list is damaged."""
     folder = tmp_path_factory.mktemp("plugins")
     for name, code in MODULES.items():
         (folder / f"broken_{name}.py").write_text(code)
@@ -79,7 +79,7 @@ def test_lists_have_what_is_built_in_and_name_the_rest(broken: Path, kind: catal
         assert any("xmbench itself has" in line for line in lines)
 
 
-def test_planning_and_building_do_not_meet_them(broken: Path, tmp_path: Path) -> None:
+def test_planning_and_building_never_load_them(broken: Path, tmp_path: Path) -> None:
     done = run(broken, "plan", "digits-ad")
     assert (done.returncode, done.stderr) == (0, "")
     done = run(broken, "build", "digits-ad", "--limit", 4, "--workers", 1, "--out", tmp_path / "d")

@@ -61,7 +61,7 @@ def test_list_of_something_else() -> None:
     assert "did you mean 'recipes'" in run.stderr
 
 
-def test_build_and_validate_where_the_user_stands(tmp_path: Path) -> None:
+def test_build_and_validate_in_the_current_directory(tmp_path: Path) -> None:
     run = xmbench("build", "digits-ad", "--limit", "20", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     dataset = open_dataset(tmp_path / "data" / "digits-ad")
@@ -120,7 +120,7 @@ main()
 """
 
 
-def test_ctrl_c_is_answered_and_the_build_goes_on_afterwards(corpus: Corpus, tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_build_with_a_message_and_it_resumes_afterwards(corpus: Corpus, tmp_path: Path) -> None:
     recipe, out = tmp_path / "strokes.toml", tmp_path / "out"
     recipe.write_text(toml_of(corpus.single))
     arguments = ["build", str(recipe), "--source", str(corpus.folder), "--out", str(out)]
@@ -147,8 +147,8 @@ def test_ctrl_c_is_answered_and_the_build_goes_on_afterwards(corpus: Corpus, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_full_build_on_all_processors_is_broken_off_and_finished(tmp_path: Path, how: signal.Signals) -> None:
-    """The whole process group gets Ctrl-C, as from a terminal; a killed parent takes its workers along."""
+def test_a_full_build_on_all_processors_is_interrupted_and_finished(tmp_path: Path, how: signal.Signals) -> None:
+    """The whole process group gets Ctrl-C, as from a terminal; workers of a killed parent end too."""
     from tests.conftest import shared
 
     arguments = ["build", "mnist-ad", "--source", str(shared("data", "mnist")), "--out", str(tmp_path / "out")]

@@ -45,7 +45,7 @@ def test_a_header_that_claims_too_much_costs_only_its_item(digits: Dataset, tmp_
     assert (problem.id, problem.kind) == (first.stem, "unreadable")
 
 
-def test_a_number_of_5000_digits_is_no_document(digits: Dataset, tmp_path: Path) -> None:
+def test_a_number_of_5000_digits_is_not_a_document(digits: Dataset, tmp_path: Path) -> None:
     folder = submit(digits, tmp_path / "s")
     (folder / "submission.json").write_text('{"schema": ' + "1" * 5000 + "}")
     with pytest.raises(DocumentError, match="not a JSON file"):

@@ -1,4 +1,4 @@
-"""Data set folders whose shards were tampered with: each command says so in one message, and none waits or fills up."""
+"""Data sets whose shards were tampered with: each command says so in one message, and none hangs or fills the memory."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ Write = Callable[[Path], object]
 
 
 def riff(declared: int, data: int) -> bytes:
-    """A wav file whose two sizes say something else."""
+    """A wav file whose two sizes are wrong."""
     file = bytearray(wav(CLIP))
     at = file.index(b"data") + 4
     file[4:8], file[at : at + 4] = struct.pack("<I", declared), struct.pack("<I", data)
@@ -45,7 +45,7 @@ def riff(declared: int, data: int) -> bytes:
 
 
 def flac(samples: int) -> bytes:
-    """A flac file whose header promises so many samples."""
+    """A flac file whose header claims so many samples."""
     file = bytearray(audio.encode_flac(audio.to_int16(CLIP), RATE))
     file[21] = (file[21] & 0xF0) | (samples >> 32)
     file[22:26] = (samples & 0xFFFFFFFF).to_bytes(4, "big")
@@ -142,7 +142,7 @@ def ids_of(dataset: Dataset) -> list[str]:
 
 @pytest.fixture(scope="module")
 def hostile(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A submission in which every one of these files stands once, and which id has which."""
+    """A submission with each of these files once, and the file of each id."""
     folder = submit(digits, tmp_path_factory.mktemp("hostile") / "s")
     victims = dict(zip(ids_of(digits), FILES, strict=False))
     assert len(victims) == len(FILES)
@@ -153,7 +153,7 @@ def hostile(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return folder, victims
 
 
-def test_every_file_has_its_status_in_no_time(digits: Dataset, hostile: tuple[Path, dict[str, str]]) -> None:
+def test_every_file_has_its_status_within_seconds(digits: Dataset, hostile: tuple[Path, dict[str, str]]) -> None:
     folder, victims = hostile
     start = time.monotonic()
     tracemalloc.start()
@@ -169,7 +169,7 @@ def test_every_file_has_its_status_in_no_time(digits: Dataset, hostile: tuple[Pa
         assert len(detail) < 300, name
 
 
-def test_scoring_goes_on_with_the_rest(digits: Dataset, hostile: tuple[Path, dict[str, str]]) -> None:
+def test_scoring_continues_with_the_rest(digits: Dataset, hostile: tuple[Path, dict[str, str]]) -> None:
     folder, victims = hostile
     items = {row["id"]: row for row in score(folder, digits, metrics=["stoi"]).items.to_pylist()}
     assert len(items) == len(ids_of(digits))
@@ -256,7 +256,7 @@ def test_half_a_character_is_refused_by_the_name_of_its_field(digits: Dataset, t
 
 # --------------------------------------------------------------------------------------------------------- the table
 def tabled(dataset: Dataset, folder: Path) -> tuple[Path, dict[str, bytes]]:
-    """A submission with a table yet to be written, and what belongs into it."""
+    """A submission with a table yet to be written, and its rows."""
     submit(dataset, folder)
     rows = {path.stem: path.read_bytes() for path in sorted((folder / "outputs").iterdir())}
     shutil.rmtree(folder / "outputs")
@@ -297,7 +297,7 @@ def test_rows_without_a_usable_id_or_bytes_cost_only_themselves(digits: Dataset,
     assert all(line.isprintable() and len(line) < 300 for line in lines)
 
 
-def test_outputs_wait_for_their_turn_on_the_disk(
+def test_outputs_wait_on_the_disk_until_they_are_scored(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output_table, "WAITING_BYTES", 100_000)
@@ -375,7 +375,7 @@ def test_a_table_that_cannot_be_read_is_one_message(digits: Dataset, tmp_path: P
 
 
 def test_a_small_table_with_a_large_dictionary_takes_little_memory(digits: Dataset, tmp_path: Path) -> None:
-    """Forty values of 20 MB are one of 20 MB: none of them is an output, and they are never laid side by side."""
+    """Forty values of 20 MB are one of 20 MB: none of them is an output, and they are never in memory together."""
     folder, rows = tabled(digits, tmp_path / "s")
     names = list(rows)[:40]
     values = pa.DictionaryArray.from_arrays(pa.array([0] * 40, pa.int32()), pa.array([bytes(20_000_000)]))

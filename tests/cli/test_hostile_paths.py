@@ -1,4 +1,4 @@
-"""Paths that are no files: pipes, devices, links, names that no disk can hold, a disk that is full."""
+"""Paths that are not files: pipes, devices, links, names that no disk can hold, a disk that is full."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from xmbench.training.board import Board
 
 
 def outputs(folder: Path) -> dict[str, Path]:
-    """Places that are no files, by how a message calls them."""
+    """Places that are not files, by their name in a message."""
     os.mkfifo(folder / "pipe")
     (folder / "to-pipe").symlink_to(folder / "pipe")
     (folder / "to-null").symlink_to("/dev/null")
@@ -47,7 +47,7 @@ def outputs(folder: Path) -> dict[str, Path]:
     }
 
 
-def test_an_output_that_is_no_file_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_an_output_that_is_not_a_file_is_refused_and_left_alone(tmp_path: Path) -> None:
     for told, path in outputs(tmp_path).items():
         for write in (output_file, lambda path: write_text(path, "new")):
             with pytest.raises(OutputError, match=f"(?i){told}"):
@@ -70,7 +70,7 @@ def test_a_link_to_a_file_is_replaced_and_its_file_is_not(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("place", ["pipe", "to-null", "file", "socket"])
-def test_a_folder_that_is_none_is_refused(tmp_path: Path, place: str) -> None:
+def test_a_directory_that_is_not_one_is_refused(tmp_path: Path, place: str) -> None:
     outputs(tmp_path)
     with pytest.raises(OutputError, match="Not a directory"):
         make_folder(tmp_path / place)
@@ -121,7 +121,7 @@ def test_rebuilding_removes_nothing_that_a_link_points_to(
     assert {path.name: path.read_bytes() for path in outside.iterdir()} == before
 
 
-def test_a_data_set_folder_may_be_a_link(digits: Dataset, built: Path, tmp_path: Path) -> None:
+def test_a_data_set_directory_may_be_a_link(digits: Dataset, built: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(built)
     (built / "mine.txt").write_text("mine")
     made = build(digits.recipe, tmp_path / "link", limit=10, workers=1, rebuild=True)
@@ -150,7 +150,7 @@ def test_a_plan_and_a_report_that_were_edited_are_made_again(digits: Dataset, tm
         assert made.count("train") == 5
 
 
-def test_a_folder_that_goes_while_it_is_in_use(tmp_path: Path) -> None:
+def test_a_directory_that_is_removed_while_it_is_in_use(tmp_path: Path) -> None:
     def use() -> None:
         with workspace.opened(tmp_path / "d") as space:
             shutil.rmtree(space.folder)
@@ -175,7 +175,7 @@ def limited(*arguments: object, largest: int) -> subprocess.CompletedProcess[str
     )
 
 
-def test_a_full_disk_is_one_message_and_the_same_command_goes_on(digits: Dataset, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_message_and_the_same_command_resumes(digits: Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "d"
     refused(
         limited("build", "digits-ad", "--limit", 20, "--workers", 1, "--out", folder, largest=20_000), "no space left"

@@ -58,7 +58,7 @@ def edited(path: Path, folder: Path, edit: Edit) -> Path:
 
 # ------------------------------------------------------------------------------------------------ documents
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_a_number_that_is_none_is_refused(scored: Path, tmp_path: Path, number: str) -> None:
+def test_a_value_that_is_not_a_number_is_refused(scored: Path, tmp_path: Path, number: str) -> None:
     path = tmp_path / "r.json"
     path.write_text(re.sub(r'"value": [-\d.e]+', f'"value": {number}', scored.read_text(), count=1))
     with pytest.raises(DocumentError, match="not a JSON file") as caught:
@@ -128,7 +128,7 @@ def test_values_that_differ_by_rounding_alone_have_a_chart() -> None:
     assert "<rect" in histogram(values, values.min(), values.max(), "PESQ of a ceiling", "", 30)
 
 
-def test_another_submission_is_refused_where_the_judge_is_not_at_hand_too(
+def test_another_submission_is_refused_also_where_the_judge_is_missing(
     digits: Dataset, scored: Path, tmp_path: Path
 ) -> None:
     strange = edited(scored, tmp_path / "x", lambda d: d["judge"].update(sha256="0" * 64))
@@ -158,7 +158,7 @@ def test_a_system_named_like_a_file_of_the_boards(scored: Path, tmp_path: Path, 
     leaderboard.check(boards)
 
 
-def test_words_of_others_are_words_in_markdown(scored: Path, tmp_path: Path) -> None:
+def test_texts_of_others_are_plain_text_in_markdown(scored: Path, tmp_path: Path) -> None:
     bad = "<script>x</script> | `c` ![i](http://e/x.png)"
     strange = edited(scored, tmp_path / "x", lambda d: d["submission"].update(system=bad, command=f"a\n{bad}"))
     leaderboard.add(tmp_path / "boards", strange)
@@ -181,7 +181,7 @@ def test_a_damaged_file_elsewhere_leaves_the_boards_as_they_were(scored: Path, t
     assert [path.name for path in boards.rglob("*") if path.is_file()] == ["x.json"]
 
 
-def test_what_is_replaced_is_told(digits: Dataset, scored: Path, tmp_path: Path) -> None:
+def test_a_replaced_result_is_reported(digits: Dataset, scored: Path, tmp_path: Path) -> None:
     boards = tmp_path / "boards"
     leaderboard.add(boards, scored)
     assert not any("replaces" in warning for warning in leaderboard.add(boards, scored).warnings)
@@ -190,7 +190,7 @@ def test_what_is_replaced_is_told(digits: Dataset, scored: Path, tmp_path: Path)
     assert any("replaces" in warning for warning in leaderboard.add(boards, tmp_path / "r.json").warnings)
 
 
-def test_pages_that_are_no_text_are_out_of_date_and_built_again(scored: Path, tmp_path: Path) -> None:
+def test_pages_that_are_not_text_are_out_of_date_and_built_again(scored: Path, tmp_path: Path) -> None:
     boards = tmp_path / "boards"
     leaderboard.add(boards, scored)
     boards.joinpath("README.md").write_bytes(b"\xff\xfe")
@@ -198,7 +198,7 @@ def test_pages_that_are_no_text_are_out_of_date_and_built_again(scored: Path, tm
     leaderboard.check(boards)
 
 
-def test_no_folder_of_boards_is_said(tmp_path: Path) -> None:
+def test_a_missing_directory_of_boards_is_reported(tmp_path: Path) -> None:
     refused(xmbench("leaderboard", "--dir", tmp_path / "none"), "no leaderboards here")
 
 
@@ -237,7 +237,9 @@ def test_options_of_fit_judge_that_would_be_ignored_or_crash(
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_company_that_is_no_judge_of_sounds_is_refused_before_the_training(digits: Dataset, tmp_path: Path) -> None:
+def test_a_judge_to_compare_with_must_be_one_of_sounds_and_is_refused_before_the_training(
+    digits: Dataset, tmp_path: Path
+) -> None:
     def never(line: str) -> None:
         raise AssertionError(line)
 

@@ -52,7 +52,7 @@ def test_diff(digits: Dataset, tmp_path: Path) -> None:
     assert run("diff", digits.folder, tmp_path / "nothing")[0] != 0
 
 
-def test_a_digest_that_lies_is_told(digits: Dataset, tmp_path: Path) -> None:
+def test_a_wrong_digest_is_reported(digits: Dataset, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(digits.folder, tmp_path / "copy"))
     text = (copy / "manifest.json").read_text()
     (copy / "manifest.json").write_text(text.replace(digits.digest, 64 * "0"))

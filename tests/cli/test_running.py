@@ -1,4 +1,4 @@
-"""`run-baseline` as a user meets it: exit codes, messages, Ctrl-C and going on."""
+"""`run-baseline` as a user sees it: exit codes, messages, Ctrl-C and resuming."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_ctrl_c_then_resume(tmp_path: Path, digits: Dataset) -> None:
     assert (tmp_path / "run" / "submission" / "submission.json").is_file()
 
 
-def test_several_seeds_end_in_one_table_and_go_on_after_a_kill(tmp_path: Path, digits: Dataset) -> None:
+def test_several_seeds_end_in_one_table_and_resume_after_a_kill(tmp_path: Path, digits: Dataset) -> None:
     arguments = ["random-clip", "--data", str(digits.folder), "--seeds", "0,1,2"]
     started = subprocess.Popen([*PROGRAM, *arguments], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     folder = tmp_path / "runs" / "digits-ad" / "random-clip"

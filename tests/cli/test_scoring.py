@@ -1,4 +1,4 @@
-"""`check`, `score`, `pair` as a user meets them: exit codes, messages, and nothing half-written."""
+"""`check`, `score`, `pair` as a user sees them: exit codes, messages, and nothing half-written."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def noisy(item_id: str, label: int, reference: np.ndarray) -> np.ndarray:
     return np.asarray(0.5 * reference + rng.normal(0, 0.02, len(reference)))
 
 
-def test_help_and_version_answer_at_once() -> None:
+def test_help_and_version_are_fast() -> None:
     started = time.perf_counter()
     done = xmbench("--help")
     assert done.returncode == 0

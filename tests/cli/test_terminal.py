@@ -53,7 +53,7 @@ def output(*arguments: object, **environment: str) -> tuple[int, bytes, bytes]:
         {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
     ],
 )
-def test_another_sign_where_the_encoding_lacks_one(result: Path, environment: dict[str, str]) -> None:
+def test_a_character_that_the_encoding_lacks_is_replaced(result: Path, environment: dict[str, str]) -> None:
     code, out, errors = output("compare", result, result, **environment)
     assert code == 0, errors
     latin = environment.get("PYTHONIOENCODING") == "latin-1"
@@ -70,7 +70,7 @@ def test_another_sign_where_the_encoding_lacks_one(result: Path, environment: di
     assert output("--help", **environment)[0] == 0
 
 
-def test_what_a_terminal_would_obey_is_written_out(result: Path, tmp_path: Path) -> None:
+def test_what_a_terminal_would_execute_is_written_out(result: Path, tmp_path: Path) -> None:
     bad = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e\r\x7f"
     shutil.copy(result.with_name("result.items.parquet"), tmp_path)
     data = json.loads(result.read_text())
@@ -85,7 +85,7 @@ def test_what_a_terminal_would_obey_is_written_out(result: Path, tmp_path: Path)
         assert "\x9b".encode() not in out + errors
 
 
-def test_signs_are_written_as_json_writes_them() -> None:
+def test_control_characters_are_written_as_json_writes_them() -> None:
     assert visible("a\x1b[1m\n\tb\ud800\u200d") == "a\\u001b[1m\n\tb\\ud800\u200d"
     assert json.loads(visible('"\x7f\x9b\u202e"')) == "\x7f\x9b\u202e"
     assert [plain(sign) for sign in "é–×音\udcff"] == ["e", "-", "x", "?", "\\udcff"]
@@ -112,7 +112,7 @@ def test_a_full_disk_behind_the_output_is_one_message() -> None:
     assert "Exception ignored" not in done.stderr
 
 
-def test_a_closed_output_is_no_error() -> None:
+def test_a_closed_output_is_not_an_error() -> None:
     for closed in (">&-", "2>&-", ">&- 2>&-"):
         command = f'"$@" {closed}'
         done = subprocess.run(
@@ -133,7 +133,7 @@ def test_a_tilde_is_a_home_directory_in_every_path_option(digits: Dataset, tmp_p
     assert "Traceback" not in done.stderr
 
 
-def test_a_tilde_of_a_user_and_a_file_that_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_of_a_user_and_a_file_with_such_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert expanded("~/x") == tmp_path / "x"
     assert expanded("a/~/x") == Path("a/~/x")
@@ -148,7 +148,7 @@ def test_a_tilde_of_a_user_and_a_file_that_is_called_so(tmp_path: Path, monkeypa
 # ------------------------------------------------------------------------------------------------ Ctrl-C
 @pytest.mark.parametrize("raised", ["KeyboardInterrupt", "ImportError"])
 def test_ctrl_c_while_the_commands_are_imported(tmp_path: Path, raised: str) -> None:
-    """Some libraries make another exception of an interrupt that reaches them."""
+    """Some libraries turn an interrupt into another exception."""
     slow = "import os, signal, sys\ndef interrupt():\n os.kill(os.getpid(), signal.SIGINT)\n for _ in range(9): pass\n"
     slow += f"try: interrupt()\nexcept KeyboardInterrupt: raise {raised}\n"
     (tmp_path / "typer.py").write_text(slow)
@@ -194,7 +194,7 @@ def test_help_costs_less_than_half_a_second_of_one_core() -> None:
 def test_an_error_of_the_system_without_a_number_is_a_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As pyarrow raises them: of a folder where it wants a file, say."""
+    """As pyarrow raises them, for example for a directory in place of a file."""
 
     def fails(_: Path) -> None:
         raise OSError("Cannot open for reading: path 'd' is a directory")

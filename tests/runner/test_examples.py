@@ -1,4 +1,4 @@
-"""Training data that are decoded once: the same rows as in memory, written whole, found again, in no one's way."""
+"""Training data that are decoded once: the same rows as in memory, written completely, found again, ignored by everything else."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from xmbench.runner.examples import open_examples
 
 @pytest.fixture
 def own(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """A copy of a data set that is too large for memory, and a cache of its own."""
+    """A copy of a data set that is too large for memory, with its own cache."""
     monkeypatch.setattr("xmbench.runner.examples.IN_MEMORY_BYTES", 0)
     monkeypatch.setenv("XMBENCH_CACHE", str(tmp_path / "cache"))
     return open_dataset(shutil.copytree(digits.folder, tmp_path / "data"))
@@ -84,7 +84,7 @@ def test_damaged_files_are_decoded_again(own: Dataset, name: str) -> None:
     assert_same(open_examples(own, silent), read_examples(own))
 
 
-def test_a_broken_run_and_an_earlier_build_are_removed(own: Dataset) -> None:
+def test_an_interrupted_run_and_an_earlier_build_are_removed(own: Dataset) -> None:
     for name in (f".{own.digest}-train-1.tmp", f"{'0' * 64}-train-1"):
         (own.folder / ".decoded" / name).mkdir(parents=True)
     open_examples(own, silent)
@@ -101,7 +101,7 @@ def test_an_item_that_cannot_be_decoded_leaves_nothing(own: Dataset, monkeypatch
     assert decoded(own) == []
 
 
-def test_a_folder_that_cannot_be_written_falls_back_to_the_cache_and_then_to_memory(
+def test_a_directory_that_cannot_be_written_falls_back_to_the_cache_and_then_to_memory(
     own: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (own.folder / ".decoded").write_text("")  # root may write everywhere: a file in the way stands for permissions
@@ -138,7 +138,7 @@ def test_small_sets_stay_in_memory(digits: Dataset) -> None:
     assert not (digits.folder / ".decoded").exists()
 
 
-def test_nobody_else_minds_the_decoded_data_and_a_rebuild_removes_them(own: Dataset, digits: Dataset) -> None:
+def test_everything_else_ignores_the_decoded_data_and_a_rebuild_removes_them(own: Dataset, digits: Dataset) -> None:
     open_examples(own, silent)
     assert not validate(own).found.counts
     assert not compare(digits, own).kinds

@@ -1,4 +1,4 @@
-"""What only a GPU can show: resident and pinned data, bf16, memory formats, compiling, a lack of its memory."""
+"""What only a GPU can show: resident and pinned data, bf16, memory formats, compiling, out of memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training data on the device, and forms that are prepared once."""
+"""Training data on the device, and derived forms that are computed once."""
 
 from __future__ import annotations
 

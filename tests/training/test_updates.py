@@ -1,4 +1,4 @@
-"""Several updates in one step: who learns when, what is kept, and that a pair resumes to the bit."""
+"""Several updates in one step: which learns when, what is kept, and that a pair resumes to the bit."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_what_was_frozen_before_stays_frozen(tmp_path: Path) -> None:
     assert {"d.2.weight", "g.0.weight"} <= trainable
 
 
-def test_an_update_of_foreign_weights_or_without_a_name_of_its_own_is_refused() -> None:
+def test_an_update_of_foreign_weights_or_with_the_name_of_another_is_refused() -> None:
     phase = pair()
     foreign = Update(nn.Linear(2, 2), Optimiser(), lambda _: {}, "foreign")
     for updates in ((foreign,), (), (phase.updates[0], phase.updates[0])):
@@ -132,7 +132,7 @@ def test_an_update_of_foreign_weights_or_without_a_name_of_its_own_is_refused() 
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_validation_that_is_no_number_ends_in_a_message(tmp_path: Path, value: float) -> None:
+def test_a_validation_that_is_not_a_number_ends_in_a_message(tmp_path: Path, value: float) -> None:
     with pytest.raises(CheckError, match=r"diverged: pair is validated with (nan|inf) at step 5"):
         train(pair(validate=lambda: {"selection": value}, validate_every=5), run_in(tmp_path))
 
