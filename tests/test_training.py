@@ -127,7 +127,7 @@ def test_checkpoints_of_another_training_are_refused(tmp_path: Path, finished: b
             train(phase_of(after=interrupted(4)), run_in(tmp_path, settings="one", data="x"))
     with pytest.raises(OutputError, match="another training") as caught:
         train(phase_of(), run_in(tmp_path, resume=True, seed=4, settings="two", data="x"))
-    assert caught.value.problems == ("seed: 3 then, 4 now", "settings: one then, two now")
+    assert caught.value.problems == ("seed: 3 before, 4 now", "settings: one before, two now")
 
 
 @pytest.mark.parametrize("name", ["fit.pt", "fit.safetensors"])

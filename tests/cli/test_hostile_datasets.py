@@ -1,4 +1,4 @@
-"""Data sets whose shards were tampered with: each command says so in one message, and none hangs or fills the memory."""
+"""Data sets whose shards were tampered with: each command says so in one message, none hangs or fills the memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training data that are decoded once: the same rows as in memory, written completely, found again, ignored by everything else."""
+"""Training data that are decoded once: the same rows as in memory, written completely, found again, removed in time."""
 
 from __future__ import annotations
 

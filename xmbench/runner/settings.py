@@ -131,7 +131,7 @@ def claim(
     if RUN_FILE not in found:
         if [name for name in found if not name.startswith(".")]:
             raise OutputError(
-                "the directory has files that are not of a run", where=out, todo="choose another one with --out"
+                "the directory has other files than those of a run", where=out, todo="choose another one with --out"
             )
         return None
     record = load_json(out / RUN_FILE, RunRecord)
