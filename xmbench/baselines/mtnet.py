@@ -216,7 +216,7 @@ class MTNet(nn.Module):
         code = config.code
         self.features = ImageFeatures(task.image.channels, config)
         self.head = nn.Linear(code, len(task.class_names))
-        # Tanh at the end, because phi^A lies in (-1, 1); it also bounds phi, whose scale eq. 7 leaves open.
+        # Tanh at the end, because phi^A is in (-1, 1); it also bounds phi, whose scale eq. 7 leaves open.
         self.mapping = nn.Sequential(nn.Linear(code, code), nn.ReLU(), nn.Linear(code, code), nn.Tanh())
         self.generator: nn.Module = AudioGenerator(task.audio.samples, config)
         if config.decoder == "ae":  # Table 3: the autoencoder's decoder, trained from scratch

@@ -58,7 +58,8 @@ def build_pages(folder: Folder = _DEFAULT) -> None:
 
 
 def add_results(
-    results: Annotated[list[Path], typer.Argument(help="Files result.json.")], folder: Folder = _DEFAULT
+    results: Annotated[list[Path], typer.Argument(metavar="RESULT", help="Files result.json.")],
+    folder: Folder = _DEFAULT,
 ) -> None:
     """Adds results to the boards and writes the pages."""
     from xmbench import leaderboard
@@ -73,7 +74,9 @@ def add_results(
 
 
 def report(
-    result: Annotated[Path, typer.Argument(help="A result.json, with its per-item table in the same directory.")],
+    result: Annotated[
+        Path, typer.Argument(metavar="RESULT", help="A result.json, with its per-item table in the same directory.")
+    ],
     submission: Annotated[
         Path | None, typer.Option(help="What was scored, for the media (default: submission/ next to the result).")
     ] = None,

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def list_items(
     kind: Annotated[
-        str, typer.Argument(help="One of recipes, baselines, metrics, tracks, sources, engines.")
+        str, typer.Argument(metavar="KIND", help="One of recipes, baselines, metrics, tracks, sources, engines.")
     ] = "recipes",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
@@ -43,7 +43,7 @@ def list_items(
 
 
 def build(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or path to its TOML file.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path to its TOML file.")],
     out: Annotated[Path | None, typer.Option(help="Directory to build into (default: data/RECIPE).")] = None,
     source: Annotated[
         str | None, typer.Option(help="Directory with the upstream files, or hf:OWNER/NAME@REVISION.")

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or path to its TOML file.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path to its TOML file.")],
     source: Annotated[
         str | None, typer.Option(help="Directory with the upstream files, or hf:OWNER/NAME@REVISION.")
     ] = None,

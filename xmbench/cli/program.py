@@ -45,14 +45,14 @@ class Commands(TyperGroup):
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has closed it
                 raise
-            told = XmbenchError(
+            explained = XmbenchError(
                 f"a file or directory cannot be used ({error.strerror or error})",
                 where=error.filename,
                 expected="one that can be read, or written if it is an output",
                 todo="check that it still exists, its name, its permissions and the space on the disk, and run the "
                 "same command again",
             )
-            _stop(f"error: {told}", told.exit_code)
+            _stop(f"error: {explained}", explained.exit_code)
         except KeyboardInterrupt:
             _stop(INTERRUPTED, 2)
         return found
@@ -89,7 +89,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _expanded(argument: str) -> str:
-    """`~/x` and `--out=~/x` as a shell would have given them, which leaves the second one as it is."""
+    """`~/x` and `--out=~/x` expanded; a shell expands only the first."""
     option, path = re.fullmatch(r"(--[a-z-]+=)?(.*)", argument, re.DOTALL).groups("")  # type: ignore[union-attr]
     return option + str(expanded(path)) if path.startswith("~") else argument
 

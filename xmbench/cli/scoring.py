@@ -1,4 +1,4 @@
-"""Commands that judge: `check`, `score`, `pair`; `fit-judge` has a module of its own."""
+"""Commands of the scoring stage: `check`, `score`, `pair`; `fit-judge` is in `judge_fitting`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from xmbench.storage.names import shown
 if TYPE_CHECKING:
     from xmbench.evaluator.evaluate import Scored
 
-Submission = Annotated[Path, typer.Argument(help="Directory with submission.json and its outputs.")]
+Submission = Annotated[
+    Path, typer.Argument(metavar="SUBMISSION", help="Directory with submission.json and its outputs.")
+]
 Data = Annotated[Path | None, typer.Option("--data", help="The data set (default: found by its digest).")]
 
 
@@ -75,7 +77,7 @@ def score(
     judge_device: Annotated[
         str,
         typer.Option(
-            help="Where judges compute, cpu or cuda. Scores are defined on the cpu; on cuda last digits may differ."
+            help="Where judges compute: cpu, which defines the scores, or cuda, where last digits may differ."
         ),
     ] = "cpu",
     engine: Annotated[
@@ -122,8 +124,10 @@ def score(
 
 
 def pair(
-    reference: Annotated[Path | None, typer.Argument(help="Reference, a wav or flac file.")] = None,
-    output: Annotated[Path | None, typer.Argument(help="Output, a wav or flac file.")] = None,
+    reference: Annotated[
+        Path | None, typer.Argument(metavar="REFERENCE", help="Reference, a wav or flac file.")
+    ] = None,
+    output: Annotated[Path | None, typer.Argument(metavar="OUTPUT", help="Output, a wav or flac file.")] = None,
     pairs: Annotated[
         Path | None, typer.Option("--list", help="CSV file of pairs, with the columns id,reference,output.")
     ] = None,
@@ -146,8 +150,8 @@ def pair(
         if as_json:
             print(json.dumps({"id": job.id or (job.output.stem if job.output else ""), **found}))
             continue
-        told = f"{job.output} against {job.reference}" if job.output and job.reference else job.fault
-        print(f"{shown(told, 5000)}: {found['status']}")
+        line = f"{job.output} against {job.reference}" if job.output and job.reference else job.fault
+        print(f"{shown(line, 5000)}: {found['status']}")
         numbers = {key: value for key, value in found.items() if isinstance(value, float) or value is None}
         print("\n".join(f"  {key:14} {'–' if value is None else f'{value:.4f}'}" for key, value in numbers.items()))
     if unusable:

@@ -33,7 +33,7 @@ def resolve_device(wanted: str) -> str:
     if torch.cuda.is_available():
         if local_rank() >= torch.cuda.device_count():
             raise PrerequisiteError(
-                f"process {local_rank()} has no GPU of its own",
+                f"process {local_rank()} has no GPU",
                 expected=f"at most {torch.cuda.device_count()} processes on this machine, one per GPU",
                 todo="start fewer processes (--nproc-per-node), or use --device cpu",
             )

@@ -86,7 +86,7 @@ def learning_rate(optimiser: Optimiser, step: int, steps: int) -> float:
 
 @functools.lru_cache(maxsize=16)
 def _timm_schedule(optimiser: Optimiser, length: int) -> Any:
-    """A schedule of timm on an optimiser of its own, queried by the number of the step."""
+    """A schedule of timm on a separate optimiser, queried by the number of the step."""
     own = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=optimiser.learning_rate)
     rate, steps = optimiser.decay_rate, list(optimiser.decay_steps)
     match optimiser.schedule:

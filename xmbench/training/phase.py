@@ -126,7 +126,7 @@ class State:
 
 
 def batch_positions(phase: Phase, seed: int, step: int) -> Tensor:
-    """Positions of batch number `step`, int64 (B,): each epoch is a permutation of its own."""
+    """Positions of batch number `step`, int64 (B,): each epoch is another permutation."""
     epoch, index = divmod(step, phase.epoch_steps)
     order = _epoch_order(seed, phase.name, epoch, phase.items)
     return order[index * phase.batch : (index + 1) * phase.batch]
