@@ -1,7 +1,7 @@
 """Is this result what the submission scores? Everything is measured again and the whole document is compared.
 
-Only where and when it was made (`environment`, the submission's date and hardware), the name of the table and the status
-may differ: so a rerun of a result's own command verifies. A status is what somebody says about the other fields.
+Only where and when it was made (`environment`, the submission's date and hardware), the name of the table and the
+status may differ: so a rerun of a result's own command verifies.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.result import Environment, Result
 from xmbench.storage.files import write_text
 
-# Where and when it was made, and what somebody says about the rest. A rerun of the command has another date and machine.
+# A rerun of a result's own command has another date, and may have another machine.
 _FREE = ("environment", "items_table", "status", "submission.created", "submission.hardware")
 _ABSENT = "(nothing)"
 
