@@ -67,7 +67,7 @@ def test_a_shard_damaged_at_its_size_is_rebuilt_by_the_same_command(digits: Data
 def test_small_mistakes_are_refused(digits: Dataset, tmp_path: Path) -> None:
     folder = submit(digits, tmp_path / "s")
     (tmp_path / "mine").write_text("hi")
-    refused(xmbench("score", folder, "--data", digits.folder, "--out", tmp_path / "mine"), "no result")
+    refused(xmbench("score", folder, "--data", digits.folder, "--out", tmp_path / "mine"), "not a result")
     assert (tmp_path / "mine").read_text() == "hi"
     refused(xmbench("score", folder, "--data", digits.folder, "--metrics", ","), "no metric named")
     refused(xmbench("leaderboard", "--dir", tmp_path, "build"), "behind the command")

@@ -58,7 +58,7 @@ def test_a_wrong_digest_is_reported(digits: Dataset, tmp_path: Path) -> None:
     (copy / "manifest.json").write_text(text.replace(digits.digest, 64 * "0"))
     code, said = run("diff", digits.folder, copy)
     assert code == 1
-    assert "no row differs, so one of the digests is not true" in said
+    assert "no row differs, so one of the digests is wrong" in said
 
 
 def test_preview(digits: Dataset, tmp_path: Path) -> None:

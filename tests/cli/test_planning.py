@@ -28,7 +28,7 @@ def typed(*arguments: str) -> str:
 
 def test_plan() -> None:
     text = typed("plan", "mnist-ad")
-    assert "rows      train 60,000, test 10,000 (as promised: the files are not here yet)" in text
+    assert "rows      train 60,000, test 10,000 (as the recipe says: the files are not here yet)" in text
     assert "download  55.0 MB at most" in text
     assert "CC-BY-SA-3.0" in text
     found = json.loads(typed("plan", "digits-ad", "--limit", "20", "--json"))
