@@ -70,7 +70,7 @@ def test_small_mistakes_are_refused(digits: Dataset, tmp_path: Path) -> None:
     refused(xmbench("score", folder, "--data", digits.folder, "--out", tmp_path / "mine"), "not a result")
     assert (tmp_path / "mine").read_text() == "hi"
     refused(xmbench("score", folder, "--data", digits.folder, "--metrics", ","), "no metric named")
-    refused(xmbench("leaderboard", "--dir", tmp_path, "build"), "behind the command")
+    refused(xmbench("leaderboard", "--dir", tmp_path, "build"), "after the command")
     refused(xmbench("fit-judge", digits.folder, "--steps", -1))
     (tmp_path / "l.csv").write_text(f"id,reference,output\n1,{'x' * 5000},b.wav\n")
     refused(xmbench("pair", "--list", tmp_path / "l.csv"), "not there")
