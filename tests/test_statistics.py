@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xmbench.evaluator import compare, evaluate
+from xmbench.evaluator import compare
+from xmbench.evaluator.scores import metric_scores
 from xmbench.interfaces import ItemState, Status
 from xmbench.leaderboard import pairs
 from xmbench.statistics import counted
@@ -29,7 +30,7 @@ def states(items: list[tuple[Status, float | None]]) -> list[ItemState]:
 def test_score_comparison_and_board_count_the_same_items(items: list[tuple[Status, float | None]], name: str) -> None:
     found = states(items)
     groups = [f"g{i}" for i in range(len(found))]
-    score = evaluate._scores({name: found}, groups, {})[name]
+    score = metric_scores({name: found}, groups, {})[name]
     values = [None if item.state is None else float(item.state[0]) for item in found]
     table = pa.table(
         {

@@ -46,7 +46,7 @@ def run_demo(out: Path, *, progress: Callable[[str], None]) -> Demo:
     """Builds, trains, scores and shows.
 
     Args:
-        out: folder for the data set, the runs and the page.
+        out: directory for the data set, the runs and the page.
         progress: called with a line of progress.
 
     Raises:

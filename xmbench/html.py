@@ -76,10 +76,10 @@ def player(samples: NDArray[np.int16], sample_rate_hz: int, label: str) -> str:
 
 
 def place(path: Path) -> None:
-    """Makes the folder of a page; a file that is not an HTML page is not replaced.
+    """Makes the directory of a page; a file that is not an HTML page is not replaced.
 
     Raises:
-        OutputError: something else stands there, or the folder cannot be made.
+        OutputError: something else stands there, or the directory cannot be made.
     """
     output_file(path)
     with writing(path):

@@ -53,19 +53,19 @@ def interrupted(digits: Dataset, folder: Path, out: Path, pairs: int = 20) -> No
     assert list(partial_path(out).glob("*.arrow"))
 
 
-def test_an_interrupted_run_is_taken_up_with_the_same_bytes(digits: Dataset, tmp_path: Path) -> None:
+def test_an_interrupted_run_is_resumed_with_the_same_bytes(digits: Dataset, tmp_path: Path) -> None:
     folder = submit(digits, tmp_path / "s", noisy)
     whole = score_and_save(folder, digits, tmp_path / "whole.json", metrics=METRICS)
     out = tmp_path / "result.json"
     interrupted(digits, folder, out)
     again = score_and_save(folder, digits, out, metrics=METRICS)
-    assert 16 <= again.taken_up < 40
+    assert 16 <= again.resumed < 40
     assert stable(again) == stable(whole)
     assert load_scored(out)[1].equals(load_scored(tmp_path / "whole.json")[1])
     assert not partial_path(out).exists()
 
 
-def test_a_run_killed_outright_is_taken_up(digits: Dataset, tmp_path: Path) -> None:
+def test_a_run_killed_outright_is_resumed(digits: Dataset, tmp_path: Path) -> None:
     folder = submit(digits, tmp_path / "s", noisy)
     out = tmp_path / "result.json"
     code = (
@@ -96,9 +96,9 @@ def test_a_run_killed_outright_is_taken_up(digits: Dataset, tmp_path: Path) -> N
     assert not out.exists()
     (partial_path(out) / f".{'0' * 64}.arrow.123.tmp").write_bytes(b"half a part")
     again = score_and_save(folder, digits, out, metrics=["pesq", "pesq-wb", "corr2d"])
-    assert 0 < again.taken_up < 40
+    assert 0 < again.resumed < 40
     whole = score_and_save(folder, digits, tmp_path / "whole.json", metrics=["pesq", "pesq-wb", "corr2d"])
-    assert whole.taken_up == 0
+    assert whole.resumed == 0
     assert not partial_path(out).exists()
     assert stable(again) == stable(whole)
     assert items_path(out).read_bytes() == items_path(tmp_path / "whole.json").read_bytes()
@@ -114,7 +114,7 @@ def test_a_damaged_part_is_measured_again(digits: Dataset, tmp_path: Path) -> No
         part.write_bytes(data)
     (partial_path(out) / f"{'0' * 64}.arrow").write_bytes(b"")
     again = score_and_save(folder, digits, out, metrics=METRICS)
-    assert again.taken_up == 0
+    assert again.resumed == 0
     assert not partial_path(out).exists()
 
 
@@ -150,7 +150,7 @@ def test_a_changed_output_is_measured_again_and_the_rest_is_not(digits: Dataset,
     first = sorted((folder / "outputs").iterdir())[0]
     first.write_bytes(sorted((folder / "outputs").iterdir())[1].read_bytes())
     again = score_and_save(folder, digits, out, metrics=METRICS)
-    assert again.taken_up == 39
+    assert again.resumed == 39
     judge, second = load_judges(digits, digits.recipe.tracks[0])
     fresh = score(folder, digits, metrics=METRICS, judge=judge, second_judge=second)
     assert stable(again) == stable(fresh)

@@ -115,8 +115,8 @@ def score(
         ray_address=address,
     )
     progress.close()
-    if scored.taken_up:
-        print(f"{scored.taken_up} distinct pairs were taken up from an interrupted run")
+    if scored.resumed:
+        print(f"{scored.resumed} distinct pairs were resumed from an interrupted run")
     print(render(scored))
     print(f"\nwrote {target} and {target.with_suffix('.items.parquet')}")
     if scored.problems:

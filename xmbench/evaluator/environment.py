@@ -16,7 +16,7 @@ PACKAGES = ("numpy", "numba", "scipy", "soxr", "pesq", "torch", "soundfile", "pi
 
 
 def environment(command: str) -> Environment:
-    """A record of this process's surroundings."""
+    """A record of the environment of this process."""
     return Environment(
         xmbench=version("xmbench"),
         commit=commit(),
@@ -49,7 +49,7 @@ def commit() -> str:
 
 
 def changes() -> str:
-    """sha256 of what tracked files of the checkout have beyond its commit; "" outside a checkout."""
+    """sha256 of the uncommitted changes of tracked files; "" outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""

@@ -1,4 +1,4 @@
-"""Weights that are published at an address: fetched once into the cache folder, and never believed unread."""
+"""Weights that are published at an address: fetched once into the cache directory, and never believed unread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PIECE = 1 << 20
 
 
 def fetched(address: str, sha256: str, size: int) -> Path:
-    """The file of an address in the cache folder, fetched if it is not there.
+    """The file of an address in the cache directory, fetched if it is not there.
 
     Args:
         address: https or http.
@@ -28,7 +28,7 @@ def fetched(address: str, sha256: str, size: int) -> Path:
 
     Raises:
         PrerequisiteError: it cannot be reached, or it is another file.
-        OutputError: the cache folder cannot be written.
+        OutputError: the cache directory cannot be written.
     """
     place = make_folder(cache_folder() / "judges") / f"{sha256}.safetensors"
     with locked(place.with_suffix(".lock"), wait=True):

@@ -109,7 +109,7 @@ def fit(
 
     Args:
         datasets: their training items are used; the first names the classes.
-        out: folder.
+        out: directory.
         kind: of `kind_for`.
         name: of the files; None for the kind's own.
         seed: of the training.
@@ -123,7 +123,7 @@ def fit(
 
     Raises:
         XmbenchError: an option that the kind does not take, or whatever the kind finds wrong with the data.
-        OutputError: the folder cannot be written.
+        OutputError: the directory cannot be written.
     """
     given = checked_options(kind, options or {})
     make_folder(out)

@@ -1,6 +1,6 @@
 """Stored judges: the record beside the weights, and the weights themselves, wherever they come from.
 
-Every kind of judge brings a folder of its own (`JudgeKind.weights`), `xmbench fit-judge` writes into `DATA/judges/`.
+Every kind of judge brings a directory of its own (`JudgeKind.weights`), `xmbench fit-judge` writes into `DATA/judges/`.
 Both hold `<name>.json` and, unless the record gives an address, `<name>.safetensors`.
 """
 
@@ -119,7 +119,7 @@ def read_judge(path: Path, *, local: bool = False, device: str = "cpu") -> Loade
 
 
 def weights_of(path: Path, record: StoredJudge) -> bytes:
-    """The weights that a record describes: from beside it, or from its address by way of the cache folder.
+    """The weights that a record describes: from beside it, or from its address by way of the cache directory.
 
     Raises:
         PrerequisiteError: they are not there, or cannot be fetched.

@@ -2,9 +2,9 @@
 
 ::
 
-    <folder>/<sha256 of the judge>-<device>.f32     records of: sha256 of the item, embedding (float32), check
+    <directory>/<sha256 of the judge>-<device>.f32     records of: sha256 of the item, embedding (float32), check
 
-The folder stands for the data set, the versions and the machine, so that what is read is what would be computed.
+The directory stands for the data set, the versions and the machine, so that what is read is what would be computed.
 Records are appended under a lock, by any number of processes; a torn or damaged one is left out and computed again.
 """
 
@@ -75,7 +75,7 @@ class _Kept:
         return _Kept(path, size)
 
     def add(self, keys: Sequence[bytes], found: NDArray[np.float32]) -> None:
-        """Keeps rows (N, D); a folder that cannot be written costs only the time of the next run."""
+        """Keeps rows (N, D); a directory that cannot be written costs only the time of the next run."""
         bodies = [key + np.asarray(row, np.float32).tobytes() for key, row in zip(keys, found, strict=True)]
         self.rows.update(zip(keys, np.asarray(found, np.float32), strict=True))
         try:

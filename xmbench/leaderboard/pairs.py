@@ -199,10 +199,10 @@ def write_pairs(path: Path, track: str, found: Iterable[Pairing], there: Sequenc
 
 # ------------------------------------------------------------------------------------------- kept on this machine
 def keep(root: Path, result: Result, found: Column) -> None:
-    """Keeps a result's column for the next `add`; the folder stays out of version control.
+    """Keeps a result's column for the next `add`; the directory stays out of version control.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the directory cannot be written.
     """
     folder = make_folder(root / TABLES)
     write_text(folder / ".gitignore", "*\n")

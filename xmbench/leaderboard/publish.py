@@ -17,7 +17,7 @@ def pages(root: Path) -> dict[Path, str]:
     """Every generated page: its path and its text.
 
     Raises:
-        UnknownNameError: there is no such folder.
+        UnknownNameError: there is no such directory.
         DocumentError: documents that cannot stand under `root`.
     """
     _require(root)
@@ -39,7 +39,7 @@ def build(root: Path) -> list[Path]:
     """Writes every page; returns those that changed.
 
     Raises:
-        UnknownNameError: there is no such folder.
+        UnknownNameError: there is no such directory.
         DocumentError: documents that cannot stand under `root`.
     """
     changed = []
@@ -73,6 +73,6 @@ def _require(root: Path) -> None:
         raise UnknownNameError(
             "no leaderboards here",
             where=root,
-            expected="a folder with <recipe>/<direction>/*.json",
+            expected="a directory with <recipe>/<direction>/*.json",
             todo="name it with --dir, or start one with `xmbench leaderboard add RESULT`",
         )

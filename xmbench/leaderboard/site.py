@@ -33,7 +33,7 @@ def page(found: Sequence[Board], reported: Sequence[ReportedResult], compared: C
         found: every board.
         reported: what papers print.
         compared: paired differences, for the details.
-        root: the folder of the page; a report that lies beside a result there is linked.
+        root: the directory of the page; a report that lies beside a result there is linked.
     """
     sections = [_board(number, board, compared, root) for number, board in enumerate(found)]
     body = (

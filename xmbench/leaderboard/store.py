@@ -98,7 +98,7 @@ def add(root: Path, source: Path) -> Added:
         DocumentError: the file is no result, or one that cannot stand on a board (local judge, missing metrics,
             numbers that do not agree); every reason is listed.
         DatasetError: its per-item table is missing or not its own.
-        OutputError: the folder cannot be written.
+        OutputError: the directory cannot be written.
     """
     result = load_json(source, Result)
     items = items_of(source, result)
@@ -197,7 +197,7 @@ def load(root: Path, *, metrics: bool = True) -> Loaded:
     """Every document under `root`, checked: places, digests, numbers that must agree, duplicates, pairings.
 
     Args:
-        root: the folder of the leaderboards.
+        root: the directory of the leaderboards.
         metrics: also check bounds and floors against the metrics themselves; see `audit.problems`.
 
     Raises:

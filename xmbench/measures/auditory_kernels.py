@@ -28,7 +28,7 @@ def _compiled(*fastmath: str, **options: Any) -> Callable[[Function], Function]:
         options.update(nogil=True, fastmath=set(fastmath))
         try:
             dispatcher: Function = numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # neither the package's folder nor the user's cache can be written: keep nothing
+        except RuntimeError:  # neither the package's directory nor the user's cache can be written: keep nothing
             dispatcher = numba.njit(**options)(function)
         return dispatcher
 

@@ -110,8 +110,8 @@ class _Index:
             raise PrerequisiteError(
                 "the references of the classes cannot be read on this machine",
                 where=file,
-                expected="a temporary folder that every machine of the cluster sees",
-                todo="set TMPDIR to a shared folder, or score with --workers instead of Ray",
+                expected="a temporary directory that every machine of the cluster sees",
+                todo="set TMPDIR to a shared directory, or score with --workers instead of Ray",
             ) from error
         sound = functools.lru_cache(_SOUNDS_KEPT)(lambda k: Sound(to_float(np.array(samples[k])), sample_rate_hz))
         of_class: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}

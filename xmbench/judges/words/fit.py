@@ -30,7 +30,7 @@ from xmbench.storage.files import read_bytes
 Judge = SpokenWordJudge | RecurrentWordJudge
 NAME = "spoken-word"
 SECOND = "-second"  # ends the name of a second judge's files
-VOICES_SHARE = 0.8  # of the draws, where a folder of more voices is given: they are nearer to real speech
+VOICES_SHARE = 0.8  # of the draws, where a directory of more voices is given: they are nearer to real speech
 
 
 @dataclass(slots=True)
@@ -69,10 +69,10 @@ def fit_spoken_word_judge(
     Args:
         datasets: their training clips are used, each distinct take once; the first names classes and rate,
             and its test split is the held-out test.
-        voices: folder of more training clips, `<class or word>_<voice>_<number>.wav`, a hyphen for a space in a word.
-        hold_out: voices of that folder that are not trained on but tested on, apart from the other tests.
-        voices_share: how many of the draws are of that folder, 0..1.
-        recordings: folder of real recordings `<class or word>_<speaker>_<number>.wav`, for a test only.
+        voices: directory of more training clips, `<class or word>_<voice>_<number>.wav`, a hyphen for a space in a word.
+        hold_out: voices of that directory that are not trained on but tested on, apart from the other tests.
+        voices_share: how many of the draws are of that directory, 0..1.
+        recordings: directory of real recordings `<class or word>_<speaker>_<number>.wav`, for a test only.
         architecture: of the networks; "recurrent" makes a second judge.
         beside: weights of another judge; the card then says how often the two hear the same.
         seed: of the training.
@@ -81,7 +81,7 @@ def fit_spoken_word_judge(
 
     Raises:
         DatasetError: the data sets differ in words or rate.
-        UnknownNameError, MediaError: a folder has no clips of these words, or one that cannot be read.
+        UnknownNameError, MediaError: a directory has no clips of these words, or one that cannot be read.
     """
     words = _common(datasets)
     train, test, tests = _own_clips(datasets)
@@ -134,7 +134,7 @@ def _own_clips(datasets: Sequence[Dataset]) -> tuple[_Clips, _Clips, dict[str, d
 def _more_voices(
     folder: Path, hold_out: Sequence[str], dataset: Dataset, train: _Clips
 ) -> dict[str, dict[int, _Clips]]:
-    """Adds a folder's clips to the training; those of held-out voices are returned instead, by what they test."""
+    """Adds a directory's clips to the training; those of held-out voices are returned instead, by what they test."""
     rate = dataset.recipe.audio.sample_rate_hz
     held: dict[str, dict[int, _Clips]] = {}
     for clip_rate, clips in _recorded(folder, dataset).items():
@@ -189,7 +189,7 @@ def _beside(judge: Judge, company: _Company, tests: dict[str, dict[int, _Clips]]
 
 
 def _weights(own: int, total: int, share: float) -> list[float]:
-    """Draws are shared between the data sets' clips and the folder's, whatever their numbers."""
+    """Draws are shared between the data sets' clips and the directory's, whatever their numbers."""
     if total == own:
         return [1.0] * own
     return [(1.0 - share) / own] * own + [share / (total - own)] * (total - own)
@@ -221,7 +221,7 @@ def _collect(dataset: Dataset, split: str, clips: _Clips) -> None:
 
 
 def _recorded(folder: Path, dataset: Dataset) -> dict[int, _Clips]:
-    """Clips of a folder by sample rate; files of other words are left alone."""
+    """Clips of a directory by sample rate; files of other words are left alone."""
     spellings = {
         spelling: label
         for said in (dataset.recipe.task.class_names, _words(dataset))

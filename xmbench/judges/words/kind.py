@@ -61,16 +61,16 @@ class WordJudges:
     weights: Path | None = Path(__file__).parent / "weights"
     needs: str = "clips of spoken words, one word per class"
     options: tuple[FitOption, ...] = (
-        FitOption("voices", "Folder of more training clips <word>_<voice>_*.wav.", Path),
-        FitOption("hold-out", "A voice of that folder to test on instead.", many=True, needs="voices"),
+        FitOption("voices", "Directory of more training clips <word>_<voice>_*.wav.", Path),
+        FitOption("hold-out", "A voice of that directory to test on instead.", many=True, needs="voices"),
         FitOption(
             "voices-share",
-            "Of the draws, clips of that folder (default: 0.8).",
+            "Of the draws, clips of that directory (default: 0.8).",
             float,
             between=(0.0, 1.0),
             needs="voices",
         ),
-        FitOption("recordings", "Folder of real recordings <class>_*.wav to test on.", Path),
+        FitOption("recordings", "Directory of real recordings <class>_*.wav to test on.", Path),
         FitOption("architecture", "recurrent makes a second judge.", choices=("convolutional", "recurrent")),
         FitOption("beside", "Another judge's weights: how often both find the same.", Path),
     )

@@ -55,7 +55,7 @@ def write_report(
         out: the HTML file.
         submission: what was scored; None looks for `submission/` beside the result.
         data: the data set; None looks for it by digest.
-        root: a folder of leaderboards, for the floors and ceilings of the result's board.
+        root: a directory of leaderboards, for the floors and ceilings of the result's board.
 
     Raises:
         DocumentError, DatasetError: no result, or its per-item table is missing or not its own.
@@ -105,7 +105,7 @@ def _media(path: Path, submission: Path | None, data: Path | None) -> _Media:
 
 
 def _board(result: Result, root: Path | None) -> Board | None:
-    """The result's own board, if there is a folder of leaderboards that has one."""
+    """The result's own board, if there is a directory of leaderboards that has one."""
     if root is None or not root.is_dir():
         return None
     loaded, wanted = load(root, metrics=False), board_key(result)
