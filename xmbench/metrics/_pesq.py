@@ -1,4 +1,4 @@
-"""PESQ of a pair at 16 kHz: each mode of the C code runs once per pair, whatever metrics read it."""
+"""PESQ of a pair at 16 kHz: each mode of the C code runs once per pair for all metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What metrics of one image beside one reference share."""
+"""What metrics of one image against one reference share."""
 
 from __future__ import annotations
 
