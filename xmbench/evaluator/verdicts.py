@@ -60,7 +60,7 @@ def verdicts(
         One value per metric, and the digest of the outputs as a result states it.
 
     Raises:
-        PrerequisiteError: the judge knows other classes.
+        PrerequisiteError: the judge has other classes.
         DatasetError: an item cannot be read.
     """
     records = ItemRecords()

@@ -18,7 +18,7 @@ def pages(root: Path) -> dict[Path, str]:
 
     Raises:
         UnknownNameError: there is no such directory.
-        DocumentError: documents that cannot stand under `root`.
+        DocumentError: invalid documents under `root`.
     """
     _require(root)
     loaded = load(root, metrics=False)
@@ -40,7 +40,7 @@ def build(root: Path) -> list[Path]:
 
     Raises:
         UnknownNameError: there is no such directory.
-        DocumentError: documents that cannot stand under `root`.
+        DocumentError: invalid documents under `root`.
     """
     changed = []
     for path, text in pages(root).items():
@@ -51,10 +51,10 @@ def build(root: Path) -> list[Path]:
 
 
 def check(root: Path) -> None:
-    """Checks every document, and that each page is what they give; links to reports, which stay local, do not count.
+    """Checks every document and that each page is current; links to reports, which are local, do not count.
 
     Raises:
-        DocumentError: documents that cannot stand under `root`.
+        DocumentError: invalid documents under `root`.
         CheckError: pages that are out of date.
     """
     _require(root)
