@@ -66,7 +66,7 @@ def test_without_a_floor_only_measured_items_count() -> None:
     assert not counted(np.array([9.0]), np.array([False]), ["silent"], None, ()).makes_up(9.0)
 
 
-def test_states_of_several_numbers_hold_the_floor_in_each() -> None:
+def test_states_of_several_numbers_have_the_floor_in_each() -> None:
     found = counted(np.ones((2, 3)), np.array([False, True]), ["missing", "ok"], -1.0, {"too-short"})
     assert found.values.tolist() == [[-1.0] * 3, [1.0] * 3]
     assert found.counts.tolist() == [True, True]

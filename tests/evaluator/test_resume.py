@@ -1,4 +1,4 @@
-"""A killed `score` is taken up: the same bytes, fewer measurements; nothing stale or damaged is believed."""
+"""A killed `score` is resumed: the same bytes, fewer measurements; nothing stale or damaged is used."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_a_changed_output_is_measured_again_and_the_rest_is_not(digits: Dataset,
 def test_what_an_edited_checkout_measured_before_the_edit_is_measured_again(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`-dirty` names every uncommitted state alike: somebody who mends a metric and goes on would mix two of them."""
+    """`-dirty` names every uncommitted state: resuming after a change to a metric would mix two of them."""
     folder = submit(digits, tmp_path / "s", noisy)
     parts = tmp_path / "result.partial"
     monkeypatch.setattr(resume, "INTERVAL_S", 0.0)
@@ -176,7 +176,7 @@ def test_what_an_edited_checkout_measured_before_the_edit_is_measured_again(
     assert known() == 0
 
 
-def test_foreign_files_beside_the_parts_stay(digits: Dataset, tmp_path: Path) -> None:
+def test_foreign_files_next_to_the_parts_stay(digits: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "result.json"
     partial_path(out).mkdir()
     (partial_path(out) / "notes.txt").write_text("mine")
