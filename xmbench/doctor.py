@@ -43,7 +43,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Everything that was looked at."""
+    """All findings."""
 
     agreements: tuple[Agreement, ...]
     references: dict[str, str]
@@ -98,12 +98,12 @@ _NEEDED = {
 _OPTIONAL = {
     "ray": ("`score --engine ray`: many machines", "'xmbench[ray]'"),
     "pystoi": ("only the tests: STOI is compared with it", "pystoi"),
-    "naplib": ("only the tests: Corr2D is compared with it (an environment of its own, numpy below 2)", "naplib"),
+    "naplib": ("only the tests: Corr2D is compared with it (in a separate environment, numpy below 2)", "naplib"),
 }
 
 
 def _probe(name: str, serves: str, look: Callable[[], str], *, needed: bool = False, todo: str = "") -> Finding:
-    """A finding whose version is what `look` returns; whatever it raises is the finding."""
+    """A finding whose version is what `look` returns; an exception from it is the finding."""
     try:
         return Finding(name, "works", look(), serves, needed)
     except (PackageNotFoundError, ModuleNotFoundError, FileNotFoundError):

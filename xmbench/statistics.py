@@ -28,7 +28,7 @@ class Counted:
     """What enters a mean.
 
     Attributes:
-        values: shape (N,) or (N, D): the floor where an item has no value of its own.
+        values: shape (N,) or (N, D): the floor if an item has no value.
         counts: bool (N,): False for items that leave the mean.
     """
 
@@ -54,12 +54,12 @@ def counted(
 ) -> Counted:
     """Which items enter a mean, and with what: the one rule behind scores, comparisons and boards.
 
-    An item with a value of its own counts it. Without one it counts the floor, unless the metric has no floor or
+    A measured item counts its value. Another one counts the floor, unless the metric has no floor or
     leaves its status out.
 
     Args:
         values: shape (N,) or (N, D); ignored if an item is not measured.
-        measured: shape (N,): which items have a value of their own.
+        measured: shape (N,): which items have a value.
         statuses: of the N items.
         floor: what an item without a value counts.
         left_out: statuses of items without a value that leave the mean.

@@ -24,8 +24,8 @@ from xmbench.media.signal import Media, Sound
 class Severity(StrEnum):
     """How severe a finding is."""
 
-    error = "error"  # to be fixed: `check` and `score` exit with 1
-    warning = "warning"  # to be looked at: `check` exits with 1, `score` counts it as it is
+    error = "error"  # must be fixed: `check` and `score` exit with 1
+    warning = "warning"  # should be checked: `check` exits with 1, `score` counts the output as it is
     note = "note"  # for a reader: nothing needs to change
 
 
@@ -62,7 +62,7 @@ class CheckReport:
     """What `check` found.
 
     Attributes:
-        items: ids that the track asks for.
+        items: number of ids of the track.
         problems: errors and warnings; `check` exits with 1 if there are any.
         notes: what a reader should know and need not change (clipping, identical outputs).
     """

@@ -188,7 +188,7 @@ def _chosen(opened: OpenedSubmission, metrics: Sequence[str]) -> tuple[str, ...]
 def _context(
     opened: OpenedSubmission, dataset: Dataset, metrics: tuple[str, ...], judging: ScoringContext
 ) -> Iterator[ScoringContext]:
-    """What metrics get: the judges, and the references of each class if a metric asks for them."""
+    """What metrics get: the judges, and the references of each class if a metric needs them."""
     if not any(isinstance(registry.metric(name), AgainstClass) for name in metrics):
         yield judging
         return

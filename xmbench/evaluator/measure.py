@@ -65,7 +65,7 @@ def measured(
 
     Args:
         chunks: of pairs.
-        context: handed to every metric.
+        context: given to every metric.
         workers: how many, and on which engine.
 
     Raises:

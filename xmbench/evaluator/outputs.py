@@ -74,7 +74,7 @@ class Outputs:
         return self._table is not None
 
     def read(self, ids: Sequence[str]) -> Iterator[RawOutput | None]:
-        """One value per id, in order; None where there is no single output.
+        """One value per id, in order; None if it has no output or more than one.
 
         Raises:
             SubmissionError: `outputs.parquet` is damaged.

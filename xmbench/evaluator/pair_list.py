@@ -23,7 +23,7 @@ class Job:
 
     Attributes:
         id: as written; `line 7` where the line has none.
-        reference, output: files; None where there is no such file.
+        reference, output: files; None if the file does not exist.
         fault: why the line cannot be used, or "".
     """
 

@@ -26,16 +26,16 @@ def metric_scores(
     """
     metrics = {name: registry.metric(name) for name in columns}
     tables: dict[str, NDArray[np.float64]] = {}
-    alike: dict[tuple[bool, ...], list[str]] = {}
+    same_items: dict[tuple[bool, ...], list[str]] = {}
     for name, items in columns.items():
         own = _counted(metrics[name], items, whole.get(name))
         kept = tuple(own.counts.tolist())
         if any(kept):
             tables[name] = own.values[own.counts]
         if any(kept) and not (name in whole and whole[name].centred):
-            alike.setdefault(kept, []).append(name)
+            same_items.setdefault(kept, []).append(name)
     ends: dict[str, tuple[float, float]] = {}
-    for kept, names in alike.items():
+    for kept, names in same_items.items():
         members = [group for group, keep in zip(groups, kept, strict=True) if keep]
         ends.update(zip(names, intervals([(metrics[n].reduce, tables[n]) for n in names], members), strict=True))
     for name, done in whole.items():

@@ -102,7 +102,7 @@ def tensors(data: bytes, expected: str) -> dict[str, Tensor]:
     """
     about = header(data)
     if about["format"] != expected:
-        raise PrerequisiteError("the weights belong to another judge", where=about["format"], expected=expected)
+        raise PrerequisiteError("the weights are of another judge", where=about["format"], expected=expected)
     try:
         return load(data)
     except Exception as error:  # any damage to the file

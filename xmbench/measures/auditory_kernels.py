@@ -42,7 +42,7 @@ def aligned(rows: int) -> Floats:
     return spare[start : start + rows * LANES]
 
 
-# Rows are kept in flat arrays: LANES is known to the compiler, which can then tell that rows do not overlap.
+# Rows are kept in flat arrays: the compiler knows LANES, and so that rows do not overlap.
 @_compiled("contract", inline="always")
 def _filter(x: tuple[float, ...], b: Floats, a: Floats, s: Floats, y: Floats) -> None:
     """Outputs y (STEP rows) of all filters at the next STEP samples, from the states s."""

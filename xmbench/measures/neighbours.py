@@ -45,7 +45,7 @@ def nearest_others(points: Points, k: int) -> NDArray[np.float64]:
 
 
 def inside(points: Points, centres: Points, squared_radii: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each point of (N, D) lies in a ball around any of the centres (M, D).
+    """Whether each point of (N, D) is in a ball around any of the centres (M, D).
 
     >>> inside(np.array([[0.5], [2.5]]), np.array([[0.0], [4.0]]), np.array([1.0, 1.0]))
     array([ True, False])

@@ -50,7 +50,7 @@ class PesqScore:
 
 @dataclass(frozen=True, slots=True)
 class PesqScores:
-    """The scores of one pair; None for a mode that was not asked for.
+    """The scores of one pair; None for a mode that was not requested.
 
     Attributes:
         nb: MOS-LQO of P.862.1, in [0.999, 4.549].

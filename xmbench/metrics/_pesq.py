@@ -26,5 +26,5 @@ def wide(pair: Pair) -> ItemState:
 
 
 def _state(score: PesqScore | None) -> ItemState:
-    assert score is not None  # the mode was asked for
+    assert score is not None  # the mode was requested
     return item(score.value, score.status, score.detail)

@@ -37,7 +37,7 @@ NEIGHBOURS = 3
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Value of an item: 1 if its reference is within the outputs' manifold, else 0; without an output of its own 0."""
+    """Value of an item: 1 if its reference is within the outputs' manifold, else 0; 0 if the item has no output."""
 
     name: str = "recall"
     version: str = "1"

@@ -70,7 +70,7 @@ def fit_spoken_word_judge(
         datasets: their training clips are used, each distinct take once; the first defines classes and rate,
             and its test split is the held-out test.
         voices: directory of more training clips, `<class or word>_<voice>_<number>.wav`, with hyphens for spaces.
-        hold_out: voices of that directory that are not used for training but for tests of their own.
+        hold_out: voices of that directory that are not used for training but for separate tests.
         voices_share: share of the draws from that directory, 0..1.
         recordings: directory of real recordings `<class or word>_<speaker>_<number>.wav`, for a test only.
         architecture: of the networks; "recurrent" makes a second judge.
