@@ -9,6 +9,7 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from xmbench.formats.result import Environment
 
@@ -26,6 +27,19 @@ def environment(command: str) -> Environment:
         command=command,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def numeric_environment() -> dict[str, Any]:
+    """Everything in this process that could change the last digit of a number: versions, code, machine."""
+    here = environment("")
+    return {
+        "xmbench": here.xmbench,
+        "commit": here.commit,
+        "changes": changes() if here.commit.endswith("-dirty") else "",
+        "python": here.python,
+        "packages": here.packages,
+        "machine": here.machine,
+    }
 
 
 def machine() -> str:

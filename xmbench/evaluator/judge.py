@@ -15,7 +15,7 @@ import shutil
 from pathlib import Path
 
 from xmbench.errors import OutputError, PrerequisiteError
-from xmbench.evaluator.environment import changes, environment
+from xmbench.evaluator.environment import numeric_environment
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import JudgeSpec, TrackSpec
 from xmbench.interfaces import SIDES, JudgeRole, JudgeWeights, Modality, ScoringContext
@@ -80,16 +80,7 @@ def judging_context(dataset: Dataset, first: LoadedJudge | None, second: LoadedJ
 
 def _kept(dataset: Dataset) -> Path | None:
     """A directory of the cache named by the data set and by everything that could change a last digit here."""
-    here = environment("")
-    known = {
-        "dataset": dataset.digest,
-        "xmbench": here.xmbench,
-        "commit": here.commit,
-        "changes": changes() if here.commit.endswith("-dirty") else "",
-        "python": here.python,
-        "packages": here.packages,
-        "machine": here.machine,
-    }
+    known = {"dataset": dataset.digest, **numeric_environment()}
     stamp = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
     try:
         folder = cache_folder() / "references" / dataset.digest / stamp

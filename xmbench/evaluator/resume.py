@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from xmbench import registry
 from xmbench.errors import DocumentError
-from xmbench.evaluator.environment import changes, environment
+from xmbench.evaluator.environment import numeric_environment
 from xmbench.evaluator.measure import States
 from xmbench.formats.dataset import Dataset
 from xmbench.interfaces import ItemState, judges_of
@@ -138,17 +138,11 @@ def measurements(
     """
     if folder is None:
         return Measurements()
-    here = environment("")
     stamp = {
         "protocol": protocol,
         "dataset": dataset.digest,
         "recipe": dataset.manifest.data_digest,
-        "xmbench": here.xmbench,
-        "commit": here.commit,
-        "packages": here.packages,
-        "machine": here.machine,
-        "python": here.python,
-        "changes": changes() if here.commit.endswith("-dirty") else "",
+        **numeric_environment(),
     }
     found = Measurements(folder, json.dumps(stamp, sort_keys=True), {name: _tag(name, judge) for name in metrics})
     found._read()
