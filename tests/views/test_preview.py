@@ -114,7 +114,7 @@ def test_what_was_left_out_with_examples_and_nothing_unescaped(many: Dataset, tm
     Page(text)
     assert "broken &lt;b&gt;file&lt;/b&gt;" in text
     assert "x0: a &amp; b<br>x1: a &amp; b" in text
-    assert "failed, may work later (read)" in text
+    assert "failed, can be retried (read)" in text
     assert "“&lt;script&gt;”" in text
     (copy / "ledger.parquet").unlink()
     write_preview(Dataset(copy, many.manifest), tmp_path / "page.html")
