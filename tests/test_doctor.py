@@ -69,7 +69,7 @@ def test_a_metric_that_is_off_is_said_with_how_much_and_where(monkeypatch: pytes
     assert "stoi does NOT match the reference: is off by 0.01, 1e-06 allowed at 'noise-5-db'" in str(found)
 
 
-def test_a_value_where_the_reference_has_none_is_no_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_where_the_reference_has_none_is_a_mismatch(monkeypatch: pytest.MonkeyPatch) -> None:
     stoi: Any = registry.metric("stoi")
     monkeypatch.setattr(registry, "metric", lambda name: stoi)
     (found,) = conformance.agreements(["stoi-strict"])
@@ -87,12 +87,12 @@ def test_a_package_that_is_missing_costs_its_own_metrics_alone(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("name", SPEECH)
-def test_every_built_in_speech_metric_keeps_its_promises(name: str) -> None:
+def test_every_built_in_speech_metric_keeps_the_contract(name: str) -> None:
     conformance.check_metric(registry.metric(name))
 
 
 @pytest.mark.parametrize("name", ["precision", "recall", "diversity", "collapse", "frechet-distance"])
-def test_metrics_of_whole_sets_keep_their_promises(name: str) -> None:
+def test_metrics_of_all_items_together_keep_the_contract(name: str) -> None:
     """Their states are embeddings: only what they give at the end has bounds."""
     judge = (files("xmbench") / "judges" / "words" / "weights" / "digits.safetensors").read_bytes()
     pairs = [vector.pair for vector in conformance.speech_vectors()]
@@ -100,11 +100,11 @@ def test_metrics_of_whole_sets_keep_their_promises(name: str) -> None:
     conformance.check_metric(registry.metric(name), pairs, context)
 
 
-def test_a_plug_in_that_breaks_its_promises_is_told_all_of_them() -> None:
+def test_every_violation_of_a_plug_in_is_listed() -> None:
     real: Any = registry.metric("stoi")
-    with pytest.raises(CheckError, match=r"the floor 7\.0 lies outside"):
+    with pytest.raises(CheckError, match=r"the floor 7\.0 is outside"):
         conformance.check_metric(replace(real, floor=7.0))
-    with pytest.raises(CheckError, match="lies outside the bounds"):
+    with pytest.raises(CheckError, match="is outside the bounds"):
         conformance.check_metric(replace(real, high=0.5, floor=0.0))
     with pytest.raises(CheckError, match="judges third: no such role"):
         conformance.check_metric(replace(real, judges=("third",)))
@@ -114,7 +114,7 @@ def test_a_plug_in_that_breaks_its_promises_is_told_all_of_them() -> None:
         calls.append(1)
         return ItemState("ok", np.array([len(calls) / 100]))
 
-    with pytest.raises(CheckError, match="another state when the pairs come in another order"):
+    with pytest.raises(CheckError, match="another state if the pairs are in another order"):
         conformance.check_metric(replace(real, measure=drifting))
     with pytest.raises(CheckError, match="status ok without a value"):
         conformance.check_metric(replace(real, measure=lambda pair: ItemState("ok")))
@@ -123,13 +123,13 @@ def test_a_plug_in_that_breaks_its_promises_is_told_all_of_them() -> None:
 
 
 def test_what_is_missing_is_named_with_the_next_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def gone(name: str) -> str:
+    def missing(name: str) -> str:
         if name in ("ray", "soxr"):
             raise PackageNotFoundError(name)
         return "1.0"
 
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(doctor, "version", gone)
+    monkeypatch.setattr(doctor, "version", missing)
     monkeypatch.setattr(doctor, "agreements", lambda: [])
     monkeypatch.setenv("XMBENCH_CACHE", str(tmp_path / "file" / "cache"))
     found = {finding.name: finding for finding in doctor.diagnose().findings}

@@ -290,10 +290,10 @@ def _edited(data: dict[str, Any]) -> None:
         (_second_other, "second judge 000000000000, but the recipe names"),
         (_half, "no score of pesq"),
         (_edited, "stoi: .* but its per-item table gives"),
-        (lambda data: data["submission"].update(system="BETTER!"), "makes the same file as 'better'"),
+        (lambda data: data["submission"].update(system="BETTER!"), "gives the same file as 'better'"),
     ],
 )
-def test_what_cannot_stand_on_a_board_is_refused(
+def test_what_cannot_be_on_a_board_is_refused(
     scored: dict[str, Path], tmp_path: Path, edit: Callable[[dict[str, Any]], None], told: str
 ) -> None:
     leaderboard.add(tmp_path / "boards", scored["better"])
@@ -304,10 +304,10 @@ def test_what_cannot_stand_on_a_board_is_refused(
 def test_a_result_without_its_own_table_is_refused(scored: dict[str, Path], tmp_path: Path) -> None:
     lonely = copied(scored["better"], tmp_path / "lonely")
     lonely.with_name("result.items.parquet").unlink()
-    with pytest.raises(DatasetError, match="not beside it"):
+    with pytest.raises(DatasetError, match="per-item table is missing"):
         leaderboard.add(tmp_path / "boards", lonely)
     shutil.copy(scored["worse"].with_name("result.items.parquet"), lonely.parent)
-    with pytest.raises(DatasetError, match="not the result's own"):
+    with pytest.raises(DatasetError, match="belongs to another result"):
         leaderboard.add(tmp_path / "boards", lonely)
     assert not (tmp_path / "boards").exists()
 
@@ -315,7 +315,7 @@ def test_a_result_without_its_own_table_is_refused(scored: dict[str, Path], tmp_
 @pytest.mark.parametrize("name", ["", "../result.items.parquet", "/etc/passwd", ".."])
 def test_a_table_elsewhere_is_none(scored: dict[str, Path], tmp_path: Path, name: str) -> None:
     strange = copied(scored["better"], tmp_path / "x", lambda data: data.update(items_table=name))
-    with pytest.raises(DatasetError, match="not beside it"):
+    with pytest.raises(DatasetError, match="per-item table is missing"):
         leaderboard.add(tmp_path / "boards", strange)
 
 
@@ -550,8 +550,8 @@ def test_a_file_in_the_wrong_place_is_refused(scored: dict[str, Path], tmp_path:
     ("old", "new", "told"),
     [
         (r'("corr2d": \{\s+"value": 0\.)\d', r"\g<1>1", "is not within its own interval"),
-        (r'("estoi": \{.*?"high": )[\d.]+', r"\g<1>1.5", "beyond its bounds"),
-        (r'"ok": 40', '"ok": 39', "its statuses are 39 items of 40"),
+        (r'("estoi": \{.*?"high": )[\d.]+', r"\g<1>1.5", "outside its bounds"),
+        (r'"ok": 40', '"ok": 39', "its statuses count 39 items of 40"),
         (r'("corr2d": \{.*?"coverage": )1.0', r"\g<1>0.9", "coverage 0.9 with 40 of 40"),
         (r'("stoi-strict": \{.*?"left_out": \[\s*)"too-short"', r'\g<1>"silent"', "left_out ['silent']"),
         (r'("corr2d": \{.*?"higher_is_better": )true', r"\g<1>false", "higher_is_better False"),

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xmbench.evaluator import compare, evaluate
+from xmbench.evaluator import compare
+from xmbench.evaluator.scores import metric_scores
 from xmbench.interfaces import ItemState, Status
 from xmbench.leaderboard import pairs
 from xmbench.statistics import counted
@@ -29,7 +30,7 @@ def states(items: list[tuple[Status, float | None]]) -> list[ItemState]:
 def test_score_comparison_and_board_count_the_same_items(items: list[tuple[Status, float | None]], name: str) -> None:
     found = states(items)
     groups = [f"g{i}" for i in range(len(found))]
-    score = evaluate._scores({name: found}, groups, {})[name]
+    score = metric_scores({name: found}, groups, {})[name]
     values = [None if item.state is None else float(item.state[0]) for item in found]
     table = pa.table(
         {
@@ -65,7 +66,7 @@ def test_without_a_floor_only_measured_items_count() -> None:
     assert not counted(np.array([9.0]), np.array([False]), ["silent"], None, ()).makes_up(9.0)
 
 
-def test_states_of_several_numbers_hold_the_floor_in_each() -> None:
+def test_states_of_several_numbers_have_the_floor_in_each() -> None:
     found = counted(np.ones((2, 3)), np.array([False, True]), ["missing", "ok"], -1.0, {"too-short"})
     assert found.values.tolist() == [[-1.0] * 3, [1.0] * 3]
     assert found.counts.tolist() == [True, True]

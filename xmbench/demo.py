@@ -1,6 +1,6 @@
-"""The whole path on embedded data: build `digits-ad`, train MT-Net (lite), score it among reference rows.
+"""All stages on embedded data: build `digits-ad`, train MT-Net (lite), score it with reference rows.
 
-Everything runs offline on a CPU in minutes. Work that is finished is not repeated.
+Everything runs offline on a CPU in minutes. Finished work is not repeated.
 """
 
 from __future__ import annotations
@@ -36,45 +36,45 @@ SYSTEMS: tuple[tuple[str, str | None], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What the demonstration left: a board to print and a page to open."""
+    """Results of the demonstration: a board to print and a page to open."""
 
     board: Board
     page: Path
 
 
 def run_demo(out: Path, *, progress: Callable[[str], None]) -> Demo:
-    """Builds, trains, scores and shows.
+    """Builds the data set, runs and scores the systems, and writes the page.
 
     Args:
-        out: folder for the data set, the runs and the page.
+        out: directory for the data set, the runs and the page.
         progress: called with a line of progress.
 
     Raises:
-        XmbenchError: a stage could not be done; what is finished is kept.
+        XmbenchError: a stage failed; finished work is kept.
     """
     started = time.monotonic()
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         progress(f"[{time.monotonic() - started:5.0f} s] {text}")
 
     recipe = load_toml(content.find("recipes", RECIPE), Recipe)
-    say(f"building {recipe.name}")
-    build(recipe, out / "data" / RECIPE, progress=say)
+    log(f"building {recipe.name}")
+    build(recipe, out / "data" / RECIPE, progress=log)
     dataset = open_dataset(out / "data" / RECIPE)
-    shown = [_system(name, preset, dataset, out / "runs", say) for name, preset in SYSTEMS]
+    shown = [_system(name, preset, dataset, out / "runs", log) for name, preset in SYSTEMS]
     known = compared([(system.result, system.items) for system in shown])
     (board,) = boards([system.result for system in shown], known)
     page = write_gallery(dataset, shown, out / "index.html")
-    say("done")
+    log("done")
     return Demo(board, page)
 
 
-def _system(name: str, preset: str | None, dataset: Dataset, runs: Path, say: Callable[[str], None]) -> Shown:
+def _system(name: str, preset: str | None, dataset: Dataset, runs: Path, log: Callable[[str], None]) -> Shown:
     baseline = load_toml(content.find("baselines", name), Baseline)
     folder = runs / (f"{name}-{preset}" if preset else name)
-    say(f"running {name}{f' ({preset})' if preset else ''}")
-    run(baseline, dataset, folder, preset=preset, resume=True, progress=say)
-    say(f"scoring {name}")
+    log(f"running {name}{f' ({preset})' if preset else ''}")
+    run(baseline, dataset, folder, preset=preset, resume=True, progress=log)
+    log(f"scoring {name}")
     result = folder / "result.json"
     score_and_save(
         folder / "submission", dataset, result, workers=os.cpu_count() or 1, command=f"xmbench demo ({name})"

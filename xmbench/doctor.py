@@ -1,4 +1,4 @@
-"""`xmbench doctor`: does this installation measure what it should, and which of the optional parts are here?"""
+"""`xmbench doctor`: does this installation measure what it should, and which optional parts are installed?"""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ State = Literal["works", "missing", "broken"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One program, package or place.
+    """One program, package or directory.
 
     Attributes:
         needed: without it something that every user needs does not work.
         serves: what it is for.
-        todo: the next step where it does not work.
+        todo: the next step if it does not work.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Everything that was looked at."""
+    """All findings."""
 
     agreements: tuple[Agreement, ...]
     references: dict[str, str]
@@ -65,7 +65,7 @@ class Diagnosis:
 
 
 def diagnose() -> Diagnosis:
-    """Replays the conformance vectors and looks for every program, package and place."""
+    """Replays the conformance vectors and looks for every program, package and directory."""
     return Diagnosis(tuple(agreements()), references(), tuple(_findings()))
 
 
@@ -98,12 +98,12 @@ _NEEDED = {
 _OPTIONAL = {
     "ray": ("`score --engine ray`: many machines", "'xmbench[ray]'"),
     "pystoi": ("only the tests: STOI is compared with it", "pystoi"),
-    "naplib": ("only the tests: Corr2D is compared with it (an environment of its own, numpy below 2)", "naplib"),
+    "naplib": ("only the tests: Corr2D is compared with it (in a separate environment, numpy below 2)", "naplib"),
 }
 
 
 def _probe(name: str, serves: str, look: Callable[[], str], *, needed: bool = False, todo: str = "") -> Finding:
-    """A finding whose version is what `look` returns; whatever it raises is the finding."""
+    """A finding whose version is what `look` returns; an exception from it is the finding."""
     try:
         return Finding(name, "works", look(), serves, needed)
     except (PackageNotFoundError, ModuleNotFoundError, FileNotFoundError):
@@ -111,7 +111,7 @@ def _probe(name: str, serves: str, look: Callable[[], str], *, needed: bool = Fa
     except XmbenchError as error:
         where = f" ({error.where})" if error.where else ""
         return Finding(name, "missing", "", serves, needed, error.todo or todo or f"{error.what}{where}")
-    except Exception as error:  # whatever a package does while it loads is what the user must read
+    except Exception as error:  # the user must read whatever a package does while it loads
         return Finding(name, "broken", f"{type(error).__name__}: {error}"[:120], serves, needed, todo)
 
 
@@ -148,7 +148,7 @@ def _numba() -> Finding:
     def look() -> str:
         kernels = importlib.import_module("xmbench.measures.auditory_kernels")
         kept = type(kernels.cochlear_frames._cache).__name__ != "NullCache"
-        return f"{version('numba')}, machine code {'kept on disk' if kept else 'compiled anew in every process'}"
+        return f"{version('numba')}, machine code {'kept on disk' if kept else 'compiled again in every process'}"
 
     return _probe("numba", "Corr2D, resampling for STOI", look, needed=True)
 
@@ -161,14 +161,14 @@ def _judges() -> Finding:
 
 
 def _judge(path: Path) -> str:
-    """Name and digest of a judge that comes with the package or a plug-in; nothing is fetched to look at it."""
+    """Name and digest of a judge that comes with the package or a plug-in; nothing is fetched for this."""
     record = records.read_record(path)
     if record.address and not path.with_suffix(records.WEIGHTS).is_file() and not cached(record.sha256):
         return f"{record.name} {record.sha256[:12]} (fetched when needed)"
     try:
         return f"{record.name} {records.read_judge(path).record.sha256[:12]}"
     except PrerequisiteError as error:
-        raise ValueError(error.what) from error  # the package is damaged: nothing that a user left out
+        raise ValueError(error.what) from error  # the package is damaged: the user left nothing out
 
 
 def _engine(name: str) -> Finding:
@@ -208,4 +208,4 @@ def _cache() -> Finding:
         return f"{folder}, {free:.0f} GB free"
 
     serves = "downloads and spoken words"
-    return _probe("cache folder", serves, look, needed=True, todo="set XMBENCH_CACHE to a folder that can be written")
+    return _probe("cache folder", serves, look, needed=True, todo="set XMBENCH_CACHE to a writable directory")

@@ -1,10 +1,10 @@
 """What self-contained HTML pages share: escaping, data URIs, small charts as SVG, the frame of a page.
 
-A page opens from a file, offline: media are data URIs, styles and scripts stand inside. Names, details and addresses
-on it come from files of others. Two walls stand between them and the reader's browser: `escape` for each text, in
-elements and in quoted attributes (no attribute that holds a text is unquoted), and a content security policy that runs
-and applies only what this package wrote, by its sha256. So there are no `style=` attributes and no `onclick=`: a share
-of a whole is a class (`share`), and scripts register their listeners.
+A page opens from a file, offline: media are data URIs, styles and scripts are inline. Names, details and addresses on
+it come from untrusted files. Two measures protect the reader's browser: `escape` for each text, in elements and in
+quoted attributes (attributes with a text are always quoted), and a content security policy that runs and applies only
+what this package wrote, by its sha256. So there are no `style=` attributes and no `onclick=`: a share is a class
+(`share`), and scripts register their listeners.
 """
 
 from __future__ import annotations
@@ -48,44 +48,44 @@ audio{width:100%;height:30px}
 
 
 def escape(text: object) -> str:
-    """Text for an element or a quoted attribute; signs that a browser obeys instead of showing are written out."""
+    """Text for an element or a quoted attribute; control and formatting characters are written as escapes."""
     return html.escape(visible(str(text)))
 
 
 def share(part: float) -> str:
-    """The class that sets `--p` to a share of a whole, 0..1, for backgrounds that are drawn to it."""
+    """The class that sets `--p` to a share, 0..1, for backgrounds that are drawn in proportion."""
     return f"p{round(100 * min(1.0, max(0.0, part)))}"
 
 
 def link(text: str, address: str) -> str:
-    """A link where there is a web address, the text otherwise."""
+    """A link if the address is a web address, else the text."""
     if not address.startswith(("https://", "http://")) or visible(address) != address:
         return escape(text)
     return f'<a href="{escape(address)}" rel=noreferrer>{escape(text)}</a>'
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """A file inside an attribute."""
+    """A file as the value of an attribute."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def player(samples: NDArray[np.int16], sample_rate_hz: int, label: str) -> str:
-    """An audio element that holds the clip (T,) exactly, as FLAC; nothing is decoded before it is played."""
+    """An audio element with the exact clip (T,) as FLAC; nothing is decoded before it is played."""
     flac = data_uri("audio/flac", audio.encode_flac(samples, sample_rate_hz))
     return f'<audio controls preload=none aria-label="{escape(label)}" src="{flac}"></audio>'
 
 
 def place(path: Path) -> None:
-    """Makes the folder of a page; a file that is not an HTML page is not replaced.
+    """Makes the directory of a page; a file that is not an HTML page is not replaced.
 
     Raises:
-        OutputError: something else stands there, or the folder cannot be made.
+        OutputError: another file exists there, or the directory cannot be made.
     """
     output_file(path)
     with writing(path):
         if path.exists() and not _is_page(path):
             raise OutputError(
-                "a file that is not an HTML page stands here",
+                "a file that is not an HTML page exists here",
                 where=path,
                 expected="an HTML file, or nothing",
                 todo="choose another name with --out, or remove it",
@@ -99,13 +99,13 @@ def _is_page(path: Path) -> bool:
 
 
 def document(title: str, body: str, *, style: str = "", script: str = "") -> str:
-    """A whole page, under a policy that runs and applies nothing but these two.
+    """A complete page, under a policy that runs and applies nothing but `style` and `script`.
 
     Args:
         title: text.
-        body: HTML; every text of others in it went through `escape`.
-        style: CSS, behind the one that all pages share; nothing of others.
-        script: JavaScript; nothing of others.
+        body: HTML; every untrusted text in it is escaped with `escape`.
+        style: CSS, added to the one that all pages share; nothing untrusted.
+        script: JavaScript; nothing untrusted.
     """
     style = f"{STYLE}{style}"
     policy = f"{_POLICY}; style-src {_source(style)}; script-src {_source(script)}"
@@ -119,23 +119,23 @@ def document(title: str, body: str, *, style: str = "", script: str = "") -> str
 
 
 def _source(text: str) -> str:
-    """What a policy says of an inline style or script: this one, and no other."""
+    """The policy entry that allows exactly this inline style or script."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" if text else "'none'"
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
-    """A table that scrolls sideways where it is too wide; heads and cells are HTML, numbers stand to the right."""
-    numbers = [bool(rows) and all(_numeric(row[i]) for row in rows) for i in range(len(heads))]
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
+    """A table that scrolls sideways if it is too wide; header and cells are HTML, numbers are right-aligned."""
+    numbers = [bool(rows) and all(_numeric(row[i]) for row in rows) for i in range(len(header))]
     sides = [" class=n" if number else "" for number in numbers]
-    head = "".join(f"<th scope=col{side}>{cell}</th>" for cell, side in zip(heads, sides, strict=True))
+    head = "".join(f"<th scope=col{side}>{cell}</th>" for cell, side in zip(header, sides, strict=True))
     body = "".join(
         f"<tr><th scope=row>{row[0]}</th>"
         + "".join(_cell(cell, side) for cell, side in zip(row[1:], sides[1:], strict=True))
         + "</tr>"
         for row in rows
     )
-    told = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<div class=wide tabindex=0><table>{told}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<div class=wide tabindex=0><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _numeric(cell: str) -> bool:
@@ -177,18 +177,18 @@ def histogram(
     bins: int = 24,
     marks: Sequence[Mark] = (),
 ) -> str:
-    """How often values fall into equal spans of low..high, as SVG with both ends and the highest count written.
+    """Counts of values in equal spans of low..high, as SVG with both ends and the highest count as text.
 
     Args:
         values: (N,).
-        low: left end of the axis; values beyond are left out.
+        low: left end of the axis; values outside are left out.
         high: right end.
-        label: what it shows, for readers who do not see it.
-        unit: behind the ends, as text.
+        label: what it shows, for screen readers.
+        unit: text after the ends.
         bins: number of spans.
-        marks: vertical lines with a letter each; those beyond the axis are left out.
+        marks: vertical lines with a letter each; those outside the axis are left out.
     """
-    wide = high - low > _ALIKE * max(1.0, abs(low), abs(high))  # the same value, but for rounding, has no spans
+    wide = high - low > _ALIKE * max(1.0, abs(low), abs(high))  # values that differ only by rounding have no spans
     counts, _ = np.histogram(values, bins=bins, range=(low, high) if wide else (low - 0.5, low + 0.5))
     most, width = max(int(counts.max(initial=0)), 1), _CHART_WIDTH / bins
     drawn, rows = _marks([mark for mark in marks if low <= mark.value <= high], low, high)
@@ -210,7 +210,7 @@ def histogram(
 
 
 def _marks(marks: Sequence[Mark], low: float, high: float) -> tuple[str, int]:
-    """Lines down to BASE, letters above the bars in as many rows as keep them apart."""
+    """Lines down to BASE, letters above the bars in as many rows as needed so that they do not overlap."""
     ends: list[float] = []  # of the last letter in each row
     drawn = []
     for mark in sorted(marks, key=lambda mark: mark.value):

@@ -1,4 +1,4 @@
-"""What enters a mean, and how sure a score is: a seeded bootstrap over per-item states, clustered by group.
+"""What enters a mean, and the interval of a score: a seeded bootstrap over per-item states, clustered by group.
 
 Percentile bootstrap (Efron 1979). Items that share a group (speaker, video, piece) are drawn together. No
 metric is recomputed: `reduce` runs on the cached states with the weights of each resample.
@@ -28,7 +28,7 @@ class Counted:
     """What enters a mean.
 
     Attributes:
-        values: shape (N,) or (N, D): the floor where an item has no value of its own.
+        values: shape (N,) or (N, D): the floor if an item has no value.
         counts: bool (N,): False for items that leave the mean.
     """
 
@@ -37,11 +37,11 @@ class Counted:
 
     @property
     def mean(self) -> float:
-        """Of the values (N,) that count; NaN where none does."""
+        """Mean of the values (N,) that count; NaN if none does."""
         return float(self.values[self.counts].mean()) if self.counts.any() else float("nan")
 
     def makes_up(self, score: float | None) -> bool:
-        """Whether the mean is this score; a sum in another order may differ in its last digits."""
+        """Whether the mean is this score, up to the rounding of sums in another order."""
         return score is not None and abs(self.mean - score) <= _SAME * max(1.0, abs(score))
 
 
@@ -54,12 +54,12 @@ def counted(
 ) -> Counted:
     """Which items enter a mean, and with what: the one rule behind scores, comparisons and boards.
 
-    An item with a value of its own counts it. Without one it counts the floor, unless the metric has no floor or
+    A measured item counts its value. Another one counts the floor, unless the metric has no floor or
     leaves its status out.
 
     Args:
-        values: shape (N,) or (N, D); anything where an item has none.
-        measured: shape (N,): which items have a value of their own.
+        values: shape (N,) or (N, D); ignored if an item is not measured.
+        measured: shape (N,): which items have a value.
         statuses: of the N items.
         floor: what an item without a value counts.
         left_out: statuses of items without a value that leave the mean.
@@ -90,7 +90,7 @@ def resampled_weights(
 
 
 def one_thread() -> threadpool_limits:
-    """While it lasts, matrix products take their sums in one order on any number of cores."""
+    """A context in which matrix products take their sums in one order on any number of cores."""
     return threadpool_limits(limits=1, user_api="blas")
 
 
@@ -158,5 +158,5 @@ def ends(draws: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def separates(low: float, high: float, groups: int) -> bool:
-    """Whether a paired difference is told from none by its interval; one group alone has no spread to judge by."""
+    """Whether the interval of a paired difference excludes zero; a single group has no spread to judge by."""
     return groups > 1 and (low > EQUAL or high < -EQUAL)

@@ -1,11 +1,11 @@
-"""Optimises sounds against a judge until it hears the wanted word, and asks the second judge what it hears.
+"""Optimises sounds against a judge until it recognises the wanted word, and compares with the second judge.
 
 usage: python attack.py DATA FIRST.safetensors SECOND.safetensors [UNSEEN.safetensors]
 
-DATA is a built data set; 200 test clips of it are used. The attacker knows everything about the judge that it attacks
-(weights, features, gradients) and starts from white noise, from silence, or from the clip of another word, which it may
-change by no more than 20 dB below its level. UNSEEN is a judge that the attacker does not have. Every sound is written
-at the data set's rate, then heard as `xmbench score` hears it.
+DATA is a built data set; 200 test clips of it are used. The attacker knows everything about the attacked judge
+(weights, features, gradients) and starts from white noise, from silence, or from the clip of another word, with a
+change of at most 20 dB below its level. UNSEEN is a judge that the attacker does not have. Every sound is written at
+the data set's rate and then judged as by `xmbench score`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def clips_of(dataset: Dataset, length: int) -> tuple[Tensor, Tensor]:
 
 
 def networks(judge: Judge) -> tuple[nn.Module, ...]:
-    """What the attacker differentiates through."""
+    """The networks that the attacker differentiates."""
     return judge.networks if isinstance(judge, SpokenWordJudge) else (judge.network,)
 
 
@@ -83,8 +83,8 @@ def written(sounds: Tensor, rate: int) -> list[np.ndarray]:
     return clips
 
 
-def heard(judge: Judge, sounds: Tensor, rate: int) -> np.ndarray:
-    """What a judge hears of the sounds."""
+def recognised(judge: Judge, sounds: Tensor, rate: int) -> np.ndarray:
+    """The classes that a judge gives the sounds."""
     return judge.probabilities(written(sounds, rate), rate).argmax(axis=1)
 
 
@@ -121,25 +121,27 @@ def main() -> None:
     def free(change: Tensor) -> Tensor:
         return change
 
-    print(f"{len(clips)} clips{'':33} agreement  ESTOI  heard right by the first, the second, the unseen judge")
+    print(f"{len(clips)} clips{'':33} agreement  ESTOI  accuracy of the first, the second, the unseen judge")
 
-    def tell(what: str, sounds: Tensor, right: Tensor) -> None:
-        found = [heard(judge, sounds, rate) for judge in every]
+    def show(what: str, sounds: Tensor, right: Tensor) -> None:
+        found = [recognised(judge, sounds, rate) for judge in every]
         shares = [(one == right.numpy()).mean() for one in found]
-        alike = (found[0] == found[1]).mean()
+        agreement = (found[0] == found[1]).mean()
         estoi = likeness(sounds, right, clips, labels, dataset.recipe.task)
-        print(f"{what:42} {alike:.3f}      {estoi:.3f}  {'  '.join(f'{share:.3f}' for share in shares)}", flush=True)
+        print(
+            f"{what:42} {agreement:.3f}      {estoi:.3f}  {'  '.join(f'{share:.3f}' for share in shares)}", flush=True
+        )
 
     def run(start: Tensor, judges: tuple[Judge, ...], limit: Limit) -> Tensor:
         parts = zip(start.split(BATCH), wanted.split(BATCH), strict=True)
         return torch.cat([attacked(part, aim, judges, limit) for part, aim in parts])
 
-    tell("the clips themselves, their own words", clips, labels)
-    tell("noise as it is", noise, wanted)
-    tell("near silence, optimised against the first", run(noise * 1e-3, (first,), free), wanted)
+    show("the clips themselves, their own words", clips, labels)
+    show("noise as it is", noise, wanted)
+    show("near silence, optimised against the first", run(noise * 1e-3, (first,), free), wanted)
     for name, judges in (("the first", (first,)), ("both", (first, second))):
-        tell(f"noise, optimised against {name}", run(noise, judges, free), wanted)
-        tell(f"another word, changed against {name}", run(clips, judges, small), wanted)
+        show(f"noise, optimised against {name}", run(noise, judges, free), wanted)
+        show(f"another word, changed against {name}", run(clips, judges, small), wanted)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ festvox-kdlpc16k, festvox-us-slt-hts)
 
 Writes OUT/<word>_<voice>_<number>.wav, trimmed at -40 dB; a space in a word becomes a hyphen. `--few` speaks 42 takes
 of a word instead of 180, for long lists of words. These voices are cut or modelled from real speakers, which eSpeak's
-are not: a judge that was trained on eSpeak alone hears real speech much worse.
+are not: a judge that was trained on eSpeak alone recognises real speech much worse.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def trimmed(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def main() -> None:
-    """Speaks and writes."""
+    """Synthesises and writes the clips."""
     few = "--few" in sys.argv[1:]
     given = [argument for argument in sys.argv[1:] if argument != "--few"]
     if len(given) != 2 or not all(map(shutil.which, ("flite", "text2wave"))):

@@ -347,7 +347,7 @@ TABLES: dict[str, tuple[Callable[[Path, dict[str, bytes]], object], str]] = {
     "nested": (columns_of(id=["a"], bytes=[[b"x"]]), "column bytes is of type list"),
     "records": (columns_of(id=[{"x": "a"}], bytes=[b"x"]), "column id is of type struct"),
     "of one size": (columns_of(id=["a"], bytes=pa.array([b"x"], pa.binary(1))), "fixed_size_binary"),
-    "twice": (twice, "column bytes stands there 2 times"),
+    "twice": (twice, "column bytes appears 2 times"),
     "encrypted": (changed(lambda data: data[:-4] + b"PARE"), "no readable parquet file"),
     "cut": (changed(lambda data: data[:-1000]), "no readable parquet file"),
     "a footer of 2 GB": (changed(lambda data: data[:-8] + b"\xff\xff\xff\x7fPAR1"), "no readable parquet file"),

@@ -237,9 +237,7 @@ def test_options_of_fit_judge_that_would_be_ignored_or_crash(
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_a_judge_to_compare_with_must_be_one_of_sounds_and_is_refused_before_the_training(
-    digits: Dataset, tmp_path: Path
-) -> None:
+def test_another_file_than_a_judge_of_sounds_is_refused_before_the_training(digits: Dataset, tmp_path: Path) -> None:
     def never(line: str) -> None:
         raise AssertionError(line)
 
@@ -247,7 +245,7 @@ def test_a_judge_to_compare_with_must_be_one_of_sounds_and_is_refused_before_the
     with pytest.raises(PrerequisiteError, match="cannot be read"):
         fit.fit_spoken_word_judge([digits], beside=tmp_path / "junk.safetensors", steps=1, progress=never)
     images = next((ROOT / "xmbench" / "judges").glob("*/weights/*image*.safetensors"))
-    with pytest.raises(DatasetError, match="sees images"):
+    with pytest.raises(DatasetError, match="judges images"):
         fit.fit_spoken_word_judge([digits], beside=images, steps=1, progress=never)
 
 
@@ -265,7 +263,7 @@ def test_a_local_judge_with_a_name_that_no_result_may_hold(digits: Dataset, tmp_
     dataset = Dataset(Path(shutil.copytree(digits.folder, tmp_path / "d")), digits.manifest)
     (dataset.folder / "judges").mkdir(exist_ok=True)
     (dataset.folder / "judges" / "Mein Ohr.safetensors").write_bytes(b"junk")
-    with pytest.raises(PrerequisiteError, match="no name for a judge"):
+    with pytest.raises(PrerequisiteError, match="not a name for a judge"):
         load_judges(dataset, digits.recipe.tracks[0], local=True)
 
 

@@ -21,7 +21,7 @@ PICTURE = Image.fromarray(GREY)
 
 
 def sixteen_bit_rgb() -> bytes:
-    """A PNG of 16-bit RGB, which Pillow reads as 8-bit without a word and cannot write."""
+    """A PNG of 16-bit RGB, which Pillow silently reads as 8-bit and cannot write."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -124,7 +124,7 @@ def test_an_even_image_is_an_image_with_a_note(digits: Dataset, tmp_path: Path, 
     assert [(note.id, note.detail) for note in report.notes] == [(victim, "every pixel is the same: [7]")]
 
 
-def test_identical_images_are_counted_whatever_their_files(digits: Dataset, tmp_path: Path) -> None:
+def test_identical_images_are_counted_in_any_file_format(digits: Dataset, tmp_path: Path) -> None:
     ids = sorted(digits.table("test", []).column("id").to_pylist())
     same = {ids[0]: png(PICTURE), ids[1]: png(PICTURE, compress_level=0), ids[2]: npy(GREY)}
     assert len(set(same.values())) == 3
@@ -141,7 +141,7 @@ def test_sounds_among_images_and_two_files_of_one_id(digits: Dataset, tmp_path: 
     assert ".png .npy" in found["foreign"]
 
 
-def test_whatever_the_bytes_are_there_is_an_image_or_a_media_error() -> None:
+def test_any_bytes_give_an_image_or_a_media_error() -> None:
     rng = np.random.default_rng(0)
     seeds = [png(PICTURE), png(PICTURE.convert("P")), animated(), sixteen_bit_rgb(), jpeg()]
     taken = 0

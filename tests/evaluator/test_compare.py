@@ -167,14 +167,14 @@ def test_a_score_that_its_table_does_not_give_is_not_paired(results: dict[str, P
     scores = dict(result.scores)
     scores["corr2d"] = scores["corr2d"].model_copy(update={"value": 0.999})
     a = edited(results["clear"], tmp_path / "a.json", scores=scores)
-    assert "do not make up this score" in compare(a, results["clear"]).unpaired["corr2d"]
+    assert "do not give this score" in compare(a, results["clear"]).unpaired["corr2d"]
 
 
 def test_a_changed_or_missing_table_is_refused(results: dict[str, Path], tmp_path: Path) -> None:
     a = edited(results["clear"], tmp_path / "a.json")
     items = pq.read_table(items_path(a))
     pq.write_table(items.set_column(8, "corr2d", pa.array([0.5] * 40)), items_path(a))
-    with pytest.raises(DatasetError, match="not the result's own"):
+    with pytest.raises(DatasetError, match="belongs to another result"):
         compare(a, results["clear"])
     items_path(a).unlink()
     with pytest.raises(DatasetError, match="cannot be read"):

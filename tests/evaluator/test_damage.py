@@ -35,7 +35,7 @@ Write = Callable[[Path, np.ndarray], None]
 
 @dataclass(frozen=True)
 class Damage:
-    """What stands at an id instead of its wav file; the status that it must get, and a part of the detail."""
+    """What replaces the wav file of an id; the status that it must get, and a part of the detail."""
 
     write: Write
     status: str
@@ -222,7 +222,7 @@ def test_the_penalised_mean_is_the_one_computed_by_hand(
         reference = audio.to_float(examples.clips[examples.clip_index[i]])
         if item_id in victims and DAMAGES[victims[item_id]].status != "ok":
             itself = xmbench.score_pair(reference, reference, RATE)["stoi-strict"]
-            found = {**FLOORS, "strict": np.nan if itself is None else 0.0}  # too short whatever was submitted
+            found = {**FLOORS, "strict": np.nan if itself is None else 0.0}  # too short for any output
         else:
             (path,) = (folder / "outputs").glob(f"{item_id}.*")
             found = by_hand(path, reference, known)

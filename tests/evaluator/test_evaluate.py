@@ -107,7 +107,7 @@ def test_shuffled_outputs_score_lower(digits: Dataset, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ModuleNotFoundError("No module named 'numba'"), MemoryError("no room")])
-def test_what_the_machine_lacks_is_no_fault_of_the_outputs(
+def test_what_the_machine_lacks_is_not_blamed_on_the_outputs(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """Else every item would count the floor, and the result would look like one."""

@@ -87,7 +87,7 @@ def test_failed_items_count_the_floor_and_stay_in_the_set(digits: Dataset, tmp_p
     assert found.items["frechet-distance:status"].to_pylist().count("ok") == 37
 
 
-def test_blank_stands_for_a_missing_output_in_the_distance(digits: Dataset, tmp_path: Path) -> None:
+def test_a_blank_image_replaces_a_missing_output_in_the_distance(digits: Dataset, tmp_path: Path) -> None:
     ids = set(digits.table("test", []).column("id").to_pylist()[:8])
     blank = np.zeros((28, 28, 1), np.uint8)
     left_out = draw(digits, tmp_path / "left-out", lambda i, _, x: None if i in ids else x)
@@ -105,7 +105,7 @@ def test_nothing_at_all_still_has_values(digits: Dataset, tmp_path: Path) -> Non
     assert known["frechet-distance"] > 1
 
 
-def test_intervals_hold_the_value_and_results_do_not_depend_on_workers(digits: Dataset, tmp_path: Path) -> None:
+def test_intervals_contain_the_value_and_results_do_not_depend_on_workers(digits: Dataset, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
 
     def noisy(_i: str, _k: int, x: np.ndarray) -> np.ndarray:

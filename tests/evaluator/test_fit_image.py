@@ -21,7 +21,7 @@ from xmbench.judges.fitting import fit
 
 
 def local(dataset: Dataset, folder: Path) -> Dataset:
-    """The same data set under another folder for its judges."""
+    """The same data set under another directory for its judges."""
     for part in dataset.folder.iterdir():
         (folder / part.name).symlink_to(part)
     return Dataset(folder, dataset.manifest)
@@ -54,7 +54,7 @@ def test_a_local_judge_is_fitted_tested_and_used(digits: Dataset, tmp_path: Path
     track = dataset.recipe.track("i2a")
     assert track is not None
     with pytest.raises(PrerequisiteError, match="no local judge for this direction") as caught:
-        load_judges(dataset, track, local=True)  # a judge of images hears nothing
+        load_judges(dataset, track, local=True)  # a judge of images does not judge sounds
     assert caught.value.todo is not None
     assert caught.value.todo.endswith("--direction i2a")
 

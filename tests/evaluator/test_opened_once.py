@@ -106,4 +106,4 @@ def test_the_outputs_of_a_table_are_read_once(digits: Dataset, tmp_path: Path, m
     opened, dataset = open_for(folder, None)
     scored = score_and_save(opened, dataset, tmp_path / "result.json", metrics=["corr2d"])
     assert scored.result.scores["corr2d"].coverage == 1.0
-    assert read == {"id": 2, "bytes": 1}  # ids: when they are listed, and again beside the outputs
+    assert read == {"id": 2, "bytes": 1}  # ids: when they are listed, and again with the outputs

@@ -133,9 +133,9 @@ def test_one_bad_file_of_a_list_costs_only_its_own_line(tmp_path: Path) -> None:
     assert "2 of 3 pairs" in run.stderr
 
 
-def test_an_id_that_stands_twice_is_refused_before_anything_is_scored(tmp_path: Path) -> None:
+def test_an_id_that_appears_twice_is_refused_before_anything_is_scored(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(wav(tone(), 22050))
     (tmp_path / "pairs.csv").write_text("id,reference,output\nx,a.wav,a.wav\nx,a.wav,a.wav\n")
     run = CliRunner().invoke(app, ["pair", "--list", str(tmp_path / "pairs.csv")])
     assert (run.exit_code, run.stdout) == (2, "")
-    assert "stands there 2 times" in run.stderr
+    assert "appears 2 times" in run.stderr

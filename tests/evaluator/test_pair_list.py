@@ -1,4 +1,4 @@
-"""Lists of pairs as people write them: a line that cannot be used costs only itself."""
+"""Lists of pairs as people write them: a line that cannot be used fails alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BAD = {
     "a million columns": b"x" + b"," * 10**6,
     "another delimiter": b"x;a.wav;a.wav",
     "no text": b"x,\xff\xfe.wav,a.wav",
-    "a home that there is not": b"x,~nobody-here/a.wav,a.wav",
+    "a home directory that does not exist": b"x,~nobody-here/a.wav,a.wav",
     "a directory": b"x,.,a.wav",
     "a pipe": b"x,pipe,a.wav",
     "a device": b"x,/dev/zero,a.wav",
@@ -49,7 +49,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_line_costs_only_itself(folder: Path, name: str) -> None:
+def test_a_bad_line_fails_alone(folder: Path, name: str) -> None:
     os.mkfifo(folder / "pipe")
     path = listed(folder, HEAD + b"first,a.wav,a.wav\n" + BAD[name] + b"\nlast,a.wav,a.wav\n")
     run = CliRunner().invoke(app, ["pair", "--list", str(path), "--json"])
@@ -84,10 +84,10 @@ def test_names_and_forms_that_other_programs_write(folder: Path) -> None:
         (b'"id,reference,output\n1,a.wav,a.wav\n', "column id, reference, output missing"),
         (b"\x7fELF" + bytes(range(256)) * 10, "column id, reference, output missing"),
         (HEAD, "no rows"),
-        (HEAD + b"1,a.wav,gone.wav\n2,gone.wav,a.wav\n", "files that are not there"),
+        (HEAD + b"1,a.wav,gone.wav\n2,gone.wav,a.wav\n", "files that do not exist"),
     ],
 )
-def test_a_list_that_is_none_is_a_message(folder: Path, data: bytes, said: str) -> None:
+def test_a_file_that_is_not_a_list_is_a_message(folder: Path, data: bytes, said: str) -> None:
     with pytest.raises(SubmissionError) as caught:
         read_list(listed(folder, data))
     assert said in str(caught.value)
@@ -102,7 +102,7 @@ def test_a_list_is_a_file_of_some_size(folder: Path) -> None:
             read_list(path)
 
 
-def test_single_files_are_looked_at_before_they_are_read(folder: Path) -> None:
+def test_single_files_are_checked_before_they_are_read(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     (folder / "long.wav").write_bytes(wav(TONE, 16000))
     os.truncate(folder / "long.wav", 10**10)
@@ -113,7 +113,7 @@ def test_single_files_are_looked_at_before_they_are_read(folder: Path) -> None:
 
 
 def test_an_output_of_a_low_rate_is_resampled_only_as_far_as_it_counts(folder: Path) -> None:
-    """Five minutes at 4 kHz beside half a second at 384 kHz: half a gigabyte, if all of it were resampled."""
+    """Five minutes at 4 kHz against half a second at 384 kHz: half a gigabyte, if all of it were resampled."""
     slow = 0.3 * np.sin(2 * np.pi * 440 * np.arange(4000 * 300) / 4000)
     (folder / "slow.wav").write_bytes(wav(slow, 4000))
     (folder / "fast.wav").write_bytes(wav(0.3 * np.sin(2 * np.pi * 440 * np.arange(192_000) / 384_000), 384_000))

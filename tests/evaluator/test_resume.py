@@ -1,4 +1,4 @@
-"""A killed `score` is taken up: the same bytes, fewer measurements; nothing stale or damaged is believed."""
+"""A killed `score` is resumed: the same bytes, fewer measurements; nothing stale or damaged is used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from tests.making import submit
 from xmbench import registry
-from xmbench.evaluator import resume
+from xmbench.evaluator import environment, resume
 from xmbench.evaluator.evaluate import PROTOCOL, Scored, score
 from xmbench.evaluator.judge import load_judges
 from xmbench.evaluator.save import items_path, load_scored, partial_path, score_and_save
@@ -53,19 +53,19 @@ def interrupted(digits: Dataset, folder: Path, out: Path, pairs: int = 20) -> No
     assert list(partial_path(out).glob("*.arrow"))
 
 
-def test_an_interrupted_run_is_taken_up_with_the_same_bytes(digits: Dataset, tmp_path: Path) -> None:
+def test_an_interrupted_run_is_resumed_with_the_same_bytes(digits: Dataset, tmp_path: Path) -> None:
     folder = submit(digits, tmp_path / "s", noisy)
     whole = score_and_save(folder, digits, tmp_path / "whole.json", metrics=METRICS)
     out = tmp_path / "result.json"
     interrupted(digits, folder, out)
     again = score_and_save(folder, digits, out, metrics=METRICS)
-    assert 16 <= again.taken_up < 40
+    assert 16 <= again.resumed < 40
     assert stable(again) == stable(whole)
     assert load_scored(out)[1].equals(load_scored(tmp_path / "whole.json")[1])
     assert not partial_path(out).exists()
 
 
-def test_a_run_killed_outright_is_taken_up(digits: Dataset, tmp_path: Path) -> None:
+def test_a_run_killed_outright_is_resumed(digits: Dataset, tmp_path: Path) -> None:
     folder = submit(digits, tmp_path / "s", noisy)
     out = tmp_path / "result.json"
     code = (
@@ -96,9 +96,9 @@ def test_a_run_killed_outright_is_taken_up(digits: Dataset, tmp_path: Path) -> N
     assert not out.exists()
     (partial_path(out) / f".{'0' * 64}.arrow.123.tmp").write_bytes(b"half a part")
     again = score_and_save(folder, digits, out, metrics=["pesq", "pesq-wb", "corr2d"])
-    assert 0 < again.taken_up < 40
+    assert 0 < again.resumed < 40
     whole = score_and_save(folder, digits, tmp_path / "whole.json", metrics=["pesq", "pesq-wb", "corr2d"])
-    assert whole.taken_up == 0
+    assert whole.resumed == 0
     assert not partial_path(out).exists()
     assert stable(again) == stable(whole)
     assert items_path(out).read_bytes() == items_path(tmp_path / "whole.json").read_bytes()
@@ -114,7 +114,7 @@ def test_a_damaged_part_is_measured_again(digits: Dataset, tmp_path: Path) -> No
         part.write_bytes(data)
     (partial_path(out) / f"{'0' * 64}.arrow").write_bytes(b"")
     again = score_and_save(folder, digits, out, metrics=METRICS)
-    assert again.taken_up == 0
+    assert again.resumed == 0
     assert not partial_path(out).exists()
 
 
@@ -150,7 +150,7 @@ def test_a_changed_output_is_measured_again_and_the_rest_is_not(digits: Dataset,
     first = sorted((folder / "outputs").iterdir())[0]
     first.write_bytes(sorted((folder / "outputs").iterdir())[1].read_bytes())
     again = score_and_save(folder, digits, out, metrics=METRICS)
-    assert again.taken_up == 39
+    assert again.resumed == 39
     judge, second = load_judges(digits, digits.recipe.tracks[0])
     fresh = score(folder, digits, metrics=METRICS, judge=judge, second_judge=second)
     assert stable(again) == stable(fresh)
@@ -159,24 +159,24 @@ def test_a_changed_output_is_measured_again_and_the_rest_is_not(digits: Dataset,
 def test_what_an_edited_checkout_measured_before_the_edit_is_measured_again(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`-dirty` names every uncommitted state alike: somebody who mends a metric and goes on would mix two of them."""
+    """`-dirty` names every uncommitted state: resuming after a change to a metric would mix two of them."""
     folder = submit(digits, tmp_path / "s", noisy)
     parts = tmp_path / "result.partial"
     monkeypatch.setattr(resume, "INTERVAL_S", 0.0)
-    here = resume.environment("")
-    monkeypatch.setattr(resume, "environment", lambda _: here.model_copy(update={"commit": f"{'a' * 40}-dirty"}))
-    monkeypatch.setattr(resume, "changes", lambda: "before")
+    here = environment.environment("")
+    monkeypatch.setattr(environment, "environment", lambda _: here.model_copy(update={"commit": f"{'a' * 40}-dirty"}))
+    monkeypatch.setattr(environment, "changes", lambda: "before")
     score(folder, digits, metrics=["corr2d"], partial=parts)
 
     def known() -> int:
         return len(resume.measurements(parts, digits, ["corr2d"], "", PROTOCOL)._earlier)
 
     assert known() == 40
-    monkeypatch.setattr(resume, "changes", lambda: "after")
+    monkeypatch.setattr(environment, "changes", lambda: "after")
     assert known() == 0
 
 
-def test_foreign_files_beside_the_parts_stay(digits: Dataset, tmp_path: Path) -> None:
+def test_foreign_files_next_to_the_parts_stay(digits: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "result.json"
     partial_path(out).mkdir()
     (partial_path(out) / "notes.txt").write_text("mine")

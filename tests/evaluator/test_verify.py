@@ -55,7 +55,7 @@ def fields(result: Path, made: tuple[Path, Path], digits: Dataset, **options: An
     return [difference.field for difference in verify(result, made[1], digits, **options).differences]
 
 
-def test_an_honest_result_holds_with_and_without_its_table(
+def test_an_honest_result_is_verified_with_and_without_its_table(
     result: Path, made: tuple[Path, Path], digits: Dataset
 ) -> None:
     found = verify(result, made[1], digits)

@@ -1,4 +1,4 @@
-"""Outputs that were optimised against the judge betray themselves: the second judge hears something else."""
+"""Outputs that were optimised against the judge are detected: the second judge disagrees."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xmbench.judges.words.features import FRAMES, HOP
 from xmbench.judges.words.kind import word_judge
 
 
-def test_noise_that_the_first_judge_takes_for_words_is_not_heard_alike_by_the_second() -> None:
+def test_on_noise_that_the_first_judge_takes_for_words_the_second_disagrees() -> None:
     spec = importlib.util.spec_from_file_location("attack", ROOT / "recipes" / "judges" / "attack.py")
     assert spec
     assert spec.loader
@@ -23,6 +23,6 @@ def test_noise_that_the_first_judge_takes_for_words_is_not_heard_alike_by_the_se
     wanted = torch.arange(20) % 10
     noise = torch.randn(20, (FRAMES - 1) * HOP, generator=torch.Generator().manual_seed(0))
     sounds = attack.attacked(noise, wanted, (first,), lambda change: change)
-    one, other = (attack.heard(judge, sounds, 22050) for judge in (first, second))
+    one, other = (attack.recognised(judge, sounds, 22050) for judge in (first, second))
     assert (one == wanted.numpy()).mean() >= 0.9
     assert (one == other).mean() <= 0.5

@@ -187,7 +187,7 @@ def test_mnist_test_images_are_seen_as_the_card_says(frozen: DigitImageJudge) ->
     assert right.mean() == pytest.approx(card["accuracy"]["real test images of mnist-ad"]["accuracy"], abs=5e-4)
 
 
-def test_what_is_no_digit_is_none(frozen: DigitImageJudge, digits: Dataset) -> None:
+def test_images_without_a_digit_are_none(frozen: DigitImageJudge, digits: Dataset) -> None:
     rng = np.random.default_rng(0)
     mean = read_examples(digits).images.mean(axis=0)
     pictures = {

@@ -18,7 +18,7 @@ from xmbench.judges.fitting import kind_for
 
 
 def of_recipe(digits: Dataset, name: str) -> Dataset:
-    """The folder as that of another recipe: what is asked here stands in the recipe."""
+    """The directory as that of another recipe: `kind_for` looks only at the recipe."""
     recipe = load_toml(content.find("recipes", name), Recipe)
     return Dataset(digits.folder, digits.manifest.model_copy(update={"recipe": recipe}))
 

@@ -36,7 +36,7 @@ Clip = NDArray[np.float32]
 
 
 def shipped(file: str) -> Path:
-    """A file beside the frozen weights, of any kind of judge."""
+    """A file in the directory of the frozen weights, of any kind of judge."""
     return next((Path(str(files("xmbench"))) / "judges").glob(f"*/weights/{file}"))
 
 
@@ -82,7 +82,7 @@ def test_recipes_name_the_judges_that_ship(path: Any) -> None:
 
 
 @pytest.mark.parametrize("name", JUDGES)
-def test_held_out_voices_are_heard_as_well_as_the_card_says(name: str) -> None:
+def test_held_out_voices_are_recognised_as_well_as_the_record_says(name: str) -> None:
     judge = word_judge(stored(name))
     assert set(VOICES) <= set(card(name)["details"]["held_out_voices"])
     assert not set(VOICES) & set(card(name)["details"]["training_voices"])
@@ -93,7 +93,7 @@ def test_held_out_voices_are_heard_as_well_as_the_card_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", JUDGES)
-def test_silence_and_noise_are_no_word(name: str) -> None:
+def test_silence_and_noise_are_not_words(name: str) -> None:
     judge = word_judge(stored(name))
     noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE_HZ).astype(np.float32)
     found = judge.probabilities([np.zeros_like(noise), noise], SAMPLE_RATE_HZ).argmax(axis=1)
@@ -101,7 +101,7 @@ def test_silence_and_noise_are_no_word(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["cifar10-words", "cifar100-words"])
-def test_the_longest_word_is_heard_whole(name: str) -> None:
+def test_the_longest_word_fits_into_the_frames(name: str) -> None:
     judge = word_judge(stored(name))
     seconds = recipe_of(name).audio.max_duration_s
     assert seconds * RATE_HZ <= judge.frames * HOP

@@ -29,7 +29,7 @@ from xmbench.formats.result import Result
 from xmbench.media.signal import Picture
 
 INK = '''
-"""Where the ink lies: a judge that compares the ink of four quarters, and of all, with the means of classes."""
+"""Where the ink is: a judge that compares the ink of four quarters, and of all, with the means of classes."""
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,7 +216,7 @@ def test_it_keeps_what_judges_promise(digits: Dataset, tmp_path: Path, ink: Modu
     assert any("ink-digits.json" in problem for problem in caught.value.problems)
 
 
-def test_what_comes_with_it_is_looked_at_by_doctor_and_refused_where_it_is_another_one(
+def test_doctor_checks_what_ships_with_it_and_refuses_another_one(
     digits: Dataset, tmp_path: Path, ink: ModuleType
 ) -> None:
     assert "ink-digits" in doctor._judges().version
@@ -224,7 +224,7 @@ def test_what_comes_with_it_is_looked_at_by_doctor_and_refused_where_it_is_anoth
     with pytest.raises(PrerequisiteError, match="not the one of this data set's recipe"):
         load_judges(strange, strange.recipe.tracks[0])
     (tmp_path / "ink" / "ink-weights" / "ink-digits.safetensors").write_bytes(b"other")
-    assert "ink-digits.safetensors is not the judge that its card describes" in doctor._judges().version
+    assert "ink-digits.safetensors is not the judge that its record describes" in doctor._judges().version
 
 
 def run(*arguments: Any) -> tuple[int, str]:
@@ -235,13 +235,13 @@ def run(*arguments: Any) -> tuple[int, str]:
 def test_its_own_options_are_those_of_the_command(digits: Dataset, tmp_path: Path, ink: ModuleType) -> None:
     place = (digits.folder, "--direction", "a2i", "--out", tmp_path / "j")
     assert "--power" in run("--help")[1]
-    code, told = run(*place)
-    assert "several kinds of judges fit digits-ad" in told
-    code, told = run(*place, "--kind", "ink", "--power", "2", "--name", "mine")
-    assert (code, "accuracy on nothing: 0.5000 (n = 2)" in told) == (0, True)
+    code, output = run(*place)
+    assert "several kinds of judges fit digits-ad" in output
+    code, output = run(*place, "--kind", "ink", "--power", "2", "--name", "mine")
+    assert (code, "accuracy on nothing: 0.5000 (n = 2)" in output) == (0, True)
     record = json.loads((tmp_path / "j" / "mine.json").read_text())
     assert (record["kind"], record["embedding_size"], record["sees"]) == ("ink", 5, "ink")
     assert run(*place, "--kind", "ink", "--power", "9")[0] == 2
-    assert "judges of the kind 'ink' take no --voices" in run(*place, "--kind", "ink", "--voices", tmp_path)[1]
-    assert "judges of the kind 'digits' take no --power" in run(*place, "--kind", "digits", "--power", "1")[1]
+    assert "judges of the kind 'ink' have no option --voices" in run(*place, "--kind", "ink", "--voices", tmp_path)[1]
+    assert "judges of the kind 'digits' have no option --power" in run(*place, "--kind", "digits", "--power", "1")[1]
     assert "no judge is called 'ears'" in run(*place, "--kind", "ears")[1]

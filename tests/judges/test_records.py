@@ -63,7 +63,7 @@ def test_weights_that_are_not_those_of_the_record_are_refused(tmp_path: Path) ->
     path = file_of("digits")
     (tmp_path / "digits.json").write_text(path.read_text())
     (tmp_path / "digits.safetensors").write_bytes(file_of("digits-second").with_suffix(".safetensors").read_bytes())
-    with pytest.raises(PrerequisiteError, match="not the judge that its card describes"):
+    with pytest.raises(PrerequisiteError, match="not the judge that its record describes"):
         read_judge(tmp_path / "digits.json")
     (tmp_path / "digits.safetensors").unlink()
     with pytest.raises(PrerequisiteError, match="no such file"):
@@ -75,14 +75,14 @@ def test_a_record_with_a_strange_key_or_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "digits.safetensors").write_bytes(file_of("digits").with_suffix(".safetensors").read_bytes())
     for damage in ({"ear": 1}, {"sha256": "x"}, {"bytes": 0}, {"role": "third"}, {"address": "ftp://x"}):
         (tmp_path / "digits.json").write_text(json.dumps(known | damage))
-        with pytest.raises(PrerequisiteError, match="card cannot be read"):
+        with pytest.raises(PrerequisiteError, match="record cannot be read"):
             read_record(tmp_path / "digits.json")
 
 
 # ---------------------------------------------------------------------------------------------- addresses
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Serves a folder on the loopback; notes what is asked for."""
+    """Serves a directory on the loopback; records what is requested."""
     asked: list[str] = []
     folder = tmp_path / "served"
     folder.mkdir()
@@ -117,16 +117,16 @@ def test_weights_are_fetched_once(
     assert fetching.cached(record["sha256"]) is not None
 
 
-def test_another_file_a_longer_one_or_none_is_no_judge(
+def test_another_file_a_longer_one_or_none_is_refused(
     server: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address, _ = server
     monkeypatch.setenv("XMBENCH_CACHE", str(tmp_path / "cache"))
     (tmp_path / "served" / "w").write_bytes(b"0123456789" * 1000)
     cut = hashlib.sha256(b"01234567").hexdigest()
-    with pytest.raises(PrerequisiteError, match="not the one on record"):
+    with pytest.raises(PrerequisiteError, match="not the one of its record"):
         fetching.fetched(f"{address}/w", "0" * 64, 10_000)
-    with pytest.raises(PrerequisiteError, match="not the one on record"):
+    with pytest.raises(PrerequisiteError, match="not the one of its record"):
         fetching.fetched(f"{address}/w", cut, 8)
     with pytest.raises(PrerequisiteError, match="cannot be fetched"):
         fetching.fetched(f"{address}/none", cut, 8)

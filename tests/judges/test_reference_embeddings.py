@@ -1,4 +1,4 @@
-"""What a judge sees of references is kept, and is what it would see now."""
+"""Cached embeddings of references are those that a judge would compute now."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_torn_or_damaged_file_is_computed_again(pictures: list[Picture], tmp_p
     np.testing.assert_array_equal(judge.kept(pictures, tmp_path), fresh)
 
 
-def test_a_folder_that_cannot_be_written_costs_only_time(pictures: list[Picture], tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written_costs_only_time(pictures: list[Picture], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     judge = Counting()
     for _ in range(2):

@@ -68,7 +68,7 @@ def test_bytes_round_trip_to_the_same_judge(second: RecurrentWordJudge, clips: l
     np.testing.assert_array_equal(again.probabilities(clips, SAMPLE_RATE_HZ), expected)
 
 
-def test_shapes_sums_and_company(second: RecurrentWordJudge, clips: list[Clip]) -> None:
+def test_shapes_sums_and_independence_of_the_batch(second: RecurrentWordJudge, clips: list[Clip]) -> None:
     found = second.probabilities(clips * 7, SAMPLE_RATE_HZ)
     assert found.shape == (70, len(WORDS) + 1)
     assert found.dtype == np.float32
@@ -166,14 +166,14 @@ def test_accuracy_and_agreement_are_those_counted_by_hand(
     first: SpokenWordJudge, second: RecurrentWordJudge, clips: list[Clip]
 ) -> None:
     context = ScoringContext(TASK, {"first": JudgeWeights(first.data), "second": JudgeWeights(second.data)})
-    heard = [judge.probabilities(clips, SAMPLE_RATE_HZ).argmax(axis=1) for judge in (first, second)]
+    recognised = [judge.probabilities(clips, SAMPLE_RATE_HZ).argmax(axis=1) for judge in (first, second)]
     sounds = [Sound(clip, SAMPLE_RATE_HZ) for clip in clips]
     pairs = [Pair(str(number), number, sound, sound) for number, sound in enumerate(sounds)]
     labels = np.arange(len(WORDS))
     for name, expected in (
-        ("word-accuracy", heard[0] == labels),
-        ("word-accuracy-second", heard[1] == labels),
-        ("judge-agreement", heard[0] == heard[1]),
+        ("word-accuracy", recognised[0] == labels),
+        ("word-accuracy-second", recognised[1] == labels),
+        ("judge-agreement", recognised[0] == recognised[1]),
     ):
         metric = registry.metric(name)
         states = np.stack([state.state for state in metric.prepare(pairs, context) if state.state is not None])
@@ -190,7 +190,7 @@ def test_without_a_second_judge_its_metrics_are_refused(name: str, first: Spoken
         )
 
 
-def test_local_judges_are_told_apart_by_name_and_frozen_ones_by_the_recipe(
+def test_local_judges_are_distinguished_by_name_and_frozen_ones_by_the_recipe(
     tmp_path: Path, digits: Dataset, first: SpokenWordJudge, second: RecurrentWordJudge
 ) -> None:
     track = digits.recipe.tracks[0].model_copy(update={"second_judge": None})

@@ -1,4 +1,4 @@
-"""The spoken-word judge: its machinery on untrained networks, its hearing on the frozen weights."""
+"""The spoken-word judge: its machinery on untrained networks, its accuracy on the frozen weights."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def spoken(voice: str) -> list[Clip]:
     return [to_float(take) for take in takes]
 
 
-def heard(judge: SpokenWordJudge, clips: list[Clip], rate: int = SAMPLE_RATE_HZ) -> list[int]:
+def recognised(judge: SpokenWordJudge, clips: list[Clip], rate: int = SAMPLE_RATE_HZ) -> list[int]:
     return [int(index) for index in judge.probabilities(clips, rate).argmax(axis=1)]
 
 
@@ -96,7 +96,7 @@ def test_shapes_and_sums(untrained: SpokenWordJudge, clips: list[Clip]) -> None:
     assert untrained.embed([], SAMPLE_RATE_HZ).shape == (0, EMBEDDING)
 
 
-def test_a_clip_is_heard_the_same_in_any_company_and_order(untrained: SpokenWordJudge, clips: list[Clip]) -> None:
+def test_a_clip_gives_the_same_in_any_batch_and_order(untrained: SpokenWordJudge, clips: list[Clip]) -> None:
     many = clips + clips[:30]
     assert len(many) > BATCH
     together = untrained.probabilities(many, SAMPLE_RATE_HZ)
@@ -131,7 +131,7 @@ def test_gain_plays_no_part(untrained: SpokenWordJudge, clips: list[Clip], gain:
 
 def test_zeros_after_a_word_play_no_part(frozen: SpokenWordJudge, clips: list[Clip]) -> None:
     padded = [np.pad(clip, (0, int(0.5 * SAMPLE_RATE_HZ))) for clip in clips]
-    assert heard(frozen, padded) == heard(frozen, clips)
+    assert recognised(frozen, padded) == recognised(frozen, clips)
 
 
 def test_training_is_seeded() -> None:
@@ -144,7 +144,7 @@ def test_training_is_seeded() -> None:
     assert trained() == trained()
 
 
-# --------------------------------------------------------------------------------------------- hearing
+# ------------------------------------------------------------------------------------------ recognition
 def test_the_frozen_judge_is_small_and_is_the_one_on_its_card(frozen: SpokenWordJudge) -> None:
     card = json.loads((WEIGHTS / "digits.json").read_text("utf-8"))
     assert frozen.class_names == WORDS
@@ -152,17 +152,17 @@ def test_the_frozen_judge_is_small_and_is_the_one_on_its_card(frozen: SpokenWord
     assert hashlib.sha256(frozen.data).hexdigest() == card["sha256"]
 
 
-def test_synthesised_words_are_heard(frozen: SpokenWordJudge, clips: list[Clip]) -> None:
-    right = np.array(heard(frozen, clips)) == np.tile(np.arange(len(WORDS)), len(VOICES))
+def test_synthesised_words_are_recognised(frozen: SpokenWordJudge, clips: list[Clip]) -> None:
+    right = np.array(recognised(frozen, clips)) == np.tile(np.arange(len(WORDS)), len(VOICES))
     assert right.mean() >= 0.95
 
 
-def test_words_are_heard_wherever_they_lie(frozen: SpokenWordJudge) -> None:
+def test_words_are_recognised_at_any_position(frozen: SpokenWordJudge) -> None:
     late = [np.pad(clip, (int(0.4 * SAMPLE_RATE_HZ), 0)) for clip in spoken("en-us")]
-    assert heard(frozen, late) == list(range(len(WORDS)))
+    assert recognised(frozen, late) == list(range(len(WORDS)))
 
 
-def test_silence_noise_and_tones_are_no_word(frozen: SpokenWordJudge) -> None:
+def test_silence_noise_and_tones_are_not_words(frozen: SpokenWordJudge) -> None:
     rng = np.random.default_rng(0)
     length = SAMPLE_RATE_HZ
     time = np.arange(length) / SAMPLE_RATE_HZ
@@ -170,7 +170,7 @@ def test_silence_noise_and_tones_are_no_word(frozen: SpokenWordJudge) -> None:
     brown = np.cumsum(rng.normal(0, 0.01, length))
     hum = 0.1 * np.sin(2 * np.pi * 50 * time) + 0.03 * np.sin(2 * np.pi * 150 * time)
     sounds = [np.zeros(length), white, brown - brown.mean(), hum, 0.3 * np.sin(2 * np.pi * 1000 * time)]
-    assert heard(frozen, [sound.astype(np.float32) for sound in sounds]) == [NONE] * len(sounds)
+    assert recognised(frozen, [sound.astype(np.float32) for sound in sounds]) == [NONE] * len(sounds)
 
 
 def test_the_sample_rate_plays_no_part(frozen: SpokenWordJudge, clips: list[Clip]) -> None:
@@ -181,7 +181,7 @@ def test_the_sample_rate_plays_no_part(frozen: SpokenWordJudge, clips: list[Clip
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits", "digits-second"])
-def test_real_recordings_are_heard_as_well_as_the_card_says(name: str) -> None:
+def test_real_recordings_are_recognised_as_well_as_the_record_says(name: str) -> None:
     judge = word_judge((WEIGHTS / f"{name}.safetensors").read_bytes())
     archive = shared("data", "fsdd", "fsdd_flac.zip")
     card = json.loads((WEIGHTS / f"{name}.json").read_text("utf-8"))

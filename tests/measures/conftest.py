@@ -29,7 +29,7 @@ class SpeechPair:
 def speech_pairs() -> list[SpeechPair]:
     """The 36 reference pairs (pesq 0.0.4, pystoi 0.4.1, naplib 2.6.0)."""
     if not (REFERENCE / "speech_pairs.npz").is_file():
-        pytest.skip("the reference pairs lie beside the repository and are not there")
+        pytest.skip("the reference pairs are not part of the repository and were not found")
     rows = json.loads((REFERENCE / "speech_pairs.json").read_text(encoding="utf-8"))
     with np.load(REFERENCE / "speech_pairs.npz") as arrays:
         return [

@@ -1,12 +1,12 @@
 """Makes the conformance vectors that `xmbench doctor` replays: digits spoken by eSpeak NG, scored by other libraries.
 
-Two steps, because the libraries of the second one want another numpy than xmbench:
+Two steps, because the libraries of the second one need another numpy than xmbench:
 
 1. ``python tests/metrics/conformance_vectors.py speak`` (with xmbench) writes `xmbench/conformance/*.flac`;
 2. ``python tests/metrics/conformance_vectors.py score`` (with pesq, pystoi, naplib, soundfile; no xmbench) writes
    `xmbench/conformance/pairs.json`.
 
-What eSpeak NG speaks belongs to nobody (CC0), so the vectors may ship with the package.
+The output of eSpeak NG is in the public domain (CC0), so the vectors may ship with the package.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PAIRS = (
 
 
 def speak() -> None:
-    """Speaks the words, makes the disturbed versions, writes 16-bit flac files at 16 kHz."""
+    """Speaks the words, makes the degraded versions, writes 16-bit flac files at 16 kHz."""
     from scipy.signal import butter, sosfilt
 
     from xmbench.engines.espeak_ng import ENGINE
@@ -92,11 +92,30 @@ def stoi_short(reference: Any, output: Any, extended: bool) -> tuple[float, int]
     raise SystemExit("a clip is too short")
 
 
-def score() -> None:
-    """Scores the pairs with pesq, pystoi and naplib, and writes down who said what."""
+def expected_values(reference: Any, output: Any) -> dict[str, float | None]:
+    """The values of pesq, pystoi and naplib for one pair, by metric."""
     import pesq
-    import soundfile
     from naplib.features import auditory_spectrogram
+
+    lqo = float(pesq.pesq(RATE_HZ, reference, output, "nb"))
+    stoi, frames = stoi_short(reference, output, extended=False)
+    spectra = [auditory_spectrogram(x.astype(np.float64), RATE_HZ, 10, 10, "linear") for x in (reference, output)]
+    flat = [np.asarray(spectrum, dtype=np.float64) for spectrum in spectra]
+    return {
+        "corr2d": float(np.corrcoef(*[(x**0.3).ravel() for x in flat])[0, 1]),
+        "corr2d-linear": float(np.corrcoef(*[x.ravel() for x in flat])[0, 1]),
+        "pesq": (4.6607 - math.log(4.0 / (lqo - 0.999) - 1.0)) / 1.4945,
+        "pesq-nb": lqo,
+        "pesq-wb": float(pesq.pesq(RATE_HZ, reference, output, "wb")),
+        "stoi": stoi,
+        "stoi-strict": stoi if frames == 30 else None,
+        "estoi": stoi_short(reference, output, extended=True)[0],
+    }
+
+
+def score() -> None:
+    """Scores the pairs and writes the values with the versions of the libraries."""
+    import soundfile
 
     def clip(name: str) -> Any:
         samples, rate = soundfile.read(FOLDER / f"{name}.flac", dtype="float32")
@@ -109,27 +128,8 @@ def score() -> None:
         output = np.zeros_like(reference)
         found = clip(made)[: len(reference)]
         output[: len(found)] = found
-        lqo = float(pesq.pesq(RATE_HZ, reference, output, "nb"))
-        stoi, frames = stoi_short(reference, output, extended=False)
-        spectra = [auditory_spectrogram(x.astype(np.float64), RATE_HZ, 10, 10, "linear") for x in (reference, output)]
-        flat = [np.asarray(spectrum, dtype=np.float64) for spectrum in spectra]
-        rows.append(
-            {
-                "id": name,
-                "reference": f"{known}.flac",
-                "output": f"{made}.flac",
-                "expected": {
-                    "corr2d": float(np.corrcoef(*[(x**0.3).ravel() for x in flat])[0, 1]),
-                    "corr2d-linear": float(np.corrcoef(*[x.ravel() for x in flat])[0, 1]),
-                    "pesq": (4.6607 - math.log(4.0 / (lqo - 0.999) - 1.0)) / 1.4945,
-                    "pesq-nb": lqo,
-                    "pesq-wb": float(pesq.pesq(RATE_HZ, reference, output, "wb")),
-                    "stoi": stoi,
-                    "stoi-strict": stoi if frames == 30 else None,
-                    "estoi": stoi_short(reference, output, extended=True)[0],
-                },
-            }
-        )
+        expected = expected_values(reference, output)
+        rows.append({"id": name, "reference": f"{known}.flac", "output": f"{made}.flac", "expected": expected})
     document = {
         "made_by": {name: version(name) for name in ("pesq", "pystoi", "naplib", "numpy", "scipy")},
         "how": "tests/metrics/conformance_vectors.py; words spoken by eSpeak NG, trimmed, at 16 kHz; an output is cut "

@@ -1,4 +1,4 @@
-"""What every metric promises, built in or plugged in."""
+"""The contract of every metric, built in or from a plug-in."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_metric_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SPEECH)
-def test_identity_is_the_ceiling_and_the_rest_lies_below(name: str) -> None:
+def test_identity_is_the_upper_bound_and_the_rest_is_below(name: str) -> None:
     metric = registry.metric(name)
     reference = voiced(1)
     same, other = metric.prepare([Pair("a", 0, reference, voiced(1)), Pair("b", 0, voiced(2), reference)], CONTEXT)

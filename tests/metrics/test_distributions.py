@@ -155,7 +155,7 @@ def test_diversity_of_the_references_is_one_of_class_means_zero_and_failed_items
     assert score("diversity", states(references, references, labels), usable) == pytest.approx(0.5, abs=0.05)
 
 
-def test_references_that_are_all_alike_ask_for_no_diversity() -> None:
+def test_identical_references_require_no_diversity() -> None:
     alike = np.tile(cloud(1, 1), (6, 1))
     assert score("diversity", states(alike, alike)) == 1
     assert score("diversity", states(alike, alike), [True, True, True, False, False, False]) == 0.5

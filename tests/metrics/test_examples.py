@@ -27,10 +27,10 @@ def examples(name: str) -> list[doctest.DocTest]:
 
 @pytest.mark.parametrize("name", [*METRICS, *MEASURES])
 def test_examples_give_what_they_say(name: str) -> None:
-    told: list[str] = []
+    failures: list[str] = []
     for found in examples(name):
-        doctest.DocTestRunner().run(found, out=told.append)
-    assert not told, "".join(told)
+        doctest.DocTestRunner().run(found, out=failures.append)
+    assert not failures, "".join(failures)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -1,4 +1,4 @@
-"""SSIM and PSNR: equal to sums written out by hand, with the properties that their papers promise."""
+"""SSIM and PSNR: equal to sums written out by hand, with the properties that their papers state."""
 
 from __future__ import annotations
 

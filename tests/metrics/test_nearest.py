@@ -56,7 +56,7 @@ def clip(references: ClassReferences, position: int) -> Sound:
     return Sound(to_float(np.load(references.file)[position]), references.sample_rate_hz)
 
 
-def test_each_distinct_clip_stands_once(spoken: Dataset, references: ClassReferences) -> None:
+def test_each_distinct_clip_is_listed_once(spoken: Dataset, references: ClassReferences) -> None:
     clips = np.load(references.file)
     assert len(clips) == len(references.labels) == len({c.tobytes() for c in clips})
     rows = {(bytes(row["audio"]["bytes"]), row["label"]) for row in spoken.rows("test", ["audio", "label"])}
@@ -118,12 +118,12 @@ def test_without_references_it_is_refused() -> None:
         registry.metric("corr2d-best5").prepare([], ScoringContext(TASK))
 
 
-def test_references_that_another_machine_holds_are_no_fault_of_an_output(references: ClassReferences) -> None:
+def test_references_on_another_machine_are_not_blamed_on_an_output(references: ClassReferences) -> None:
     """A Ray worker elsewhere does not see the driver's temporary file: every item would count the floor."""
-    gone = ClassReferences(references.file.with_name("elsewhere.npy"), references.labels, references.sample_rate_hz)
+    missing = ClassReferences(references.file.with_name("elsewhere.npy"), references.labels, references.sample_rate_hz)
     own = clip(references, 0)
     with pytest.raises(PrerequisiteError, match="cannot be read on this machine"):
-        prepare("corr2d-best5", [Pair("a", references.labels[0], own, own)], context(gone))
+        prepare("corr2d-best5", [Pair("a", references.labels[0], own, own)], context(missing))
 
 
 def test_gathering_keeps_no_clip_in_memory(spoken: Dataset) -> None:
@@ -151,7 +151,7 @@ def test_gathering_keeps_no_clip_in_memory(spoken: Dataset) -> None:
 
 
 def test_a_submission_is_scored_the_same_by_any_number_of_workers(spoken: Dataset, tmp_path: Path) -> None:
-    """The references themselves: the best of five is 1, one reference's Corr2D too, and the mean of five lies below."""
+    """The references themselves: the best of five is 1, one reference's Corr2D too, and the mean of five is below."""
     folder = submit(spoken, tmp_path / "s")
     one, two = (score(folder, spoken, workers=workers) for workers in (1, 2))
     assert one.items.equals(two.items)

@@ -1,4 +1,4 @@
-"""What the protocol promises of the speech metrics: properties, and the same values as the stock libraries."""
+"""The protocol's speech metrics: properties, and the same values as the stock libraries."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_trailing_zeros_of_an_output_up_to_the_fixed_length_change_nothing(which
 
 @few
 @given(clips, clips, st.floats(0.0, 1.0), st.integers(0, 100))
-def test_every_value_lies_within_its_bounds(a: np.ndarray, b: np.ndarray, share: float, seed: int) -> None:
+def test_every_value_is_within_its_bounds(a: np.ndarray, b: np.ndarray, share: float, seed: int) -> None:
     mixed = share * b + (1 - share) * np.random.default_rng(seed).normal(0, 0.1, FIXED)
     for name in SPEECH:
         metric = registry.metric(name)

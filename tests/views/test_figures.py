@@ -1,4 +1,4 @@
-"""Small pictures of sounds: a tone stands where it should."""
+"""Small pictures of sounds: a tone is where it should be."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def loudest_row(png: bytes) -> float:
 
 
 @pytest.mark.parametrize("frequency_hz", [300.0, 1000.0, 3000.0, 6000.0])
-def test_a_tone_stands_at_its_frequency(frequency_hz: float) -> None:
+def test_a_tone_is_drawn_at_its_frequency(frequency_hz: float) -> None:
     mel = np.log10(1 + frequency_hz / 700) / np.log10(1 + RATE / 2 / 700)
     assert loudest_row(mel_spectrogram_png(tone(frequency_hz), RATE)) == pytest.approx(mel, abs=0.03)
     assert loudest_row(spectrogram_png(tone(frequency_hz), RATE)) == pytest.approx(2 * frequency_hz / RATE, abs=0.02)

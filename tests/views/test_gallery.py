@@ -11,7 +11,7 @@ from xmbench.formats.dataset import Dataset
 from xmbench.views.gallery import Shown, write_gallery
 
 
-def test_the_page_holds_every_sound_and_asks_for_nothing(digits: Dataset, tmp_path: Path) -> None:
+def test_the_page_has_every_sound_and_loads_nothing(digits: Dataset, tmp_path: Path) -> None:
     shown = []
     for name in ("one", "two & <three>"):
         folder = submit(digits, tmp_path / name[:3], system=name)

@@ -166,10 +166,10 @@ def test_what_others_wrote_is_text_on_every_page(digits: Dataset, scored: Path, 
         found = runs_only_its_own(text)
         assert html.escape(payload) in text
         assert "hit" not in "".join(f"{name}" for _, attributes in found.tags for name in attributes)
-        assert not any(sign in text for sign in "\x00\u001b\x85\u202e\u2066\u200b\ufeff")
+        assert not any(character in text for character in "\x00\u001b\x85\u202e\u2066\u200b\ufeff")
 
 
-def test_signs_that_no_file_can_hold_are_written_out() -> None:
+def test_characters_that_no_file_can_hold_are_escaped() -> None:
     text = html.document("a \ud800", html.escape("b \udfff\x00"))
     assert r"a \ud800" in text
     assert r"b \udfff\u0000" in text
@@ -273,5 +273,5 @@ def test_a_board_sorts_filters_and_folds_under_the_policy(
     browser.value("document.querySelector('.fold').click()")
     assert browser.value("document.querySelectorAll('tr.more:not([hidden])').length") == 1
     browser.value("form.elements.kind.value='learned';form.dispatchEvent(new Event('change'))")
-    assert browser.value("told.value").endswith("rows")
+    assert browser.value("shown.value").endswith("rows")
     assert browser.complaints == []

@@ -59,7 +59,7 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def test_every_take_of_a_single_take_set_stands_once(digits: Dataset, tmp_path: Path) -> None:
+def test_every_take_of_a_single_take_set_is_shown_once(digits: Dataset, tmp_path: Path) -> None:
     shown = write_preview(digits, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
     page = Page(text)
@@ -114,14 +114,14 @@ def test_what_was_left_out_with_examples_and_nothing_unescaped(many: Dataset, tm
     Page(text)
     assert "broken &lt;b&gt;file&lt;/b&gt;" in text
     assert "x0: a &amp; b<br>x1: a &amp; b" in text
-    assert "failed, may work later (read)" in text
+    assert "failed, can be retried (read)" in text
     assert "“&lt;script&gt;”" in text
     (copy / "ledger.parquet").unlink()
     write_preview(Dataset(copy, many.manifest), tmp_path / "page.html")
     assert "the ledger cannot be read" in (tmp_path / "page.html").read_text()
 
 
-def test_a_page_stays_small_whatever_the_set(many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_small_for_any_data_set(many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = write_preview(many, tmp_path / "page.html")
     everything = (tmp_path / "page.html").stat().st_size
     monkeypatch.setattr("xmbench.views.preview._BUDGET", 100_000)
@@ -143,11 +143,11 @@ def test_the_filter_in_a_browser(many: Dataset, tmp_path: Path) -> None:
         browser.open(tmp_path / "page.html")
         browser.value("c.value='1';s.value='test';c.dispatchEvent(new Event('change',{bubbles:true}))")
         text = str(browser.value("document.documentElement.outerHTML"))
-        told = browser.value("document.querySelector('output').value")
+        counts = browser.value("document.querySelector('output').value")
     finally:
         browser.close()
     articles = [attributes for attributes in Page(text).of("article") if "hidden" not in attributes]
     assert articles
     assert {attributes["data-class"] for attributes in articles} == {"1"}
     assert all("hidden" not in form for form in Page(text).of("form"))
-    assert told.startswith(f"{len(articles)} clips, ")
+    assert counts.startswith(f"{len(articles)} clips, ")

@@ -1,4 +1,4 @@
-"""The page of a result: whole, self-contained, true to the tables, and useful without the submission."""
+"""The page of a result: complete, self-contained, true to the tables, and useful without the submission."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from xmbench.views.report.items import choose
 
 
 def spoken(item_id: str, label: int, reference: NDArray[np.float32]) -> Any:
-    """Mostly the reference; some items fail, and "test-…3" are heard as nothing."""
+    """Mostly the reference; some items fail, and "test-…3" have no word."""
     number = int(item_id.split("-")[-1])
     if number % 10 == 1:
         return None if number % 20 == 1 else np.zeros(len(reference))
@@ -60,7 +60,7 @@ def cells(text: str, head: str) -> list[list[str]]:
     return [[re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in rows]
 
 
-def test_the_page_is_whole_and_asks_for_nothing(digits: Dataset, scored: Path, tmp_path: Path) -> None:
+def test_the_page_is_complete_and_loads_nothing(digits: Dataset, scored: Path, tmp_path: Path) -> None:
     done = write_report(scored, tmp_path / "page.html", data=digits.folder)
     text = (tmp_path / "page.html").read_text()
     page = asks_for_nothing(text)
@@ -103,7 +103,7 @@ def test_the_confusion_gives_the_accuracy_that_was_scored(digits: Dataset, score
     assert counts.sum() == items.num_rows
     assert np.trace(counts) / counts.sum() == result.scores["word-accuracy"].value
     assert counts[:, -1].sum() == sum(status != "ok" for status in items.column("status").to_pylist())
-    assert counts[:, -2].sum() > 0  # noise is heard as no word
+    assert counts[:, -2].sum() > 0  # noise is not a word
 
 
 def test_a_second_judge_that_is_another_one_now_tells_nothing(digits: Dataset, tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ def test_a_second_judge_that_is_another_one_now_tells_nothing(digits: Dataset, t
     assert result.second_judge is not None
     other = result.model_copy(update={"second_judge": result.second_judge.model_copy(update={"sha256": "0" * 64})})
     (tmp_path / "result.json").write_text(other.to_json())
-    told = write_report(tmp_path / "result.json", tmp_path / "page.html", data=digits.folder)
-    assert told.missing == ("No confusion of the second judge: it is not installed as it was.",)
+    reported = write_report(tmp_path / "result.json", tmp_path / "page.html", data=digits.folder)
+    assert reported.missing == ("No confusion of the second judge: it is not the installed one.",)
     text = (tmp_path / "page.html").read_text()
     assert "found: word-accuracy-second" not in text
     assert "found: word-accuracy" in text
@@ -148,7 +148,7 @@ def test_best_median_and_worst_by_the_primary_metric(scored: Path) -> None:
     assert [place for _, place in found["best"]] == [1, 2, 3]
 
 
-def test_floors_and_ceilings_of_the_board_stand_beside(digits: Dataset, scored: Path, tmp_path: Path) -> None:
+def test_the_bounds_of_the_board_are_shown(digits: Dataset, scored: Path, tmp_path: Path) -> None:
     boards = tmp_path / "boards"
     for name, kind in (("the floor", "floor"), ("the ceiling", "ceiling")):
         folder = tmp_path / name
@@ -158,12 +158,16 @@ def test_floors_and_ceilings_of_the_board_stand_beside(digits: Dataset, scored: 
         leaderboard.add(boards, folder / "result.json")
     write_report(scored, tmp_path / "page.html", data=digits.folder, root=boards)
     text = (tmp_path / "page.html").read_text()
-    assert [row[0] for row in cells(text, "beside the floors")] == ["a &amp; &lt;b&gt;", "the ceiling", "the floor"]
+    assert [row[0] for row in cells(text, "with the lower and upper bounds")] == [
+        "a &amp; &lt;b&gt;",
+        "the ceiling",
+        "the floor",
+    ]
     assert "<b>a</b> the ceiling" in text
     assert len(asks_for_nothing(text).of("figure")) == 3 * 18 + 3
 
 
-def test_a_board_of_another_protocol_does_not_stand_beside(digits: Dataset, scored: Path, tmp_path: Path) -> None:
+def test_a_board_of_another_protocol_is_not_shown(digits: Dataset, scored: Path, tmp_path: Path) -> None:
     folder = tmp_path / "old"
     submit(digits, folder / "submission", system="the old ceiling", kind="ceiling")
     score_and_save(folder / "submission", digits, folder / "result.json")
@@ -181,7 +185,7 @@ def test_without_the_submission_there_are_tables_and_a_reason(scored: Path, tmp_
     text = (tmp_path / "page.html").read_text()
     page = asks_for_nothing(text)
     assert done.shown == 0
-    assert "submission is not at hand" in text
+    assert "submission was not found" in text
     assert page.of("audio") == []
     assert cells(text, "<h2>Classes</h2>")
     assert len(page.of("svg")) == 3
@@ -189,7 +193,7 @@ def test_without_the_submission_there_are_tables_and_a_reason(scored: Path, tmp_
 
 def test_without_its_table_a_result_has_no_report(scored: Path, tmp_path: Path) -> None:
     shutil.copy(scored, tmp_path)
-    with pytest.raises(DatasetError, match="not beside it"):
+    with pytest.raises(DatasetError, match="per-item table is missing"):
         write_report(tmp_path / "result.json", tmp_path / "page.html")
 
 
@@ -202,7 +206,9 @@ def test_where_everything_failed_there_is_nothing_to_listen_to(digits: Dataset, 
     assert "highest bar: 0" in text
 
 
-def test_without_the_data_set_the_reason_is_told(scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_data_set_the_page_gives_the_reason(
+    scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     done = write_report(scored, tmp_path / "page.html")
     assert "no data set with the digest" in done.missing[0]

@@ -162,8 +162,8 @@ def pair(
 
 
 def _print_scored(scored: Scored, target: Path) -> None:
-    if scored.taken_up:
-        print(f"{scored.taken_up} distinct pairs were taken from an interrupted run")
+    if scored.resumed:
+        print(f"{scored.resumed} distinct pairs were taken from an interrupted run")
     print(render(scored))
     print(f"\nwrote {target} and {target.with_suffix('.items.parquet')}")
     if scored.problems:

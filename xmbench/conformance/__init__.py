@@ -1,4 +1,4 @@
-"""Conformance checks: what every metric promises, and how near the speech metrics come to their references.
+"""Conformance checks: the contract of every metric, and how close the speech metrics are to their references.
 
 For `xmbench doctor`, for the package's own tests, and for the tests of plug-ins: ``check_metric(METRIC)``.
 """
@@ -40,7 +40,7 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """Two clips (16 kHz, one length) and what other libraries score them: one value per metric, None for no value."""
+    """Two clips (16 kHz, equal length) with the scores of other libraries: one value per metric, None for no value."""
 
     pair: Pair
     expected: dict[str, float | None]
@@ -48,14 +48,14 @@ class Vector:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far one metric is from its reference.
+    """How close one metric is to its reference.
 
     Attributes:
-        largest: largest |value - expected| over the vectors; infinite where only one of the two has a value.
-        worst: id of the vector where it is found.
+        largest: largest |value - expected| over the vectors; infinite if only one of the two has a value.
+        worst: id of the vector with that difference.
         vectors: how many were compared.
-        tolerance: up to which the metric is said to match.
-        fault: why the vectors could not be measured at all.
+        tolerance: largest difference with which the metric matches.
+        fault: why the vectors could not be measured, or "".
     """
 
     metric: str
@@ -71,7 +71,7 @@ class Agreement:
         return not self.fault and self.largest <= self.tolerance
 
     def __str__(self) -> str:
-        """`corr2d matches the reference to 3e-08 (8 pairs)`, or what does not."""
+        """`corr2d matches the reference to 3e-08 (8 pairs)`, or how it does not."""
         if self.fault:
             return f"{self.metric} could NOT be measured: {self.fault}"
         if self.holds:
@@ -83,7 +83,7 @@ class Agreement:
 
 
 def speech_vectors() -> list[Vector]:
-    """The vectors that ship with the package: spoken digits and disturbed versions of them.
+    """The vectors that ship with the package: spoken digits and degraded versions of them.
 
     Raises:
         DocumentError: the package is damaged.
@@ -98,16 +98,16 @@ def speech_vectors() -> list[Vector]:
 
 
 def references() -> dict[str, str]:
-    """The libraries that gave the expected values, with their versions."""
+    """The libraries that computed the expected values, with their versions."""
     known: dict[str, str] = _document()["made_by"]
     return known
 
 
 def agreements(metrics: Sequence[str] = ()) -> list[Agreement]:
-    """Replays the vectors.
+    """Measures the vectors.
 
     Args:
-        metrics: only these; empty for all that the vectors have values for.
+        metrics: only these; empty for all with expected values.
 
     Raises:
         DocumentError: the package is damaged.
@@ -123,7 +123,7 @@ def _agreement(name: str, vectors: list[Vector]) -> Agreement:
     metric = registry.metric(name)
     try:
         states = metric.prepare([v.pair for v in vectors], _context(vectors[0].pair))
-    except Exception as error:  # a package that is missing or broken: the other metrics are measured all the same
+    except Exception as error:  # a package is missing or broken: the other metrics are still measured
         fault = f"{type(error).__name__}: {error}".splitlines()[0]
         return Agreement(name, float("inf"), "", 0, tolerance, fault)
     gaps = [_gap(state, v.expected[name]) for state, v in zip(states, vectors, strict=True)]
@@ -138,26 +138,26 @@ def _gap(state: ItemState, expected: float | None) -> float:
 
 
 def check_metric(metric: Metric, pairs: Sequence[Pair] = (), context: ScoringContext | None = None) -> None:
-    """Checks what a metric promises (`xmbench.interfaces.Metric`).
+    """Checks the contract of a metric (`xmbench.interfaces.Metric`).
 
     Args:
         metric: the plug-in's constant.
-        pairs: to try it on, at least two; the package's spoken digits if empty.
-        context: what the metric needs to know; made from the first pair if left out.
+        pairs: inputs for the check, at least two; the package's spoken digits if empty.
+        context: given to the metric; made from the first pair if left out.
 
     Raises:
-        CheckError: every promise that it does not keep.
+        CheckError: it breaks the contract; every violation is listed.
     """
     pairs = list(pairs) or [v.pair for v in speech_vectors()]
     context = context or _context(pairs[0])
     problems = [f"'{name}' is missing" for name in _ATTRIBUTES if not hasattr(metric, name)]
     if not hasattr(metric, "judges") and not hasattr(metric, "needs_judge"):
-        problems.append("'judges' is missing: the roles of the judges that it asks, () for none")
+        problems.append("'judges' is missing: the roles of the judges that it needs, () for none")
     if not problems:
         problems = [*_facts(metric), *_behaviour(metric, pairs, context)]
     if problems:
         name = getattr(metric, "name", type(metric).__name__)
-        raise CheckError(f"the metric '{name}' does not keep its promises", problems=problems)
+        raise CheckError(f"the metric '{name}' breaks the contract of metrics", problems=problems)
 
 
 _ATTRIBUTES = (
@@ -178,19 +178,19 @@ _ATTRIBUTES = (
 
 def _facts(metric: Metric) -> list[str]:
     problems = [f"'{name}' is empty" for name in ("name", "version", "citation") if not getattr(metric, name)]
-    strange = sorted(set(judges_of(metric)) - set(ROLES))
-    if strange:
-        problems.append(f"judges {', '.join(strange)}: no such role")
+    unknown = sorted(set(judges_of(metric)) - set(ROLES))
+    if unknown:
+        problems.append(f"judges {', '.join(unknown)}: no such role")
     if not metric.low < metric.high:
         problems.append(f"bounds {metric.low} and {metric.high}")
     elif metric.floor is not None and not metric.low <= metric.floor <= metric.high:
-        problems.append(f"the floor {metric.floor} lies outside the bounds {metric.low} and {metric.high}")
+        problems.append(f"the floor {metric.floor} is outside the bounds {metric.low} and {metric.high}")
     return problems
 
 
 def _behaviour(metric: Metric, pairs: Sequence[Pair], context: ScoringContext) -> list[str]:
     problems = []
-    whole = isinstance(metric, WholeSet)  # its states are no values yet
+    whole = isinstance(metric, WholeSet)  # its states are not values yet
     together = metric.prepare([_fresh(p) for p in pairs], context)
     if len(together) != len(pairs):
         return [f"{len(together)} states for {len(pairs)} pairs"]
@@ -199,9 +199,9 @@ def _behaviour(metric: Metric, pairs: Sequence[Pair], context: ScoringContext) -
         if (one.status == "ok") != (one.state is not None):
             problems.append(f"'{pair.id}': status {one.status} {'without' if one.state is None else 'with'} a value")
         elif not _equal(one, other):
-            problems.append(f"'{pair.id}': another state when the pairs come in another order")
+            problems.append(f"'{pair.id}': another state if the pairs are in another order")
         elif not whole and one.state is not None and metric.floor is not None and not _within(metric, one.state[0]):
-            problems.append(f"'{pair.id}': {one.state[0]} lies outside the bounds {metric.low} and {metric.high}")
+            problems.append(f"'{pair.id}': {one.state[0]} is outside the bounds {metric.low} and {metric.high}")
     states = [state.state for state in together if state.state is not None]
     if states and not problems:
         table = np.stack(states)
@@ -211,7 +211,7 @@ def _behaviour(metric: Metric, pairs: Sequence[Pair], context: ScoringContext) -
         if np.shape(scores) != (3,):
             problems.append(f"reduce gives shape {np.shape(scores)} for three samples, expected (3,)")
         elif not all(_within(metric, score) for score in scores):
-            problems.append(f"a score of {scores[0]} lies outside the bounds {metric.low} and {metric.high}")
+            problems.append(f"a score of {scores[0]} is outside the bounds {metric.low} and {metric.high}")
     return problems
 
 

@@ -1,4 +1,4 @@
-"""What every judge promises, for the tests of this package and of plug-ins: ``check_judge(JUDGE, weights, items)``."""
+"""The contract of judges, for the tests of this package and of plug-ins: ``check_judge(JUDGE, weights, items)``."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _ATTRIBUTES = ("name", "modality", "formats", "weights", "needs", "fits", "load"
 
 
 def check_judge(kind: JudgeKind, weights: bytes, items: Sequence[Media]) -> None:
-    """Checks what a kind of judge promises (`xmbench.interfaces.JudgeKind`), on one judge of it.
+    """Checks the contract of a kind of judge (`xmbench.interfaces.JudgeKind`) on one judge of this kind.
 
     Args:
         kind: the plug-in's constant.
-        weights: of a judge of the kind, the whole file.
-        items: that the judge can look at, at least two different ones.
+        weights: the weights file of a judge of this kind.
+        items: inputs for the judge, at least two different ones.
 
     Raises:
-        CheckError: every promise that it does not keep.
+        CheckError: it breaks the contract; every violation is listed.
     """
     problems = [f"'{name}' is missing" for name in _ATTRIBUTES if not hasattr(kind, name)]
     if not problems:
@@ -32,10 +32,10 @@ def check_judge(kind: JudgeKind, weights: bytes, items: Sequence[Media]) -> None
         try:
             problems += _judge(kind, kind.load(weights), items)
         except XmbenchError as error:
-            problems.append(f"the weights are not read: {error.what}")
+            problems.append(f"the weights cannot be read: {error.what}")
     if problems:
         name = getattr(kind, "name", type(kind).__name__)
-        raise CheckError(f"the kind of judge '{name}' does not keep its promises", problems=problems)
+        raise CheckError(f"the kind of judge '{name}' breaks the contract of judges", problems=problems)
 
 
 def _weights(kind: JudgeKind, weights: bytes) -> list[str]:
@@ -48,16 +48,16 @@ def _weights(kind: JudgeKind, weights: bytes) -> list[str]:
         problems.append(f"the format of the weights, '{known}', is not among its formats")
     try:
         kind.load(weights[: len(weights) // 2])
-        problems.append("half a file of weights is read without a word")
+        problems.append("half a file of weights is read without an error")
     except PrerequisiteError:
         pass
-    except Exception as error:  # whatever else the plug-in raises is what its author must read
+    except Exception as error:  # the author of the plug-in must read whatever else it raises
         problems.append(f"half a file of weights raises {type(error).__name__}, expected PrerequisiteError")
     return problems
 
 
 def _records(kind: JudgeKind) -> list[str]:
-    """Judges that come with the kind: each with a record that fits its weights. Nothing is fetched."""
+    """Judges that ship with the kind: each with a record that fits its weights. Nothing is fetched."""
     problems = []
     for path in sorted(kind.weights.glob("*.json")) if kind.weights is not None else ():
         if not path.with_suffix(".safetensors").is_file():
@@ -78,7 +78,7 @@ def _judge(kind: JudgeKind, judge: Judge, items: Sequence[Media]) -> list[str]:
     count, classes = len(items), len(judge.class_names)
     problems = [] if judge.modality == kind.modality else [f"it sees {judge.modality}, its kind {kind.modality}"]
     if not classes or len(set(judge.class_names)) != classes:
-        problems.append("its classes are none, or two of one name")
+        problems.append("it has no classes, or two of the same name")
     for what, width in (("probabilities", classes + 1), ("embed", judge.embedding_size)):
         compute = getattr(judge, what)
         found, none = np.asarray(compute(items)), np.asarray(compute([]))

@@ -22,10 +22,10 @@ from xmbench.media.signal import Media, Sound
 
 
 class Severity(StrEnum):
-    """What a finding asks for."""
+    """How severe a finding is."""
 
-    error = "error"  # to be fixed: `check` and `score` exit with 1
-    warning = "warning"  # to be looked at: `check` exits with 1, `score` counts it as it is
+    error = "error"  # must be fixed: `check` and `score` exit with 1
+    warning = "warning"  # should be checked: `check` exits with 1, `score` counts the output as it is
     note = "note"  # for a reader: nothing needs to change
 
 
@@ -39,13 +39,13 @@ _MILDER = {
 
 
 def severity_of(kind: str) -> Severity:
-    """Of a kind of finding; whatever is not known to be milder is an error."""
+    """The severity of a kind of finding: an error, unless it is known to be milder."""
     return _MILDER.get(kind, Severity.error)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that was found: the item (or "" for the whole submission), what kind, one sentence, how severe."""
+    """One finding: the item (or "" for the submission as a whole), its kind, one sentence, its severity."""
 
     id: str
     kind: str
@@ -62,9 +62,9 @@ class CheckReport:
     """What `check` found.
 
     Attributes:
-        items: ids that the track asks for.
+        items: number of ids of the track.
         problems: errors and warnings; `check` exits with 1 if there are any.
-        notes: what a reader should know and nothing needs to change (clipping, identical outputs).
+        notes: what a reader should know and need not change (clipping, identical outputs).
     """
 
     track: str
@@ -86,15 +86,15 @@ class OpenedSubmission:
 def open_checked(
     submission: Path | OpenedSubmission, dataset: Dataset, document: Submission | None = None
 ) -> OpenedSubmission:
-    """Opens a submission for a data set; one that is open already is returned as it is.
+    """Opens a submission for a data set; one that is already open is returned unchanged.
 
     Args:
-        submission: the folder.
+        submission: the directory.
         dataset: what it was made for.
-        document: its `submission.json`, if that was read before.
+        document: its `submission.json`, if it has been read already.
 
     Raises:
-        SubmissionError: another track or data set than the submission names (all are listed).
+        SubmissionError: the submission names another track or data set (all differences are listed).
         DocumentError: `submission.json` does not fit its schema.
     """
     if isinstance(submission, OpenedSubmission):
@@ -113,7 +113,7 @@ def open_checked(
             "the submission was made for other data",
             where=submission,
             problems=problems,
-            todo="name the right data set with --data, or make the outputs again from this one",
+            todo="name the right data set with --data, or generate the outputs again from this one",
         )
     ids = tuple(str(i) for i in dataset.table(track.split, []).column("id").to_pylist())
     outputs = find_outputs(submission, track.direction, dataset.recipe.task, len(ids))
@@ -121,7 +121,7 @@ def open_checked(
 
 
 def _recipes(made_for: str | None, here: str) -> list[str]:
-    """What the recipes tell about two data sets that are not the same."""
+    """What the recipes say about two data sets that are not the same."""
     if made_for is None:
         return []
     if made_for != here:
@@ -130,20 +130,20 @@ def _recipes(made_for: str | None, here: str) -> list[str]:
 
 
 def id_problems(opened: OpenedSubmission) -> list[Problem]:
-    """Missing, extra and duplicate ids, and what is no output; of the last two kinds no more than `MOST_LISTED`."""
+    """Missing, extra, duplicate ids and foreign files; of extra and foreign ones at most `MOST_LISTED` each."""
     wanted, outputs = set(opened.ids), opened.outputs
     problems = [Problem(i, "missing", "no output for this id") for i in sorted(wanted - set(outputs.found))]
     problems += _listed("extra", [(i, "the track has no such id") for i in sorted(set(outputs.found) - wanted)])
     problems += [Problem(i, "duplicate", "more than one output for this id") for i in sorted(outputs.duplicates)]
     expected = " ".join(outputs.suffixes)
     place = OUTPUT_TABLE if outputs.is_table else OUTPUT_FOLDER
-    told = "" if outputs.is_table else f" is no output (expected <id> and one of {expected})"
-    problems += _listed("foreign", [("", f"{place}/{name}{told}") for name in outputs.foreign])
+    reason = "" if outputs.is_table else f" is not an output (expected <id> and one of {expected})"
+    problems += _listed("foreign", [("", f"{place}/{name}{reason}") for name in outputs.foreign])
     return problems
 
 
 def _listed(kind: str, found: Sequence[tuple[str, str]]) -> list[Problem]:
-    """A problem each, and one for all that are too many to be listed."""
+    """One problem for each, and one for those beyond the limit."""
     problems = [Problem(item_id, kind, detail) for item_id, detail in found[:MOST_LISTED]]
     more = len(found) - MOST_LISTED
     return [*problems, Problem("", kind, f"and {more:,} more")] if more > 0 else problems
@@ -153,7 +153,7 @@ def check(submission: Path | OpenedSubmission, dataset: Dataset) -> CheckReport:
     """Finds every problem of a submission: ids, format, rate, length, silence, NaN, clipping, duplicates.
 
     Raises:
-        SubmissionError: the submission belongs to other data or has no outputs.
+        SubmissionError: the submission was made for other data, or has no outputs.
     """
     opened = open_checked(submission, dataset)
     found = id_problems(opened)
@@ -165,8 +165,8 @@ def check(submission: Path | OpenedSubmission, dataset: Dataset) -> CheckReport:
         found += [Problem(raw.id, note.kind, note.detail, severity_of(note.kind)) for note in decoded.notes]
     repeated = sum(count for count in same.values() if count > 1)
     if repeated:
-        told = f"{repeated} outputs are identical to another one"
-        found.append(Problem("", "identical", told, severity_of("identical")))
+        detail = f"{repeated} outputs are identical to another one"
+        found.append(Problem("", "identical", detail, severity_of("identical")))
     problems = tuple(problem for problem in found if problem.severity is not Severity.note)
     notes = tuple(problem for problem in found if problem.severity is Severity.note)
     return CheckReport(opened.submission.track, len(opened.ids), problems, notes)
@@ -179,7 +179,7 @@ def content(media: Media) -> bytes:
 
 
 def decoded_outputs(opened: OpenedSubmission, dataset: Dataset) -> Iterator[tuple[RawOutput, Decoded]]:
-    """Every output that is there, decoded, in the order of the track's ids."""
+    """Every existing output, decoded, in the order of the track's ids."""
     for raw in opened.outputs.read(opened.ids):
         if raw is not None:
             yield raw, decode_output(raw, dataset.recipe.task, opened.track.direction)

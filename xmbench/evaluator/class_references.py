@@ -1,4 +1,4 @@
-"""The distinct references of a split in one file that every worker maps: for metrics that look at a whole class."""
+"""The distinct references of a split in one file that every worker maps: for metrics that compare with a class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xmbench.interfaces import ClassReferences
 
 @contextmanager
 def gathered(dataset: Dataset, split: str) -> Iterator[ClassReferences]:
-    """The distinct clips of each class, in the order of their first ids; the file goes at the end.
+    """The distinct clips of each class, in the order of their first ids; the file is removed at the end.
 
     Args:
         dataset: a data set with sound.
@@ -39,13 +39,13 @@ def gathered(dataset: Dataset, split: str) -> Iterator[ClassReferences]:
 
 
 def _write_header(stream: BinaryIO, clips: int, samples: int) -> None:
-    """Of a .npy file: as long for any number of clips, as numpy leaves room for the first axis to grow."""
+    """Writes a .npy header. Its length is the same for any number of clips: numpy leaves room for the first axis."""
     header = {"descr": "<i2", "fortran_order": False, "shape": (clips, samples)}
     np.lib.format.write_array_header_1_0(stream, header)
 
 
 def _distinct(dataset: Dataset, split: str) -> Iterator[dict[str, Any]]:
-    """The rows in which a clip stands for a class for the first time."""
+    """The rows in which a clip appears in a class for the first time."""
     seen = set()
     for row in dataset.rows(split, ["audio", "label"]):
         key = (sha256(row["audio"]["bytes"]).digest(), int(row["label"]))

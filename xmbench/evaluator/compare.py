@@ -1,6 +1,6 @@
 """Two results on the same items: the paired difference, how sure it is, and whether the data can separate them.
 
-Nothing is measured again: both per-item tables are read, and both systems are drawn with identical resamples of the
+Nothing is measured again: both per-item tables are read, and both systems get identical resamples of the
 groups (paired, clustered percentile bootstrap, Efron 1979).
 """
 
@@ -22,7 +22,7 @@ from xmbench.statistics import EQUAL, RESAMPLES, SEED, Counted, ends, resampled_
 
 FEW_GROUPS = 10
 _DISTRIBUTION = "not paired: a distribution has no per-item values"
-_OTHER_TABLE = "not paired: the per-item values do not make up this score"
+_OTHER_TABLE = "not paired: the per-item values do not give this score"
 
 Verdict = Literal["A is better", "B is better", "the data cannot separate them"]
 
@@ -36,10 +36,10 @@ class PairedScore:
         difference: a - b.
         low, high: 95 % interval of the difference.
         a_wins: share of the resamples in which A is better, 0..1.
-        wins, ties, losses: items on which A is better, equal, worse; a failed item counts the metric's floor.
+        wins, ties, losses: items on which A is better, equal or worse; a failed item counts the metric's floor.
         n: items that count for both.
         groups: clusters among them.
-        sentence: the verdict in words, with n and groups.
+        sentence: the verdict as text, with n and groups.
     """
 
     metric: str
@@ -60,7 +60,7 @@ class PairedScore:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two systems on one track and data set; `unpaired` says of the other metrics why there is no pairing."""
+    """Two systems on one track and data set; `unpaired` gives the reason for each metric that is not paired."""
 
     track: str
     primary: str
@@ -78,8 +78,8 @@ def compare(first: Path, second: Path) -> Comparison:
     """Compares two results with their per-item tables.
 
     Raises:
-        DocumentError: no result, or two that cannot be compared (every reason is listed).
-        DatasetError: a per-item table is missing, damaged, or not its result's own.
+        DocumentError: not a result, or two that cannot be compared (every reason is listed).
+        DatasetError: a per-item table is missing, damaged, or belongs to another result.
     """
     (a, items_a), (b, items_b) = load_scored(first), load_scored(second)
     problems = differences(a, b) or _item_differences(items_a, items_b)
@@ -138,7 +138,7 @@ def _item_differences(a: pa.Table, b: pa.Table) -> list[str]:
 
 
 def _column(name: str, score: Score, items: pa.Table) -> Counted | str:
-    """The values behind a score, or why it has none."""
+    """The per-item values of a score, or why it has none."""
     if score.floor is None:
         return _DISTRIBUTION
     if score.value is None:
@@ -195,7 +195,7 @@ def _paired(
 
 
 def _verdict(low: float, high: float, clusters: int) -> Verdict:
-    """From the interval of A's gain."""
+    """The verdict from the interval of A's gain."""
     if not separates(low, high, clusters):
         return "the data cannot separate them"
     return "A is better" if low > 0.0 else "B is better"

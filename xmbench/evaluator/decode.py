@@ -1,10 +1,9 @@
 """One submitted output -> a sound or picture in the data set's format, or the reason why not.
 
 Rate and channels must be the recipe's; the length is cut or zero-padded at the end (the protocol's length
-policy); float samples beyond -1..1 are clipped, as a player would. What is far too large (`largest_output`) is
-unreadable, and refused by its header. An image must have the recipe's size and
-channels in 8 bits: nothing is resized, rescaled or converted. An image of one even colour is an image (judged, with
-a note), as a blank sheet is.
+policy); float samples beyond -1..1 are clipped, as a player would. A file that is far too large (`largest_output`)
+is unreadable: its header is enough to refuse it. An image must have the recipe's size and channels in 8 bits: nothing
+is resized, rescaled or converted. An image of a single colour is a valid output: it is judged, with a note.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from xmbench.media.signal import Media, Picture, Sound
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A fact that does not fail an item: of what kind, and in one sentence."""
+    """A finding that does not fail an item: its kind, and one sentence."""
 
     kind: Literal["length", "clipped", "even"]
     detail: str
@@ -33,7 +32,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An output in memory, or a status other than "ok", with what else is to be known of it."""
+    """An output in memory, or a status other than "ok", with its notes."""
 
     status: Status
     media: Media | None = None
@@ -53,7 +52,7 @@ def decode_output(raw: RawOutput, task: Task, direction: Direction) -> Decoded:
 
 
 def neutral_output(task: Task, direction: Direction) -> Media:
-    """What stands for an output that is not there, where a number needs one: silence, or a black image."""
+    """What replaces a missing output where a number needs one: silence, or a black image."""
     if SIDES[direction].output == "audio":
         return Sound(np.zeros(task.audio.samples, dtype=np.float32), task.audio.sample_rate_hz)
     size = (task.image.height_px, task.image.width_px, task.image.channels)
@@ -72,14 +71,14 @@ def _sound(raw: RawOutput, wanted: AudioFormat, largest: int) -> Decoded:
         raise MediaError(f"{samples.shape[1]} channels", expected="1 (mono)")
     if rate != wanted.sample_rate_hz:
         raise MediaError(f"{rate} Hz", expected=f"{wanted.sample_rate_hz} Hz")
-    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite, and is told as such
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow becomes infinite, and is reported
         mono = np.ascontiguousarray(samples[:, 0], dtype=np.float32)
     if not np.isfinite(mono).all():
         return Decoded("non-finite", None, f"{int((~np.isfinite(mono)).sum())} samples are NaN or infinite")
     notes = []
     if len(mono) != wanted.samples:
-        told = f"{len(mono)} samples, expected {wanted.samples}: cut or zero-padded at the end"
-        notes.append(Note("length", told))
+        detail = f"{len(mono)} samples, expected {wanted.samples}: cut or zero-padded at the end"
+        notes.append(Note("length", detail))
     fitted = np.asarray(audio.fit_length(mono, wanted.samples), dtype=np.float32)
     if np.abs(fitted).max(initial=0.0) > 1.0:
         notes.append(Note("clipped", "samples beyond -1..1 were clipped"))

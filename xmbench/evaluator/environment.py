@@ -9,6 +9,7 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from xmbench.formats.result import Environment
 
@@ -16,7 +17,7 @@ PACKAGES = ("numpy", "numba", "scipy", "soxr", "pesq", "torch", "soundfile", "pi
 
 
 def environment(command: str) -> Environment:
-    """A record of this process's surroundings."""
+    """A record of the environment of this process."""
     return Environment(
         xmbench=version("xmbench"),
         commit=commit(),
@@ -26,6 +27,19 @@ def environment(command: str) -> Environment:
         command=command,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def numeric_environment() -> dict[str, Any]:
+    """Everything in this process that could change the last digit of a number: versions, code, machine."""
+    here = environment("")
+    return {
+        "xmbench": here.xmbench,
+        "commit": here.commit,
+        "changes": changes() if here.commit.endswith("-dirty") else "",
+        "python": here.python,
+        "packages": here.packages,
+        "machine": here.machine,
+    }
 
 
 def machine() -> str:
@@ -49,7 +63,7 @@ def commit() -> str:
 
 
 def changes() -> str:
-    """sha256 of what tracked files of the checkout have beyond its commit; "" outside a checkout."""
+    """sha256 of the uncommitted changes of tracked files; "" outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""

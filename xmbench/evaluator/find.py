@@ -19,7 +19,7 @@ def find_dataset(submission: Submission) -> Dataset:
     """The data set with the digest that the submission names, under `data/` or `$XMBENCH_DATA`.
 
     Raises:
-        DatasetError: none there has that digest; says which were seen.
+        DatasetError: none of them has that digest; lists those that were found.
     """
     roots = [
         Path("data"),
@@ -48,10 +48,10 @@ def find_dataset(submission: Submission) -> Dataset:
 
 
 def open_for(submission: Path, data: Path | None) -> tuple[OpenedSubmission, Dataset]:
-    """A submission folder with its data set: the one that is named, or the one with the submission's digest.
+    """A submission with its data set: the one at `data`, or else the one with the submission's digest.
 
     Raises:
-        SubmissionError, DocumentError, DatasetError: no submission, no data set, or not the submission's.
+        SubmissionError, DocumentError, DatasetError: no submission, no data set, or another one.
     """
     named = open_submission(submission)
     dataset = open_dataset(data) if data else find_dataset(named)

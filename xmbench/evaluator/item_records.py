@@ -1,4 +1,4 @@
-"""Walks the items of a track once, in id order: what was submitted for each, and which pairs are distinct."""
+"""Reads the items of a track once, in id order: what was submitted for each, and which pairs are distinct."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from xmbench.media.signal import Media, Picture, Sound
 
 
 @dataclass(slots=True)
-class Ledger:
+class ItemRecords:
     """What is known of each item, in id order.
 
     Attributes:
-        keys: names the distinct pair that the item belongs to; None where there is no usable output.
+        keys: the key of the item's distinct pair; None without a usable output.
         statuses: of the output itself, before any metric.
         outside: (metric, position) -> status, for items without a usable output whose reference the metric
-            does not cover: they leave its mean whatever was submitted.
+            does not cover: they never enter its mean.
         repeated: ids with more than one output: a problem of the submission, not of the item.
     """
 
@@ -45,7 +45,7 @@ class Ledger:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Items whose output is there and cannot be used."""
+        """Items whose output exists but cannot be used."""
         return tuple(
             Problem(item_id, status, detail, severity_of(status))
             for item_id, status, detail in zip(self.ids, self.statuses, self.details, strict=True)
@@ -60,14 +60,14 @@ class Ledger:
 
 
 def distinct_pairs(
-    opened: OpenedSubmission, dataset: Dataset, ledger: Ledger, metrics: tuple[str, ...]
+    opened: OpenedSubmission, dataset: Dataset, records: ItemRecords, metrics: tuple[str, ...]
 ) -> Iterator[Work]:
-    """Each (output, reference, label) at its first appearance; every item enters the ledger."""
+    """Each distinct (output, reference, label) once; every item is added to the records."""
     direction, task = opened.track.direction, dataset.recipe.task
     column = SIDES[direction].output
     partial = tuple(name for name in metrics if registry.metric(name).left_out)
     context = ScoringContext(task)
-    ledger.repeated = opened.outputs.duplicates
+    records.repeated = opened.outputs.duplicates
     seen: set[bytes] = set()
     rows = dataset.rows(opened.track.split, [column, "label", "group", "take"])
     for row, raw in zip(rows, opened.outputs.read(opened.ids), strict=True):
@@ -75,16 +75,16 @@ def distinct_pairs(
         digest = hashlib.sha256(raw.data).digest() if raw else b""
         known = hashlib.sha256(row[column]["bytes"]).digest()
         key = hashlib.sha256(digest + known + str(row["label"]).encode()).digest()
-        _enter(ledger, row, decoded, digest.hex(), key if decoded.media else None)
+        _append(records, row, decoded, digest.hex(), key if decoded.media else None)
         if decoded.media is None:
-            _note_outside(ledger, partial, _work(key, known, row, dataset, None), context)
+            _note_outside(records, partial, _work(key, known, row, dataset, None), context)
         elif key not in seen:
             seen.add(key)
             yield _work(key, known, row, dataset, decoded)
 
 
 def _work(key: bytes, digest: bytes, row: dict[str, Any], dataset: Dataset, decoded: Decoded | None) -> Work:
-    """The pair as arrays; without an output, the reference stands on both sides."""
+    """The pair as arrays; without an output, the reference takes its place."""
     known = kept((dataset.digest, digest), lambda: reference_of(row, dataset))
     made = known if decoded is None or decoded.media is None else decoded.media
     rate = known.sample_rate_hz if isinstance(known, Sound) else None
@@ -102,13 +102,13 @@ def _values(media: Media) -> NDArray[Any]:
     return media.samples if isinstance(media, Sound) else media.pixels
 
 
-def _note_outside(ledger: Ledger, partial: tuple[str, ...], work: Work, context: ScoringContext) -> None:
-    """Some metrics do not cover every reference: an item that they would leave out anyway is left out."""
+def _note_outside(records: ItemRecords, partial: tuple[str, ...], work: Work, context: ScoringContext) -> None:
+    """Records which metrics leave an item out because of its reference: some do not cover every reference."""
     known = reference(work)
     for name in partial:
         (state,) = prepare(name, [Pair(work.id, work.label, known, known)], context)
         if state.status in registry.metric(name).left_out:
-            ledger.outside[name, len(ledger.ids) - 1] = state.status
+            records.outside[name, len(records.ids) - 1] = state.status
 
 
 def _absent(item_id: str, opened: OpenedSubmission) -> Decoded:
@@ -117,12 +117,12 @@ def _absent(item_id: str, opened: OpenedSubmission) -> Decoded:
     return Decoded("missing", None, "no output for this id")
 
 
-def _enter(ledger: Ledger, row: dict[str, Any], decoded: Decoded, digest: str, key: bytes | None) -> None:
-    ledger.ids.append(str(row["id"]))
-    ledger.labels.append(int(row["label"]))
-    ledger.groups.append(str(row["group"]))
-    ledger.takes.append(str(row["take"]))
-    ledger.keys.append(key)
-    ledger.statuses.append(decoded.status)
-    ledger.details.append("; ".join(filter(None, [decoded.detail, *(note.detail for note in decoded.notes)])))
-    ledger.output_digests.append(digest)
+def _append(records: ItemRecords, row: dict[str, Any], decoded: Decoded, digest: str, key: bytes | None) -> None:
+    records.ids.append(str(row["id"]))
+    records.labels.append(int(row["label"]))
+    records.groups.append(str(row["group"]))
+    records.takes.append(str(row["take"]))
+    records.keys.append(key)
+    records.statuses.append(decoded.status)
+    records.details.append("; ".join(filter(None, [decoded.detail, *(note.detail for note in decoded.notes)])))
+    records.output_digests.append(digest)

@@ -1,9 +1,9 @@
-"""Which judges grade a track: the frozen ones that the recipe names, or local ones fitted by the user.
+"""Which judges a track is scored with: the frozen ones that the recipe names, or local ones fitted by the user.
 
-A second judge of another architecture may stand beside the first, to show whether a score depends on the judge.
+A second judge of another architecture may be added, to show whether a score depends on the judge.
 
-A frozen judge ships with the package or a plug-in; its sha256 stands in the recipe, so two people who score the same
-recipe are graded by the same network. A local judge (`xmbench fit-judge`) serves recipes without one; its results say
+A frozen judge ships with the package or a plug-in; the recipe names its sha256, so two people who score the same
+recipe use the same network. A local judge (`xmbench fit-judge`) is for recipes without one; its results say
 so and are never ranked with others.
 """
 
@@ -15,7 +15,7 @@ import shutil
 from pathlib import Path
 
 from xmbench.errors import OutputError, PrerequisiteError
-from xmbench.evaluator.environment import changes, environment
+from xmbench.evaluator.environment import numeric_environment
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import JudgeSpec, TrackSpec
 from xmbench.interfaces import SIDES, JudgeRole, JudgeWeights, Modality, ScoringContext
@@ -34,14 +34,14 @@ def load_judges(
     """The judge of a track and its second judge; None where there is none.
 
     Args:
-        dataset: its folder may hold local judges.
+        dataset: its directory may hold local judges.
         track: names the frozen judges, if the recipe has them.
         local: prefer the local judges.
         device: where they compute: "cpu", which defines the scores, or "cuda".
 
     Raises:
-        PrerequisiteError: an installed judge is not the one that the recipe names, or `local` was asked
-            for and no judge was fitted.
+        PrerequisiteError: an installed judge is not the one that the recipe names, or `local` is set and no judge
+            was fitted.
     """
     folder = dataset.folder / LOCAL_FOLDER
     fitted = _fitted(folder, SIDES[track.direction].output) if local or track.judge is None else {}
@@ -69,7 +69,7 @@ def _fitted(folder: Path, wanted: Modality) -> dict[JudgeRole, Path]:
 
 
 def judging_context(dataset: Dataset, first: LoadedJudge | None, second: LoadedJudge | None) -> ScoringContext:
-    """What metrics with a judge may know: the judges by role, and where what they see of references is kept."""
+    """What metrics with a judge get: the judges by role, and the directory that caches their reference embeddings."""
     judges: dict[JudgeRole, JudgeWeights] = {}
     if first is not None:
         judges["first"] = first.for_metrics
@@ -79,31 +79,22 @@ def judging_context(dataset: Dataset, first: LoadedJudge | None, second: LoadedJ
 
 
 def _kept(dataset: Dataset) -> Path | None:
-    """A folder of the cache that stands for the data set and for all that could change a last digit here."""
-    here = environment("")
-    known = {
-        "dataset": dataset.digest,
-        "xmbench": here.xmbench,
-        "commit": here.commit,
-        "changes": changes() if here.commit.endswith("-dirty") else "",
-        "python": here.python,
-        "packages": here.packages,
-        "machine": here.machine,
-    }
+    """A directory of the cache named by the data set and by everything that could change a last digit here."""
+    known = {"dataset": dataset.digest, **numeric_environment()}
     stamp = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
     try:
         folder = cache_folder() / "references" / dataset.digest / stamp
-    except OutputError:  # without a cache folder everything is computed anew
+    except OutputError:  # without a cache directory everything is computed again
         return None
     _forget_old(folder)
     return folder
 
 
 def _forget_old(folder: Path) -> None:
-    """Removes what older versions and other machines kept of the same data set, but for the newest few."""
+    """Removes what older versions and other machines cached for the same data set, except for the newest few."""
     try:
         found = sorted((path.stat().st_mtime_ns, path) for path in folder.parent.glob("*") if path != folder)
-    except OSError:  # another process removes them at this moment
+    except OSError:  # another process is removing them
         return
     for _, path in found[:-_STAMPS_KEPT]:
         shutil.rmtree(path, ignore_errors=True)

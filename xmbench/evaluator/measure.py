@@ -1,9 +1,9 @@
 """Metrics and judges on chunks of pairs, by any number of workers.
 
 Numbers do not depend on the workers: a chunk's states come from its own pairs alone, a worker does one chunk at a
-time, and which pairs share a chunk is decided by the ids before any is handed out. That matters for judges, whose
+time, and the ids decide which pairs share a chunk before any is handed out. That matters for judges, whose
 sums could differ in the last digit in a batch of another size: their batches are formed in id order, all of one size
-but the last, and measured whole; a network runs with one thread, so that the processors of a machine do not matter
+but the last, and never split; a network runs with one thread, so that the processors of a machine do not matter
 either. PESQ holds the interpreter's lock and keeps globals, so parallel work means processes.
 """
 
@@ -24,9 +24,9 @@ from xmbench.execution.executor import run_tasks
 from xmbench.interfaces import ItemState, Pair, ScoringContext
 from xmbench.media.signal import Media, Picture, Sound
 
-CHUNK = 8  # pairs; small enough that no worker is left alone with much work at the end
-JUDGE_BATCH = 64  # pairs that a judge gets at once
-JUDGED_PER_WORKER = 1_000  # fewer are judged sooner than another process has loaded the judge
+CHUNK = 8  # pairs; small enough that the last worker has little work left
+JUDGE_BATCH = 64  # pairs that a judge gets in one call
+JUDGED_PER_WORKER = 1_000  # judging fewer takes less time than loading the judge in another process
 _REFERENCES_KEPT = 512
 _LINE_LENGTH = 200
 
@@ -35,10 +35,10 @@ States = dict[str, ItemState]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
-    """One distinct (output, reference) pair to be measured.
+    """One distinct (output, reference) pair to measure.
 
-    `key` names it in the caller's tables. `reference_digest` stands for the content of the reference: what one of
-    them gives is kept for the next pair.
+    `key` names it in the caller's tables. `reference_digest` identifies the content of the reference: what is computed
+    from it is kept for the next pair.
     """
 
     key: bytes
@@ -61,16 +61,16 @@ class Chunk:
 def measured(
     chunks: Iterable[Chunk], context: ScoringContext, workers: Workers
 ) -> Generator[list[tuple[bytes, States]], None, None]:
-    """Measures chunks with bounded memory; yields each chunk's states as soon as they are there.
+    """Measures chunks with bounded memory; yields each chunk's states as soon as they are ready.
 
     Args:
         chunks: of pairs.
-        context: handed to every metric.
-        workers: who measures.
+        context: given to every metric.
+        workers: how many, and on which engine.
 
     Raises:
         PrerequisiteError: a metric lacks something on this machine; Ray is not installed or cannot be reached.
-        XmbenchError: a worker was ended from outside, after all that was measured has been yielded.
+        XmbenchError: a worker was killed; everything measured before that has been yielded.
     """
     return run_tasks(
         measure,
@@ -94,16 +94,16 @@ def measure(context: ScoringContext, chunk: Chunk) -> list[tuple[bytes, States]]
 
 
 def pair_of(work: Work) -> Pair:
-    """What metrics see of it."""
+    """The pair as metrics see it."""
     return Pair(work.id, work.label, _media(work.output, work.sample_rate_hz), reference(work))
 
 
 def prepare(name: str, pairs: list[Pair], context: ScoringContext) -> list[ItemState]:
-    """One metric on pairs. If a whole batch fails, pair by pair, so that one bad clip costs only itself.
+    """One metric on pairs. If a batch fails, pair by pair, so that one bad clip fails alone.
 
     Raises:
-        PrerequisiteError: the machine lacks a package or memory: that says nothing about an output.
-        XmbenchError: whatever else the metric refuses.
+        PrerequisiteError: the machine lacks a package or memory, which says nothing about the outputs.
+        XmbenchError: the metric refuses the pairs for another reason.
     """
     metric = registry.metric(name)
     try:
@@ -116,7 +116,7 @@ def prepare(name: str, pairs: list[Pair], context: ScoringContext) -> list[ItemS
             expected="every package of xmbench, and enough memory: no output is at fault",
             todo="run `xmbench doctor`; try again with fewer --workers",
         ) from error
-    except Exception as error:  # a metric is code of many authors and of C libraries; nothing is swallowed
+    except Exception as error:  # metrics have many authors and call C libraries; nothing is swallowed
         if len(pairs) == 1:
             detail = f"{type(error).__name__}: {error}"[:_LINE_LENGTH]
             return [ItemState("metric-error", None, detail)]
@@ -133,7 +133,7 @@ def reference(work: Work) -> Media:
 
 
 def kept(key: Hashable, make: Callable[[], Media]) -> Media:
-    """What `make` gave for this key, if it is among the last that were asked for."""
+    """What `make` returns for this key; the most recently used ones are kept."""
     if key not in _references:
         _references[key] = make()
         if len(_references) > _REFERENCES_KEPT:

@@ -1,7 +1,7 @@
 """Outputs in one parquet table: which ids it has, and their bytes in any order, within bounds.
 
-What is repeated stands once in a dictionary of the file; it is read as such, so that a small file cannot unpack to a
-large one. Rows whose id is asked for later wait in memory, and beyond `WAITING_BYTES` in a temporary file.
+Repeated values are stored once in a dictionary of the file. They are read as a dictionary, so that a small file cannot
+unpack to a large one. Rows whose id is needed later wait in memory, and beyond `WAITING_BYTES` in a temporary file.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class TableIds:
 
 @dataclass(slots=True)
 class _Waiting:
-    """Outputs whose turn is later; the same bytes are kept once."""
+    """Outputs that are needed later; identical bytes are kept once."""
 
     kept: dict[str, bytes] = field(default_factory=dict)
     size: int = 0
@@ -97,7 +97,7 @@ def read_ids(path: Path, items: int, largest: int) -> TableIds:
         largest: bytes that one output may have.
 
     Raises:
-        SubmissionError: damaged, other columns, or far more rows or bytes than the track can ask for.
+        SubmissionError: damaged, other columns, or far more rows or bytes than the track needs.
     """
     try:
         if wrong := _wrong_columns(read_schema(path)):
@@ -120,7 +120,7 @@ def read_ids(path: Path, items: int, largest: int) -> TableIds:
 def read_outputs(
     path: Path, ids: Sequence[str], wanted: Collection[str], largest: int
 ) -> Iterator[tuple[bytes, str] | None]:
-    """For each of `ids`, in their order: its bytes and what is wrong with them; None for those not in `wanted`.
+    """For each of `ids`, in their order: its bytes and their fault or ""; None for those not in `wanted`.
 
     Raises:
         SubmissionError: the table is damaged.
@@ -166,7 +166,7 @@ def _rows(path: Path, items: int, largest: int) -> Iterator[tuple[str, bytes, st
 
 
 def _opened(path: Path, items: int, largest: int, columns: Sequence[str]) -> Table:
-    # Some more rows than ids are read, so that they can be named; thousands more are another file.
+    # Some more rows than ids are read, so that they can be named; thousands more mean that it is another file.
     rows = 2 * items + MOST_LISTED
     names = Bound(rows * _LONGEST_ID + _SLACK)
     bounds = {"id": names, "bytes": Bound(rows * largest + _SLACK, max(LARGEST_PAGE, 16 * largest))}
@@ -195,29 +195,29 @@ def _ids_of(column: pa.DictionaryArray) -> Iterator[str | bytes | None]:
 
 
 def _places(column: pa.DictionaryArray) -> list[int | None]:
-    """Where each row's value stands in the dictionary; a damaged file may point beyond it."""
+    """Each row's index in the dictionary; a damaged file may point beyond it."""
     places: list[int | None] = column.indices.to_pylist()
     if any(place is not None and not 0 <= place < len(column.dictionary) for place in places):
-        raise DocumentError("no readable parquet file (a value that its dictionary has not)")
+        raise DocumentError("not a readable parquet file (a value is not in its dictionary)")
     return places
 
 
 def _foreign_row(number: int, item_id: bytes | str | None) -> str:
     if item_id is None:
-        return f"row {number}: no id"
+        return f"row {number}: without an id"
     name = item_id if isinstance(item_id, str) else item_id[:500].decode("utf-8", "surrogateescape")
     return f"row {number}: the id '{shown(name)}' does not match {ID_PATTERN}"
 
 
 def _wrong_columns(schema: pa.Schema) -> str:
-    """What is wrong with the columns, or an empty text."""
+    """What is wrong with the columns, or ""."""
     absent = [name for name in COLUMNS if name not in schema.names]
     if absent:
         return f"column {', '.join(absent)} missing"
     for name, fits in (("id", _is_text), ("bytes", _is_bytes)):
         found = [schema.field(i).type for i, known in enumerate(schema.names) if known == name]
         if len(found) > 1:
-            return f"column {name} stands there {len(found)} times"
+            return f"column {name} appears {len(found)} times"
         if not fits(found[0]):
             return f"column {name} is of type {shown(str(found[0]))}"
     return ""

@@ -1,7 +1,7 @@
-"""The outputs of a submission: which ids are there, and the bytes of each, read when asked for.
+"""The outputs of a submission: which ids it has, and the bytes of each, read on demand.
 
-A submission comes from somebody else: what is no regular file inside its folder, or larger than any output of the
-track can be, is not read.
+A submission is not trusted: only regular files inside its directory are read, and none that is larger than any output
+of the track can be.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from xmbench.storage.files import byte_limit, read_bytes
 from xmbench.storage.names import shown
 
 SUFFIXES: dict[Modality, tuple[str, ...]] = {"audio": (".wav", ".flac", ".npy"), "image": (".png", ".npy")}
-TIMES_LENGTH = 32  # a sound of so many times the track's length is still cut, and not refused
-_HEADERS = 1 << 16  # bytes beside the samples of a sound
-_METADATA = 1 << 20  # bytes beside the pixels of an image: colour profiles, previews
+TIMES_LENGTH = 32  # a sound of up to so many times the track's length is cut, not refused
+_HEADERS = 1 << 16  # bytes of a sound that are not samples
+_METADATA = 1 << 20  # bytes of an image that are not pixels: colour profiles, previews
 
 
 def largest_output(task: Task, modality: Modality) -> int:
-    """Bytes that one output may have, as a file and decoded; `$XMBENCH_MAX_BYTES`, where it is set, replaces it.
+    """Bytes that one output may have, as a file and decoded; `$XMBENCH_MAX_BYTES` replaces it if it is set.
 
     A sound: 32 times the track's length in 64-bit samples. An image: sixteen bytes a value.
     """
@@ -39,7 +39,7 @@ def largest_output(task: Task, modality: Modality) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RawOutput:
-    """One output as submitted: its id, its suffix (how to decode it) and its bytes, or why they cannot be read."""
+    """One output as submitted: its id, its extension (how to decode it) and its bytes, or why they cannot be read."""
 
     id: str
     suffix: str
@@ -49,15 +49,15 @@ class RawOutput:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where each id's output stands.
+    """Where the output of each id is.
 
     Attributes:
         folder: the submission.
-        suffixes: suffixes that the track's kind of output allows; a table holds the first.
+        suffixes: file extensions that the track's kind of output allows; a table holds the first.
         largest: bytes that one output may have.
         found: id -> file name in `outputs/`, or row number in `outputs.parquet`.
         duplicates: ids with more than one output.
-        foreign: entries of `outputs/` that are no output (other suffix, or a name that is no id), or rows of the table.
+        foreign: entries of `outputs/` that are not outputs (other extension, name not an id), or rows of the table.
     """
 
     folder: Path
@@ -70,11 +70,11 @@ class Outputs:
 
     @property
     def is_table(self) -> bool:
-        """Whether they stand in one table, not in files."""
+        """Whether the outputs are in one table, not in files."""
         return self._table is not None
 
     def read(self, ids: Sequence[str]) -> Iterator[RawOutput | None]:
-        """One value per id, in order; None where there is no single output.
+        """One value per id, in order; None if it has no output or more than one.
 
         Raises:
             SubmissionError: `outputs.parquet` is damaged.
@@ -102,7 +102,7 @@ def open_submission(folder: Path) -> Submission:
     """Reads `submission.json`.
 
     Raises:
-        SubmissionError: the folder or the file is not there, or is a link to another place.
+        SubmissionError: the directory or the file does not exist, or is a link to another place.
         DocumentError: the file does not fit its schema.
     """
     path = folder / SUBMISSION_FILE
@@ -110,7 +110,7 @@ def open_submission(folder: Path) -> Submission:
         raise SubmissionError(
             "no submission here",
             where=folder,
-            expected=f"a folder with {SUBMISSION_FILE} and {OUTPUT_FOLDER}/",
+            expected=f"a directory with {SUBMISSION_FILE} and {OUTPUT_FOLDER}/",
             todo="see 'Submitting' in the README, or make one with `xmbench run-baseline`",
         )
     _refuse_link_out(folder, path)
@@ -123,8 +123,8 @@ def find_outputs(folder: Path, direction: Direction, task: Task, items: int) -> 
     Args:
         folder: the submission.
         direction: of the track.
-        task: of the data set: what an output may come to.
-        items: ids of the track: how many rows a table may have.
+        task: of the data set; limits the size of an output.
+        items: number of ids of the track; limits the rows of a table.
 
     Raises:
         SubmissionError: there are none, or both forms at once, or a damaged table.
@@ -138,7 +138,7 @@ def find_outputs(folder: Path, direction: Direction, task: Task, items: int) -> 
             "outputs in two places",
             where=folder,
             expected=f"either {OUTPUT_FOLDER}/ or {OUTPUT_TABLE}",
-            todo="remove the one that is not meant",
+            todo="remove one of them",
         )
     for path in there:
         _refuse_link_out(folder, path)
@@ -172,13 +172,13 @@ def _refuse_link_out(folder: Path, path: Path) -> None:
         raise SubmissionError(
             f"{path.name} is a link out of the submission",
             where=path,
-            expected="files inside the submission's folder",
-            todo="copy what it points at in its place",
+            expected="files inside the submission's directory",
+            todo="replace it with a copy of what it points to",
         )
 
 
 def _leads_out(folder: Path, path: Path) -> bool:
-    """Whether a path is a link to a place outside the folder."""
+    """Whether a path is a link to a place outside the directory."""
     if not path.is_symlink():
         return False
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

@@ -34,7 +34,7 @@ def score_pair(reference: ArrayLike, output: ArrayLike, sample_rate_hz: int) -> 
         too short for `stoi-strict` alone is "ok"); `statuses`: the reasons by metric.
 
     Raises:
-        MediaError: not one-dimensional, or no number at all.
+        MediaError: not one-dimensional, or not numbers.
     """
     known, made = _waveform(reference, "reference"), _waveform(output, "output")
     fitted = np.asarray(audio.fit_length(made, len(known)), dtype=np.float32)
@@ -53,14 +53,14 @@ def score_files(reference: Path, output: Path) -> dict[str, Any]:
     """
     known, rate = _read(reference)
     made, output_rate = _read(output)
-    # What is cut off anyway is not resampled; a second more than that leaves every sample that counts as it is.
+    # What is cut off later is not resampled; one second is kept beyond the end, so that no sample before it changes.
     made = made[: -(-len(known) * output_rate // rate) + output_rate]
     finite = bool(np.isfinite(made).all())
     return score_pair(known, audio.resample(made, output_rate, rate) if finite else made, rate)
 
 
 def score_listed(reference: Path | None, output: Path | None, fault: str = "") -> dict[str, Any]:
-    """The same for one line of a list: what cannot be used is a status with its reason, not an exception."""
+    """The same for one line of a list: a file that cannot be used gives a status with its reason, not an exception."""
     if reference is None or output is None:
         status: Status = "reference-unscorable" if reference is None else "unreadable"
         return {**_answer(dict.fromkeys(METRICS, ItemState(status))), "detail": fault}
@@ -95,7 +95,7 @@ def _waveform(values: ArrayLike, name: str) -> NDArray[np.float32]:
         raise MediaError(f"the {name} has shape {array.shape} and type {array.dtype}", expected="numbers of shape (T,)")
     if array.dtype == np.int16:
         return audio.to_float(array)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite, and is told as such
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow becomes infinite, and is reported
         return array.astype(np.float32)
 
 
@@ -112,8 +112,8 @@ def _unusable(known: NDArray[np.float32], made: NDArray[np.float32]) -> ItemStat
 def _answer(states: dict[str, ItemState]) -> dict[str, Any]:
     values = {name: None if s.state is None else float(s.state[0]) for name, s in states.items()}
     reasons = {name: s.status for name, s in states.items() if s.status != "ok"}
-    telling = [r for name, r in reasons.items() if r not in registry.metric(name).left_out]
-    return {**values, "status": telling[0] if telling else "ok", "statuses": reasons}
+    counting = [r for name, r in reasons.items() if r not in registry.metric(name).left_out]
+    return {**values, "status": counting[0] if counting else "ok", "statuses": reasons}
 
 
 def _context(sample_rate_hz: int, samples: int) -> ScoringContext:

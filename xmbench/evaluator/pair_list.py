@@ -1,4 +1,4 @@
-"""A list of pairs, id,reference,output, one pair a line: a line that cannot be used costs only itself."""
+"""A list of pairs, id,reference,output, one pair on each line: a line that cannot be used fails alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xmbench.storage.files import LARGEST_DOCUMENT, read_bytes
 from xmbench.storage.names import shown
 
 COLUMNS = ("id", "reference", "output")
-_LONGEST_LINE = 1 << 14  # characters: two paths of the longest that a system has
+_LONGEST_LINE = 1 << 14  # characters: two paths of the greatest length that a system allows
 _EXPECTED = "a CSV file in UTF-8 with the columns id,reference,output and one pair on each line"
 
 
@@ -22,9 +22,9 @@ class Job:
     """One line of a list.
 
     Attributes:
-        id: as it stands there; `line 7` where the line has none.
-        reference, output: files; None where there is no such file.
-        fault: why the line cannot be used, or an empty text.
+        id: as written; `line 7` where the line has none.
+        reference, output: files; None if the file does not exist.
+        fault: why the line cannot be used, or "".
     """
 
     id: str
@@ -34,43 +34,43 @@ class Job:
 
 
 def read_list(path: Path) -> list[Job]:
-    """Reads a CSV with columns id, reference, output; paths are relative to it or to the current folder.
+    """Reads a CSV with columns id, reference, output; paths are relative to it or to the current directory.
 
     Raises:
-        SubmissionError: no readable list, missing columns, an id twice, or no line that can be used.
+        SubmissionError: not a readable list, missing columns, an id twice, or no usable line.
     """
     lines = _lines(path)
-    heads = [name.strip() for name in _cells(lines[0])[0]] if lines else []
-    missing = [name for name in COLUMNS if name not in heads]
+    header = [name.strip() for name in _cells(lines[0])[0]] if lines else []
+    missing = [name for name in COLUMNS if name not in header]
     if missing:
-        other = next((sign for sign in (";", "\t", "|") if lines and {*COLUMNS} & {*lines[0].split(sign)}), "")
+        other = next((mark for mark in (";", "\t", "|") if lines and {*COLUMNS} & {*lines[0].split(mark)}), "")
         raise SubmissionError(
             f"column {', '.join(missing)} missing",
             where=path,
             expected=_EXPECTED,
             todo=f"separate the columns by commas, not by {other!r}" if other else None,
         )
-    jobs = [_job(path, number, line, heads) for number, line in enumerate(lines[1:], start=2) if line.strip()]
+    jobs = [_job(path, number, line, header) for number, line in enumerate(lines[1:], start=2) if line.strip()]
     if not jobs:
-        raise SubmissionError("the list has no rows", where=path, expected="one pair on each line below the heads")
+        raise SubmissionError("the list has no rows", where=path, expected="one pair on each line below the header")
     counted = Counter(job.id for job in jobs)
-    if problems := [f"the id '{shown(item)}' stands there {n} times" for item, n in counted.items() if n > 1]:
+    if problems := [f"the id '{shown(item)}' appears {n} times" for item, n in counted.items() if n > 1]:
         raise SubmissionError(
             "the list has an id twice", where=path, problems=problems, todo="fix these lines; nothing was scored"
         )
     if all(job.fault for job in jobs):
         raise SubmissionError(
-            "the list names files that are not there" if any(job.id for job in jobs) else "the list has no usable line",
+            "the list names files that do not exist" if any(job.id for job in jobs) else "the list has no usable line",
             where=path,
             problems=[part for job in jobs for part in job.fault.split("; ")],
-            expected="paths relative to the list or to the current folder",
+            expected="paths relative to the list or to the current directory",
             todo="fix these lines; nothing was scored",
         )
     return jobs
 
 
 def _lines(path: Path) -> list[str]:
-    """Lines of the list; a name that is not UTF-8 is kept as the system's own functions keep it."""
+    """Lines of the list; a name that is not UTF-8 is kept as the operating system's functions keep it."""
     try:
         data = read_bytes(path, LARGEST_DOCUMENT)
     except DocumentError as error:
@@ -92,17 +92,17 @@ def _cells(line: str) -> tuple[Sequence[str], str]:
     try:
         return next(iter(csv.reader([line], strict=True)), []), ""
     except csv.Error as error:
-        return [], f"no line of a CSV file ({shown(str(error))})"
+        return [], f"not a line of a CSV file ({shown(str(error))})"
 
 
-def _job(path: Path, number: int, line: str, heads: Sequence[str]) -> Job:
+def _job(path: Path, number: int, line: str, header: Sequence[str]) -> Job:
     cells, fault = _cells(line)
     if fault:
         return Job(f"line {number}", None, None, f"line {number}: {fault}")
-    if len(cells) < len(heads):
-        told = f"line {number}: {len(cells)} columns, expected {len(heads)}"
-        return Job(f"line {number}", None, None, told)
-    row = dict(zip(reversed(heads), reversed(cells[: len(heads)]), strict=True))  # of two columns of a name the first
+    if len(cells) < len(header):
+        fault = f"line {number}: {len(cells)} columns, expected {len(header)}"
+        return Job(f"line {number}", None, None, fault)
+    row = dict(zip(reversed(header), reversed(cells[: len(header)]), strict=True))  # the first of two equal names
     reference, output = (_resolve(path, row[name]) for name in ("reference", "output"))
     problems = [
         f"line {number}: no file '{shown(row[name])}'"
@@ -113,8 +113,8 @@ def _job(path: Path, number: int, line: str, heads: Sequence[str]) -> Job:
 
 
 def _resolve(listing: Path, name: str) -> Path | None:
-    """The file that a name means; None if there is none. What kind of file it is, is looked at when it is read."""
+    """The file that a name means; None if there is none. Its kind is checked when it is read."""
     try:
         return next((p for p in (listing.parent / name, Path(name).expanduser()) if name and p.exists()), None)
-    except (OSError, ValueError, RuntimeError):  # a name that no file can have, a home that there is not
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, a home directory that does not exist
         return None

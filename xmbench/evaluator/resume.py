@@ -1,13 +1,13 @@
-"""What a scoring run has measured, written down on the way: a killed run that is started again takes it up.
+"""What a scoring run has measured, saved as it goes: a killed run resumes from it.
 
 ::
 
     <result stem>.partial/<sha256 of the content>.arrow     key, metric, status, detail, state
 
-A part is written under a temporary name and renamed when whole; its name is the digest of its content, so a damaged
-one is known and measured again. A value is taken up only if everything that it depends on is the same: the pair, the
+A part is written under a temporary name and renamed when complete; its name is the digest of its content, so a damaged
+one is recognised and measured again. A value is reused only if everything that it depends on is the same: the pair, the
 metric's version, the judge, the protocol, the data set, the versions of xmbench (with uncommitted changes) and its
-packages, the processor. The folder is removed when the result is written.
+packages, the processor. The directory is removed when the result is written.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import pyarrow as pa
 
 from xmbench import registry
 from xmbench.errors import DocumentError
-from xmbench.evaluator.environment import changes, environment
+from xmbench.evaluator.environment import numeric_environment
 from xmbench.evaluator.measure import States
 from xmbench.formats.dataset import Dataset
 from xmbench.interfaces import ItemState, judges_of
 from xmbench.storage.files import make_folder, read_bytes, write_bytes
 
-INTERVAL_S = 2.0  # at most so much work is lost
+INTERVAL_S = 2.0  # at most this much work is lost
 _MOST_PENDING = 4096
 _LARGEST_PART = 1 << 28  # bytes: thousands of states of some kilobytes
 _STAMP = b"xmbench"
@@ -51,28 +51,28 @@ class Measurements:
 
     Attributes:
         folder: where parts are kept; None to keep none.
-        stamp: what every number depends on beside its pair and its metric.
+        stamp: what every number depends on, apart from its pair and its metric.
         tags: metric -> name, version and judge in one text.
-        states: pair -> metric -> state, of the pairs that this run has met.
-        taken_up: how many of them an earlier run had measured.
-        measured: how many of them are measured, then or now.
+        states: pair -> metric -> state, of the pairs that this run has reached.
+        resumed: how many of them an earlier run had measured.
+        measured: how many of them are measured, by this run or an earlier one.
     """
 
     folder: Path | None = None
     stamp: str = ""
     tags: dict[str, str] = field(default_factory=dict)
     states: dict[bytes, States] = field(default_factory=dict)
-    taken_up: int = 0
+    resumed: int = 0
     measured: int = 0
     _earlier: dict[bytes, States] = field(default_factory=dict)
     _pending: list[tuple[bytes, str, ItemState]] = field(default_factory=list)
     _flushed: float = field(default_factory=time.monotonic)
 
-    def meet(self, key: bytes) -> None:
-        """A distinct pair comes up: what an earlier run knows of it is taken up."""
+    def resume(self, key: bytes) -> None:
+        """Starts a distinct pair with what an earlier run has measured of it."""
         own = self._earlier.pop(key, {})
         self.states[key] = own
-        self.taken_up += bool(own)
+        self.resumed += bool(own)
         self.measured += bool(own)
 
     def lacks(self, key: bytes, metrics: Sequence[str]) -> bool:
@@ -80,10 +80,10 @@ class Measurements:
         return any(name not in self.states[key] for name in metrics)
 
     def add(self, key: bytes, own: States) -> None:
-        """Takes new states of a pair, and writes a part from time to time.
+        """Adds new states of a pair, and writes a part from time to time.
 
         Raises:
-            OutputError: the folder cannot be written.
+            OutputError: the directory cannot be written.
         """
         self.measured += not self.states[key]
         self.states[key].update(own)
@@ -93,10 +93,10 @@ class Measurements:
                 self.flush()
 
     def flush(self) -> None:
-        """Writes what is not written yet.
+        """Writes what has not been written yet.
 
         Raises:
-            OutputError: the folder cannot be written.
+            OutputError: the directory cannot be written.
         """
         if self.folder is None or not self._pending:
             return
@@ -127,10 +127,10 @@ class Measurements:
 def measurements(
     folder: Path | None, dataset: Dataset, metrics: Sequence[str], judge: str, protocol: str
 ) -> Measurements:
-    """Opens what an earlier run left in a folder.
+    """Opens what an earlier run left in a directory.
 
     Args:
-        folder: need not exist; None to keep nothing.
+        folder: may be absent; None to keep nothing.
         dataset: what is scored.
         metrics: names.
         judge: sha256 of the judge, or "".
@@ -138,17 +138,11 @@ def measurements(
     """
     if folder is None:
         return Measurements()
-    here = environment("")
     stamp = {
         "protocol": protocol,
         "dataset": dataset.digest,
         "recipe": dataset.manifest.data_digest,
-        "xmbench": here.xmbench,
-        "commit": here.commit,
-        "packages": here.packages,
-        "machine": here.machine,
-        "python": here.python,
-        "changes": changes() if here.commit.endswith("-dirty") else "",
+        **numeric_environment(),
     }
     found = Measurements(folder, json.dumps(stamp, sort_keys=True), {name: _tag(name, judge) for name in metrics})
     found._read()
@@ -156,7 +150,7 @@ def measurements(
 
 
 def remove(folder: Path) -> None:
-    """Removes the parts, and the folder if nothing else lies there."""
+    """Removes the parts, and the directory if it is empty then."""
     for path in (*folder.glob("*.arrow"), *folder.glob(".*.arrow.*.tmp")):
         if not path.is_dir():
             path.unlink(missing_ok=True)
@@ -170,7 +164,7 @@ def _tag(name: str, judge: str) -> str:
 
 
 def _part(path: Path, stamp: str, names: dict[str, str]) -> list[tuple[bytes, str, ItemState]]:
-    """The states of a part; none of a damaged one, or where they were measured in other circumstances."""
+    """The states of a part; none if it is damaged or was measured in another environment."""
     try:
         data = read_bytes(path, _LARGEST_PART)
         if hashlib.sha256(data).hexdigest() != path.stem:

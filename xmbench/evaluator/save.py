@@ -1,4 +1,4 @@
-"""Scores a submission and writes the result with its per-item table beside it."""
+"""Scores a submission and writes the result with its per-item table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xmbench.formats.result import Result
 from xmbench.formats.tables import open_table
 from xmbench.storage.files import make_folder, replacing, write_text
 
-_LONGEST_CELL = 1 << 10  # bytes, on average; only the details are texts of some length
+_LONGEST_CELL = 1 << 10  # bytes, on average; only the details can be long
 _SLACK = 1 << 20
 
 
@@ -39,21 +39,21 @@ def score_and_save(
     engine: Engine = "local",
     ray_address: str = "",
 ) -> Scored:
-    """Scores and writes `out` and, beside it, `<out stem>.items.parquet`. The result is written last.
+    """Scores and writes `out` and, in the same directory, `<out stem>.items.parquet`. The result is written last.
 
-    What is measured is kept in `<out stem>.partial/` until then: a run that was killed is taken up by the next.
+    What is measured is kept in `<out stem>.partial/` until then: the next run resumes one that was killed.
 
     Args:
-        submission: the folder, or what `open_for` found there.
+        submission: the directory, or what `open_for` found there.
         dataset: what it was made for.
         out: the result's file.
         metrics: only these; empty for all of the track.
         workers: processes.
         local_judge: use the data set's own judge instead of the frozen one.
         judge_device: where the judges compute: "cpu", which defines the scores, or "cuda"; the result says so.
-        command: noted in the result.
+        command: recorded in the result.
         progress: called with (distinct pairs measured, items seen).
-        engine: who measures, as in `score`.
+        engine: as in `score`.
         ray_address: of the cluster, as in `score`.
 
     Raises:
@@ -85,12 +85,12 @@ def score_and_save(
 
 
 def items_path(result: Path) -> Path:
-    """Where the per-item table of a result stands."""
+    """The path of a result's per-item table."""
     return result.with_suffix(".items.parquet")
 
 
 def partial_path(result: Path) -> Path:
-    """Where the measured pairs of an unfinished run stand."""
+    """The directory with the measured pairs of an unfinished run."""
     return result.with_suffix(".partial")
 
 
@@ -98,7 +98,7 @@ def load_scored(path: Path) -> tuple[Result, pa.Table]:
     """Reads a result and its per-item table.
 
     Raises:
-        DocumentError: no result.
+        DocumentError: not a result.
         DatasetError: the table is missing, damaged, or not the one that the result names.
     """
     result = load_json(path, Result)
@@ -114,7 +114,7 @@ def load_scored(path: Path) -> tuple[Result, pa.Table]:
         ) from error
     if items_digest(items) != result.items_digest:
         raise DatasetError(
-            "the per-item table is not the result's own",
+            "the per-item table belongs to another result",
             where=table_path,
             expected=f"digest {result.items_digest[:12]}",
             todo="keep the two files together, or score the submission again",
@@ -130,7 +130,7 @@ def load_scored(path: Path) -> tuple[Result, pa.Table]:
 
 
 def read_items(path: Path, result: Result) -> pa.Table:
-    """A per-item table of no more rows than the result has items.
+    """A per-item table with at most as many rows as the result has items.
 
     Raises:
         DocumentError: missing, damaged, or larger than the result's own can be.

@@ -1,7 +1,7 @@
-"""What a judge found in every output of a submission: the class, not only whether it was the right one.
+"""The class that a judge gives every output of a submission, not only whether it is the right one.
 
-The per-item table keeps one value per metric, so the verdicts are computed again, in the batches in which `score`
-forms them: the same network on the same batches finds the same classes.
+The per-item table keeps one value per metric, so the verdicts are computed again, in the same batches as in `score`:
+the same network on the same batches gives the same classes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.evaluator.check import OpenedSubmission
-from xmbench.evaluator.item_records import Ledger, distinct_pairs
+from xmbench.evaluator.item_records import ItemRecords, distinct_pairs
 from xmbench.evaluator.judge import LoadedJudge, judging_context
 from xmbench.evaluator.measure import JUDGE_BATCH, pair_of, prepare
 from xmbench.formats.dataset import Dataset
@@ -25,9 +25,9 @@ class Verdicts:
     """One metric's verdicts on a submission, in id order.
 
     Attributes:
-        metric: whose judge it was.
-        names: of the K classes.
-        classes: int64 (N,): the class found, K where the judge found none of them, -1 where there was nothing to judge.
+        metric: the metric of the judge.
+        names: names of the K classes.
+        classes: int64 (N,): the class, K if the judge found none of them, -1 if there was nothing to judge.
     """
 
     metric: str
@@ -36,7 +36,7 @@ class Verdicts:
 
 
 def naming_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the metrics whose judge names a class."""
+    """The metrics among these whose judge names a class."""
     return tuple(name for name in names if isinstance(registry.metric(name), Naming))
 
 
@@ -47,12 +47,12 @@ def verdicts(
     metrics: tuple[str, ...],
     second: LoadedJudge | None = None,
 ) -> tuple[list[Verdicts], str]:
-    """What the judge finds in each output.
+    """What the judge finds in each output, by metric.
 
     Args:
         opened: the submission.
         dataset: what it was made for.
-        judge: the one that graded it.
+        judge: the one that it was scored with.
         metrics: of `naming_metrics`.
         second: the second judge, if there is one.
 
@@ -60,25 +60,25 @@ def verdicts(
         One value per metric, and the digest of the outputs as a result states it.
 
     Raises:
-        PrerequisiteError: the judge knows other classes.
+        PrerequisiteError: the judge has other classes.
         DatasetError: an item cannot be read.
     """
-    ledger = Ledger()
+    records = ItemRecords()
     context = judging_context(dataset, judge, second)
     found: dict[str, dict[bytes, int]] = {name: {} for name in metrics}
     batch: list[tuple[bytes, Pair]] = []
-    for work in distinct_pairs(opened, dataset, ledger, ()):
+    for work in distinct_pairs(opened, dataset, records, ()):
         batch.append((work.key, pair_of(work)))
         if len(batch) == JUDGE_BATCH:
             _judge(batch, context, found)
             batch = []
     _judge(batch, context, found)
     names = dataset.recipe.classes.names
-    told = [
-        Verdicts(name, names, np.asarray([-1 if key is None else own[key] for key in ledger.keys], dtype=np.int64))
+    named = [
+        Verdicts(name, names, np.asarray([-1 if key is None else own[key] for key in records.keys], dtype=np.int64))
         for name, own in found.items()
     ]
-    return told, ledger.outputs_digest
+    return named, records.outputs_digest
 
 
 def _judge(batch: list[tuple[bytes, Pair]], context: ScoringContext, found: dict[str, dict[bytes, int]]) -> None:

@@ -1,7 +1,7 @@
-"""Is this result what the submission scores? Everything is measured again and the whole document is compared.
+"""Is this result what the submission scores? Everything is measured again and the complete document is compared.
 
 Only where and when it was made (`environment`, the submission's date and hardware), the name of the table and the
-status may differ: so a rerun of a result's own command verifies.
+status may differ: a rerun of a result's own command is verified.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _ABSENT = "(nothing)"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field that is not what the submission gives."""
+    """One field that differs from what the submission gives."""
 
     field: str
     claimed: Any
     found: Any
 
     def __str__(self) -> str:
-        """Both values in full: a changed last digit must be seen."""
+        """Both values in full: a changed last digit must be visible."""
         return f"{self.field}: the result says {self.claimed!r}, the submission gives {self.found!r}"
 
 
@@ -48,9 +48,9 @@ class Verification:
     """What `verify` found.
 
     Attributes:
-        differences: every field and every cell of the per-item table that differs; empty if the result holds.
-        table_checked: whether the per-item table was there; its digest in the result is compared either way.
-        notes: differences of the two machines and versions, which are no fault by themselves.
+        differences: every field and every cell of the per-item table that differs; empty if the result is verified.
+        table_checked: whether the per-item table was found; its digest in the result is compared either way.
+        notes: differences between the two machines and versions, which are not errors.
         result: as the file states it.
     """
 
@@ -73,15 +73,15 @@ def verify(
 
     Args:
         path: the result's file.
-        submission: the folder that it was made from, or what `open_for` found there.
+        submission: the directory that it was made from, or what `open_for` found there.
         dataset: what it was made for.
         workers: processes.
         tolerance: numbers may differ by this times max(1, |number|); 0 demands every digit. Another processor may
-            round the last digits in another way.
+            round the last digits differently.
         progress: called with (distinct pairs measured, items seen).
 
     Raises:
-        DocumentError: no result.
+        DocumentError: not a result.
         SubmissionError, DatasetError, PrerequisiteError: the submission cannot be scored.
     """
     result = load_json(path, Result)
@@ -99,50 +99,55 @@ def verify(
         progress=progress,
         track=track,
     )
-    claimed, found = (_flat(r.model_dump(mode="json", by_alias=True)) for r in (result, again.result))
     table = _table(path, result)
-    found_items = list(_items(table, result, again, tolerance)) if table is not None else []
-    differing = [
+    notes = (*_newer(result, opened.track), *_environments(result.environment, environment("")))
+    return Verification(_differences(result, again, table, tolerance), table is not None, notes, result)
+
+
+def _differences(result: Result, again: Scored, table: pa.Table | None, tolerance: float) -> tuple[Difference, ...]:
+    """Fields of the result and cells of its table that differ from those of the new scoring."""
+    claimed, found = (_flat(r.model_dump(mode="json", by_alias=True)) for r in (result, again.result))
+    cells = list(_items(table, result, again, tolerance)) if table is not None else []
+    fields = [
         Difference(field, claimed.get(field, _ABSENT), found.get(field, _ABSENT))
         for field in dict.fromkeys((*claimed, *found))
         if not _same(claimed.get(field, _ABSENT), found.get(field, _ABSENT), tolerance)
     ]
-    if tolerance > 0.0 and table is not None and not found_items:  # the cells agree, so their digest need not
-        differing = [d for d in differing if d.field != "items_digest"]
+    if tolerance > 0.0 and table is not None and not cells:  # the cells agree, so their digest need not
+        fields = [d for d in fields if d.field != "items_digest"]
     if result.data_digest is None:  # of version 0.1, on a recipe that was never published
-        differing = [d for d in differing if d.field != "data_digest"]
-    notes = (*_newer(result, opened.track), *_surroundings(result.environment, environment("")))
-    return Verification((*differing, *found_items), table is not None, notes, result)
+        fields = [d for d in fields if d.field != "data_digest"]
+    return (*fields, *cells)
 
 
-def _track(result: Result, today: TrackSpec) -> TrackSpec:
-    """The result's own track where today's only has more metrics or judges: it still is what the submission scores."""
+def _track(result: Result, current: TrackSpec) -> TrackSpec:
+    """The result's own track if the current one only adds metrics or judges: the result is still valid on it."""
     own = result.track_spec
-    judges = {"judge": own.judge or today.judge, "second_judge": own.second_judge or today.second_judge}
-    grown = own.model_copy(update={"metrics": today.metrics, **judges})
-    return own if grown == today and set(own.metrics) <= set(today.metrics) else today
+    judges = {"judge": own.judge or current.judge, "second_judge": own.second_judge or current.second_judge}
+    grown = own.model_copy(update={"metrics": current.metrics, **judges})
+    return own if grown == current and set(own.metrics) <= set(current.metrics) else current
 
 
-def _newer(result: Result, today: TrackSpec) -> Iterator[str]:
-    """What the track has by now and the result could not know."""
+def _newer(result: Result, current: TrackSpec) -> Iterator[str]:
+    """Metrics and judges that the track got after the result was scored."""
     own = result.track_spec
-    added = [name for name in today.metrics if name not in own.metrics]
-    judges = ((own.judge, today.judge), (own.second_judge, today.second_judge))
-    added += [f"the judge {now.name}" for then, now in judges if now is not None and then is None]
+    added = [name for name in current.metrics if name not in own.metrics]
+    judges = ((own.judge, current.judge), (own.second_judge, current.second_judge))
+    added += [f"the judge {new.name}" for old, new in judges if new is not None and old is None]
     if added:
-        more = f"the track has more by now ({', '.join(added)}): score the submission again to have that, too"
+        more = f"the track has since got {', '.join(added)}: score the submission again to add them"
         yield f"scored on the track {result.track_digest[:12]}; {more}"
 
 
 def mark_verified(path: Path, verification: Verification) -> None:
-    """Writes the status "verified" into a result that holds.
+    """Writes the status "verified" into a result without differences.
 
     Raises:
-        ValueError: it does not hold.
+        ValueError: it has differences.
         OutputError: the file cannot be written.
     """
     if verification.differences:
-        raise ValueError("a result that does not hold is not marked as verified")
+        raise ValueError("a result with differences is not marked as verified")
     write_text(path, verification.result.model_copy(update={"status": "verified"}).to_json())
 
 
@@ -165,7 +170,7 @@ def _same(a: Any, b: Any, tolerance: float) -> bool:
 
 
 def _table(path: Path, result: Result) -> pa.Table | None:
-    """The per-item table beside the result, or None where only the document was handed over."""
+    """The result's per-item table, or None if only the document is there."""
     named = path.parent / Path(result.items_table).name
     if not result.items_table or not named.is_file():
         return None
@@ -176,7 +181,7 @@ def _table(path: Path, result: Result) -> pa.Table | None:
 
 
 def _items(table: pa.Table, result: Result, again: Scored, tolerance: float) -> Iterator[Difference]:
-    """Cells of the per-item table that differ, and a table that is not the result's own."""
+    """Cells of the per-item table that differ, and a table that belongs to another result."""
     if items_digest(table) != result.items_digest:
         yield Difference("items_table: sha256 of its content", items_digest(table), result.items_digest)
     ids = again.items.column("id").to_pylist()
@@ -194,7 +199,7 @@ def _items(table: pa.Table, result: Result, again: Scored, tolerance: float) -> 
                 yield Difference(f"items.{name}[{item}]", one, other)
 
 
-def _surroundings(there: Environment, here: Environment) -> Iterator[str]:
+def _environments(there: Environment, here: Environment) -> Iterator[str]:
     for field in ("xmbench", "commit", "python", "machine"):
         if getattr(there, field) != getattr(here, field):
             yield f"{field}: made with {getattr(there, field) or '?'}, verified with {getattr(here, field) or '?'}"

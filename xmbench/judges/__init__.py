@@ -1,1 +1,1 @@
-"""Frozen networks that measure: they hear outputs and nothing else, and no baseline can reach them."""
+"""Frozen networks that measure: they get outputs and nothing else, and no baseline can import them."""

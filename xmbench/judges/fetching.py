@@ -1,4 +1,4 @@
-"""Weights that are published at an address: fetched once into the cache folder, and never believed unread."""
+"""Weights that are published at an address: fetched once into the cache directory, and always verified."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from xmbench.storage.cache import cache_folder
 from xmbench.storage.files import make_folder, replacing
 from xmbench.storage.locks import locked
 
-PATIENCE_S = 30.0  # for a server that says nothing
-LONGEST_S = 1800.0  # for the whole file
+PATIENCE_S = 30.0  # for a server that does not answer
+LONGEST_S = 1800.0  # for the complete file
 _PIECE = 1 << 20
 
 
 def fetched(address: str, sha256: str, size: int) -> Path:
-    """The file of an address in the cache folder, fetched if it is not there.
+    """The file of an address in the cache directory, fetched if it is not there.
 
     Args:
         address: https or http.
         sha256: what its content must have.
-        size: its bytes; a longer answer is cut off.
+        size: its bytes; a longer response is cut off.
 
     Raises:
         PrerequisiteError: it cannot be reached, or it is another file.
-        OutputError: the cache folder cannot be written.
+        OutputError: the cache directory cannot be written.
     """
     place = make_folder(cache_folder() / "judges") / f"{sha256}.safetensors"
     with locked(place.with_suffix(".lock"), wait=True):
@@ -38,7 +38,7 @@ def fetched(address: str, sha256: str, size: int) -> Path:
             found = _fetch(address, temporary, size)
             if found != sha256:
                 raise PrerequisiteError(
-                    "the judge at this address is not the one on record",
+                    "the judge at this address is not the one of its record",
                     where=address,
                     expected=f"sha256 {sha256}, found {found}",
                     todo="install the version of the judge's package that goes with the recipe",
@@ -47,7 +47,7 @@ def fetched(address: str, sha256: str, size: int) -> Path:
 
 
 def cached(sha256: str) -> Path | None:
-    """The fetched file of a digest, if it is here."""
+    """The fetched file of a digest, or None."""
     place = cache_folder() / "judges" / f"{sha256}.safetensors"
     return place if place.is_file() else None
 

@@ -27,12 +27,12 @@ def fittable() -> dict[str, FittableKind]:
 
 
 def kind_for(datasets: Sequence[Dataset], modality: Modality, name: str | None = None) -> str:
-    """The name of the kind whose judges can look at the data sets' items.
+    """The name of the kind of judges that fits the items of the data sets.
 
     Args:
         datasets: all of them must fit.
         modality: of the items to be judged.
-        name: this kind and no other; None for the one that fits.
+        name: this kind; None for the one that fits.
 
     Raises:
         UnknownNameError: no kind has that name.
@@ -65,7 +65,7 @@ def _fits(kind: JudgeKind, dataset: Dataset, modality: Modality) -> bool:
 
 
 def _about(dataset: Dataset, modality: Modality) -> str:
-    """What its items are, in a few words."""
+    """A short description of its items."""
     task = dataset.recipe.task
     classes = f"{len(task.class_names)} classes ({', '.join(task.class_names[:3])}, ...)"
     if modality == "image":
@@ -74,22 +74,22 @@ def _about(dataset: Dataset, modality: Modality) -> str:
 
 
 def checked_options(name: str, given: Given) -> Given:
-    """The options that were given, by their snake_case names, where the kind takes them all.
+    """The given options, by their snake_case names, if the kind has all of them.
 
     Raises:
-        UnknownNameError: it does not take one of them.
-        PrerequisiteError: one means nothing without another.
+        UnknownNameError: the kind does not have one of them.
+        PrerequisiteError: one requires another that is not given.
     """
     known = {option.name.replace("-", "_"): option for option in fittable()[name].options}
-    strange = [f"--{key.replace('_', '-')}" for key in given if key not in known]
-    if strange:
+    unknown = [f"--{key.replace('_', '-')}" for key in given if key not in known]
+    if unknown:
         raise UnknownNameError(
-            f"judges of the kind '{name}' take no {', '.join(strange)}",
-            expected=", ".join(f"--{option.name}" for option in known.values()) or "--seed and --steps alone",
+            f"judges of the kind '{name}' have no option {', '.join(unknown)}",
+            expected=", ".join(f"--{option.name}" for option in known.values()) or "only --seed and --steps",
         )
     for key in given:
         if known[key].needs and known[key].needs.replace("-", "_") not in given:
-            raise PrerequisiteError(f"--{known[key].name} means nothing without --{known[key].needs}")
+            raise PrerequisiteError(f"--{known[key].name} requires --{known[key].needs}")
     return given
 
 
@@ -108,13 +108,13 @@ def fit(
     """Trains a judge and writes `<out>/<name>.safetensors` and `.json`.
 
     Args:
-        datasets: their training items are used; the first names the classes.
-        out: folder.
+        datasets: their training items are used; the first defines the classes.
+        out: directory.
         kind: of `kind_for`.
         name: of the files; None for the kind's own.
         seed: of the training.
-        steps: of the training; None for what the data ask for.
-        command: noted in the record.
+        steps: of the training; None for the default of the kind.
+        command: recorded in the record.
         options: of the kind, by their snake_case names.
         progress: called with a line of progress.
 
@@ -122,8 +122,8 @@ def fit(
         The record, as written.
 
     Raises:
-        XmbenchError: an option that the kind does not take, or whatever the kind finds wrong with the data.
-        OutputError: the folder cannot be written.
+        XmbenchError: an option that the kind does not have, or data that do not fit it.
+        OutputError: the directory cannot be written.
     """
     given = checked_options(kind, options or {})
     make_folder(out)

@@ -1,4 +1,4 @@
-"""What the header of a judge's weights says, read without the package that computes with them."""
+"""The header of a judge's weights, read without the package that computes with them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from xmbench.errors import PrerequisiteError
 
 
 def header(data: bytes) -> dict[str, Any]:
-    """What stands in the header of a judge's file: its "format" and more.
+    """The header of a judge's file: its "format" and more.
 
     Raises:
-        PrerequisiteError: these are no weights of a judge.
+        PrerequisiteError: not the weights of a judge.
     """
     try:
         size = int.from_bytes(data[:8], "little")

@@ -1,6 +1,6 @@
-"""Stored judges: the record beside the weights, and the weights themselves, wherever they come from.
+"""Stored judges: the record and the weights, which may be a file or published at an address.
 
-Every kind of judge brings a folder of its own (`JudgeKind.weights`), `xmbench fit-judge` writes into `DATA/judges/`.
+Every kind of judge has its own directory (`JudgeKind.weights`), `xmbench fit-judge` writes into `DATA/judges/`.
 Both hold `<name>.json` and, unless the record gives an address, `<name>.safetensors`.
 """
 
@@ -27,16 +27,16 @@ from xmbench.judges.loading import kind_of, load
 from xmbench.storage.files import read_bytes
 
 WEIGHTS = ".safetensors"
-_SECOND = "-second"  # how version 1 told a second judge: by the end of its name
+_SECOND = "-second"  # in version 1, the end of a second judge's name
 _VERSION_1 = {"schema", "name", "sha256", "bytes", "modality", "words", "classes", "accuracy", "command", "seed"}
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedJudge:
-    """Weights and what is known of them.
+    """Weights and their record.
 
     Attributes:
-        local: fitted by the user, not by those who made the recipe.
+        local: fitted by the user, not shipped for the recipe.
         device: where it computes.
     """
 
@@ -47,7 +47,7 @@ class LoadedJudge:
 
     @property
     def card(self) -> JudgeCard:
-        """What a result says of it."""
+        """The judge as a result names it."""
         accuracy = {test: found.accuracy for test, found in self.record.accuracy.items()}
         return JudgeCard(
             name=self.record.name, sha256=self.record.sha256, local=self.local, accuracy=accuracy, device=self.device
@@ -60,12 +60,12 @@ class LoadedJudge:
 
     @property
     def for_metrics(self) -> JudgeWeights:
-        """What metrics are given."""
+        """The judge as metrics get it."""
         return JudgeWeights(self.weights, self.record.kind, self.record.sha256, self.device)
 
 
 def shipped() -> Iterator[Path]:
-    """The records of all judges that come with the package and with plug-ins, by kind and name."""
+    """The records of all judges that ship with the package and with plug-ins, by kind and name."""
     for name in registry.names("judges"):
         folder = registry.judge(name).weights
         yield from sorted(folder.glob("*.json")) if folder is not None else ()
@@ -75,14 +75,14 @@ def read_record(path: Path) -> StoredJudge:
     """A record of either version; its name is that of its file.
 
     Args:
-        path: the `.json`; for a local judge it may be missing, and the weights alone then say what they say.
+        path: the `.json`; for a local judge it may be missing, and the record is then read from the weights.
 
     Raises:
-        PrerequisiteError: no record, or one that cannot be read; its name is none; weights that cannot be read.
+        PrerequisiteError: no record, or one that cannot be read; not a name; weights that cannot be read.
     """
     if not re.fullmatch(NAME_PATTERN, path.stem):
         raise PrerequisiteError(
-            f"{path.stem!r} is no name for a judge",
+            f"{path.stem!r} is not a name for a judge",
             expected="lower-case letters, digits and single hyphens",
             todo="rename both of its files, or fit it again with another --name",
         )
@@ -108,26 +108,26 @@ def read_judge(path: Path, *, local: bool = False, device: str = "cpu") -> Loade
     found = hashlib.sha256(weights).hexdigest()
     if found != record.sha256:
         raise PrerequisiteError(
-            f"{path.stem}{WEIGHTS} is not the judge that its card describes",
+            f"{path.stem}{WEIGHTS} is not the judge that its record describes",
             where=path.parent,
             expected=f"sha256 {record.sha256}, found {found}",
             todo="fit the judge again, or install xmbench again",
         )
     if device != "cpu":
-        load(weights, record.kind, device)  # a device that is not there is named before hours of work
+        load(weights, record.kind, device)  # a missing device is reported before hours of work
     return LoadedJudge(weights, record, local, device)
 
 
 def weights_of(path: Path, record: StoredJudge) -> bytes:
-    """The weights that a record describes: from beside it, or from its address by way of the cache folder.
+    """The weights that a record describes: from the file next to it, or from its address through the cache.
 
     Raises:
-        PrerequisiteError: they are not there, or cannot be fetched.
+        PrerequisiteError: they are missing, or cannot be fetched.
     """
-    beside = path.with_suffix(WEIGHTS)
-    if record.address and not beside.is_file():
-        beside = fetched(record.address, record.sha256, record.bytes)
-    return _weights(beside)
+    weights = path.with_suffix(WEIGHTS)
+    if record.address and not weights.is_file():
+        weights = fetched(record.address, record.sha256, record.bytes)
+    return _weights(weights)
 
 
 def _weights(path: Path) -> bytes:
@@ -151,7 +151,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _unreadable(path: Path) -> PrerequisiteError:
     return PrerequisiteError(
-        "the judge's card cannot be read",
+        "the judge's record cannot be read",
         where=path,
         expected="the JSON file that `xmbench fit-judge` wrote",
         todo="fit the judge again, or remove both of its files",
@@ -164,7 +164,7 @@ def _tested(found: Mapping[str, Any]) -> Tested:
 
 
 def _from_version_1(path: Path, known: Mapping[str, Any], tests: dict[str, Tested]) -> StoredJudge:
-    """Version 1 named neither kind nor role nor size: the weights and the file's name say them."""
+    """Version 1 had neither kind nor role nor size: they are read from the weights and the name of the file."""
     weights = _weights(path.with_suffix(WEIGHTS))
     judge = load(weights)
     try:

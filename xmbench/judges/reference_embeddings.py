@@ -1,11 +1,12 @@
-"""What a judge sees of a data set's references, kept between runs: a second submission does not embed them again.
+"""A judge's embeddings of a data set's references, cached between runs: a second submission does not embed them again.
 
 ::
 
-    <folder>/<sha256 of the judge>-<device>.f32     records of: sha256 of the item, embedding (float32), check
+    <directory>/<sha256 of the judge>-<device>.f32     records of: sha256 of the item, embedding (float32), check
 
-The folder stands for the data set, the versions and the machine, so that what is read is what would be computed.
-Records are appended under a lock, by any number of processes; a torn or damaged one is left out and computed again.
+The directory is named by the data set, the versions and the machine, so that what is read is what would be computed.
+Records are appended under a lock, by any number of processes; an incomplete or damaged one is skipped and computed
+again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _KEY, _CHECK = 32, 8  # bytes
 def embedded_references(
     items: Sequence[Media], judge: Judge, folder: Path, judge_sha256: str, device: str
 ) -> NDArray[np.float32]:
-    """Embeddings (N, D) of references: those that are kept, and the others computed and kept.
+    """Embeddings (N, D) of references: from the cache, or computed and added to it.
 
     Args:
         items: references of one data set.
@@ -53,7 +54,7 @@ def _key(item: Media) -> bytes:
 
 
 class _Kept:
-    """One file in memory; what is added goes to its end."""
+    """One file in memory; new rows are appended."""
 
     def __init__(self, path: Path, size: int) -> None:
         self.path, self.size = path, size
@@ -75,12 +76,12 @@ class _Kept:
         return _Kept(path, size)
 
     def add(self, keys: Sequence[bytes], found: NDArray[np.float32]) -> None:
-        """Keeps rows (N, D); a folder that cannot be written costs only the time of the next run."""
+        """Adds rows (N, D); if the directory is not writable, the next run computes them again."""
         bodies = [key + np.asarray(row, np.float32).tobytes() for key, row in zip(keys, found, strict=True)]
         self.rows.update(zip(keys, np.asarray(found, np.float32), strict=True))
         try:
             with locked(self.path.with_suffix(".lock"), wait=True), self.path.open("ab") as file:
-                file.truncate(file.tell() // self._length * self._length)  # what a killed process left half written
+                file.truncate(file.tell() // self._length * self._length)  # an incomplete record of a killed process
                 file.write(b"".join(body + _check(body) for body in bodies))
         except (OSError, OutputError):
             return

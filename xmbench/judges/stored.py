@@ -26,7 +26,7 @@ AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 
 @contextlib.contextmanager
 def exactly(device: str = "cpu") -> Iterator[None]:
-    """One thread, whole float32 and no gradients: sums are then taken in one order on every machine."""
+    """One thread, full float32 and no gradients: sums are then taken in one order on every machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -47,10 +47,10 @@ def batched(
     """What a network computes of batches of one size: float32 (N, width).
 
     Args:
-        batches: each filled up to the one size, and how many of its rows count.
+        batches: each filled up to one size, with the number of its rows that count.
         compute: a batch (B, ...) on the device -> (B, width).
         width: of a row.
-        device: where the network lies.
+        device: where the network is.
     """
     found = []
     for batch, count in batches:
@@ -60,7 +60,7 @@ def batched(
 
 
 def require(device: str) -> None:
-    """Nothing, where networks can compute on a device.
+    """Checks that networks can compute on a device.
 
     Raises:
         PrerequisiteError: torch has no such device on this machine.
@@ -71,14 +71,14 @@ def require(device: str) -> None:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: a build of torch without CUDA
         raise PrerequisiteError(
-            f"judges cannot compute on {device!r} here",
+            f"judges cannot compute on {device!r}",
             expected="cpu, or cuda with a GPU that torch can use (`xmbench doctor` names it)",
             todo="leave --judge-device out: the CPU defines the scores",
         ) from error
 
 
 def pack(about: Mapping[str, Any], networks: Sequence[nn.Module]) -> bytes:
-    """A safetensors file of the networks' weights; `about` (with its "format") stands in the header."""
+    """A safetensors file of the networks' weights; `about` (with its "format") is in the header."""
     tensors: dict[str, Tensor] = {}
     for number, network in enumerate(networks):
         for name, value in network.state_dict().items():
@@ -102,7 +102,7 @@ def tensors(data: bytes, expected: str) -> dict[str, Tensor]:
     """
     about = header(data)
     if about["format"] != expected:
-        raise PrerequisiteError("the weights belong to another judge", where=about["format"], expected=expected)
+        raise PrerequisiteError("the weights are of another judge", where=about["format"], expected=expected)
     try:
         return load(data)
     except Exception as error:  # any damage to the file
@@ -133,15 +133,15 @@ def restore(network: nn.Module, stored: Mapping[str, Tensor], number: int) -> No
 def unpack(
     data: bytes, expected: str, make: Callable[[dict[str, Any]], AnyNetwork]
 ) -> tuple[dict[str, Any], tuple[AnyNetwork, ...]]:
-    """What the header says of a judge, and its networks in evaluation mode, with weights as they are stored.
+    """The header of a judge's file, and its networks in evaluation mode, with weights as they are stored.
 
     Args:
         data: what `pack` gave.
         expected: the format.
-        make: an untrained network, from what the header says.
+        make: gives an untrained network for a header.
 
     Raises:
-        PrerequisiteError: these are no weights, or those of another judge, or of another version of it.
+        PrerequisiteError: not weights, or those of another judge, or of another version of it.
     """
     stored, about = tensors(data, expected), header(data)
     try:

@@ -4,12 +4,12 @@
 
     leaderboards/<recipe>/<direction>/<system>.json         a result, as `xmbench score` wrote it
     leaderboards/<recipe>/<direction>/<system>--seed-1.json another seed of the system: one row with the first
-    leaderboards/<recipe>/<direction>/reported-<name>.json  what a paper prints: a table of its own, never ranked
+    leaderboards/<recipe>/<direction>/reported-<name>.json  what a paper reports: a separate table, never ranked
     leaderboards/<recipe>/<direction>/pairs.json            paired differences of the results, computed by `add`
     leaderboards/*.md, index.html                           generated
     leaderboards/.tables/                                   per-item values on this machine, for the next `add`
 
-`add` takes a result in, `load` reads and checks all of them, `boards` ranks, `build` writes the pages.
+`add` adds a result, `load` reads and checks all of them, `boards` ranks, `build` writes the pages.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Whether a result can be what the evaluator wrote: fields that must agree with each other, bounds, digests.
+"""Checks that a result can be an evaluator's: fields that must agree with each other, bounds, digests.
 
-Recomputing every number is `xmbench verify`; this needs nothing but the documents, so it runs over all boards.
+`xmbench verify` recomputes every number; these checks need only the documents, so they run over all boards.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _CLOSE = 1e-9
 
 
 def problems(result: Result, *, metrics: bool = True) -> list[str]:
-    """Everything in a result that does not agree.
+    """Every contradiction in a result.
 
     Args:
         result: as loaded.
-        metrics: also compare with what the metrics say of themselves (bounds, floors): imports them, which takes
-            seconds where one brings a network along.
+        metrics: also compare with the metrics themselves (bounds, floors): imports them, which takes seconds if one
+            needs a network.
 
     Returns:
-        One sentence each; empty where nothing is wrong.
+        One sentence each; empty if nothing is wrong.
     """
     found = _identity(result)
     known = {name: _metric(name) if metrics else None for name in result.scores}
@@ -55,7 +55,7 @@ def _identity(result: Result) -> list[str]:
 
 
 def _own_track(result: Result) -> list[str]:
-    """The track that a result keeps agrees with what else it says, and has all of its scores."""
+    """Whether the track in a result agrees with its other fields and with its scores."""
     own = result.track_spec
     found = [
         f"{name}: {there!r}, but its own track says {kept!r}"
@@ -68,33 +68,33 @@ def _own_track(result: Result) -> list[str]:
         if there != kept
     ]
     found += [f"no score of {name}" for name in own.metrics if name not in result.scores]
-    return found + [f"{name} is no metric of its track" for name in result.scores if name not in own.metrics]
+    return found + [f"{name} is not a metric of its track" for name in result.scores if name not in own.metrics]
 
 
 def _score(score: Score, metric: Metric | None) -> list[str]:
     found = []
     if sum(score.statuses.values()) != score.n:
-        found.append(f"its statuses are {sum(score.statuses.values())} items of {score.n}")
+        found.append(f"its statuses count {sum(score.statuses.values())} items of {score.n}")
     if abs(score.coverage - score.statuses.get("ok", 0) / max(1, score.n)) > _CLOSE:
         found.append(f"coverage {score.coverage} with {score.statuses.get('ok', 0)} of {score.n} items measured")
     if metric is None:
         return found
-    # A mean lies within its percentile interval; a distribution's resamples may all lie on one side of it.
+    # A mean is within its percentile interval; all resamples of a distribution may be on one side of its value.
     is_mean = score.floor is not None and not score.whole_set
     if is_mean and None not in (score.value, score.low, score.high):
         low, value, high = float(score.low or 0), float(score.value or 0), float(score.high or 0)
         if not low - _CLOSE <= value <= high + _CLOSE:
             found.append(f"{value} is not within its own interval [{low}, {high}]")
     if metric.version == score.metric_version:
-        found += [f"{name} {has}, but the metric has {own}" for name, has, own in _said(score, metric) if has != own]
+        found += [f"{name} {has}, but the metric has {own}" for name, has, own in _facts(score, metric) if has != own]
     beyond = [v for v in (score.value, score.low, score.high) if v is not None]
     if any(not metric.low - _CLOSE <= v <= metric.high + _CLOSE for v in beyond):
-        found.append(f"{score.value} [{score.low}, {score.high}] is beyond its bounds {metric.low}..{metric.high}")
+        found.append(f"{score.value} [{score.low}, {score.high}] is outside its bounds {metric.low}..{metric.high}")
     return found
 
 
-def _said(score: Score, metric: Metric) -> Iterator[tuple[str, object, object]]:
-    """What a score says of its metric, and what the metric says of itself."""
+def _facts(score: Score, metric: Metric) -> Iterator[tuple[str, object, object]]:
+    """Each fact of the metric as the score has it, and as the metric has it."""
     for name in ("floor", "higher_is_better", "unit"):
         yield name, getattr(score, name), getattr(metric, name)
     yield "left_out", sorted(score.left_out), sorted(metric.left_out)
@@ -123,13 +123,13 @@ def _other_judges(result: Result, track: TrackSpec, whose: str) -> list[str]:
 
 
 def outdated(result: Result, recipe: Recipe | None) -> list[str]:
-    """What a result lacks of the installed recipe's track: it may stay on its board, but is not taken in anew."""
+    """What a result lacks of the installed recipe's track: it may stay on its board, but cannot be added again."""
     track = installed_track(result, recipe)
     if track is None:
         return []
     found = [] if result.judge is None or result.judge.local else _other_judges(result, track, "the recipe")
     added = [name for name in track.metrics if name not in result.track_spec.metrics]
-    found += [f"no score of {name}, which the recipe has by now" for name in added]
+    found += [f"no score of {name}, which the recipe now has" for name in added]
     if track.primary != result.primary:
         found.append(f"primary metric {result.primary}, but the recipe says {track.primary}")
     return found
@@ -143,7 +143,7 @@ def _metric(name: str) -> Metric | None:
 
 
 def duplicates(results: Sequence[Result]) -> list[str]:
-    """Systems or seeds that stand on one board with exactly the same outputs; floors and ceilings may coincide."""
+    """Systems or seeds on one board with exactly the same outputs; lower and upper bounds may coincide."""
     grouped: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for entry in entries(results):
         for run in entry.runs if entry.result.submission.kind == "learned" else ():
@@ -157,7 +157,7 @@ def duplicates(results: Sequence[Result]) -> list[str]:
 
 
 def pairings(pairs: Sequence[Pairing], results: Sequence[Result]) -> list[str]:
-    """Pairings that do not agree with the scores they are about."""
+    """Pairings that contradict the scores of their two systems."""
     known = {entry.digest: entry for entry in entries(results)}
     found = []
     for pair in pairs:

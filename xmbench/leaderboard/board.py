@@ -1,10 +1,10 @@
-"""Results -> boards: which results may stand together, and what rank each one has.
+"""Results -> boards: which results can be compared, and the rank of each.
 
-A board holds results of one data set digest, protocol, version of the primary metric and pair of judges: whatever
-differs there is another board. A metric that a track got later leaves its older rows where they are, without a value.
-Floors and ceilings stand on every board and carry no rank. A system stands in one row with all its seeds, and is ranked
-by their mean. Systems that the data do not separate share a rank: by a paired bootstrap where the pair was compared, by
-overlapping 95 % intervals where it was not; each row says which.
+A board has results of one data set digest, protocol, version of the primary metric and pair of judges; results that
+differ in any of these are on another board. If a track gets another metric, older rows stay, without a value for it.
+Lower and upper bounds (kinds floor and ceiling) are on every board and have no rank. A system has one row with all its
+seeds, and is ranked by their mean. Systems that the data do not separate share a rank: by a paired bootstrap if the
+pair was compared, else by overlapping 95 % intervals; each row says which.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Row:
     """One line of a board.
 
     Attributes:
-        rank: None for floors, ceilings and results without the primary metric.
-        entry: the system: one run, or several that differ in their seed.
-        by: how it was compared with the first of the rank above or of its own; "" where nothing was compared.
-        normalised: 0 at the random training item, 1 at the oracle's class; None where one of them is not on the board,
-            or the oracle's class is no better there.
+        rank: None for lower and upper bounds and for results without the primary metric.
+        entry: the system: one run, or several with different seeds.
+        by: how it was compared with the first of the rank above or of its own; "" if it was not compared.
+        normalised: 0 at the random training item, 1 at the oracle's class; None if one of them is not on the board, or
+            the oracle's class is not better.
     """
 
     rank: int | None
@@ -61,7 +61,7 @@ class Row:
 
     @property
     def scores(self) -> Mapping[str, Score]:
-        """What the row shows: means over the seeds."""
+        """The scores of the row: means over the seeds."""
         return self.entry.scores
 
 
@@ -70,9 +70,9 @@ class Board:
     """One track on one data set digest: rows from best to worst.
 
     Attributes:
-        data_digest: of the recipe; None where only results of version 0.1 on an unknown one are here.
-        current: whether the installed recipe builds this data and names these judges; None where no recipe of that
-            name is installed.
+        data_digest: of the recipe; None if all results are of version 0.1 on an unknown recipe.
+        current: whether the installed recipe builds this data and names these judges; None if no recipe of that name
+            is installed.
         floor, ceiling: values of the two rows between which scores are normalised.
     """
 
@@ -94,7 +94,7 @@ class Board:
 
     @property
     def limit(self) -> int | None:
-        """Items per split of a part of a set."""
+        """Items per split if the build was limited."""
         return self.rows[0].result.limit
 
     @property
@@ -104,7 +104,7 @@ class Board:
 
     @property
     def judges(self) -> list[tuple[str, JudgeCard]]:
-        """The judges behind the scores: "judge", then "second judge"."""
+        """The judges of the scores: "judge", then "second judge"."""
         results = [row.result for row in self.rows]
         cards = {
             "judge": next((result.judge for result in results if result.judge), None),
@@ -121,7 +121,7 @@ def boards(results: Sequence[Result], compared: Compared | None = None) -> list[
         compared: paired differences by the digests of two per-item tables.
 
     Returns:
-        Boards by track; those of an installed recipe first, whole data sets before parts.
+        Boards by track; those of an installed recipe first, complete data sets before limited ones.
     """
     grouped: dict[tuple[str, ...], list[Result]] = defaultdict(list)
     for result in results:
@@ -138,20 +138,20 @@ def installed(names: set[str]) -> dict[str, Recipe]:
 
 
 def installed_track(result: Result, recipe: Recipe | None) -> TrackSpec | None:
-    """The track of the installed recipe, if that builds the data that a result is about."""
+    """The track of the installed recipe, if it builds the data of a result."""
     if recipe is None or recipe.data_digest != result.data_digest:
         return None
     return recipe.track(result.track_spec.direction)
 
 
 def _is_current(result: Result, recipe: Recipe) -> bool:
-    """Whether a result is what the installed recipe asks for, but for metrics that it got later."""
+    """Whether a result fits the installed recipe, except for metrics that were added later."""
     track, own = installed_track(result, recipe), result.track_spec
     return track is not None and track == own.model_copy(update={"metrics": track.metrics})
 
 
 def anchoring(names: Collection[str]) -> dict[str, str]:
-    """Those of these baselines whose TOML says that they are an end of the normalised scores, and which end."""
+    """The baselines among these whose TOML makes them an end of the normalised scores, and which end."""
     found: dict[str, str] = {}
     for name in sorted(names):
         try:
@@ -200,7 +200,7 @@ def _board(
 
 
 def _anchor(found: Sequence[Entry], primary: str, kind: str, anchors: Mapping[str, str]) -> float | None:
-    """The value of a reference row: of that kind, and made by a baseline that is that anchor, run as it is shipped."""
+    """The value of a row of that kind that the anchoring baseline made in its shipped configuration."""
     for entry in found:
         made, score = entry.result.submission, entry.scores.get(primary)
         shipped = not (made.preset or made.changed or made.control)
@@ -212,7 +212,7 @@ def _anchor(found: Sequence[Entry], primary: str, kind: str, anchors: Mapping[st
 def _normalised(score: Score | None, floor: float | None, ceiling: float | None) -> float | None:
     if score is None or score.value is None or floor is None or ceiling is None:
         return None
-    if floor == ceiling or (ceiling > floor) != score.higher_is_better:  # on such a scale better would be less
+    if floor == ceiling or (ceiling > floor) != score.higher_is_better:  # better systems would score lower
         return None
     return (score.value - floor) / (ceiling - floor)
 
@@ -225,7 +225,7 @@ def _sort_key(entry: Entry, primary: str) -> tuple[float, str]:
 
 
 def _tied(best: Entry, other: Entry, compared: Compared) -> tuple[bool, Way]:
-    """Whether the data separate two systems, and by what that was found."""
+    """Whether two systems share a rank, and how that was decided."""
     pair = compared.between(best, other)
     if pair is not None:
         return not separated(pair, best.result), "paired"
@@ -246,7 +246,7 @@ def _overlap(a: Score, b: Score) -> bool:
 
 
 def cell(score: Score | None, *, interval: bool) -> str:
-    """A score for a table: value, interval where wanted, coverage where it is not complete."""
+    """A score for a table: value, interval if wanted, coverage if it is not complete."""
     if score is None:
         return ""
     if score.value is None:

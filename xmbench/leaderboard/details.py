@@ -1,4 +1,4 @@
-"""What stands behind a row of a board: who made it and how, every digest, every status, its paired comparisons."""
+"""Details of a row of a board: who made it and how, every digest, every status, its paired comparisons."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ def details(row: Row, board: Board, compared: Compared) -> str:
     parts = [_facts(row), _seeds(row, board), _scores(row), _pairs(row, board, compared)]
     if result.submission.notes:
         notes = "".join(f"<li>{escape(note)}</li>" for note in result.submission.notes)
-        parts.append(f"<h3>how it departs from its source</h3><ul>{notes}</ul>")
+        parts.append(f"<h3>differences from its source</h3><ul>{notes}</ul>")
     return f"<div class=detail>{''.join(parts)}</div>"
 
 
 def _facts(row: Row) -> str:
-    """Of the first run; what differs between the seeds stands in their own table."""
+    """Facts of the first run; what differs between the seeds is in their own table."""
     result = row.result
     made, scored = result.submission, result.environment
     judge, second = result.judge, result.second_judge
     facts = [
-        ("made by", f"<code>{escape(made.command)}</code>" if made.command else "outputs were handed in"),
+        ("made by", f"<code>{escape(made.command)}</code>" if made.command else "outputs were submitted"),
         ("by", ", ".join(map(escape, made.authors)) + (f" {link(made.url, made.url)}" if made.url else "")),
         ("training data", escape(made.training_data)),
         ("seed, hardware", escape(" · ".join(filter(None, (_seed(made), made.hardware))))),
@@ -37,8 +37,8 @@ def _facts(row: Row) -> str:
         ("judge", f"{escape(judge.name)} <code>{judge.sha256}</code>" if judge else ""),
         ("second judge", f"{escape(second.name)} <code>{second.sha256}</code>" if second else ""),
         ("data set", f"<code>{result.dataset_digest}</code>"),
-        ("recipe, what shapes its rows", f"<code>{result.data_digest}</code>" if result.data_digest else ""),
-        ("track: metrics and judges", f"<code>{result.track_digest}</code>"),
+        ("recipe (data)", f"<code>{result.data_digest}</code>" if result.data_digest else ""),
+        ("track (metrics, judges)", f"<code>{result.track_digest}</code>"),
         ("outputs", f"<code>{result.outputs_digest}</code>"),
         ("per-item table", f"<code>{result.items_digest}</code>"),
         ("status", escape(result.status)),
@@ -51,7 +51,7 @@ def _seed(made: Submission) -> str:
 
 
 def _seeds(row: Row, board: Board) -> str:
-    """Each run of a row with several seeds: its values, and the digests that are its own."""
+    """Each run of a row with several seeds: its values and its own digests."""
     if len(row.runs) == 1:
         return ""
     rows = [
@@ -64,12 +64,12 @@ def _seeds(row: Row, board: Board) -> str:
         for run in row.runs
     ]
     rows.append(["lowest to highest", *(_range(row, name) for name in board.metrics), "", ""])
-    heads = ("seed", *map(escape, board.metrics), "outputs", "commit")
-    told = (
+    header = ("seed", *map(escape, board.metrics), "outputs", "commit")
+    note = (
         f"The row shows means over these {len(row.runs)} seeds. Its intervals are over items: the mean of the seeds' "
-        "own ends. What stands above and says one command, machine and digest is the first seed's."
+        "own ends. The command, machine and digests above are those of the first seed."
     )
-    return f"<h3>each seed</h3><p>{told}</p>{table(heads, rows)}"
+    return f"<h3>each seed</h3><p>{note}</p>{table(header, rows)}"
 
 
 def _range(row: Row, metric: str) -> str:
@@ -91,8 +91,8 @@ def _scores(row: Row) -> str:
         ]
         for name, score in row.scores.items()
     ]
-    heads = ("metric", "value", "95 % interval", "items", "coverage", "a failed item counts", "statuses", "version")
-    return table(heads, rows)
+    header = ("metric", "value", "95 % interval", "items", "coverage", "a failed item counts", "statuses", "version")
+    return table(header, rows)
 
 
 def number(value: float | None) -> str:
@@ -110,17 +110,17 @@ def _pairs(row: Row, board: Board, compared: Compared) -> str:
     for other in board.rows:
         pair = None if other is row else compared.between(row.entry, other.entry)
         if pair is not None:
-            told = "yes" if separated(pair, row.result) else "no"
+            verdict = "yes" if separated(pair, row.result) else "no"
             difference = f"{pair.difference:+.4f}"
             rows.append(
-                [escape(other.result.submission.system), difference, f"{pair.low:+.4f} … {pair.high:+.4f}", told]
+                [escape(other.result.submission.system), difference, f"{pair.low:+.4f} … {pair.high:+.4f}", verdict]
             )
     if not rows:
         return "<p>Not compared item by item with another row.</p>"
-    heads = (
+    header = (
         f"{escape(board.primary)}, this row minus",
         "difference",
         "95 % interval, paired",
         "the data separate them",
     )
-    return table(heads, rows)
+    return table(header, rows)

@@ -1,6 +1,6 @@
-"""Entries of boards: the runs of one system that differ in nothing but their seed stand together.
+"""Entries of boards: runs of one system that differ only in their seed make one entry.
 
-What makes two results runs of one system are facts of their submissions, never words in a name or a command.
+Fields of the submissions decide whether two results are runs of one system, never the text of a name or a command.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ class Entry:
 
     @property
     def digest(self) -> str:
-        """Names the per-item values of all runs: of one run, its table's digest."""
+        """Identifies the per-item values of all runs; for one run, its table's digest."""
         digests = sorted(run.items_digest for run in self.runs)
         return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
     @property
     def scores(self) -> dict[str, Score]:
-        """Every metric over all runs; of one run, its own scores."""
+        """Every metric over all runs; for one run, its own scores."""
         if len(self.runs) == 1:
             return self.result.scores
         names = dict.fromkeys(name for run in self.runs for name in run.scores)
         return {name: _over_seeds([run.scores.get(name) for run in self.runs]) for name in names}
 
     def spread(self, metric: str) -> tuple[float, float] | None:
-        """The lowest and the highest value of the runs; None for one run, or where one of them has no value."""
+        """The lowest and the highest value of the runs; None for one run, or if one of them has no value."""
         values = [score.value for run in self.runs if (score := run.scores.get(metric)) is not None]
         known = [value for value in values if value is not None]
         return (min(known), max(known)) if len(known) == len(self.runs) > 1 else None
 
 
 def _over_seeds(scores: Sequence[Score | None]) -> Score:
-    """The mean over the runs; no value where a run has none, or another version of the metric.
+    """The mean over the runs; no value if a run has none, or another version of the metric.
 
     Its interval over items is the mean of the runs' own ends. The runs share the resamples of the items, and a mean
-    of them spreads no further than they do on average: the interval is, if anything, wider than that of the mean.
+    of them varies at most as much as they do on average: the interval is at least as wide as that of the mean.
     """
     known = [score for score in scores if score is not None]
     same = len(known) == len(scores) and len({score.metric_version for score in known}) == 1
@@ -73,7 +73,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def board_key(result: Result) -> tuple[str, ...]:
-    """What two results must share to stand on one board."""
+    """What two results must share to be on one board."""
     primary = result.scores.get(result.primary)
     version = primary.metric_version if primary else ""
     judges = (card.sha256 if card else "" for card in (result.judge, result.second_judge))
@@ -81,7 +81,7 @@ def board_key(result: Result) -> tuple[str, ...]:
 
 
 def system_key(result: Result) -> tuple[str, ...]:
-    """What two results of one board must share to be runs of one system."""
+    """What two results of a board must share to be runs of one system."""
     made = result.submission
     changed = json.dumps(made.changed, sort_keys=True)
     return made.system, made.kind, made.baseline, made.preset, changed, made.control, *made.authors
@@ -90,8 +90,8 @@ def system_key(result: Result) -> tuple[str, ...]:
 def entries(results: Sequence[Result]) -> list[Entry]:
     """Groups results by board and system.
 
-    Runs are told apart by their seed: a result without one, or with a seed that is there already, is an entry of
-    its own.
+    Runs are distinguished by their seed: a result without one, or with a seed that another one has, is a separate
+    entry.
     """
     found: dict[tuple[object, ...], list[Result]] = defaultdict(list)
     for result in results:

@@ -26,7 +26,7 @@ def page(track: str, found: Sequence[Board], reported: Sequence[ReportedResult])
 def index(found: Sequence[Board], tracks: Sequence[str]) -> str:
     """The list of tracks."""
     lines = [GENERATED, "", "# Leaderboards", ""]
-    lines += ["`index.html` beside this file, opened in a browser, sorts and filters all boards and shows details.", ""]
+    lines += ["Open `index.html` of this directory in a browser to sort and filter all boards and to see details.", ""]
     lines += ["| track | systems |", "|---|---|"]
     for track in tracks:
         systems = sum(len(board.rows) for board in found if board.track == track)
@@ -36,11 +36,10 @@ def index(found: Sequence[Board], tracks: Sequence[str]) -> str:
 
 NOTE = (
     "Values are means over all items of the split, with 95 % bootstrap intervals for the primary metric (bold). "
-    "A failed item counts the metric's floor; where fewer than all items could be measured, the coverage stands "
-    "in brackets. Systems that the data do not separate from the first of a rank share it: by a paired bootstrap, or, "
-    "where a pair was "
-    "not compared, by overlapping intervals (marked ~). Floors and ceilings carry none. `normalised` is 0 at "
-    "the random training item and 1 at the oracle's class."
+    "A failed item counts the metric's floor; if not all items could be measured, the coverage is in brackets. "
+    "Systems that the data do not separate from the first of a rank share it: by a paired bootstrap, or, if a pair was "
+    "not compared, by overlapping intervals (marked ~). Lower and upper bounds (kinds `floor` and `ceiling`) have no "
+    "rank. `normalised` is 0 at the random training item and 1 at the oracle's class."
 )
 
 
@@ -51,26 +50,26 @@ SEEDS = (
 
 
 def heading(board: Board) -> str:
-    """What a board is about, in words."""
+    """The data set of a board as text."""
     limit = f", limited to {board.limit} items per split" if board.limit else ""
     return f"data set {board.dataset_digest[:12]}{limit}{about_recipe(board)}"
 
 
 def about_recipe(board: Board) -> str:
-    """What to say where a board's recipe is not the installed one."""
+    """A note if a board's recipe is not the installed one."""
     if board.current:
         return ""
     return " (an earlier version of the recipe)" if board.current is False else " (a recipe that is not installed)"
 
 
 def text(value: object) -> str:
-    """Words of others as one line of a table's cell: no HTML, no link, no further column."""
+    """Untrusted text as one line of a table's cell: no HTML, no link, no further column."""
     line = html.escape(visible(" ".join(str(value).split())), quote=False)
     return re.sub(r"([\\|`]|\](?=[(\[]))", r"\\\1", line)
 
 
 def code(value: object) -> str:
-    """The same between backticks, where only a bar and a backtick have a meaning."""
+    """The same between backticks, where only a bar and a backtick are special."""
     return f"`{visible(' '.join(str(value).split())).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
 
@@ -82,9 +81,9 @@ def _board(board: Board) -> list[str]:
     for what, judge in board.judges:
         shown = ", ".join(f"{value:.3f} on {text(name)}" for name, value in judge.accuracy.items())
         lines += [f"{what.capitalize()}: {judge.name} (sha256 `{judge.sha256[:12]}`), accuracy {shown}."]
-    heads = [f"**{name}**" if name == board.primary else name for name in board.metrics]
-    heads = ["rank", "system", "kind", *(["seeds"] if board.seeded else []), "normalised", *heads, "made by"]
-    lines += [*([SEEDS] if board.seeded else []), "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    header = [f"**{name}**" if name == board.primary else name for name in board.metrics]
+    header = ["rank", "system", "kind", *(["seeds"] if board.seeded else []), "normalised", *header, "made by"]
+    lines += [*([SEEDS] if board.seeded else []), "", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     for row in board.rows:
         result = row.result
         cells = [_cell(row, metric, board) for metric in board.metrics]
@@ -100,7 +99,7 @@ def _board(board: Board) -> list[str]:
 
 
 def _cell(row: Row, metric: str, board: Board) -> str:
-    """A score; of several seeds the primary metric's lowest and highest run as well."""
+    """A score; with several seeds, also the lowest and highest run for the primary metric."""
     shown = cell(row.scores.get(metric), interval=metric == board.primary)
     found = row.entry.spread(metric) if metric == board.primary else None
     return shown if found is None else f"{shown}; seeds {found[0]:.4f} to {found[1]:.4f}"
@@ -112,6 +111,6 @@ def _reported(reported: Sequence[ReportedResult]) -> list[str]:
     lines += ["| system | " + " | ".join(metrics) + " | where | data |", "|---|" + "---|" * (len(metrics) + 2)]
     for item in reported:
         cells = [f"{item.scores[m]:.4f}" if m in item.scores else "" for m in metrics]
-        told = [text(item.system), *cells, text(f"{item.paper}, {item.where}"), text(item.data)]
-        lines += [f"| {' | '.join(told)} |"]
+        row = [text(item.system), *cells, text(f"{item.paper}, {item.where}"), text(item.data)]
+        lines += [f"| {' | '.join(row)} |"]
     return [*lines, ""]

@@ -1,8 +1,8 @@
 """Which systems of a board the data separate: differences of the primary metric under one paired bootstrap.
 
-Two systems answer the same items, so their scores move together from resample to resample; the interval of the
-difference is narrower than two intervals laid side by side suggest. Per-item tables are too large to keep with the
-results, so each pair is compared when a result is added, and the verdicts are kept in `pairs.json` beside them.
+Two systems are scored on the same items, so their scores vary together over the resamples; the interval of the
+difference is narrower than the two separate intervals suggest. Per-item tables are too large to keep with the results,
+so each pair is compared when a result is added, and the comparisons are kept in `pairs.json` with the results.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TABLES = ".tables"
 class Pairing(Part):
     """Two entries' primary metric: mean of `a` minus mean of `b`, with its 95 % interval over items.
 
-    `a` and `b` are the entries' digests, of a single run that of its per-item table: an entry that changes, or gets
+    `a` and `b` are the entries' digests, for a single run that of its per-item table: an entry that changes, or gets
     another seed, loses its pairings.
     """
 
@@ -57,7 +57,7 @@ class Pairs(Document):
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Every pairing that is known, by metric and the digests of the two entries."""
+    """All known pairings, by metric and the digests of the two entries."""
 
     known: Mapping[tuple[str, str, str], Pairing] = field(default_factory=dict)
 
@@ -67,20 +67,20 @@ class Compared:
         return cls({(pair.metric, pair.a, pair.b): pair for pair in pairs})
 
     def between(self, a: Entry, b: Entry) -> Pairing | None:
-        """The pairing of two entries of one board as `a` minus `b`, or None where they were not compared."""
+        """The pairing of two entries of one board as `a` minus `b`, or None if they were not compared."""
         found = self.known.get((a.result.primary, a.digest, b.digest))
         if found is not None:
             return found
-        turned = self.known.get((a.result.primary, b.digest, a.digest))
-        if turned is None:
+        reverse = self.known.get((a.result.primary, b.digest, a.digest))
+        if reverse is None:
             return None
         return Pairing(
-            metric=turned.metric,
-            a=turned.b,
-            b=turned.a,
-            difference=-turned.difference,
-            low=-turned.high,
-            high=-turned.low,
+            metric=reverse.metric,
+            a=reverse.b,
+            b=reverse.a,
+            difference=-reverse.difference,
+            low=-reverse.high,
+            high=-reverse.low,
         )
 
 
@@ -108,12 +108,12 @@ class Column:
         return self.counted.counts
 
     def fits(self, other: Column) -> bool:
-        """Whether both are about the same items."""
+        """Whether both have the same items."""
         return self.ids == other.ids and self.groups == other.groups
 
 
 def column(items: pa.Table, metric: str, score: Score) -> Column | None:
-    """One metric of a per-item table; None where its score is not the mean of items' own values (distributions).
+    """One metric of a per-item table; None if its score is not the mean of items' own values (distributions).
 
     Args:
         items: the table that `xmbench score` writes.
@@ -148,7 +148,7 @@ def compare(first: Sequence[Column], others: Sequence[Sequence[Column]]) -> list
 
 
 def pair_up(new: Entry, others: Sequence[Entry], columns: Mapping[str, Column]) -> list[Pairing]:
-    """Compares an entry with others of its board, where the per-item values of all runs are at hand.
+    """Compares an entry with others of its board, if the per-item values of all runs are available.
 
     Args:
         new: a system.
@@ -170,14 +170,14 @@ def pair_up(new: Entry, others: Sequence[Entry], columns: Mapping[str, Column]) 
 
 
 def _columns(entry: Entry, columns: Mapping[str, Column]) -> list[Column] | None:
-    """The columns of all runs, or None where one is not at hand or is about other items."""
+    """The columns of all runs, or None if one is not available or has other items."""
     found = [columns[run.items_digest] for run in entry.runs if run.items_digest in columns]
     complete = len(found) == len(entry.runs) and all(found[0].fits(column) for column in found)
     return found if complete else None
 
 
 def compared(scored: Sequence[tuple[Result, pa.Table]]) -> Compared:
-    """Compares every two of some results whose per-item tables are at hand; the results are of one board."""
+    """Compares every two of some results of one board, given with their per-item tables."""
     columns = {}
     for result, items in scored:
         own = column(items, result.primary, result.scores[result.primary])
@@ -188,7 +188,7 @@ def compared(scored: Sequence[tuple[Result, pa.Table]]) -> Compared:
 
 
 def write_pairs(path: Path, track: str, found: Iterable[Pairing], there: Sequence[Entry]) -> None:
-    """Writes the pairings between entries that are still there; no file where there is none."""
+    """Writes the pairings between existing entries; removes the file if there is none."""
     digests = {entry.digest for entry in there}
     rows = {(pair.metric, *sorted((pair.a, pair.b))): pair for pair in found if {pair.a, pair.b} <= digests}
     if rows:
@@ -199,10 +199,10 @@ def write_pairs(path: Path, track: str, found: Iterable[Pairing], there: Sequenc
 
 # ------------------------------------------------------------------------------------------- kept on this machine
 def keep(root: Path, result: Result, found: Column) -> None:
-    """Keeps a result's column for the next `add`; the folder stays out of version control.
+    """Keeps a result's column for the next `add`; version control ignores the directory.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the directory cannot be written.
     """
     folder = make_folder(root / TABLES)
     write_text(folder / ".gitignore", "*\n")
@@ -212,7 +212,7 @@ def keep(root: Path, result: Result, found: Column) -> None:
 
 
 def kept_column(root: Path, result: Result) -> Column | None:
-    """The column of a result if it is at hand and gives the score that the result states."""
+    """The column of a result if it is available and gives the score that the result states."""
     try:
         table = pq.read_table(_place(root, result))
         ids, groups = (tuple(table.column(name).to_pylist()) for name in ("id", "group"))
@@ -224,7 +224,7 @@ def kept_column(root: Path, result: Result) -> Column | None:
 
 
 def forget(root: Path, results: Sequence[Result]) -> None:
-    """Removes columns of results that are no longer there."""
+    """Removes the columns of results that no longer exist."""
     wanted = {_place(root, result).name for result in results}
     for path in (root / TABLES).glob("*.parquet"):
         if path.name not in wanted:

@@ -17,8 +17,8 @@ def pages(root: Path) -> dict[Path, str]:
     """Every generated page: its path and its text.
 
     Raises:
-        UnknownNameError: there is no such folder.
-        DocumentError: documents that cannot stand under `root`.
+        UnknownNameError: there is no such directory.
+        DocumentError: invalid documents under `root`.
     """
     _require(root)
     loaded = load(root, metrics=False)
@@ -39,8 +39,8 @@ def build(root: Path) -> list[Path]:
     """Writes every page; returns those that changed.
 
     Raises:
-        UnknownNameError: there is no such folder.
-        DocumentError: documents that cannot stand under `root`.
+        UnknownNameError: there is no such directory.
+        DocumentError: invalid documents under `root`.
     """
     changed = []
     for path, text in pages(root).items():
@@ -51,10 +51,10 @@ def build(root: Path) -> list[Path]:
 
 
 def check(root: Path) -> None:
-    """Checks every document, and that each page is what they give; links to reports, which stay local, do not count.
+    """Checks every document and that each page is current; links to reports, which are local, do not count.
 
     Raises:
-        DocumentError: documents that cannot stand under `root`.
+        DocumentError: invalid documents under `root`.
         CheckError: pages that are out of date.
     """
     _require(root)
@@ -73,6 +73,6 @@ def _require(root: Path) -> None:
         raise UnknownNameError(
             "no leaderboards here",
             where=root,
-            expected="a folder with <recipe>/<direction>/*.json",
+            expected="a directory with <recipe>/<direction>/*.json",
             todo="name it with --dir, or start one with `xmbench leaderboard add RESULT`",
         )

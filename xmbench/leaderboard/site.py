@@ -1,7 +1,7 @@
-"""Every board on one page that opens from a file, offline: sort, filter, intervals, and what stands behind each row.
+"""Every board on one page that opens from a file, offline: sort, filter, intervals, details of each row.
 
-All that a reader can see stands in the HTML itself; the script sorts, filters and folds, and keeps its state in the
-address (`#sort=pesq&recipe=mnist-ad`), so a view can be passed on. Without scripts everything is open.
+All content is in the HTML itself; the script sorts, filters and folds, and keeps its state in the address
+(`#sort=pesq&recipe=mnist-ad`), so a view can be shared. Without scripts everything is open.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def page(found: Sequence[Board], reported: Sequence[ReportedResult], compared: C
 
     Args:
         found: every board.
-        reported: what papers print.
+        reported: results from papers.
         compared: paired differences, for the details.
-        root: the folder of the page; a report that lies beside a result there is linked.
+        root: the directory of the page; reports next to the results are linked.
     """
     sections = [_board(number, board, compared, root) for number, board in enumerate(found)]
     body = (
         f"<h1>Leaderboards</h1>{_LEAD}{_form(found)}"
-        f"<output id=told aria-live=polite></output>{''.join(sections)}{_reported(reported)}"
+        f"<output id=shown aria-live=polite></output>{''.join(sections)}{_reported(reported)}"
     )
     return document("xmbench: leaderboards", body, style=STYLE, script=SCRIPT)
 
@@ -49,19 +49,19 @@ def without_reports(text: str) -> str:
 
 
 _LEAD = (
-    "<p class=lead>Values are means over all items of the split; a failed item counts the metric's floor, and where "
-    "not all items could be measured the coverage stands beside the value. ★ marks the primary metric, with its 95 % "
+    "<p class=lead>Values are means over all items of the split; a failed item counts the metric's floor, and if "
+    "not all items could be measured the coverage is given with the value. ★ marks the primary metric, with its 95 % "
     "bootstrap interval as a bar between two marks: ▏ a random training item and ▕ the oracle's class. "
     "<b>normalised</b> is the same on a scale from 0 (random training item) to 1 (oracle's class). "
     "Systems that the data do not separate from the first of a rank share it: by a paired bootstrap over the same "
-    "items, or, where a pair "
-    "was not compared, by overlapping intervals (marked ~). Floors and ceilings carry no rank.</p>"
+    "items, or, if a pair was not compared, by overlapping intervals (marked ~). Lower and upper bounds (kinds floor "
+    "and ceiling) have no rank.</p>"
 )
 
 
 _SEEDS = (
     " Rows of several seeds show means over them: the brackets are the interval over items (the mean of the seeds' own "
-    "ends), below stand the lowest and the highest seed."
+    "ends), below them are the lowest and the highest seed."
 )
 
 
@@ -100,7 +100,7 @@ def _select(name: str, every: str, options: dict[str, str]) -> str:
 def _board(number: int, board: Board, compared: Compared, root: Path) -> str:
     recipe, direction = board.track.split("/")
     first = board.rows[0].result
-    heads = [
+    columns = [
         ("rank", "rank", "low"),
         ("system", "system", "low"),
         ("kind", "kind", "low"),
@@ -110,7 +110,7 @@ def _board(number: int, board: Board, compared: Compared, root: Path) -> str:
     ]
     head = "".join(
         f'<th scope=col data-k="{escape(key)}" data-better={better}><button type=button>{escape(text)}</button></th>'
-        for key, text, better in heads
+        for key, text, better in columns
     )
     rows = "".join(_row(f"r{number}-{i}", row, board, compared, root) for i, row in enumerate(board.rows))
     old = "" if board.current else " old"
@@ -128,7 +128,7 @@ def _board(number: int, board: Board, compared: Compared, root: Path) -> str:
 
 
 def _columns(board: Board) -> list[str]:
-    """The board's metrics, the primary one first: what ranks must be seen without scrolling."""
+    """The board's metrics, the primary one first: it must be visible without scrolling."""
     return [board.primary, *(name for name in board.metrics if name != board.primary)]
 
 
@@ -182,10 +182,10 @@ def _value(value: float | None) -> str:
 
 
 def _report(result: Result, root: Path) -> str:
-    beside = place(root, result).with_suffix(".report.html")
-    if not beside.is_file():
+    path = place(root, result).with_suffix(".report.html")
+    if not path.is_file():
         return ""
-    return f'<!--report--> <a href="{escape(beside.relative_to(root).as_posix())}">report, with media</a><!--/report-->'
+    return f'<!--report--> <a href="{escape(path.relative_to(root).as_posix())}">report, with media</a><!--/report-->'
 
 
 def _cell(metric: str, row: Row, board: Board) -> str:
@@ -208,7 +208,7 @@ def _spread(metric: str, row: Row) -> str:
 
 
 def interval_bar(score: Score, board: Board) -> str:
-    """A score's interval on the board's own scale, with the two marks between which scores are normalised."""
+    """A score's interval on the board's scale, with the two marks between which scores are normalised."""
     low, high = _span(board)
 
     def x(value: float) -> float:
@@ -224,9 +224,9 @@ def interval_bar(score: Score, board: Board) -> str:
     half = _BAR_HEIGHT / 2
     if not low <= value <= high:
         return _beyond(value < low, marks)
-    told = f"{value:.4f} on a scale from {low:.4f} to {high:.4f}"
+    label = f"{value:.4f} on a scale from {low:.4f} to {high:.4f}"
     return (
-        f'<svg class=bar viewBox="0 0 {_BAR_WIDTH} {_BAR_HEIGHT}" role=img aria-label="{told}">'
+        f'<svg class=bar viewBox="0 0 {_BAR_WIDTH} {_BAR_HEIGHT}" role=img aria-label="{label}">'
         f'<path class=axis d="M4 {half:g}H{_BAR_WIDTH - 4}"/>{marks}'
         f"<rect x={start} y={half - 5:g} width={max(2.0, end - start):.1f} height=10 />"
         f'<path class=value d="M{x(value)} {half - 5:g}v10"/></svg>'
@@ -234,16 +234,16 @@ def interval_bar(score: Score, board: Board) -> str:
 
 
 def _beyond(below: bool, marks: str) -> str:
-    """An arrow at the end of the scale behind which the value lies."""
+    """An arrow at the end of the scale, for a value outside it."""
     at, anchor, arrow = (0, "start", "◂") if below else (_BAR_WIDTH, "end", "▸")
     return (
-        f'<svg class=bar viewBox="0 0 {_BAR_WIDTH} {_BAR_HEIGHT}" role=img aria-label="beyond the scale">{marks}'
+        f'<svg class=bar viewBox="0 0 {_BAR_WIDTH} {_BAR_HEIGHT}" role=img aria-label="outside the scale">{marks}'
         f"<text x={at} y=12 text-anchor={anchor}>{arrow}</text></svg>"
     )
 
 
 def _span(board: Board) -> tuple[float, float]:
-    """From the random training item, or the lowest system, to the ceiling, or the highest one."""
+    """From the random training item, or the lowest system, to the oracle's class, or the highest one."""
     ends = [value for value in (board.floor, board.ceiling) if value is not None]
     for row in board.rows:
         score = row.scores.get(board.primary)

@@ -7,7 +7,7 @@ STYLE = """
 form{position:sticky;top:0;z-index:2;background:var(--back);padding:.5rem 0;display:flex;gap:.5rem 1rem;flex-wrap:wrap}
 form{align-items:end;border-bottom:1px solid var(--line)}label{font-size:.8rem}
 form select{font:inherit;padding:.25rem;display:block;max-width:14rem}form button,.turn{padding:.3rem 0}
-form button{padding:.3rem .7rem;font:inherit;font-size:.85rem}#told{font-size:.85rem}
+form button{padding:.3rem .7rem;font:inherit;font-size:.85rem}#shown{font-size:.85rem}
 thead th{padding:0 .2rem;vertical-align:bottom}
 thead button{all:unset;cursor:pointer;padding:.3rem .25rem;font-weight:600;font-size:.95em}
 thead button:focus-visible{outline:2px solid var(--mark)}thead th[aria-sort]{background:var(--soft)}
@@ -51,7 +51,7 @@ tr.row>td[data-h=kind]{text-align:right}
 """
 
 SCRIPT = """
-const form=document.querySelector('form'),told=document.getElementById('told');
+const form=document.querySelector('form'),shown=document.getElementById('shown');
 const names=['recipe','track','protocol','kind','preset','sort'];
 const boards=[...document.querySelectorAll('section.board')];
 const rows=boards.map(b=>[...b.querySelectorAll('tr.row')].map(r=>[r,r.nextElementSibling]));
@@ -74,7 +74,7 @@ const wrong=n=>!!want(n)&&n in d&&d[n]!==want(n);
 board.hidden=!some||wrong('recipe')||wrong('track')||wrong('protocol');
 if(!board.hidden&&!paper){seen++;systems+=rows[i].filter(([r])=>!r.hidden).length}
 order(board,rows[i],want('sort'),f.turn.checked)});
-told.value=seen+(seen===1?' board, ':' boards, ')+systems+(systems===1?' row':' rows')}
+shown.value=seen+(seen===1?' board, ':' boards, ')+systems+(systems===1?' row':' rows')}
 function read(){const h=new URLSearchParams(location.hash.slice(1));
 for(const n of names){const e=form.elements[n];e.value=h.get(n)||'';if(e.selectedIndex<0)e.value=''}
 form.elements.turn.checked=h.has('turn');opened.clear();

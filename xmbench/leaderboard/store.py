@@ -1,4 +1,4 @@
-"""The files under `leaderboards/`: taking a result in, and loading all of them with everything that is wrong."""
+"""The files under `leaderboards/`: adding a result, and loading all of them with every problem."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from xmbench.leaderboard.pairs import (
 from xmbench.storage.files import make_folder, write_text
 
 _REPORTED = "reported-"
-_LONGEST_SLUG = 100  # a file name holds 255 bytes, and a suffix stands behind it
+_LONGEST_SLUG = 100  # a file name has at most 255 bytes, with its extension
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A result that was taken in: where it stands, what a reader should know, with how many others it was paired."""
+    """A result that was added: its path, warnings, and the number of results that it was compared with."""
 
     path: Path
     warnings: tuple[str, ...]
@@ -57,7 +57,7 @@ class Added:
 def slug(name: str) -> str:
     """A system's name as a file name: `MT-Net (lite)` -> `mt-net-lite`.
 
-    A name that leaves nothing, too much, or a file name that means something else here gets its digest.
+    A name that gives an empty, too long or reserved file name gets its digest.
     """
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if plain and len(plain) <= _LONGEST_SLUG and _is_result(Path(f"{plain}.json")):
@@ -67,9 +67,9 @@ def slug(name: str) -> str:
 
 
 def place(root: Path, result: Result) -> Path:
-    """Where a result stands: its track, its system, and the number of items where a build was limited.
+    """The path of a result: its track, its system, and the number of items if the build was limited.
 
-    The first run of a system has the plain name; another seed stands beside it under a name with the seed.
+    The first run of a system has the plain name; other seeds have names with the seed.
     """
     with_seed = _place(root, result, seeded=True)
     return with_seed if with_seed.is_file() else _place(root, result)
@@ -82,7 +82,7 @@ def _place(root: Path, result: Result, *, seeded: bool = False) -> Path:
 
 
 def _target(root: Path, result: Result) -> Path:
-    """Where a result goes: its own place, unless another seed of the system has it."""
+    """The path for a new result: with its seed if another seed of the system has the plain name."""
     found = place(root, result)
     if not found.is_file():
         return found
@@ -92,13 +92,13 @@ def _target(root: Path, result: Result) -> Path:
 
 
 def add(root: Path, source: Path) -> Added:
-    """Takes a result into the boards, with its paired comparisons; replaces an older one of the same system and seed.
+    """Adds a result to the boards, with its paired comparisons; replaces an older one of the same system and seed.
 
     Raises:
-        DocumentError: the file is no result, or one that cannot stand on a board (local judge, missing metrics,
-            numbers that do not agree); every reason is listed.
-        DatasetError: its per-item table is missing or not its own.
-        OutputError: the folder cannot be written.
+        DocumentError: the file is not a result, or cannot be on a board (local judge, missing metrics, numbers that do
+            not agree); every reason is listed.
+        DatasetError: its per-item table is missing or belongs to another result.
+        OutputError: the directory cannot be written.
     """
     result = load_json(source, Result)
     items = items_of(source, result)
@@ -106,12 +106,12 @@ def add(root: Path, source: Path) -> Added:
     target = _target(root, result)
     found = [*dict.fromkeys((*audit.problems(result), *audit.outdated(result, recipe))), *_disagreeing(result, items)]
     if found:
-        raise DocumentError("this result cannot stand on a board", where=source, problems=found, todo=_TODO)
+        raise DocumentError("this result cannot be on a board", where=source, problems=found, todo=_TODO)
     warnings = _replaced(target, result)
     if not result.environment.commit or result.environment.commit.endswith("-dirty"):
-        warnings.append("scored outside a clean commit: nobody can check out the code that made these numbers")
+        warnings.append("scored outside a clean commit: the code that made these numbers cannot be checked out")
     if installed_track(result, recipe) is None:
-        warnings.append("its recipe is not the installed one: it gets a board of its own")
+        warnings.append("its recipe is not the installed one: it is on a separate board")
     # Everything is read before anything is written: a damaged file anywhere leaves the boards as they were.
     there = [other for track in root.glob("*/*") for other in _results(track) if place(root, other) != target]
     others = [other for other in there if place(root, other).parent == target.parent]
@@ -129,12 +129,12 @@ _TODO = "score the submission again, with all metrics and without --local-judge:
 
 
 def items_of(source: Path, result: Result) -> pa.Table:
-    """The per-item table beside a result; raises DatasetError where it is missing or not the result's own."""
+    """The per-item table of a result; raises DatasetError if it is missing or belongs to another result."""
     name = Path(result.items_table).name
     path = source.with_name(name or "(no table named)")
     if name != result.items_table or not path.is_file():
         raise DatasetError(
-            "the result's per-item table is not beside it",
+            "the result's per-item table is missing",
             where=path,
             expected="the table that `xmbench score` wrote with the result",
             todo="keep the two files together, or score the submission again",
@@ -143,7 +143,7 @@ def items_of(source: Path, result: Result) -> pa.Table:
 
 
 def _disagreeing(result: Result, items: pa.Table) -> list[str]:
-    """Scores that the result's own per-item table does not give."""
+    """Scores that differ from the result's own per-item table."""
     found = []
     for name, score in result.scores.items():
         own = column(items, name, score)
@@ -153,13 +153,13 @@ def _disagreeing(result: Result, items: pa.Table) -> list[str]:
 
 
 def _replaced(target: Path, result: Result) -> list[str]:
-    """What to say of an older result in the same place; raises DocumentError where it is another system's."""
+    """Warnings about an older result of the same name; raises DocumentError if it is another system's."""
     if not target.is_file():
         return []
     older, name = load_json(target, Result), result.submission.system
     if older.submission.system != name:
         raise DocumentError(
-            f"the name {name!r} makes the same file as {older.submission.system!r}",
+            f"the name {name!r} gives the same file as {older.submission.system!r}",
             where=target,
             todo="give the system another name in its submission.json, and score it again",
         )
@@ -173,7 +173,7 @@ def _pairs(root: Path, result: Result, own: Column, others: Sequence[Result]) ->
     keep(root, result, own)
     found = entries([other for other in (*others, result) if board_key(other) == board_key(result)])
     new = next(entry for entry in found if any(run is result for run in entry.runs))
-    # Floors and ceilings carry no rank: what separates them from each other decides nothing.
+    # Lower and upper bounds have no rank: their differences from each other decide nothing.
     ranked = result.submission.kind in RANKED
     rivals = [entry for entry in found if entry is not new and (ranked or entry.result.submission.kind in RANKED)]
     runs = [run for entry in (new, *rivals) for run in entry.runs]
@@ -194,14 +194,14 @@ def _is_result(path: Path) -> bool:
 
 
 def load(root: Path, *, metrics: bool = True) -> Loaded:
-    """Every document under `root`, checked: places, digests, numbers that must agree, duplicates, pairings.
+    """Every document under `root`, checked: paths, digests, numbers that must agree, duplicates, pairings.
 
     Args:
-        root: the folder of the leaderboards.
+        root: the directory of the leaderboards.
         metrics: also check bounds and floors against the metrics themselves; see `audit.problems`.
 
     Raises:
-        DocumentError: all files that cannot stand there are listed.
+        DocumentError: all invalid files are listed.
     """
     problems: list[str] = []
     results: dict[Path, Result] = {}
@@ -222,7 +222,7 @@ def load(root: Path, *, metrics: bool = True) -> Loaded:
             problems.append(f"{path}: {error.what}; {'; '.join(error.problems)}")
     problems += _contradictions(root, results, pairs, metrics)
     if problems:
-        raise DocumentError("the leaderboards hold files that cannot stand there", where=root, problems=problems)
+        raise DocumentError("the leaderboards have invalid files", where=root, problems=problems)
     known = Compared.of(pair for document in pairs.values() for pair in document.pairs)
     return Loaded(tuple(results.values()), tuple(reported), known)
 

@@ -1,1 +1,1 @@
-"""What metrics compute: PESQ, STOI, auditory spectrograms, neighbours. No baseline can reach this package."""
+"""What metrics compute: PESQ, STOI, auditory spectrograms, neighbours. No baseline can import this package."""

@@ -1,4 +1,4 @@
-"""The two loops that NumPy has no words for, as machine code: compiled by numba on first use, then kept on disk.
+"""The two loops that NumPy cannot express, as machine code: compiled by numba on first use, then cached on disk.
 
 Import this module inside the function that needs it: numba takes a fifth of a second to import.
 """
@@ -12,10 +12,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-LANES = 136  # values per row: one per filter, filled up with zeros to whole vectors of eight
-STEP = 4  # samples that the states advance at a time: coefficients are fetched once for all of them
+LANES = 136  # values per row: one per filter, padded with zeros to full vectors of eight
+STEP = 4  # samples that the states advance at a time: coefficients are loaded once for all of them
 TAPS = 2  # rows of states advanced at a time, for the same reason
-FADED = 1e-300  # in long silence states would go on into subnormal numbers, a hundred times slower on some processors
+FADED = 1e-300  # in long silence states would decay into subnormal numbers, a hundred times slower on some processors
 
 Floats = NDArray[np.float64]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -28,7 +28,7 @@ def _compiled(*fastmath: str, **options: Any) -> Callable[[Function], Function]:
         options.update(nogil=True, fastmath=set(fastmath))
         try:
             dispatcher: Function = numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # neither the package's folder nor the user's cache can be written: keep nothing
+        except RuntimeError:  # neither the package's directory nor the user's cache is writable: cache nothing
             dispatcher = numba.njit(**options)(function)
         return dispatcher
 
@@ -42,9 +42,9 @@ def aligned(rows: int) -> Floats:
     return spare[start : start + rows * LANES]
 
 
-# Rows are kept in flat arrays: LANES is known to the compiler, which can then tell that rows do not overlap.
+# Rows are kept in flat arrays: the compiler knows LANES, and so that rows do not overlap.
 @_compiled("contract", inline="always")
-def _listen(x: tuple[float, ...], b: Floats, a: Floats, s: Floats, y: Floats) -> None:
+def _filter(x: tuple[float, ...], b: Floats, a: Floats, s: Floats, y: Floats) -> None:
     """Outputs y (STEP rows) of all filters at the next STEP samples, from the states s."""
     for c in range(LANES):
         c1, c2, c3 = c + LANES, c + 2 * LANES, c + 3 * LANES
@@ -57,7 +57,7 @@ def _listen(x: tuple[float, ...], b: Floats, a: Floats, s: Floats, y: Floats) ->
 
 @_compiled("contract", inline="always")
 def _advance(x: tuple[float, ...], b: Floats, a: Floats, s: Floats, y: Floats, row: int, width: int) -> None:
-    """Moves TAPS rows of states on by STEP samples, in the first `width` lanes."""
+    """Advances TAPS rows of states by STEP samples, in the first `width` lanes."""
     for c in range(width):
         y0, y1, y2, y3 = y[c], y[c + LANES], y[c + 2 * LANES], y[c + 3 * LANES]
         k = row * LANES + c
@@ -77,11 +77,11 @@ def cochlear_frames(
     Args:
         waveform: (frames * frame length,); the frame length is a multiple of STEP.
         b: numerators, row k for z^-k, from `aligned`; zeros beyond each filter's order, STEP rows more than states.
-        a: denominators with the sign of a feedback (negative), in the same rows; row 0 is not used.
+        a: negated denominators (feedback), in the same rows; row 0 is not used.
         widths: lanes in which the rows k * TAPS and following have any coefficient.
         decay: of the integration, per sample.
-        s: room for the states (transposed direct form II), as many rows as `b`, zeros.
-        y: room for STEP rows of outputs.
+        s: buffer for the states (transposed direct form II), as many rows as `b`, zeros.
+        y: buffer for STEP rows of outputs.
         out: (frames, channels), written.
     """
     frames, channels = out.shape
@@ -90,7 +90,7 @@ def cochlear_frames(
     for frame in range(frames):
         for n in range(frame * length, (frame + 1) * length, STEP):
             x = (waveform[n], waveform[n + 1], waveform[n + 2], waveform[n + 3])
-            _listen(x, b, a, s, y)
+            _filter(x, b, a, s, y)
             for pair in range(len(widths)):
                 _advance(x, b, a, s, y, pair * TAPS, widths[pair])
             for row in range(0, STEP * LANES, LANES):
@@ -106,7 +106,7 @@ def polyphase(padded: Floats, taps: Floats, first: int, down: int, out: Floats) 
     """Resampling by an FIR filter: out[i] = sum over k of taps[phase, k] * padded[start + k].
 
     Args:
-        padded: the samples after K - 1 zeros, and zeros as far as the last output reaches.
+        padded: K - 1 zeros, the samples, and zeros up to where the last output reads.
         taps: (up, K), row p holds the filter's taps p, p + up, p + 2 up ... in reverse.
         first: position of out[0] in the filter's time, `up` steps to a sample.
         down: steps from one output to the next.

@@ -5,9 +5,9 @@ Information Theory 38(2), 1992), as ``wav2aud(x, [10 10 -2 0])`` computes it: 10
 constant, linear hair cells, 16 kHz. Per channel: IIR band-pass; difference with the next higher channel;
 half-wave rectification; leaky integration; the last sample of each frame.
 
-The filters run as they are defined, sample by sample in double precision, all channels side by side in the
-vector registers. Spectra would not do: some poles lie so near z = 1 that a constant offset builds up in them
-over minutes.
+The filters run as they are defined, sample by sample in double precision, all channels in parallel in the vector
+registers. An FFT would not be exact: some poles are so close to z = 1 that a constant offset builds up in them over
+minutes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 
 
 class _FilterBank(NamedTuple):
-    """The filters as `kernels.cochlear_frames` wants them."""
+    """The filters as `auditory_kernels.cochlear_frames` takes them."""
 
     numerators: Floats
     feedback: Floats
@@ -42,7 +42,7 @@ def cochlear_filters() -> tuple[tuple[Floats, Floats], ...]:
 
     Returns:
         (numerator, denominator) per filter, each (order + 1,), from the lowest centre frequency (179.7 Hz) to
-        the highest (7246.3 Hz), 24 to the octave. The last filter serves only the difference.
+        the highest (7246.3 Hz), 24 to the octave. The last filter is only used in the difference.
     """
     path = resources.files("xmbench.measures") / "data" / "cochba.npz"
     with resources.as_file(path) as file, np.load(file) as table:

@@ -1,6 +1,6 @@
-"""The auditory spectrogram of whole batches in torch: on a GPU, and differentiable, for training and big sets.
+"""The auditory spectrogram of batches in torch: on a GPU, and differentiable, for training and large sets.
 
-The model of `xmbench.measures.auditory_spectrogram`, which stays the metric's definition. Here each filter is a
+The model of `xmbench.measures.auditory_spectrogram`, which remains the definition of the metric. Here each filter is a
 convolution with its impulse response as long as the clip, done by FFT: exact for a causal filter, since later taps
 never reach the clip. The leaky integration is one weighted sum per frame and a triangular matrix over the frames.
 """

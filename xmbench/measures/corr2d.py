@@ -21,7 +21,7 @@ def compress(spectrogram: ArrayLike, power: float = CORR2D_POWER) -> Floats:
 
     Args:
         spectrogram: any shape, non-negative.
-        power: positive exponent; 1 leaves the values.
+        power: positive exponent; 1 changes nothing.
 
     Returns:
         The same shape.
@@ -39,8 +39,8 @@ def correlation2d(a: ArrayLike, b: ArrayLike) -> float | None:
 
     Returns:
         In [-1, 1], higher is better; symmetric; unchanged by a positive gain on either side. None when either
-        array is constant (silence, for example): there the correlation does not exist, and the caller counts
-        the item as failed.
+        array is constant (silence, for example): the correlation is then undefined, and the caller counts the
+        item as failed.
 
     Raises:
         ValueError: the shapes differ or the arrays are empty.

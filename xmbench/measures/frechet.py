@@ -12,7 +12,7 @@ Matrix = NDArray[np.float64]
 
 
 def moments(points: Matrix, counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], Matrix]:
-    """Mean (D,) and unbiased covariance (D, D) of (N, D), each row counted `counts` times; of one item alone: zeros."""
+    """Mean (D,) and unbiased covariance (D, D) of (N, D), each row counted `counts` times; zeros for a single item."""
     total = counts.sum()
     mean = counts @ points / total
     away = (points - mean) * np.sqrt(counts)[:, None]

@@ -1,4 +1,4 @@
-"""Distances between two sets of points, in blocks: never more than a few million of them at once."""
+"""Distances between two sets of points, in blocks of at most a few million."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _AT_ONCE = 4_000_000
-SAME = 1e-9  # relative to the square of the larger of two points: what rounding leaves of a distance of zero
+SAME = 1e-9  # relative to the square of the larger of two points: rounding error of a distance of zero
 
 Points = NDArray[np.float64]
 
@@ -16,7 +16,7 @@ Points = NDArray[np.float64]
 def squared_distances(a: Points, b: Points) -> Iterator[tuple[slice, NDArray[np.float64]]]:
     """Squared Euclidean distances of blocks of (N, D) to all of (M, D): rows, and (rows, M).
 
-    What is zero but for rounding is zero, so that identical points are recognised.
+    Distances within rounding error of zero are set to zero, so that identical points are recognised.
     """
     norms_a, norms_b = np.square(a).sum(axis=1), np.square(b).sum(axis=1)
     step = max(1, _AT_ONCE // max(1, len(b)))
@@ -45,7 +45,7 @@ def nearest_others(points: Points, k: int) -> NDArray[np.float64]:
 
 
 def inside(points: Points, centres: Points, squared_radii: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each point of (N, D) lies in a ball around any of the centres (M, D).
+    """Whether each point of (N, D) is in a ball around any of the centres (M, D).
 
     >>> inside(np.array([[0.5], [2.5]]), np.array([[0.0], [4.0]]), np.array([1.0, 1.0]))
     array([ True, False])
@@ -58,7 +58,7 @@ def inside(points: Points, centres: Points, squared_radii: NDArray[np.float64]) 
 
 
 def mean_distance_to_others(points: Points) -> NDArray[np.float64]:
-    """Mean Euclidean distance of each point of (N, D) to the other ones; 0 for a point alone.
+    """Mean Euclidean distance of each point of (N, D) to the other ones; 0 for a single point.
 
     >>> mean_distance_to_others(np.array([[0.0], [1.0], [3.0]]))
     array([2. , 1.5, 2.5])

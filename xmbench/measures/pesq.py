@@ -50,7 +50,7 @@ class PesqScore:
 
 @dataclass(frozen=True, slots=True)
 class PesqScores:
-    """The scores of one pair; None for a mode that was not asked for.
+    """The scores of one pair; None for a mode that was not requested.
 
     Attributes:
         nb: MOS-LQO of P.862.1, in [0.999, 4.549].
@@ -96,7 +96,7 @@ def pesq_scores(
 
     Raises:
         ValueError: the shapes differ or are not (T,).
-        PrerequisiteError: the package `pesq` is not there.
+        PrerequisiteError: the package `pesq` is not installed.
     """
     x, y = np.asarray(reference16k, dtype=np.float64), np.asarray(output16k, dtype=np.float64)
     if x.ndim != 1 or x.shape != y.shape:
@@ -123,7 +123,7 @@ def _package() -> Any:
 
 
 def _unfit(x: Floats, y: Floats) -> PesqScore | None:
-    """What can be told without running the C code, which would answer some of it with a NaN."""
+    """Failures that are found without running the C code, which would return a NaN for some of them."""
     if not np.isfinite(x).all():
         return PesqScore(None, "reference-unscorable", "the reference has a NaN or an infinity")
     if not np.isfinite(y).all():
@@ -164,6 +164,6 @@ def _raw(nb: PesqScore) -> PesqScore:
     if nb.value is None:
         return nb
     low, high = RAW_BOUNDS
-    # The C code works in single precision: a perfect score comes back as 4.50000004.
+    # The C code works in single precision: a perfect score is 4.50000004.
     raw = low if nb.value <= 0.999 else raw_from_lqo(min(nb.value, 4.998))
     return PesqScore(min(high, max(low, raw)), "ok")

@@ -26,7 +26,7 @@ def window() -> NDArray[np.float64]:
 def similarity(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Mean SSIM of (H, W, C) in 0..255, H and W at least 11; -1..1, 1 for identical images.
 
-    Two even images, of 100 and 110: (2 m_a m_b + C1) / (m_a^2 + m_b^2 + C1).
+    Two uniform images, of 100 and 110: (2 m_a m_b + C1) / (m_a^2 + m_b^2 + C1).
 
     >>> round(similarity(np.full((11, 11, 1), 100.0), np.full((11, 11, 1), 110.0)), 6)
     0.995476

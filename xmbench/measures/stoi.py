@@ -124,7 +124,7 @@ def stoi_scores(reference: ArrayLike | Prepared, output: ArrayLike | Prepared, s
 
     Args:
         reference: (T,) clean speech, or what `prepare` made of it.
-        output: (T,) the speech to judge, or what `prepare` made of it.
+        output: (T,) the speech to score, or what `prepare` made of it.
         sample_rate_hz: rate of both.
 
     Returns:
@@ -159,7 +159,7 @@ def stoi_scores(reference: ArrayLike | Prepared, output: ArrayLike | Prepared, s
 
 @functools.cache
 def _resampling_filter(up: int, down: int) -> Floats:
-    """A Kaiser-windowed sinc, rejection 60 dB, as `kernels.polyphase` wants it: (up, taps), each row reversed.
+    """A Kaiser-windowed sinc, rejection 60 dB, as `auditory_kernels.polyphase` takes it: (up, taps), each row reversed.
 
     Args:
         up: output rate, both rates divided by their greatest common divisor.
@@ -204,7 +204,7 @@ def _band_edges() -> tuple[NDArray[np.int64], int]:
 
 
 def _frames(x: Floats) -> Floats:
-    """Windowed frames, half overlapping, (frames, 256); as in the published code, a last whole frame is left out."""
+    """Windowed frames, half overlapping, (frames, 256); as in the published code, a last full frame is left out."""
     count = max(0, -(-(len(x) - _FRAME) // _HOP))
     if not count:
         return np.zeros((0, _FRAME))

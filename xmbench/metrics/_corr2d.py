@@ -1,4 +1,4 @@
-"""Corr2D of a pair: each sound's spectrogram is made once, whatever metrics read it."""
+"""Corr2D of a pair: each sound's spectrogram is computed once for all metrics."""
 
 from __future__ import annotations
 

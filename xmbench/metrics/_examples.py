@@ -1,4 +1,4 @@
-"""What the examples in the metrics' docstrings measure: small sounds and images that anyone can make again."""
+"""Inputs of the examples in the metrics' docstrings: small sounds and images that are easy to reproduce."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What metrics with a judge share: what it sees of each pair, computed once for all of them.
+"""What metrics with a judge share: its outputs for each pair, computed once for all of them.
 
-The judge is whichever the track names (`judges.loading`); nothing here knows what it takes.
+The judge is the one that the track names (`judges.loading`); this module does not depend on what it sees.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ Matrix = NDArray[np.float64]
 
 
 def judge_weights(context: ScoringContext, role: JudgeRole, metric: str) -> JudgeWeights:
-    """The track's judge of a role; raises PrerequisiteError where there is none."""
+    """The track's judge of a role; raises PrerequisiteError if there is none."""
     if role not in context.judges:
         raise PrerequisiteError(
             f"{metric} needs a {'' if role == 'first' else f'{role} '}judge",
-            todo="xmbench fit-judge DATA (a second judge where its kind offers one), or leave it out with --metrics",
+            todo="xmbench fit-judge DATA (with a second judge if its kind has one), or leave it out with --metrics",
         )
     return context.judges[role]
 
 
 def columns(judge: Judge, wanted: Sequence[str], names: Sequence[str]) -> list[int]:
-    """The judge's columns in the data set's label order; it may know the classes by their words or their names.
+    """The judge's columns in the order of the data set's labels; its classes are the words or the class names.
 
     Raises:
-        PrerequisiteError: it knows other classes.
+        PrerequisiteError: it has other classes.
     """
     known = list(judge.class_names)
     for order in (wanted, names):
         if sorted(known) == sorted(order):
             return [known.index(name) for name in order]
     raise PrerequisiteError(
-        "the judge knows other classes than the data set",
+        "the judge has other classes than the data set",
         where=", ".join(known),
         expected=", ".join(names),
         todo="xmbench fit-judge DATA, then score with --local-judge",
@@ -49,10 +49,10 @@ def columns(judge: Judge, wanted: Sequence[str], names: Sequence[str]) -> list[i
 
 
 def named(pairs: Sequence[Pair], given: JudgeWeights, task: Task) -> Matrix:
-    """Probabilities of the classes in label order, then of none: (N, K + 1). Several metrics pay for one verdict.
+    """Probabilities of the classes in label order, then of none: (N, K + 1). Computed once for several metrics.
 
     Raises:
-        PrerequisiteError: the judge knows other classes.
+        PrerequisiteError: the judge has other classes.
     """
     key = f"named by {given.sha256} on {given.device}"
     if not all(key in pair.shared for pair in pairs):
@@ -69,7 +69,7 @@ def verdicts(pairs: Sequence[Pair], given: JudgeWeights, task: Task) -> list[Ite
     """1 if the right class was named else 0, the class named (K for none), the right class's probability.
 
     Raises:
-        PrerequisiteError: the judge knows other classes.
+        PrerequisiteError: the judge has other classes.
     """
     found = named(pairs, given, task)
     return [
@@ -137,7 +137,7 @@ class Accuracy:
         """What the judge finds in each output.
 
         Raises:
-            PrerequisiteError: no such judge, or one that knows other classes.
+            PrerequisiteError: no such judge, or one with other classes.
         """
         return verdicts(pairs, judge_weights(context, self.judges[0], self.name), context.task)
 

@@ -1,9 +1,9 @@
-"""Multi-take scores: an output beside the K = 5 nearest references of its class, best and mean.
+"""Multi-take scores: an output against the K = 5 nearest references of its class, best and mean.
 
-Where a word is spoken by many voices, the one reference that an item happens to have is an arbitrary one. The nearest
-references are those whose auditory spectrogram (power 0.3), averaged over 20 ms and a sixth of an octave, correlates
-most with the output's: one rule for every metric, which needs no judge. The item's own reference is one of the
-class's and enters like any other.
+If many voices speak a word, the single reference of an item is an arbitrary choice. The nearest references are those
+whose auditory spectrogram (power 0.3), averaged over 20 ms and a sixth of an octave, correlates most with the output's:
+one rule for every metric, without a judge. The item's own reference is one of the class's and is treated like any
+other.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _SOUNDS_KEPT = 512
 
 @dataclass(frozen=True, slots=True)
 class NearestMetric:
-    """One measurement against each of the nearest references; `take` says what counts of the values.
+    """One measurement against each of the nearest references; `take` says which value counts.
 
     Attributes as in `xmbench.interfaces.Metric`; `measure` gives one pair's state. A measurement that fails against
-    one reference counts the floor there; an item has a value as soon as one reference gives one.
+    one reference counts the floor there; an item has a value if at least one reference gives one.
     """
 
     name: str
@@ -77,7 +77,7 @@ class NearestMetric:
 
 
 def _nearest(pair: Pair, references: ClassReferences) -> list[Pair]:
-    """The output with each of its nearest references, nearest first; made once per pair, whatever metrics ask."""
+    """The output with each of its nearest references, nearest first; computed once per pair for all metrics."""
     if "nearest" not in pair.shared:
         _, output = sounds(pair)
         index = _Index.of(references.file, references.labels, references.sample_rate_hz)
@@ -99,7 +99,7 @@ class _Index:
     @staticmethod
     @functools.lru_cache(maxsize=1)
     def of(file: Path, labels: tuple[int, ...], sample_rate_hz: int) -> _Index:
-        """Maps the file and derives what is searched, once.
+        """Maps the file and computes the rows to search, once.
 
         Raises:
             PrerequisiteError: the file is not on this machine.
@@ -110,8 +110,8 @@ class _Index:
             raise PrerequisiteError(
                 "the references of the classes cannot be read on this machine",
                 where=file,
-                expected="a temporary folder that every machine of the cluster sees",
-                todo="set TMPDIR to a shared folder, or score with --workers instead of Ray",
+                expected="a temporary directory that every machine of the cluster sees",
+                todo="set TMPDIR to a shared directory, or score with --workers instead of Ray",
             ) from error
         sound = functools.lru_cache(_SOUNDS_KEPT)(lambda k: Sound(to_float(np.array(samples[k])), sample_rate_hz))
         of_class: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}

@@ -1,4 +1,4 @@
-"""PESQ of a pair at 16 kHz: each mode of the C code runs once per pair, whatever metrics read it."""
+"""PESQ of a pair at 16 kHz: each mode of the C code runs once per pair for all metrics."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def wide(pair: Pair) -> ItemState:
 
 
 def _state(score: PesqScore | None) -> ItemState:
-    assert score is not None  # the mode was asked for
+    assert score is not None  # the mode was requested
     return item(score.value, score.status, score.detail)

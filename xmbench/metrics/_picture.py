@@ -1,4 +1,4 @@
-"""What metrics of one image beside one reference share."""
+"""What metrics of one image against one reference share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from xmbench.interfaces import ItemState, JudgeRole, Modality, Pair, ScoringContext, Status
 from xmbench.media.signal import Picture
+from xmbench.metrics._mean import mean
 
 
 def pixels(pair: Pair) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -45,4 +46,4 @@ class PictureMetric:
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weighted means."""
-        return np.asarray(weights @ states[:, 0] / weights.sum(axis=1))
+        return mean(states, weights)

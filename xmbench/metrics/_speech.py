@@ -46,7 +46,7 @@ def item(value: float | None, status: Status, detail: str = "") -> ItemState:
 
 
 def each(pairs: Sequence[Pair], measure: Callable[[Pair], ItemState]) -> list[ItemState]:
-    """One state per pair; a reference without any signal cannot be scored against."""
+    """One state per pair; a silent reference cannot be scored."""
     return [
         measure(pair)
         if sounds(pair)[0].samples.any()

@@ -1,14 +1,14 @@
 """collapse: share of outputs that repeat another output. Lower is better.
 
-An output repeats another one where the two are identical or nearly so: in the judge's embedding nearer than a tenth
-of the median distance from a reference to its nearest other reference. Where references repeat (single-take data)
-that median is 0, and only identical outputs count. All items are looked at, of every class. A failed item counts 1.
+An output repeats another one if the two are identical or nearly so: in the judge's embedding nearer than a tenth of the
+median distance from a reference to its nearest other reference. If references repeat (single-take data) that median is
+0, and only identical outputs count. Items of all classes are compared. A failed item counts 1.
 The neighbours are fixed over all items; the bootstrap draws items.
 
-Leaving out all but one of several repeated outputs makes the share smaller, while every item left out counts 1 here
-and the floor of every other metric: read it with the coverage.
+Leaving out all but one of several repeated outputs makes the share smaller, but every item left out counts 1 here and
+the floor of every other metric: read it with the coverage.
 
-A system without chance has to answer one condition with one output: where conditions repeat, so do its outputs.
+A deterministic system gives one output for one condition: if conditions repeat, so do its outputs.
 
 In 0..1. Four outputs (D = 1), two of them the same:
 

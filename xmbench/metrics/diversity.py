@@ -1,9 +1,9 @@
 """diversity: how much the outputs of one class differ from each other, relative to its references.
 
 In the judge's embedding, d(i) is the mean Euclidean distance of output i to the other outputs of its class, r(i) the
-same among the references. A class scores sum d / sum r, at most 1 (noise that varies more than the references is no
+same among the references. A class scores sum d / sum r, at most 1 (noise that varies more than the references is not
 better than they are); the score is the mean over classes, weighted by their items. One picture per class scores 0,
-the references themselves 1. A failed item has d = 0. A class whose references are all alike asks for no diversity
+the references themselves 1. A failed item has d = 0. A class whose references are all identical requires no diversity
 and scores its share of usable outputs. Distances are fixed over all items; the bootstrap draws items.
 
 In 0..1, higher is better. Outputs (D = 1) half as far apart as their references:
@@ -31,7 +31,7 @@ from xmbench.metrics._judged import embedded, outputs, references
 
 @dataclass(frozen=True, slots=True)
 class Diversity:
-    """Value of an item: d(i) relative to the mean of r over its class; above 1 where it stands out more than they."""
+    """Value of an item: d(i) relative to the mean of r over its class; above 1 if it differs more than they do."""
 
     name: str = "diversity"
     version: str = "1"

@@ -1,14 +1,14 @@
-"""frechet-distance: how far outputs and references lie apart as distributions, in the judge's embedding.
+"""frechet-distance: distance between the distributions of outputs and references, in the judge's embedding.
 
 Lower is better. Two normal distributions are fitted, and their squared Frechet distance is taken:
 |m1 - m2|^2 + tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2). Its unit is the judge's own: numbers under different judges, or
 on splits of different size, cannot be compared (few items make it larger).
 
-A failed item stays in: the embedding of the neutral output (black, silence) stands for its output, so that leaving
-items out moves the outputs away from the references. Resampling repeats items, which makes the distance larger; the
-interval is therefore the value and the spread of the resamples around their own mean.
+A failed item is kept: the embedding of the neutral output (black, silence) replaces its output, so that leaving items
+out moves the outputs away from the references. Resampling repeats items, which makes the distance larger; the interval
+is therefore the value and the spread of the resamples around their own mean.
 
-At least 0. Outputs (D = 1) that are the references moved by 3, of one spread: the distance is 3^2.
+At least 0. Outputs (D = 1) that are the references moved by 3, with the same spread: the distance is 3^2.
 
     >>> import numpy as np
     >>> known = np.array([[0.0], [1.0], [2.0]])

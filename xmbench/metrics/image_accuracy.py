@@ -1,7 +1,7 @@
-"""image-accuracy: share of outputs in which the track's image judge sees the right class.
+"""image-accuracy: share of outputs that the track's image judge classifies correctly.
 
-The judge's accuracy on real test images is printed beside every score: no system can be trusted beyond it. A class
-mean scores well here; `diversity` and `frechet-distance` show what this does not.
+The judge's accuracy on real test images is printed with every score: it is an upper bound of what the score can show.
+A class mean scores well here; `diversity` and `frechet-distance` show what this metric does not.
 
 Mean over the items of [argmax_k p_k(output) = class], p (K + 1,) the judge's probabilities with "none" last. In 0..1,
 higher is better; a failed item counts 0. A state is (right, class found, probability of the right class):

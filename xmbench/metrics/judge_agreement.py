@@ -1,8 +1,8 @@
-"""judge-agreement: share of outputs in which the track's two judges hear the same, a word or none, right or wrong.
+"""judge-agreement: share of outputs on which the track's two judges agree: the same word or none, right or wrong.
 
-Of ordinary outputs the two hear nearly the same; the agreement on the references says how nearly. Outputs that were
-optimised against one judge fall far below, whatever their word accuracy; those optimised against both need not. Noise
-and silence are heard alike too: it tells something only where the word accuracy is above its floor.
+On ordinary outputs the two mostly agree; the agreement on the references shows how often. Outputs that were optimised
+against one judge fall far below, at any word accuracy; those optimised against both need not. The judges also agree on
+noise and silence: the metric is informative only if the word accuracy is above its lower bound.
 
 Mean over the items of [class of the first judge = class of the second]. In 0..1, higher is better; a failed item counts
 0. A state is (same, class of the first, class of the second):
@@ -27,7 +27,7 @@ from xmbench.metrics._mean import mean
 
 @dataclass(frozen=True, slots=True)
 class JudgeAgreement:
-    """State of an item: 1 if both hear the same else 0, what the first hears (K for none), what the second hears."""
+    """State of an item: 1 if both agree else 0, the class of the first judge (K for none), that of the second."""
 
     name: str = "judge-agreement"
     version: str = "1"
@@ -42,10 +42,10 @@ class JudgeAgreement:
     citation: str = "the protocol of xmbench: two frozen judges of different architectures"
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
-        """What the two judges hear in each output.
+        """The classes that the two judges give each output.
 
         Raises:
-            PrerequisiteError: one of the judges is missing, or knows other words.
+            PrerequisiteError: one of the judges is missing, or has other words.
         """
         one, other = (
             named(pairs, judge_weights(context, role, self.name), context.task).argmax(axis=1) for role in self.judges
@@ -56,7 +56,7 @@ class JudgeAgreement:
         ]
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Weighted share of outputs heard alike."""
+        """Weighted share of outputs on which the judges agree."""
         return mean(states, weights)
 
 

@@ -1,9 +1,9 @@
 """precision: share of outputs that look real, as the judge sees them (improved precision, k = 3).
 
-An output counts where its embedding lies within the manifold of the references: in a ball around any of them that
-reaches to that reference's third nearest other reference. References that repeat (many items share a recorded take)
-count once here: else their balls would have radius 0. The manifold is fixed over all items; the bootstrap draws
-items against it.
+An output counts if its embedding is within the manifold of the references: in a ball around any of them that reaches to
+that reference's third nearest other reference. References that repeat (many items share a recorded take) count once
+here: otherwise their balls would have radius 0. The manifold is fixed over all items; the bootstrap draws items against
+it.
 
 In 0..1, higher is better. Five references and as many outputs (D = 2), one of them far from all references:
 

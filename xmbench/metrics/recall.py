@@ -1,14 +1,14 @@
 """recall: share of references that the outputs could have been, as the judge sees them (improved recall, k = 3).
 
-A reference counts where its embedding lies within the manifold of the usable outputs: in a ball around any of them
-that reaches to that output's third nearest other output. Ten pictures shown a thousand times each have balls of
+A reference counts if its embedding is within the manifold of the usable outputs: in a ball around any of them that
+reaches to that output's third nearest other output. Ten pictures that are repeated a thousand times have balls of
 radius 0. The manifold is fixed over all items; the bootstrap draws items against it.
 
 Known weakness of the published measure (Naeem et al., Reliable Fidelity and Diversity Metrics, 2020): an output that
-stands alone has a large ball. Class means alone score 0.00 on 2,000 items of MNIST, with ten real images among them
-0.64. Read it beside `diversity` and `frechet-distance`, never alone.
+is isolated has a large ball. Class means alone score 0.00 on 2,000 items of MNIST, with ten real images among them
+0.64. Read it with `diversity` and `frechet-distance`, never alone.
 
-In 0..1, higher is better. Five references (D = 2), and outputs that all lie near the first four of them:
+In 0..1, higher is better. Five references (D = 2), and outputs that are all near the first four of them:
 
     >>> import numpy as np
     >>> known = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [9.0, 9.0]])
@@ -37,7 +37,7 @@ NEIGHBOURS = 3
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Value of an item: 1 if its reference is within the outputs' manifold, else 0; without an output of its own 0."""
+    """Value of an item: 1 if its reference is within the outputs' manifold, else 0; 0 if the item has no output."""
 
     name: str = "recall"
     version: str = "1"

@@ -2,7 +2,7 @@
 
 Wang et al., 2004, eq. 13: (2 m_o m_r + C1) (2 s_or + C2) / ((m_o^2 + m_r^2 + C1) (s_o^2 + s_r^2 + C2)) with local means
 and (co)variances, of images (H, W, C) in 0..255. The published settings: a Gaussian window of 11x11 pixels with
-standard deviation 1.5, K1 = 0.01, K2 = 0.03, range 255; the mean over all positions where the whole window lies inside
+standard deviation 1.5, K1 = 0.01, K2 = 0.03, range 255; the mean over all positions where the window is inside
 the image, and over the channels. In -1..1, higher is better; a failed item counts -1.
 
     >>> from xmbench.metrics._examples import brighter_ramp

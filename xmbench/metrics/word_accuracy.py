@@ -1,6 +1,6 @@
-"""word-accuracy: share of outputs that the track's spoken-word judge hears as the right word.
+"""word-accuracy: share of outputs that the track's spoken-word judge recognises as the right word.
 
-The judge's accuracy on real recordings is printed beside every score: no system can be trusted beyond it.
+The judge's accuracy on real recordings is printed with every score: it is an upper bound of what the score can show.
 
 Mean over the items of [argmax_k p_k(output) = class], p (K + 1,) the judge's probabilities with "none" last. In 0..1,
 higher is better; a failed item counts 0. A state is (right, class found, probability of the right class):

@@ -1,7 +1,7 @@
-"""word-accuracy-second: share of outputs that the track's second judge hears as the right word.
+"""word-accuracy-second: share of outputs that the track's second judge recognises as the right word.
 
-Another network on other features. A system that pleases both has said the word; one that was fitted to the first judge
-loses here what it won there.
+A different network on different features. An output that both recognise contains the word; a system that was fitted to
+the first judge loses here what it gained there.
 
 Mean over the items of [argmax_k p_k(output) = class], p (K + 1,) the judge's probabilities with "none" last. In 0..1,
 higher is better; a failed item counts 0. A state is (right, class found, probability of the right class):

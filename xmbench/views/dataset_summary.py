@@ -23,14 +23,14 @@ def head(dataset: Dataset) -> str:
     """Title, description, formats, digests and licences."""
     manifest, recipe = dataset.manifest, dataset.recipe
     rows = " · ".join(f"{record.counts.written:,} {escape(split)}" for split, record in manifest.splits.items())
-    part = "" if manifest.limit is None else f" · a part: at most {manifest.limit:,} items per split"
+    part = "" if manifest.limit is None else f" · limited to {manifest.limit:,} items per split"
     height, width = recipe.image.height_px, recipe.image.width_px
     facts = [
         f"{rows} rows · {escape(recipe.regime)}{part}",
         f"images {height} × {width}, {'grey' if recipe.image.mode == 'L' else 'RGB'} · clips "
         f"{recipe.audio.samples / recipe.audio.sample_rate_hz:.3f} s at {recipe.audio.sample_rate_hz:,} Hz, mono",
         f"data set digest <code>{manifest.dataset_digest}</code>",
-        f"recipe <code>{escape(recipe.name)}</code> {escape(recipe.version)}, digest of what shapes its rows "
+        f"recipe <code>{escape(recipe.name)}</code> {escape(recipe.version)}, data digest "
         f"<code>{manifest.data_digest}</code>",
     ]
     return (
@@ -53,13 +53,13 @@ def _licences(dataset: Dataset) -> str:
                 escape(made),
             ]
         )
-    heads = ("part", "what", "licence", "may be passed on", "versions")
-    whole = f"<p>The set as a whole: {escape(dataset.recipe.licence)}.</p>"
-    return f"<h2>Licences</h2>{html.table(heads, rows)}{whole}"
+    header = ("part", "source", "licence", "redistributable", "versions")
+    overall = f"<p>The data set: {escape(dataset.recipe.licence)}.</p>"
+    return f"<h2>Licences</h2>{html.table(header, rows)}{overall}"
 
 
 def classes(dataset: Dataset) -> str:
-    """A row per class; rows are also drawn as bars, each split against its own largest class."""
+    """One row per class; counts are also drawn as bars, relative to the largest class of the split."""
     recipe, splits = dataset.recipe, dataset.manifest.splits
     most = {
         split: max((part.written for part in record.classes.values()), default=0) or 1
@@ -73,22 +73,22 @@ def classes(dataset: Dataset) -> str:
             drawn = html.share(written / most[split])
             cells += [f'<td class="bar {drawn}">{written:,}</td>', f"{record.takes.get(name, 0):,}"]
         rows.append(cells)
-    heads = ["class", "spoken", *(head for split in splits for head in (f"{escape(split)} rows", "takes"))]
-    return f"<h2>Classes</h2><div class=classes>{html.table(heads, rows)}</div>"
+    header = ["class", "spoken", *(head for split in splits for head in (f"{escape(split)} rows", "takes"))]
+    return f"<h2>Classes</h2><div class=classes>{html.table(header, rows)}</div>"
 
 
 def durations(seconds: Mapping[str, NDArray[np.float64]]) -> str:
-    """A histogram per split, on one scale; `seconds` holds the durations (N,) of each split."""
+    """A histogram per split, on one scale; `seconds` has the durations (N,) of each split."""
     everything = np.concatenate([values for values in seconds.values() if len(values)] or [np.zeros(1)])
     low, high = float(everything.min()), float(everything.max())
     charts = []
     for split, values in seconds.items():
         if len(values):
-            told = f"{split}: {len(values):,} rows, {values.min():.3f} to {values.max():.3f} s, "
-            told += f"median {np.median(values):.3f} s"
+            caption = f"{split}: {len(values):,} rows, {values.min():.3f} to {values.max():.3f} s, "
+            caption += f"median {np.median(values):.3f} s"
             charts.append(
-                f"<figure>{html.histogram(values, low, high, f'histogram of durations, {told}', 's')}"
-                f"<figcaption>{escape(told)}</figcaption></figure>"
+                f"<figure>{html.histogram(values, low, high, f'histogram of durations, {caption}', 's')}"
+                f"<figcaption>{escape(caption)}</figcaption></figure>"
             )
     return f"<h2>Durations before the padding</h2><div class=charts>{''.join(charts)}</div>"
 
@@ -113,7 +113,7 @@ def _reasons(dataset: Dataset) -> str:
         return "<p>Nothing was left out.</p>"
 
     def key(row: ledger.LedgerRow) -> tuple[str, ...]:
-        way = "filtered" if row.filtered else "failed, may work later" if row.temporary else "failed"
+        way = "filtered" if row.filtered else "failed, can be retried" if row.temporary else "failed"
         return row.kind, way, row.stage, row.reason, row.split
 
     rows = []
@@ -133,5 +133,5 @@ def _reasons(dataset: Dataset) -> str:
             ]
         )
     more = f"<p>... and {len(rows) - _REASONS_SHOWN} more reasons.</p>" if len(rows) > _REASONS_SHOWN else ""
-    heads = ("reason", "number", "of", "what became of them", "examples")
-    return f"{html.table(heads, rows[:_REASONS_SHOWN])}{more}"
+    header = ("reason", "number", "of", "outcome", "examples")
+    return f"{html.table(header, rows[:_REASONS_SHOWN])}{more}"

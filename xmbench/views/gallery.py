@@ -1,6 +1,6 @@
 """One self-contained page that shows what systems made of the same items: it opens from a file, offline.
 
-Each item stands with its image, its reference and every system's output, as playable audio with a
+Each item has its image, its reference and every system's output, as playable audio with a
 spectrogram and the item's own scores.
 """
 
@@ -40,16 +40,16 @@ def write_gallery(dataset: Dataset, systems: Sequence[Shown], out: Path, *, item
     """Writes the page.
 
     Args:
-        dataset: what the systems were asked about.
-        systems: in the order in which they stand on the page.
+        dataset: of the systems.
+        systems: in the order of the page.
         out: the HTML file.
-        items: how many items, taken evenly from the classes.
+        items: number of items, taken evenly from the classes.
 
     Returns:
         `out`.
 
     Raises:
-        SubmissionError: a submission belongs to other data.
+        SubmissionError: a submission was made for other data.
         OutputError: the file cannot be written.
     """
     split = systems[0].result.split
@@ -141,7 +141,7 @@ def _page(dataset: Dataset, results: Sequence[Result], pairs: Compared, sections
         f"the {escape(results[0].split)} split · data set digest <code>{dataset.digest[:12]}</code>"
     )
     body = (
-        f"<h1>{escape(recipe.name)}: what the systems say</h1><p>{facts}</p>"
+        f"<h1>{escape(recipe.name)}: outputs of the systems</h1><p>{facts}</p>"
         f"{_table(results, pairs)}<h2>Items</h2>{''.join(sections)}"
     )
     return document(f"{recipe.name}: outputs", body, style=_STYLE)

@@ -1,7 +1,7 @@
 """One self-contained page of about a megabyte that shows what is in a data set: it opens from a file, offline.
 
-Clips stand with waveform, mel spectrogram and player, each distinct take once, beside some of the images that
-have it. How many fit is decided by their size, so a page of 70,000 rows is as light as one of 100.
+Each distinct take is shown once, with waveform, mel spectrogram and player, and with some of its images. Their size
+decides how many fit, so the page of 70,000 rows is as small as that of 100.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LONGEST_SIDE_PX = 160
 
 @dataclass(frozen=True, slots=True)
 class Previewed:
-    """What stands on a page: how many distinct clips, and how many images."""
+    """What a page shows: how many distinct clips, and how many images."""
 
     clips: int
     images: int
@@ -54,14 +54,14 @@ def write_preview(dataset: Dataset, out: Path, *, clips: int | None = None) -> P
     Args:
         dataset: what to show.
         out: the HTML file.
-        clips: how many distinct clips; None for as many as fit into about a megabyte.
+        clips: number of distinct clips; None for as many as fit into about a megabyte.
 
     Returns:
-        What stands on the page.
+        What the page shows.
 
     Raises:
         DatasetError: a shard or an item cannot be read.
-        OutputError: the file cannot be written, or is no page.
+        OutputError: the file cannot be written, or is not a page.
     """
     html.place(out)
     scalars = {split: dataset.table(split, ["label", "take", "duration_s"]) for split in dataset.manifest.splits}
@@ -91,7 +91,7 @@ def write_preview(dataset: Dataset, out: Path, *, clips: int | None = None) -> P
 
 # --------------------------------------------------------------------------------------------- choosing
 def _choose(scalars: dict[str, Any], most: int) -> list[_Clip]:
-    """Takes of each class and split in turn, in the order in which their first items stand."""
+    """Takes of each class and split in turn, in the order of their first items."""
     few = max(_IMAGES_PER_SPLIT, _IMAGES // max(_takes(scalars) * len(scalars), 1))
     items: dict[tuple[int, str], dict[str, list[str]]] = {}
     queues: dict[tuple[int, str], list[tuple[int, str]]] = {}
@@ -118,12 +118,12 @@ def _takes(scalars: dict[str, Any]) -> int:
 
 def _media(dataset: Dataset, chosen: Sequence[_Clip]) -> list[list[dict[str, Any]]]:
     """The rows of each clip; only the first one of each has its sound."""
-    told = ["text"] if _has(dataset, "text") else []
+    text = ["text"] if _has(dataset, "text") else []
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for split in dataset.manifest.splits:
         ids = [item for clip in chosen for name, item in clip.items if name == split]
         heads = [clip.items[0][1] for clip in chosen if clip.items[0][0] == split]
-        for item, row in pick_rows(dataset, split, ids, ["image", "duration_s", *told]).items():
+        for item, row in pick_rows(dataset, split, ids, ["image", "duration_s", *text]).items():
             found[split, item] = row
         for item, row in pick_rows(dataset, split, heads, ["audio"]).items():
             found[split, item] = {**found[split, item], **row}
@@ -156,7 +156,7 @@ def _article(dataset: Dataset, clip: _Clip, rows: Sequence[dict[str, Any]]) -> s
 
 
 def _picture(dataset: Dataset, row: dict[str, Any], name: str) -> str:
-    """The image as it is stored, or a smaller copy of one that is large."""
+    """The image as it is stored, or a smaller copy if it is large."""
     pixels, data, kind = read_image(row, dataset), row["image"]["bytes"], "image/png"
     longest = max(pixels.shape[:2])
     if longest > _LONGEST_SIDE_PX:
@@ -206,11 +206,11 @@ article li img{width:100%;max-width:72px;image-rendering:pixelated;border-radius
 
 _SCRIPT = """
 const form=document.querySelector('form'),c=document.getElementById('c'),s=document.getElementById('s');
-const all=[...document.querySelectorAll('article')],told=document.querySelector('output');
+const all=[...document.querySelectorAll('article')],counts=document.querySelector('output');
 function show(){let clips=0,images=0;for(const a of all){let n=0;for(const li of a.querySelectorAll('li')){
 li.hidden=!!s.value&&li.dataset.split!==s.value;n+=!li.hidden}
 a.hidden=!n||(!!c.value&&a.dataset.class!==c.value);if(!a.hidden){clips++;images+=n}}
-told.value=clips+' clips, '+images+' images'}
+counts.value=clips+' clips, '+images+' images'}
 form.hidden=false;form.addEventListener('change',show);form.addEventListener('submit',e=>e.preventDefault());show();
 document.addEventListener('play',e=>{for(const p of document.querySelectorAll('audio'))if(p!==e.target)p.pause()},true);
 """

@@ -1,4 +1,4 @@
-"""The judge that sees which handwritten digit an image shows: network, fitting, weights."""
+"""The judge that classifies handwritten digits: network, fitting, weights."""
 
 from __future__ import annotations
 

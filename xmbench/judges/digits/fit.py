@@ -1,4 +1,4 @@
-"""Fits a digit-image judge on the training images of data sets, and says how well it sees their real test images."""
+"""Fits a digit-image judge on the training images of data sets, and tests it on their real test images."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def fit_image_judge(
 ) -> FittedJudge:
     """Trains a judge and tests it.
 
-    A set's share of the draws goes with the square root of its size, so that a small set of another look counts.
+    A set's share of the draws grows with the square root of its size, so that small sets that look different count.
 
     Args:
-        datasets: their training images are used, their test images are the test; the first names the classes.
+        datasets: their training images are used, their test images are the test; the first defines the classes.
         seed: of the training.
         steps: of the training; None for the default.
         progress: called with a line of progress.

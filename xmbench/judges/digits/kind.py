@@ -1,4 +1,4 @@
-"""Digit-image judges as one kind: which weights they read, which data they fit. Networks are imported when needed."""
+"""Digit-image judges as one kind: which weights they read, which data they fit. Networks are imported on use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xmbench.media.signal import Media, Picture
 if TYPE_CHECKING:
     from xmbench.judges.digits.network import DigitImageJudge
 
-LARGEST_PX = 64  # of a side: what is seen at 28 x 28 must be legible there
+LARGEST_PX = 64  # of a side: the images must be legible at 28 x 28
 
 
 class DigitJudge:

@@ -1,6 +1,7 @@
 """The digit-image judge: which class of a list an image shows, or none. One small network.
 
-Images are seen in grey at 28x28. Weights are 8-bit integers (under 300 kB), computed in float32 in batches of one size.
+Images are converted to grey at 28x28. Weights are 8-bit integers (under 300 kB), computed in float32 in batches of one
+size.
 """
 
 from __future__ import annotations
@@ -86,10 +87,10 @@ class DigitImageJudge:
         return cls.from_bytes(stored.pack(about, [network]))
 
     def probabilities(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """What is seen: float32 (N, K + 1), rows sum to 1, the last column is "none".
+        """Probabilities of the classes: float32 (N, K + 1), rows sum to 1, the last column is "none".
 
         Args:
-            images: N images, uint8 (H, W, C), C = 1 or 3, ink bright on dark, any size.
+            images: N images, uint8 (H, W, C), C = 1 or 3, bright ink on dark, any size.
         """
         width = len(self.class_names) + 1
         return stored.batched(_batches(images), lambda batch: torch.softmax(self.network(batch), 1), width, self.device)
@@ -100,16 +101,16 @@ class DigitImageJudge:
 
     @classmethod
     def from_bytes(cls, data: bytes, device: str = "cpu") -> DigitImageJudge:
-        """Reads such a file; the last few are kept ready.
+        """Reads such a file; the last few stay loaded.
 
         Raises:
-            PrerequisiteError: these are no weights of this judge, or of another version of it; no such device.
+            PrerequisiteError: not weights of this judge, or of another version of it; no such device.
         """
         return _unpack(data, device)
 
 
 def seen(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the network gets of uint8 (H, W, C): grey, 28x28, float32 in 0..1."""
+    """The network's input from uint8 (H, W, C): grey, 28x28, float32 in 0..1."""
     if pixels.shape[:2] != (SIZE, SIZE):
         pixels = image.resize(pixels, SIZE, SIZE)
     grey = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels @ np.asarray(_LUMA, dtype=np.float32)
@@ -117,7 +118,7 @@ def seen(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _batches(images: Sequence[NDArray[np.uint8]]) -> list[tuple[Tensor, int]]:
-    """Batches of one size: the last is filled with its first image, and how many count stands beside each."""
+    """Batches of one size, each with the number of images that count: the last is filled with its first image."""
     found = []
     for start in range(0, len(images), BATCH):
         part = [seen(pixels) for pixels in images[start : start + BATCH]]

@@ -1,8 +1,8 @@
 """Trains the network of a digit-image judge on real images. Seeded; minutes on one core.
 
-Images are varied lightly, so that what a person reads easily is read: turned, scaled, sheared, shifted, blurred by a
-coarser grid, fainter, noisy. A tenth of every batch shows no class: blank and even areas, noise of every grain, an
-average over images of several classes, cut-up images.
+Images are varied lightly, so that the judge reads what a person reads easily: rotated, scaled, sheared, shifted,
+blurred by a coarser grid, fainter, noisy. A tenth of every batch shows no class: blank and uniform areas, noise of
+different grain, averages over images of several classes, cut-up images.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _PEAK_LR = 6e-3
 _WEIGHT_DECAY = 1e-2
 _SMOOTHING = 0.05
 _AVERAGE = 0.99
-_TOLD_EVERY = 200
-_NEAR = 1000  # images of the training set that an average is taken from
+_LOG_EVERY = 200
+_NEAR = 1000  # neighbouring images of the training set from which an average is taken
 
 
 def fit(
@@ -77,7 +77,7 @@ def _train(drawn: Augmenter, classes: int, seed: int, steps: int, progress: Call
             schedule.step()
             averaged.update_parameters(network)
             running = 0.95 * running + 0.05 * loss.item() if step > 1 else loss.item()
-            if step % _TOLD_EVERY == 0:
+            if step % _LOG_EVERY == 0:
                 progress(f"step {step} of {steps}: loss {running:.3f}")
     found = DigitNet(classes)
     found.load_state_dict(averaged.module.state_dict())
@@ -124,7 +124,7 @@ class Augmenter:
         return self._lit(images), labels
 
     def _moved(self, images: Tensor) -> Tensor:
-        """Turned by 12 degrees, scaled by 0.85 to 1.15, sheared by 0.15 and shifted by 2 pixels at most."""
+        """Rotated by 12 degrees, scaled by 0.85 to 1.15, sheared by 0.15 and shifted by 2 pixels at most."""
         rows = len(images)
         angle, shear = self.spread(rows, 12 * math.pi / 180), self.spread(rows, 0.15)
         across, down = torch.exp(self.spread(rows, 0.15)), torch.exp(self.spread(rows, 0.15))
@@ -144,7 +144,7 @@ class Augmenter:
         return torch.cat([images[:-rows], soft.clamp(0, 1)])
 
     def _lit(self, images: Tensor) -> Tensor:
-        """Fainter or stronger ink, a lifted background, noise on half of the rows, 8 bits."""
+        """Fainter or stronger ink, a brighter background, noise on half of the rows, 8 bits."""
         rows = len(images)
         gain, lift = 0.7 + 0.5 * self.uniform(rows), 0.08 * self.uniform(rows) * (self.uniform(rows) < 0.3)
         level = 0.12 * self.uniform(rows) ** 2 * (self.uniform(rows) < 0.5)
@@ -155,11 +155,11 @@ class Augmenter:
     # ------------------------------------------------------------------------------------- no class
     def _nothing(self, plain: Tensor) -> Tensor:
         """One image (28, 28) that shows no class."""
-        kinds = (self._even, self._noise, self._blobs, self._speckles, self._average, self._average, self._cut_up)
+        kinds = (self._flat, self._noise, self._blobs, self._speckles, self._average, self._average, self._cut_up)
         made: Tensor = kinds[int(torch.randint(len(kinds), (1,), generator=self.generator))](plain)
         return made
 
-    def _even(self, plain: Tensor) -> Tensor:
+    def _flat(self, plain: Tensor) -> Tensor:
         return torch.full((SIZE, SIZE), float(self.uniform(1)) if self.uniform(1) < 0.6 else 0.0)
 
     def _noise(self, plain: Tensor) -> Tensor:
@@ -174,13 +174,13 @@ class Augmenter:
         return torch.sigmoid(smooth * float(1 + 5 * self.uniform(1)))
 
     def _speckles(self, plain: Tensor) -> Tensor:
-        """Single bright pixels, at the ink of a digit or far from it."""
+        """Single bright pixels, as many as the ink of a digit or far fewer or more."""
         return (self.uniform(SIZE, SIZE) < 0.4 * float(self.uniform(1))).float()
 
     def _average(self, plain: Tensor) -> Tensor:
-        """Many images of several classes at once: what a model that ignores its input learns.
+        """The mean of many images of several classes: what a model that ignores its input learns.
 
-        They stand near each other in the training set, so that most averages are over images of one data set.
+        They are neighbours in the training set, so that most averages are over images of one data set.
         """
         count = round(5 * 80 ** float(self.uniform(1)))  # 5 to 400
         centre = int(np.searchsorted(self.total, self.rng.random()))

@@ -1,4 +1,4 @@
-"""Judges that hear which word of a list is spoken: networks, features, fitting, weights."""
+"""Judges that recognise which word of a list is spoken: networks, features, fitting, weights."""
 
 from __future__ import annotations
 

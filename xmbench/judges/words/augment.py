@@ -1,7 +1,7 @@
-"""Makes real-sounding training examples out of synthesised words, as mel bands.
+"""Makes realistic training examples from synthesised words, as mel bands.
 
 Synthesis differs from recordings in vocal tracts, tempo, room, channel, noise and in how clean its formants are;
-each of these is varied here. A tenth of every batch is no word at all: silence, noise, tones, babble, averages of
+each of these is varied here. A tenth of every batch is not a word: silence, noise, tones, babble, averages of
 many words, chopped and reversed words.
 """
 
@@ -23,7 +23,7 @@ NONE_SHARE = 0.1
 _TRACTS = 400  # different vocal tracts
 _TRACT_RANGE = (0.78, 1.25)
 _FRAMES_PER_WORD = (20.0, 85.0)
-_PART = 64  # clips whose spectra are computed at once
+_PART = 64  # clips whose spectra are computed together
 _TEMPO_RANGE = (0.65, 1.5)
 
 
@@ -115,7 +115,7 @@ class Augmenter:
         return self._masked(normalised(self._noisy(bands, active, level, none))), labels
 
     def _spoken(self, chosen: Tensor) -> Tensor:
-        """Words as mel bands (B, BANDS, T'), each by another vocal tract, some overdriven."""
+        """Words as mel bands (B, BANDS, T'), each with another vocal tract, some overdriven."""
         gain = 2 + 8 * self.uniform(len(chosen), 1)
         driven = (self.uniform(len(chosen), 1) < 0.15)[:, 0]
         tracts = self.tracts[torch.randint(_TRACTS, (len(chosen),), generator=self.generator)]
@@ -150,13 +150,13 @@ class Augmenter:
         return (at(left) * (1 - weight) + at(left + 1) * weight) * active[:, None], active
 
     def _wanted(self, frames: Tensor) -> Tensor:
-        """Frames of each word: any number in a list of short words; in a list of long ones, length tells them apart."""
+        """Frames of each word: any number for short words; relative for long ones, as length distinguishes them."""
         low, high = (math.log(value) for value in (_FRAMES_PER_WORD if self.frames == FRAMES else _TEMPO_RANGE))
         drawn = torch.exp(low + self.uniform(len(frames)) * (high - low))
         return drawn if self.frames == FRAMES else (drawn * frames).clamp(_FRAMES_PER_WORD[0], self.frames - 6)
 
     def _no_words(self, bands: Tensor, active: Tensor, level: Tensor, count: int) -> Tensor:
-        """(count, BANDS, frames) of sounds that are no word; noise is added later to all."""
+        """(count, BANDS, frames) of sounds that are not words; noise is added to all later."""
         kinds = (self._silence, self._chopped, self._average, self._reversed, self._tones, self._hiss)
         found = []
         for row in range(count):

@@ -1,4 +1,4 @@
-"""The spoken-word judge: which word of a list is said, or none. A few small networks that vote.
+"""The spoken-word judge: which word of a list is spoken, or none. A few small networks that vote.
 
 Weights are stored as 8-bit integers with one scale per output channel (under 300 kB) and computed in float32, in
 batches of one size.
@@ -72,7 +72,7 @@ class SpokenWordJudge:
         class_names: the K words.
         networks: in evaluation mode, with weights as they are stored.
         data: the safetensors file that they were read from.
-        frames: how much of a clip is heard.
+        frames: of a clip that the networks get.
         device: where the networks compute.
     """
 
@@ -92,7 +92,7 @@ class SpokenWordJudge:
         return cls.from_bytes(pack(about, networks))
 
     def probabilities(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
-        """What is heard: float32 (N, K + 1), rows sum to 1, the last column is "none".
+        """Probabilities of the words: float32 (N, K + 1), rows sum to 1, the last column is "none".
 
         Args:
             clips: N clips, float32 (T,), any length; only relative levels matter.
@@ -111,10 +111,10 @@ class SpokenWordJudge:
 
     @classmethod
     def from_bytes(cls, data: bytes, device: str = "cpu") -> SpokenWordJudge:
-        """Reads such a file; the last few are kept ready.
+        """Reads such a file; the last few stay loaded.
 
         Raises:
-            PrerequisiteError: these are no weights of this judge, or of another version of it; no such device.
+            PrerequisiteError: not weights of this judge, or of another version of it; no such device.
         """
         return _unpack(data, device)
 
@@ -122,7 +122,7 @@ class SpokenWordJudge:
 def batches(
     clips: Sequence[NDArray[np.float32]], sample_rate_hz: int, frames: int = FRAMES
 ) -> list[tuple[Tensor, int]]:
-    """Batches of one size: the last is filled with its first clip, and how many count stands beside each."""
+    """Batches of one size, each with the number of clips that count: the last is filled with its first clip."""
     found = []
     for start in range(0, len(clips), BATCH):
         part = list(clips[start : start + BATCH])
@@ -136,8 +136,8 @@ def batches(
 def _unpack(data: bytes, device: str) -> SpokenWordJudge:
     require(device)
     about, networks = unpack(data, FORMAT, _untrained)
-    there = tuple(network.to(device) for network in networks)
-    return SpokenWordJudge(tuple(about["words"]), there, data, about["frames"], device)
+    placed = tuple(network.to(device) for network in networks)
+    return SpokenWordJudge(tuple(about["words"]), placed, data, about["frames"], device)
 
 
 def _untrained(about: dict[str, Any]) -> WordNet:

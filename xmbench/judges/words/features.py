@@ -1,7 +1,7 @@
-"""What a spoken-word judge sees of a clip: 40 mel bands below 3.6 kHz, 96 frames (or more) of 10 ms around the word.
+"""Input of a spoken-word judge: 40 mel bands below 3.6 kHz, 96 frames (or more) of 10 ms around the word.
 
 Band-limited so that 8 kHz recordings and 22 kHz synthesis look alike; relative to the loudest band of the clip
-so that gain plays no part.
+so that gain does not matter.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def features(clips: Sequence[NDArray[np.float32]], sample_rate_hz: int, frames: 
 
 
 def _word(clip: NDArray[np.float32], sample_rate_hz: int, wanted: int) -> NDArray[np.float32]:
-    """The frames (0.95 s for 96) with the most energy, at 8 kHz; in the middle of all that are within 0.1 % of it."""
+    """The frames (0.95 s for 96) with the most energy, at 8 kHz; the middle of all positions within 0.1 % of it."""
     samples = resample(np.asarray(clip, dtype=np.float32), sample_rate_hz, RATE_HZ)
     length = (wanted - 1) * HOP
     padded = np.pad(samples, length)

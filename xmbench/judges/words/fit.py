@@ -1,4 +1,4 @@
-"""Fits a spoken-word judge on the distinct training clips of data sets, and says how well it hears real ones."""
+"""Fits a spoken-word judge on the distinct training clips of data sets, and tests it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from xmbench.storage.files import read_bytes
 Judge = SpokenWordJudge | RecurrentWordJudge
 NAME = "spoken-word"
 SECOND = "-second"  # ends the name of a second judge's files
-VOICES_SHARE = 0.8  # of the draws, where a folder of more voices is given: they are nearer to real speech
+VOICES_SHARE = 0.8  # of the draws, if a directory of more voices is given: they are closer to real speech
 
 
 @dataclass(slots=True)
@@ -67,21 +67,21 @@ def fit_spoken_word_judge(
     """Trains a judge and tests it.
 
     Args:
-        datasets: their training clips are used, each distinct take once; the first names classes and rate,
+        datasets: their training clips are used, each distinct take once; the first defines classes and rate,
             and its test split is the held-out test.
-        voices: folder of more training clips, `<class or word>_<voice>_<number>.wav`, a hyphen for a space in a word.
-        hold_out: voices of that folder that are not trained on but tested on, apart from the other tests.
-        voices_share: how many of the draws are of that folder, 0..1.
-        recordings: folder of real recordings `<class or word>_<speaker>_<number>.wav`, for a test only.
+        voices: directory of more training clips, `<class or word>_<voice>_<number>.wav`, with hyphens for spaces.
+        hold_out: voices of that directory that are not used for training but for separate tests.
+        voices_share: share of the draws from that directory, 0..1.
+        recordings: directory of real recordings `<class or word>_<speaker>_<number>.wav`, for a test only.
         architecture: of the networks; "recurrent" makes a second judge.
-        beside: weights of another judge; the card then says how often the two hear the same.
+        beside: weights of another judge; the record then says how often the two agree.
         seed: of the training.
         steps: of each network; None for the default.
         progress: called with a line of progress.
 
     Raises:
         DatasetError: the data sets differ in words or rate.
-        UnknownNameError, MediaError: a folder has no clips of these words, or one that cannot be read.
+        UnknownNameError, MediaError: a directory has no clips of these words, or one that cannot be read.
     """
     words = _common(datasets)
     train, test, tests = _own_clips(datasets)
@@ -89,7 +89,7 @@ def fit_spoken_word_judge(
     tests |= _more_voices(voices, hold_out, datasets[0], train) if voices else {}
     if recordings is not None:
         tests["real recordings"] = _recorded(recordings, datasets[0])
-    company = _company(beside, words) if beside else None
+    other = _other_judge(beside, words) if beside else None
     audio_format = datasets[0].recipe.audio
     judge = training.fit(
         train.samples,
@@ -112,7 +112,7 @@ def fit_spoken_word_judge(
         role="second" if second else "first",
         details={
             "architecture": architecture,
-            **(_beside(judge, company, tests) if company else {}),
+            **(_agreement(judge, other, tests) if other else {}),
             "training_clips": len(train),
             "training_voices": sorted(set(train.speakers)),
             "held_out_voices": sorted({*test.speakers, *hold_out}),
@@ -122,7 +122,7 @@ def fit_spoken_word_judge(
 
 
 def _own_clips(datasets: Sequence[Dataset]) -> tuple[_Clips, _Clips, dict[str, dict[int, _Clips]]]:
-    """The data sets' training clips, the first one's test clips, and the latter as a test by name and rate."""
+    """The data sets' training clips, the first one's test clips, and these as a test by name and rate."""
     train, test = _Clips(), _Clips()
     for dataset in datasets:
         _collect(dataset, "train", train)
@@ -134,7 +134,7 @@ def _own_clips(datasets: Sequence[Dataset]) -> tuple[_Clips, _Clips, dict[str, d
 def _more_voices(
     folder: Path, hold_out: Sequence[str], dataset: Dataset, train: _Clips
 ) -> dict[str, dict[int, _Clips]]:
-    """Adds a folder's clips to the training; those of held-out voices are returned instead, by what they test."""
+    """Adds a directory's clips to the training; those of held-out voices are returned as tests by name."""
     rate = dataset.recipe.audio.sample_rate_hz
     held: dict[str, dict[int, _Clips]] = {}
     for clip_rate, clips in _recorded(folder, dataset).items():
@@ -150,7 +150,7 @@ def _more_voices(
 
 
 @dataclass(frozen=True, slots=True)
-class _Company:
+class _OtherJudge:
     """Another judge to compare with, and where it came from."""
 
     name: str
@@ -158,7 +158,7 @@ class _Company:
     judge: AnyJudge
 
 
-def _company(path: Path, words: Sequence[str]) -> _Company:
+def _other_judge(path: Path, words: Sequence[str]) -> _OtherJudge:
     """Reads the other judge before minutes of training are spent."""
     weights = read_bytes(path)
     try:
@@ -169,27 +169,27 @@ def _company(path: Path, words: Sequence[str]) -> _Company:
         ) from error
     if other.modality != "audio" or list(other.class_names) != list(words):
         raise DatasetError(
-            "the other judge knows other words, or sees images",
+            "the other judge has other words, or judges images",
             where=path,
             expected=f"a judge of sounds of the words {', '.join(words)}",
         )
-    return _Company(path.stem, hashlib.sha256(weights).hexdigest(), other)
+    return _OtherJudge(path.stem, hashlib.sha256(weights).hexdigest(), other)
 
 
-def _beside(judge: Judge, company: _Company, tests: dict[str, dict[int, _Clips]]) -> dict[str, Any]:
-    """How often two judges hear the same, right or wrong, in each test."""
-    first, agreement = company.judge, {}
+def _agreement(judge: Judge, other: _OtherJudge, tests: dict[str, dict[int, _Clips]]) -> dict[str, Any]:
+    """How often two judges agree, right or wrong, in each test."""
+    first, agreement = other.judge, {}
     for what, clips in tests.items():
-        alike = [
-            _heard(judge, part, rate) == first.probabilities([Sound(c, rate) for c in part.samples]).argmax(axis=1)
+        agree = [
+            _recognised(judge, part, rate) == first.probabilities([Sound(c, rate) for c in part.samples]).argmax(axis=1)
             for rate, part in clips.items()
         ]
-        agreement[what] = round(float(np.concatenate(alike).mean()), 6)
-    return {"agreement": {"with": company.name, "sha256": company.sha256, "share": agreement}}
+        agreement[what] = round(float(np.concatenate(agree).mean()), 6)
+    return {"agreement": {"with": other.name, "sha256": other.sha256, "share": agreement}}
 
 
 def _weights(own: int, total: int, share: float) -> list[float]:
-    """Draws are shared between the data sets' clips and the folder's, whatever their numbers."""
+    """Splits the draws between the data sets' clips and the directory's, independent of their numbers."""
     if total == own:
         return [1.0] * own
     return [(1.0 - share) / own] * own + [share / (total - own)] * (total - own)
@@ -204,7 +204,7 @@ def _common(datasets: Sequence[Dataset]) -> list[str]:
     for dataset in datasets:
         if _words(dataset) != words or dataset.recipe.audio.sample_rate_hz != rate:
             raise DatasetError(
-                "the data sets speak other words or have another sample rate",
+                "the data sets have other words or another sample rate",
                 where=dataset.folder,
                 expected=f"{', '.join(words)} at {rate} Hz",
             )
@@ -221,7 +221,7 @@ def _collect(dataset: Dataset, split: str, clips: _Clips) -> None:
 
 
 def _recorded(folder: Path, dataset: Dataset) -> dict[int, _Clips]:
-    """Clips of a folder by sample rate; files of other words are left alone."""
+    """Clips of a directory by sample rate; files of other words are ignored."""
     spellings = {
         spelling: label
         for said in (dataset.recipe.task.class_names, _words(dataset))
@@ -244,7 +244,7 @@ def _recorded(folder: Path, dataset: Dataset) -> dict[int, _Clips]:
     return found
 
 
-def _heard(judge: Judge, clips: _Clips, rate: int) -> NDArray[np.int64]:
+def _recognised(judge: Judge, clips: _Clips, rate: int) -> NDArray[np.int64]:
     return np.asarray(judge.probabilities(clips.samples, rate).argmax(axis=1))
 
 
@@ -252,7 +252,7 @@ def _accuracy(judge: Judge, clips_by_rate: dict[int, _Clips]) -> dict[str, Any]:
     """Accuracy over all clips, and by speaker."""
     right: dict[str, list[bool]] = defaultdict(list)
     for rate, clips in clips_by_rate.items():
-        for speaker, label, word in zip(clips.speakers, clips.labels, _heard(judge, clips, rate), strict=True):
+        for speaker, label, word in zip(clips.speakers, clips.labels, _recognised(judge, clips, rate), strict=True):
             right[speaker].append(bool(label == word))
     every = [value for values in right.values() for value in values]
     return {

@@ -1,4 +1,4 @@
-"""Spoken-word judges as one kind: which weights they read, which data they fit. Networks are imported when needed."""
+"""Spoken-word judges as one kind: which weights they read, which data they fit. Networks are imported on use."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _CONVOLUTIONAL, _RECURRENT = "xmbench/spoken-word-judge/1", "xmbench/recurrent-w
 
 
 def word_judge(data: bytes, device: str = "cpu") -> SpokenWordJudge | RecurrentWordJudge:
-    """The judge of a weights file as it is: its networks, and clips of one rate in.
+    """The judge of a weights file itself: its networks, with clips of one rate as input.
 
     Raises:
-        PrerequisiteError: no weights of such a judge; no such device.
+        PrerequisiteError: not the weights of such a judge; no such device.
     """
     from xmbench.judges.words import convolutional, recurrent
 
@@ -61,22 +61,22 @@ class WordJudges:
     weights: Path | None = Path(__file__).parent / "weights"
     needs: str = "clips of spoken words, one word per class"
     options: tuple[FitOption, ...] = (
-        FitOption("voices", "Folder of more training clips <word>_<voice>_*.wav.", Path),
-        FitOption("hold-out", "A voice of that folder to test on instead.", many=True, needs="voices"),
+        FitOption("voices", "Directory of more training clips <word>_<voice>_*.wav.", Path),
+        FitOption("hold-out", "A voice of that directory to test on instead.", many=True, needs="voices"),
         FitOption(
             "voices-share",
-            "Of the draws, clips of that folder (default: 0.8).",
+            "Share of the draws from that directory (default: 0.8).",
             float,
             between=(0.0, 1.0),
             needs="voices",
         ),
-        FitOption("recordings", "Folder of real recordings <class>_*.wav to test on.", Path),
+        FitOption("recordings", "Directory of real recordings <class>_*.wav to test on.", Path),
         FitOption("architecture", "recurrent makes a second judge.", choices=("convolutional", "recurrent")),
-        FitOption("beside", "Another judge's weights: how often both find the same.", Path),
+        FitOption("beside", "Another judge's weights: how often the two agree.", Path),
     )
 
     def fits(self, task: Task) -> bool:
-        """Whether the data set speaks words."""
+        """Whether the data set has spoken words."""
         return bool(task.words)
 
     def load(self, weights: bytes, device: str = "cpu") -> Judge:

@@ -1,8 +1,8 @@
 """The second spoken-word judge: another network on other features, to show whether a score depends on the judge.
 
-Both start from the same mel bands. This one sees their cepstra with the mean taken off, slopes and curvatures, not the
-bands; it reads them in order with gated recurrent units and looks back with attention, where the first convolves; it
-learned from other draws of the augmentation. What was optimised to fool the first rarely fools this one the same way
+Both start from the same mel bands. This one gets their cepstra with the mean removed, slopes and curvatures, not the
+bands; it has gated recurrent units with attention, where the first one convolves; it is trained on other draws of the
+augmentation. Outputs that were optimised to fool the first one rarely fool this one in the same way
 (recipes/judges/README.md has the figures).
 """
 
@@ -25,7 +25,7 @@ from xmbench.judges.words.features import BANDS, FRAMES
 FORMAT = "xmbench/recurrent-word-judge/1"
 CEPSTRA = 16
 _HIDDEN = (64, 48)
-_STRIDE = 3  # frames read at once
+_STRIDE = 3  # frames read together
 _SLOPE_FRAMES = 2  # on either side
 
 
@@ -89,13 +89,13 @@ class RecurrentNet(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class RecurrentWordJudge:
-    """One recurrent network, with the same surface as `SpokenWordJudge`.
+    """One recurrent network, with the same interface as `SpokenWordJudge`.
 
     Attributes:
         class_names: the K words.
         network: in evaluation mode, with weights as they are stored.
         data: the safetensors file that it was read from.
-        frames: how much of a clip is heard.
+        frames: of a clip that the network gets.
         device: where the network computes.
     """
 
@@ -112,7 +112,7 @@ class RecurrentWordJudge:
         return cls.from_bytes(pack(about, [network]))
 
     def probabilities(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
-        """What is heard: float32 (N, K + 1), rows sum to 1, the last column is "none".
+        """Probabilities of the words: float32 (N, K + 1), rows sum to 1, the last column is "none".
 
         Args:
             clips: N clips, float32 (T,), any length; only relative levels matter.
@@ -129,10 +129,10 @@ class RecurrentWordJudge:
 
     @classmethod
     def from_bytes(cls, data: bytes, device: str = "cpu") -> RecurrentWordJudge:
-        """Reads such a file; the last few are kept ready.
+        """Reads such a file; the last few stay loaded.
 
         Raises:
-            PrerequisiteError: these are no weights of this judge, or of another version of it; no such device.
+            PrerequisiteError: not weights of this judge, or of another version of it; no such device.
         """
         return _unpack(data, device)
 

@@ -33,17 +33,17 @@ class Size:
 
 
 SHORT_WORDS = Size(3, 500)
-# For longer words: of one size on disk and one time of training, one wide network tells more words apart than three.
+# For longer words: at the same size and training time, one wide network distinguishes more words than three.
 LONG_WORDS = Size(1, 1400, (16, 32, 64, 96), half=True, dropout=0.1)
 RECURRENT_SHORT, RECURRENT_LONG = Size(1, 1200), Size(1, 1800, dropout=0.1)
-_SECOND_SEED = 500  # the second judge never sees the first one's draws
+_SECOND_SEED = 500  # the second judge never gets the first one's draws
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 _BATCH = 96
 _PEAK_LR = 4e-3
 _WEIGHT_DECAY = 1e-2
 _SMOOTHING = 0.1
 _AVERAGE = 0.99
-_TOLD_EVERY = 100
+_LOG_EVERY = 100
 
 
 def fit(
@@ -69,9 +69,9 @@ def fit(
         class_names: the K words.
         weights: how often each clip is drawn, relative to the others.
         seed: of initial weights, batches and augmentation.
-        steps: of each network; None for what the words ask for.
-        networks: how many vote; None for what the words ask for. A recurrent judge has one.
-        frames: how much of a clip is heard.
+        steps: of each network; None for the default of the words' length.
+        networks: how many vote; None for the default of the words' length. A recurrent judge has one.
+        frames: of a clip that the networks get.
         architecture: of the networks; "recurrent" makes the second judge.
         progress: called with a line of progress.
 
@@ -87,11 +87,11 @@ def fit(
     def train(make: Callable[[], AnyNetwork], number: int) -> AnyNetwork:
         own = seed * 1000 + number
 
-        def tell(step: int, loss: float) -> None:
+        def log(step: int, loss: float) -> None:
             progress(f"network {number % _SECOND_SEED + 1} of {count}, step {step} of {length}: loss {loss:.3f}")
 
         drawn = Augmenter(clips, sample_rate_hz, labels, chances, classes, own, frames)
-        return _train(drawn, make, own, length, tell, half=size.half)
+        return _train(drawn, make, own, length, log, half=size.half)
 
     if architecture == "recurrent":
         return RecurrentWordJudge.of(
@@ -106,7 +106,7 @@ def _train(
     make: Callable[[], AnyNetwork],
     seed: int,
     steps: int,
-    tell: Callable[[int, float], None],
+    log: Callable[[int, float], None],
     *,
     half: bool,
 ) -> AnyNetwork:
@@ -131,8 +131,8 @@ def _train(
             schedule.step()
             averaged.update_parameters(network)
             running = 0.95 * running + 0.05 * loss.item() if step > 1 else loss.item()
-            if step % _TOLD_EVERY == 0:
-                tell(step, running)
+            if step % _LOG_EVERY == 0:
+                log(step, running)
     found = make()
     found.load_state_dict(averaged.module.state_dict())
     return found.eval()

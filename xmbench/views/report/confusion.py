@@ -1,4 +1,4 @@
-"""What the judge found in the outputs, against what was asked for."""
+"""The class that the judge found in each output against the requested class."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ NONE, FAILED = "none", "no output"
 
 
 def matrix(labels: NDArray[np.int64], found: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Counts, shape (K, K + 2): asked for in rows; found in columns, then none of them, then nothing to judge.
+    """Counts, shape (K, K + 2): requested class in rows; found class in columns, then none, then nothing to judge.
 
     Args:
         labels: (N,), 0..K-1.
-        found: (N,), 0..K, or -1 where there was nothing to judge.
+        found: (N,), 0..K, or -1 if there was nothing to judge.
         classes: K.
     """
     counts = np.zeros((classes, classes + 2), dtype=np.int64)
@@ -35,7 +35,7 @@ def matrix(labels: NDArray[np.int64], found: NDArray[np.int64], classes: int) ->
 
 
 def section(items: pa.Table, found: Sequence[Verdicts], result: Result) -> str:
-    """A matrix per judged metric; as a picture with the largest confusions listed where there are many classes."""
+    """A matrix per judged metric; for many classes a picture, with a list of the largest confusions."""
     labels = np.asarray(items.column("label").to_pylist(), dtype=np.int64)
     return "".join(
         _one(verdict.metric, matrix(labels, verdict.classes, len(verdict.names)), verdict.names, result)
@@ -48,11 +48,11 @@ def _one(metric: str, counts: NDArray[np.int64], names: Sequence[str], result: R
     naming = registry.metric(metric)
     judge = result.second_judge if judges_of(naming)[:1] == ("second",) else result.judge
     known = ", ".join(f"{value:.3f} on {name}" for name, value in judge.accuracy.items()) if judge else "not known"
-    told = f"{right:,} of {total:,} found as asked. The judge's own accuracy: {known}."
+    summary = f"{right:,} of {total:,} correct. The judge's own accuracy: {known}."
     drawn = _grid(counts, names) if len(names) <= _TABLE_CLASSES else _picture(counts)
     return (
-        f"<h2>What the judge found: {escape(metric)}</h2><p class=sub>{escape(told)} Rows: the class that was asked "
-        f"for; columns: the class that was found.</p>{drawn}{_largest(counts, names)}"
+        f"<h2>What the judge found: {escape(metric)}</h2><p class=sub>{escape(summary)} Rows: the requested class; "
+        f"columns: the class that was found.</p>{drawn}{_largest(counts, names)}"
     )
 
 
@@ -67,12 +67,12 @@ def _grid(counts: NDArray[np.int64], names: Sequence[str]) -> str:
             for i in keep
         ]
         rows.append([escape(name), *cells, f"{counts[k, k] / total:.1%}"])
-    return f"<div class=matrix>{table(('asked', *(escape(columns[i]) for i in keep), 'right'), rows)}</div>"
+    return f"<div class=matrix>{table(('requested', *(escape(columns[i]) for i in keep), 'right'), rows)}</div>"
 
 
 def _picture(counts: NDArray[np.int64]) -> str:
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    steps = np.rint(np.sqrt(shares) * 31).astype(np.uint8)  # the root lets single confusions be seen
+    steps = np.rint(np.sqrt(shares) * 31).astype(np.uint8)  # the square root makes single confusions visible
     ramp = np.linspace(0, 1, 32)[:, None]
     colours = np.rint((1 - ramp) * [245, 246, 248] + ramp * [18, 60, 110]).astype(np.uint8)
     large = np.repeat(np.repeat(steps, _CELL_PX, axis=0), _CELL_PX, axis=1)

@@ -1,4 +1,4 @@
-"""The tables of a report: who and how, scores beside floors and ceilings, classes, failed items."""
+"""The tables of a report: who and how, scores with lower and upper bounds, classes, failed items."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def head(result: Result, items: pa.Table) -> str:
         ("made by", f"<code>{escape(made.command)}</code>" if made.command else ""),
         *_judges(result),
         ("data set", f"<code>{result.dataset_digest}</code>"),
-        ("recipe, what shapes its rows", f"<code>{result.data_digest}</code>" if result.data_digest else ""),
-        ("track: metrics and judges", f"<code>{result.track_digest}</code>"),
+        ("recipe (data)", f"<code>{result.data_digest}</code>" if result.data_digest else ""),
+        ("track (metrics, judges)", f"<code>{result.track_digest}</code>"),
         ("outputs", f"<code>{result.outputs_digest}</code>"),
         ("protocol", escape(result.protocol)),
         ("scored by", f"<code>{escape(scored.command)}</code>" if scored.command else ""),
@@ -54,17 +54,17 @@ def head(result: Result, items: pa.Table) -> str:
     ]
     listed = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in facts if text)
     notes = "".join(f"<li>{escape(note)}</li>" for note in made.notes)
-    more = f"<details><summary>how it departs from its source</summary><ul>{notes}</ul></details>" if notes else ""
+    more = f"<details><summary>differences from its source</summary><ul>{notes}</ul></details>" if notes else ""
     return f"<h1>{escape(made.system)}</h1><dl class=facts>{listed}</dl>{more}"
 
 
 def absent(missing: Sequence[str]) -> str:
-    """What the page cannot show, in words."""
+    """Notes on what the page cannot show."""
     return "".join(f"<p class=absent role=note>{escape(text)}</p>" for text in missing)
 
 
 def scores(result: Result, board: Board | None) -> str:
-    """Every metric with its interval; below, the same beside the reference rows of the board."""
+    """Every metric with its interval; below, the same with the reference rows of the board."""
     rows = [
         [
             escape(name) + (" ★" if name == result.primary else ""),
@@ -76,40 +76,38 @@ def scores(result: Result, board: Board | None) -> str:
         ]
         for name, score in result.scores.items()
     ]
-    heads = ("metric", "value", "95 % interval", "coverage", "a failed item counts", "statuses")
-    told = "★ primary metric. Means over all items; a failed item counts the metric's floor."
-    return f"<h2>Scores</h2>{table(heads, rows)}<p class=sub>{told}</p>{_beside(result, board)}"
+    header = ("metric", "value", "95 % interval", "coverage", "a failed item counts", "statuses")
+    note = "★ primary metric. Means over all items; a failed item counts the metric's floor."
+    return f"<h2>Scores</h2>{table(header, rows)}<p class=sub>{note}</p>{_bounds(result, board)}"
 
 
 def reference_rows(result: Result, board: Board | None) -> list[Row]:
-    """Floors and ceilings of the board, without the result itself."""
+    """Lower and upper bounds of the board, without the result itself."""
     rows = board.rows if board else ()
     return [row for row in rows if row.result.submission.kind in ("floor", "ceiling") and not _holds(row, result)]
 
 
-def _beside(result: Result, board: Board | None) -> str:
+def _bounds(result: Result, board: Board | None) -> str:
     found = reference_rows(result, board)
     if not found or board is None:
-        return (
-            "<p class=sub>No board with floors and ceilings for this data set was at hand (--dir names the boards).</p>"
-        )
+        return "<p class=sub>No board with lower and upper bounds for this data set (--dir names the boards).</p>"
     rows = [[f"<b>{escape(result.submission.system)}</b>", result.submission.kind, *_cells(result.scores, result)]]
     rows += [
         [escape(row.result.submission.system), row.result.submission.kind, *_cells(row.scores, result)] for row in found
     ]
     place = next((row for row in board.rows if _holds(row, result)), None)
-    told = ""
+    rank = ""
     if place is not None and place.rank is not None:
         ranked = sum(row.rank is not None for row in board.rows)
-        told = f"Rank {place.rank} of {ranked} on its board."
+        rank = f"Rank {place.rank} of {ranked} on its board."
     if place is not None and place.normalised is not None:
-        told += f" Between the random training item (0) and the oracle's class (1): {place.normalised:.3f}."
-    heads = ("system", "kind", *(escape(name) for name in result.scores))
-    return f"<h3>beside the floors and ceilings of its board</h3><p class=sub>{told}</p>{table(heads, rows)}"
+        rank += f" Between the random training item (0) and the oracle's class (1): {place.normalised:.3f}."
+    header = ("system", "kind", *(escape(name) for name in result.scores))
+    return f"<h3>with the lower and upper bounds of its board</h3><p class=sub>{rank}</p>{table(header, rows)}"
 
 
 def _holds(row: Row, result: Result) -> bool:
-    """Whether a row is the result's own, with this seed or with several."""
+    """Whether a row has the result among its runs."""
     return any(run.items_digest == result.items_digest for run in row.runs)
 
 
@@ -118,7 +116,7 @@ def _cells(shown: Mapping[str, Score], order: Result) -> list[str]:
 
 
 def classes(result: Result, items: pa.Table) -> str:
-    """Every metric of every class; a column's background runs from its lowest to its highest class."""
+    """Every metric of every class; a column's background is scaled from its lowest to its highest class."""
     columns = per_item(result, items)
     labels = np.asarray(items.column("label").to_pylist())
     names = dict(zip(labels.tolist(), items.column("class").to_pylist(), strict=True))
@@ -130,10 +128,10 @@ def classes(result: Result, items: pa.Table) -> str:
         mine = labels == k
         cells = [_shaded(values, position) for values in means.values()]
         rows.append([escape(names[k]), f"{int(mine.sum()):,}", f"{int(failed[mine].sum()):,}", *cells])
-    heads = ("class", "items", "failed", *(escape(name) for name in columns))
+    header = ("class", "items", "failed", *(escape(name) for name in columns))
     others = [name for name in result.scores if name not in columns]
-    told = f"Not per class, because items have no value of their own: {', '.join(others)}." if others else ""
-    return f"<h2>Classes</h2><div class=tall>{table(heads, rows)}</div><p class=sub>{escape(told)}</p>"
+    note = f"Not per class, because items have no value of their own: {', '.join(others)}." if others else ""
+    return f"<h2>Classes</h2><div class=tall>{table(header, rows)}</div><p class=sub>{escape(note)}</p>"
 
 
 def _mean(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float | None:
@@ -154,7 +152,7 @@ def failed(items: pa.Table) -> str:
     columns = [items.column(name).to_pylist() for name in ("id", "class", "status", "detail")]
     rows = [row for row in zip(*columns, strict=True) if row[2] != "ok"]
     noted = sum(1 for *_, status, detail in zip(*columns, strict=True) if status == "ok" and detail)
-    more = f"<p class=sub>{noted:,} usable outputs carry a note (another length, clipping).</p>" if noted else ""
+    more = f"<p class=sub>{noted:,} usable outputs have a note (another length, clipping).</p>" if noted else ""
     if not rows:
         return f"<h2>Failed items</h2><p>None: every output could be used.</p>{more}"
     counts = ", ".join(f"{count:,} {escape(status)}" for status, count in Counter(row[2] for row in rows).most_common())

@@ -1,4 +1,4 @@
-"""Best, median and worst items with condition, reference and output, to look at and to listen to."""
+"""Best, median and worst items with condition, reference and output, to see and to play."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LONGEST_SIDE_PX = 256
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """An item on the page: its row in the per-item table, its group, its place among all (1 is best)."""
+    """An item on the page: its row in the per-item table, its group, its rank among all (1 is best)."""
 
     position: int
     group: str
@@ -42,25 +42,25 @@ class _Chosen:
 
 
 def choose(result: Result, items: pa.Table, most: int = _PER_GROUP) -> dict[str, list[tuple[int, int]]]:
-    """Which items stand on the page, for each of best, median and worst: (row of the table, place from 1).
+    """Which items the page shows, for each of best, median and worst: (row of the table, rank from 1).
 
     Items are ordered by the primary metric, ties by the track's other metrics and then by id. Failed items are not
-    among them (they have a list of their own), nor is the same output for the same class shown twice.
+    included (they have a separate list), nor is the same output for the same class shown twice.
     """
     order = _order(result, items)
     outputs, labels = items.column("output_sha256").to_pylist(), items.column("label").to_pylist()
     middle = len(order) // 2
     outwards = [i for pair in zip_longest(range(middle, len(order)), range(middle - 1, -1, -1)) for i in pair]
-    walks: dict[str, Sequence[int | None]] = {
+    orders: dict[str, Sequence[int | None]] = {
         "best": range(len(order)),
         "worst": range(len(order) - 1, -1, -1),
         "median": outwards,
     }
     seen: set[tuple[str, int]] = set()
     found: dict[str, list[tuple[int, int]]] = {}
-    for group, walk in walks.items():
+    for group, places in orders.items():
         own = found.setdefault(group, [])
-        for place in walk:
+        for place in places:
             if place is None or len(own) == most:
                 continue
             row = int(order[place])
@@ -103,8 +103,8 @@ def section(
         shown += 1
         articles[one.group].append(text)
     parts = "".join(f"<h3>{name}</h3>{''.join(own)}" for name, own in articles.items() if own)
-    told = f"By {_primary_first(result)[0]}, ties by the other metrics; the same output for the same class stands once."
-    return f"<h2>Items</h2><p class=sub>{escape(told)} Sounds are exact.</p>{parts}", shown
+    note = f"By {_primary_first(result)[0]}, ties by the other metrics; each output of a class is shown once."
+    return f"<h2>Items</h2><p class=sub>{escape(note)} Sounds are exact.</p>{parts}", shown
 
 
 def _articles(
@@ -124,10 +124,10 @@ def _articles(
         clip = Sound(audio.to_float(read_clip(rows[item_id], dataset)), dataset.recipe.audio.sample_rate_hz)
         picture = Picture(read_image(rows[item_id], dataset))
         both: dict[Modality, Media] = {"image": picture, "audio": clip}
-        asked = SIDES[opened.track.direction]
-        sides = both[asked.condition], both[asked.output]
-        told = [(verdict.metric, _named(int(verdict.classes[one.position]), dataset)) for verdict in found]
-        yield one, _article(one, facts, result, items, (*sides, made), told)
+        direction = SIDES[opened.track.direction]
+        sides = both[direction.condition], both[direction.output]
+        named = [(verdict.metric, _named(int(verdict.classes[one.position]), dataset)) for verdict in found]
+        yield one, _article(one, facts, result, items, (*sides, made), named)
 
 
 def _named(found: int, dataset: Dataset) -> str:
@@ -141,21 +141,21 @@ def _article(
     result: Result,
     items: pa.Table,
     media: Sequence[Media | None],
-    told: Sequence[tuple[str, str]],
+    named: Sequence[tuple[str, str]],
 ) -> str:
     values = "".join(
         f"<dt>{escape(name)}{' ★' if name == result.primary else ''}</dt><dd>"
         f"{escape(facts[f'{name}:status']) if facts[name] is None else f'{facts[name]:.4f}'}</dd>"
         for name in sorted(per_item(result, items), key=lambda name: name != result.primary)
     )
-    heard = "".join(f"<p class=sub>{escape(metric)}: found “{escape(name)}”</p>" for metric, name in told)
+    verdicts = "".join(f"<p class=sub>{escape(metric)}: found “{escape(name)}”</p>" for metric, name in named)
     note = f"<p class=sub>{escape(facts['detail'])}</p>" if facts["detail"] else ""
     sides = zip(("condition", "reference", "output"), media, strict=True)
     figures = "".join(_figure(name, side, facts) for name, side in sides)
     return (
         f"<article><div class=about><h4>{escape(facts['class'])}</h4>"
         f"<p class=sub>{escape(facts['id'])}<br>{one.place:,} of {items.num_rows:,} · {escape(facts['status'])}</p>"
-        f"{heard}{note}<dl>{values}</dl></div>{figures}</article>"
+        f"{verdicts}{note}<dl>{values}</dl></div>{figures}</article>"
     )
 
 

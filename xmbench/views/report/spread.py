@@ -1,4 +1,4 @@
-"""How a metric's items are spread, with the floors and ceilings of the board on the same axis."""
+"""The distribution of a metric's items, with the lower and upper bounds of the board on the same axis."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def section(result: Result, items: pa.Table, board: Board | None) -> str:
         for letter, row in zip(ascii_lowercase, rows, strict=False)
     )
     legend = f"<ul class=legend><li><b>{_OWN}</b> this system's score</li>{listed}</ul>"
-    told = (
+    note = (
         "Bars count the items that could be measured; lines are scores (means) of this system and of the board's rows."
     )
-    return f"<h2>Spread of every metric</h2><p class=sub>{told}</p>{legend}<div class=charts>{''.join(charts)}</div>"
+    return f"<h2>Spread of every metric</h2><p class=sub>{note}</p>{legend}<div class=charts>{''.join(charts)}</div>"
 
 
 def _chart(name: str, result: Result, items: pa.Table, rows: list[Row]) -> str:
@@ -39,18 +39,18 @@ def _chart(name: str, result: Result, items: pa.Table, rows: list[Row]) -> str:
         other = row.scores.get(name)
         if other is None or other.value is None:
             continue
-        # A row without a single measured item stands at the floor: drawn, it would squeeze everything else.
+        # A row without a single measured item is at the floor: drawn, it would compress everything else.
         if other.coverage > 0:
             marks.append(Mark(other.value, letter))
         else:
             outside.append(f"{letter} {other.value:.4f}")
     ends = np.concatenate([values, [mark.value for mark in marks]])
     low, high = (float(ends.min()), float(ends.max())) if len(ends) else (0.0, 1.0)
-    told = f"{len(values):,} items"
+    caption = f"{len(values):,} items"
     if len(values):
-        told += f", median {np.median(values):.4f}, {values.min():.4f} to {values.max():.4f}"
+        caption += f", median {np.median(values):.4f}, {values.min():.4f} to {values.max():.4f}"
     failed = len(items) - len(values)
-    told += f"; {failed:,} not measured" if failed else ""
-    told += f"; not drawn: {', '.join(outside)}" if outside else ""
-    picture = histogram(values, low, high, f"histogram of {name}: {told}", score.unit, 30, marks)
-    return f"<figure><h3>{escape(name)}</h3>{picture}<figcaption>{escape(told)}</figcaption></figure>"
+    caption += f"; {failed:,} not measured" if failed else ""
+    caption += f"; not drawn: {', '.join(outside)}" if outside else ""
+    picture = histogram(values, low, high, f"histogram of {name}: {caption}", score.unit, 30, marks)
+    return f"<figure><h3>{escape(name)}</h3>{picture}<figcaption>{escape(caption)}</figcaption></figure>"

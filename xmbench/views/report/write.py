@@ -1,4 +1,4 @@
-"""Puts the page of a result together."""
+"""Writes the page of a result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from xmbench.views.report.style import SCRIPT, STYLE
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What stands on a page: how many items with media, and what is not there, in words."""
+    """What a page shows: how many items with media, and notes on what is missing."""
 
     shown: int
     missing: tuple[str, ...]
@@ -38,7 +38,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class _Media:
-    """The submission that a result was scored from, with its data set; `why` says why there is none."""
+    """The submission that a result was scored from, with its data set; `why` says why it is missing."""
 
     opened: OpenedSubmission | None = None
     dataset: Dataset | None = None
@@ -51,16 +51,16 @@ def write_report(
     """Writes the page.
 
     Args:
-        path: the result, with its per-item table beside it.
+        path: the result, with its per-item table in the same directory.
         out: the HTML file.
-        submission: what was scored; None looks for `submission/` beside the result.
+        submission: what was scored; None looks for `submission/` in the directory of the result.
         data: the data set; None looks for it by digest.
-        root: a folder of leaderboards, for the floors and ceilings of the result's board.
+        root: a directory of leaderboards, for the lower and upper bounds of the result's board.
 
     Raises:
-        DocumentError, DatasetError: no result, or its per-item table is missing or not its own.
+        DocumentError, DatasetError: not a result, or its per-item table is missing or belongs to another one.
         SubmissionError: the submission is not the one that was scored.
-        OutputError: the file cannot be written, or is no page.
+        OutputError: the file cannot be written, or is not a page.
     """
     result = load_json(path, Result)
     html.place(out)
@@ -88,13 +88,13 @@ def write_report(
 
 
 def _media(path: Path, submission: Path | None, data: Path | None) -> _Media:
-    """What was named must be right; what lies beside the result is taken if it can be."""
-    beside = path.parent / "submission"
-    if submission is None and not (beside / SUBMISSION_FILE).is_file():
+    """The named submission must be right; one in the directory of the result is used if possible."""
+    default = path.parent / "submission"
+    if submission is None and not (default / SUBMISSION_FILE).is_file():
         return _Media(
-            why="The submission is not at hand: no media, and no confusion of the judge. --submission names it."
+            why="The submission was not found: no media, and no confusion of the judge. --submission names it."
         )
-    folder = submission or beside
+    folder = submission or default
     try:
         dataset = open_dataset(data) if data else find_dataset(open_submission(folder))
         return _Media(open_checked(folder, dataset), dataset)
@@ -105,7 +105,7 @@ def _media(path: Path, submission: Path | None, data: Path | None) -> _Media:
 
 
 def _board(result: Result, root: Path | None) -> Board | None:
-    """The result's own board, if there is a folder of leaderboards that has one."""
+    """The result's own board, if there is a directory of leaderboards that has one."""
     if root is None or not root.is_dir():
         return None
     loaded, wanted = load(root, metrics=False), board_key(result)
@@ -117,7 +117,7 @@ def _board(result: Result, root: Path | None) -> Board | None:
 
 
 def _verdicts(result: Result, table: pa.Table, media: _Media) -> tuple[list[Verdicts], list[str]]:
-    """What the judge found, where the judge and the outputs are those of the result."""
+    """What the judge found, if the judge and the outputs are those of the result."""
     if media.opened is None or media.dataset is None:
         return [], []
     local = result.judge is not None and result.judge.local
@@ -134,11 +134,11 @@ def _verdicts(result: Result, table: pa.Table, media: _Media) -> tuple[list[Verd
     found, digest = verdicts(media.opened, media.dataset, judge, kept, second)
     if digest != result.outputs_digest:
         raise _other_outputs(media.opened)
-    return found, [] if kept == names else ["No confusion of the second judge: it is not installed as it was."]
+    return found, [] if kept == names else ["No confusion of the second judge: it is not the installed one."]
 
 
 def _require_outputs(result: Result, table: pa.Table, opened: OpenedSubmission) -> None:
-    """Where no judge hears the outputs, nothing else would notice that they are not the ones that were scored."""
+    """Checks that these outputs were scored: without a judge nothing else would notice that they are others."""
     known = dict(zip(table.column("id").to_pylist(), table.column("output_sha256").to_pylist(), strict=True))
     for raw in opened.outputs.read(opened.ids):
         if raw is not None and hashlib.sha256(raw.data).hexdigest() != known.get(raw.id):
