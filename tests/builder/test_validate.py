@@ -79,7 +79,7 @@ def test_every_problem_is_listed_at_once(folder: Path) -> None:
     rewrite(folder, change)
     text = problems(folder)
     for said in (
-        "'train-00000': no readable image",
+        "'train-00000': not a readable image",
         "belongs to two classes",
         "'Not An Id': the id does not match",
         "'train-00003': duration 0.9 s",
@@ -90,7 +90,7 @@ def test_every_problem_is_listed_at_once(folder: Path) -> None:
         "image of shape (8, 8, 1)",
         "the id stands there twice",
         "not in the order of ids",
-        "'train-00008': no readable audio",
+        "'train-00008': not a readable audio file",
         "its content is not what the manifest says",
         "digest of the content",
     ):

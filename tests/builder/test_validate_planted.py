@@ -205,7 +205,7 @@ def test_a_corrupt_image(single: Copy) -> None:
 
     single.rewrite(change)
     text = "\n".join(single.found().problems)
-    assert "'train-00005': no readable image" in text
+    assert "'train-00005': not a readable image" in text
     assert "'train-00006': no image" in text
 
 

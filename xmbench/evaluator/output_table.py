@@ -20,7 +20,7 @@ import pyarrow as pa
 from xmbench.errors import DocumentError, SubmissionError
 from xmbench.formats.document import ID_PATTERN
 from xmbench.formats.tables import LARGEST_PAGE, Bound, Table, open_table, read_schema
-from xmbench.storage.names import shown
+from xmbench.printable import shown
 
 COLUMNS = ("id", "bytes")
 WAITING_BYTES = 1 << 26
@@ -198,7 +198,7 @@ def _places(column: pa.DictionaryArray) -> list[int | None]:
     """Where each row's value stands in the dictionary; a damaged file may point beyond it."""
     places: list[int | None] = column.indices.to_pylist()
     if any(place is not None and not 0 <= place < len(column.dictionary) for place in places):
-        raise DocumentError("no readable parquet file (a value that its dictionary has not)")
+        raise DocumentError("not a readable parquet file (a value that its dictionary has not)")
     return places
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xmbench.errors import DocumentError, SubmissionError
+from xmbench.printable import shown
 from xmbench.storage.files import LARGEST_DOCUMENT, read_bytes
-from xmbench.storage.names import shown
 
 COLUMNS = ("id", "reference", "output")
 _LONGEST_LINE = 1 << 14  # characters: two paths of the longest that a system has

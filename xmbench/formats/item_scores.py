@@ -1,4 +1,4 @@
-"""What stands behind a score: one metric's column of the per-item table that lies beside a result."""
+"""The values behind a score: one metric's column of the per-item table that is stored with a result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xmbench.statistics import Counted, counted
 
 
 def column(items: pa.Table, metric: str, score: Score) -> Counted | None:
-    """A metric's values (N,), the floor where an item has none, and which of them enter its mean.
+    """A metric's values (N,), the lower bound where an item has none, and which of them enter its mean.
 
     Args:
         items: the table that `xmbench score` writes.

@@ -54,7 +54,7 @@ class HubMirror:
         return self.name
 
     def urls(self, spec: FileSpec) -> tuple[str, ...]:
-        """Addresses of a file of that name, plain and compressed, in any folder of the repository.
+        """Addresses of a file of that name, plain and compressed, in any directory of the repository.
 
         Raises:
             UpstreamError: the repository or the revision cannot be read, or the revision is a branch.
@@ -158,7 +158,7 @@ def _is_path(name: object) -> bool:
 
 
 def place_of(text: str | None) -> Path | HubMirror | None:
-    """What `--source` names: a local folder, or a revision of a data set on the Hub; raises UpstreamError."""
+    """What `--source` names: a local directory, or a revision of a data set on the Hub; raises UpstreamError."""
     if text is None:
         return None
     return HubMirror(text) if text.startswith(PREFIX) else Path(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from xmbench.hub.token import redacted
-from xmbench.storage.names import shown
+from xmbench.printable import shown
 
 _LONGEST = 96  # characters of an owner or a name, the Hub's own limit
 _LONGEST_REVISION = 255

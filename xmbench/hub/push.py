@@ -1,4 +1,4 @@
-"""A data set folder -> a data set repository of the Hugging Face Hub. The folder is the repository.
+"""A data set directory -> a data set repository of the Hugging Face Hub. The directory is the repository.
 
 What goes up: card, manifest, ledger, shards; never judges, previews or a half-built rest. The Hub knows files by
 their content: what is there already is not sent again, so that the same command finishes a push that broke off.

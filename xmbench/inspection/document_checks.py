@@ -1,4 +1,4 @@
-"""What `validate` compares with the rows: manifest, ledger, card, and what else lies in the folder."""
+"""What `validate` compares with the rows: manifest, ledger, card, and what else lies in the directory."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from xmbench.inspection import document_checks
 from xmbench.inspection.clip_checks import Hearing
 from xmbench.inspection.findings import Findings, Validation, brief
 from xmbench.media import image
-from xmbench.storage.names import shown
+from xmbench.printable import shown
 
 _TOLD_EVERY = 10_000
 # The columns that every data set has, and the one that says what is spoken.
@@ -68,7 +68,7 @@ def validate(dataset: Dataset, progress: Progress = lambda line: None) -> Valida
     """Decodes every image and clip of a data set and compares it with its documents.
 
     Args:
-        dataset: a data set folder, from `open_unchecked`.
+        dataset: a data set directory, from `open_unchecked`.
         progress: called with lines of progress.
 
     Returns:

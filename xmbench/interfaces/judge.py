@@ -46,11 +46,11 @@ class JudgeKind(Protocol):
     """One family of judges: which weights it reads, and which data its judges can look at.
 
     Attributes:
-        name: public name, kebab-case; the name of its folder, or of its entry point.
+        name: public name, kebab-case; the name of its directory, or of its entry point.
         modality: of the items that its judges see.
         formats: of weights that it reads, as their header names them (`"format"` in the JSON under the key `judge` of
             the metadata of a safetensors file).
-        weights: folder of the judges that come with it, `<name>.json` (`xmbench.formats.judge.StoredJudge`) and,
+        weights: directory of the judges that come with it, `<name>.json` (`xmbench.formats.judge.StoredJudge`) and,
             unless the document gives an address, `<name>.safetensors`; None where there are none.
         needs: what a data set must be for such a judge, as half a sentence: "spoken words".
     """

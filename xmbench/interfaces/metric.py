@@ -84,7 +84,7 @@ class ScoringContext:
         task: of the data set.
         judges: the track's judges by role.
         references: the classes' references, for metrics that declare `against_class` (see `AgainstClass`).
-        kept: folder for what metrics derive from the data set's references, the same in every submission; its name
+        kept: directory for what metrics derive from the data set's references, the same in every submission; its name
             stands for the data set and for all that the numbers depend on here. None: nothing is kept.
     """
 

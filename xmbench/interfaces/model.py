@@ -31,7 +31,7 @@ class Examples:
         clips: int16, shape (M, T): the distinct clips at the data set's fixed length.
         clip_index: int64, shape (N,): `clips[clip_index[i]]` belongs to item i.
         groups: what must not cross splits, one per item.
-        store: the folder of the mapped files, where prepared forms may be kept too; None for a set in memory.
+        store: the directory of the mapped files, where prepared forms may be kept too; None for a set in memory.
     """
 
     ids: tuple[str, ...]
