@@ -239,7 +239,7 @@ def test_an_interrupt_leaves_nothing_that_looks_whole(
 def test_a_worker_that_is_ended_is_said(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "POOL_FROM_ROWS", 0)
     monkeypatch.setattr(shard_writer, "write_shard", _dying_worker)
-    with pytest.raises(Exception, match="a worker process was ended from outside"):
+    with pytest.raises(Exception, match="a worker process was killed from outside"):
         build(corpus.single, tmp_path / "out", source=corpus.folder, workers=2)
 
 

@@ -254,5 +254,5 @@ def test_validate_finds_a_leaking_group_and_a_swapped_take(built: Dataset) -> No
     pq.write_table(table, path)
     found = validate(built)
     text = "\n".join(found.problems)
-    assert "the group 'piece-2' stands in several splits" in text
+    assert "the group 'piece-2' is in several splits" in text
     assert "the take 'p99-000', but" in text

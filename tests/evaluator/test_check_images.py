@@ -84,7 +84,7 @@ DAMAGE = {
     "float-255": (npy(GREY.astype(np.float32)), "unreadable", "pixels of type float32"),
     "nan": (npy(np.full((28, 28), np.nan)), "unreadable", "pixels of type float64"),
     "int64": (npy(GREY.astype(np.int64)), "unreadable", "pixels of type int64"),
-    "bool": (npy(GREY > 9), "unreadable", "no array of numbers"),
+    "bool": (npy(GREY > 9), "unreadable", "not an array of numbers"),
     "channels-first": (npy(GREY[None]), "unreadable", "image of shape (1, 28, 28); expected shape (28, 28, 1)"),
     "flat": (npy(GREY.ravel()), "unreadable", "image of shape (784,)"),
     "objects": (b"\x93NUMPY\x01\x00junk", "unreadable", "not a readable array"),

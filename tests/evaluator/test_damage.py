@@ -107,8 +107,10 @@ DAMAGES: dict[str, Damage] = {
     "24 bit": Damage(data(lambda x: wav(x, subtype="PCM_24")), "ok"),
     "float": Damage(data(lambda x: wav(x, subtype="FLOAT")), "ok"),
     "npy": Damage(renamed(".npy", lambda x: npy(x)), "ok"),
-    "object array": Damage(renamed(".npy", lambda x: npy(np.array([{}]), pickled=True)), "unreadable", "no readable"),
-    "array of texts": Damage(renamed(".npy", lambda x: npy(np.array(["a"]))), "unreadable", "no array of numbers"),
+    "object array": Damage(
+        renamed(".npy", lambda x: npy(np.array([{}]), pickled=True)), "unreadable", "not a readable"
+    ),
+    "array of texts": Damage(renamed(".npy", lambda x: npy(np.array(["a"]))), "unreadable", "not an array of numbers"),
     "false header": Damage(renamed(".npy", false_header), "unreadable", "not a readable array"),
     "three dimensions": Damage(renamed(".npy", lambda x: npy(np.zeros((2, 2, 2)))), "unreadable", "shape (2, 2, 2)"),
     "folder": Damage(lambda path, clip: path.mkdir(), "unreadable", "a directory, not a file"),

@@ -114,15 +114,15 @@ def test_lists_are_replaced_whole(tmp_path: Path, folder: Path) -> None:
         ('["round"]', "", r"corpora: 'round' names itself again \(mine -> round -> about -> round\)"),
         ('["other"]', "", "not a corpus.*schema = 'xmbench/corpus/1'"),
         ('["broken"]', "", "broken.toml.*|not a TOML file"),
-        ('["digit-words", "zehn"]', "", "classes.words: said by digit-words and, otherwise, by zehn"),
-        ('["flat"]', "", "image: a table.*no table, as in the corpora"),
+        ('["digit-words", "zehn"]', "", "classes.words: differs between digit-words and zehn"),
+        ('["flat"]', "", "image: a table.*not a table, as in the corpora"),
         (
             '["digit-words", "wide"]',
             "",
             "mine.toml, with the corpora digit-words, wide .*image.width_pixels: unknown key",
         ),
         ("[]", "", "tracks.0.judge: no judge is called 'digits' here"),
-        ('["digit-words"]', "judges = 3\n", "judges: a table|judges: no table"),
+        ('["digit-words"]', "judges = 3\n", "judges: a table|judges: not a table"),
         ('["digit-words"]', "[judges]\ndigits = 3\n", "judges: .*a table of sha256 by name"),
     ],
 )

@@ -197,11 +197,14 @@ def test_images_that_are_missing_are_noticed() -> None:
 
 
 def test_unknown_files_and_folders() -> None:
-    with pytest.raises(UpstreamError, match="no file that this reader knows"):
+    with pytest.raises(UpstreamError, match="no files of a known form"):
         entries({"readme.html": b"", "train/loose.png": b""})
     with pytest.raises(UpstreamError, match="no class") as caught:
         entries({"train/cat/a.png": b"", "train/unicorn/a.png": b"", "test/unicorn/a.png": b""})
-    assert caught.value.problems == ("test/unicorn: no class of this name", "train/unicorn: no class of this name")
+    assert caught.value.problems == (
+        "test/unicorn: not a class of the recipe",
+        "train/unicorn: not a class of the recipe",
+    )
 
 
 # -------------------------------------------------------------------------------------------------- real

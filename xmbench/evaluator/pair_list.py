@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xmbench.errors import DocumentError, SubmissionError
 from xmbench.printable import shown
-from xmbench.storage.files import LARGEST_DOCUMENT, read_bytes
+from xmbench.storage.files import LARGEST_DOCUMENT, expanded, read_bytes
 
 COLUMNS = ("id", "reference", "output")
 _LONGEST_LINE = 1 << 14  # characters: two paths of the longest that a system has
@@ -115,6 +115,6 @@ def _job(path: Path, number: int, line: str, heads: Sequence[str]) -> Job:
 def _resolve(listing: Path, name: str) -> Path | None:
     """The file that a name means; None if there is none. What kind of file it is, is looked at when it is read."""
     try:
-        return next((p for p in (listing.parent / name, Path(name).expanduser()) if name and p.exists()), None)
-    except (OSError, ValueError, RuntimeError):  # a name that no file can have, a home that there is not
+        return next((p for p in (listing.parent / name, expanded(name)) if name and p.exists()), None)
+    except (OSError, ValueError, DocumentError):  # not a valid name, or no such home directory
         return None

@@ -278,19 +278,7 @@ def open_dataset(folder: Path) -> Dataset:
             todo=f"xmbench build RECIPE --out {folder}",
         )
     manifest = load_json(path, Manifest)
-    problems = []
-    for shard in manifest.shards:
-        if PurePosixPath(shard.path).is_absolute() or ".." in PurePosixPath(shard.path).parts:
-            problems.append(f"{shown(shard.path)}: outside the data set")
-            continue
-        try:
-            size = regular_size(folder / shard.path, None)
-        except DocumentError as error:
-            missing = not (folder / shard.path).exists()
-            problems.append(f"{shown(shard.path)}: {'missing' if missing else error.what}")
-            continue
-        if size != shard.bytes:
-            problems.append(f"{shard.path}: {size} bytes, expected {shard.bytes}")
+    problems = [problem for shard in manifest.shards if (problem := _shard_problem(folder, shard))]
     if problems:
         raise DatasetError(
             "the data set is damaged",
@@ -299,6 +287,18 @@ def open_dataset(folder: Path) -> Dataset:
             todo="build it again: `xmbench build` writes only the shards that are missing or wrong",
         )
     return Dataset(folder, manifest)
+
+
+def _shard_problem(folder: Path, shard: ShardRecord) -> str:
+    """Why the file of a shard cannot be the recorded one; "" where it has the recorded size."""
+    if PurePosixPath(shard.path).is_absolute() or ".." in PurePosixPath(shard.path).parts:
+        return f"{shown(shard.path)}: outside the data set"
+    try:
+        size = regular_size(folder / shard.path, None)
+    except DocumentError as error:
+        missing = not (folder / shard.path).exists()
+        return f"{shown(shard.path)}: {'missing' if missing else error.what}"
+    return "" if size == shard.bytes else f"{shard.path}: {size} bytes, expected {shard.bytes}"
 
 
 def batch_rows(recipe: Recipe) -> int:

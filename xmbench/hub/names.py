@@ -1,4 +1,4 @@
-"""Names of repositories and revisions on the Hub, checked before anything is asked or put into an address."""
+"""Names of repositories and revisions on the Hub, checked before any request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_repository(text: str) -> bool:
 
 
 def is_revision(text: str) -> bool:
-    """Whether this can be a commit, a tag or a branch: such parts with slashes between them."""
+    """Whether this can be a commit, a tag or a branch: such parts separated by slashes."""
     return len(text) <= _LONGEST_REVISION and all(_is_part(part, _LONGEST_REVISION) for part in text.split("/"))
 
 
