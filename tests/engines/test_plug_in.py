@@ -1,4 +1,4 @@
-"""What the README says about adding a language or an engine, done as it says."""
+"""What the documentation says about adding a language or an engine, done as it says."""
 
 from __future__ import annotations
 
@@ -20,11 +20,8 @@ from xmbench.inspection.validate import validate
 
 
 def section() -> dict[str, list[str]]:
-    """The blocks of the README's section, by language."""
-    text = (ROOT / "README.md").read_text()
-    part = text[text.index("## Adding a language or a speech engine") :]
-    part = part[: part.index("\n## ", 3)]
-    blocks = re.findall(r"```(\w+)\n(.*?)```", part, re.DOTALL)
+    """The blocks of the page, by language."""
+    blocks = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
     return {language: [body for found, body in blocks if found == language] for language, _ in blocks}
 
 

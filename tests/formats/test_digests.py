@@ -24,7 +24,7 @@ SHAPES = {
     "classes": {"names", "words"},
     "sources.*": {"reader", "options", "files"},
     "sources.*.files.*": {"name", "layout", "kind", "pattern", "sha256"},
-    "pairing": {"method", "images", "clips", "seed"},
+    "pairing": {"method", "images", "clips", "items", "seed"},
     "splits": {"method", "test_fraction", "seed"},
 }
 ELSE = {

@@ -99,7 +99,7 @@ def test_what_cannot_be_taken_from_the_hub(
     del bad.files()["train-images-idx3-ubyte"]
     hub.repository("someone/closed", upstream, private=True)
     for source, said in (
-        (f"hf:{NAME}@main", f"do:       name the commit at which it stands now: hf:{NAME}@{commit}"),
+        (f"hf:{NAME}@main", f"do:       give its present commit: hf:{NAME}@{commit}"),
         (f"hf:{NAME}@v9", "no such revision"),
         ("hf:no/where@v1", "no such data set on the Hub"),
         ("hf:someone/bad@" + bad.branches["main"], "has no file of this name"),

@@ -167,7 +167,7 @@ def test_a_data_set_that_is_not_whole_is_not_pushed(
 
 @pytest.mark.parametrize(
     ("token", "said"),
-    [(None, "no access token"), ("hf_wrong0123456789", "does not know the access token"), ("hf_a b", "no token has")],
+    [(None, "no access token"), ("hf_wrong0123456789", "does not know the access token"), ("hf_a b", "not allowed")],
 )
 def test_tokens_that_do_not_do(hub: FakeHub, client: Client, digits: Dataset, token: str | None, said: str) -> None:
     refused(client.run("push", digits.folder, NAME, HF_TOKEN=token), said, "hf auth login")

@@ -199,7 +199,7 @@ def test_images_that_are_missing_are_noticed() -> None:
 def test_unknown_files_and_folders() -> None:
     with pytest.raises(UpstreamError, match="no files of a known form"):
         entries({"readme.html": b"", "train/loose.png": b""})
-    with pytest.raises(UpstreamError, match="no class") as caught:
+    with pytest.raises(UpstreamError, match="not classes") as caught:
         entries({"train/cat/a.png": b"", "train/unicorn/a.png": b"", "test/unicorn/a.png": b""})
     assert caught.value.problems == (
         "test/unicorn: not a class of the recipe",

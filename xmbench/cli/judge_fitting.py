@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperCommand
 
 from xmbench.cli.tables import Progress
+from xmbench.cli.terminal import print
 
 if TYPE_CHECKING:
     from xmbench.interfaces import FitOption

@@ -1,7 +1,7 @@
 """Is this result what the submission scores? Everything is measured again and the whole document is compared.
 
-Only where and when it was made (`environment`), the name of the table and the status may differ: a status is what
-somebody says about the other fields.
+Only where and when it was made (`environment`, the submission's date and hardware), the name of the table and the
+status may differ: so a rerun of a result's own command verifies.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.result import Environment, Result
 from xmbench.storage.files import write_text
 
-_FREE = ("environment", "items_table", "status")
+# A rerun of a result's own command has another date, and may have another machine.
+_FREE = ("environment", "items_table", "status", "submission.created", "submission.hardware")
 _ABSENT = "(nothing)"
 
 
@@ -151,8 +152,9 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
         return {name: value}
     leaves: dict[str, Any] = {}
     for key, inner in value.items():
-        if name or key not in _FREE:
-            leaves.update(_flat(inner, f"{name}.{key}" if name else key))
+        path = f"{name}.{key}" if name else key
+        if path not in _FREE:
+            leaves.update(_flat(inner, path))
     return leaves
 
 

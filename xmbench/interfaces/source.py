@@ -152,7 +152,8 @@ class Source(Protocol):
     def read(self, upstream: Upstream, options: Any, task: Task, entries: Sequence[Entry]) -> Iterator[Raw | Rejected]:
         """One value per entry, in the order given. A bad item is a `Rejected`, never an exception.
 
-        Entries are sorted by key, and few at a time where there are many: keep nothing for all of them.
+        Entries are read a shard at a time, sorted by key, so that what neighbours share (a video, a piece) is decoded
+        once; a generator that keeps nothing of what it has yielded keeps memory flat.
         """
         ...
 
