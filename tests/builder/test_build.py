@@ -388,7 +388,7 @@ def test_a_build_begun_in_the_former_layout_is_refused_with_the_way_out(
 def test_files_of_others_are_never_touched(corpus: Corpus, tmp_path: Path, name: str, rebuild: bool) -> None:
     path = tmp_path / name
     path.mkdir() if name == "data" else path.write_text("{}")
-    with pytest.raises(OutputError, match=r"no build made|not a dataset manifest"):
+    with pytest.raises(OutputError, match=r"not built by xmbench|not a dataset manifest"):
         build(corpus.single, tmp_path, source=corpus.folder, rebuild=rebuild)
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
@@ -409,14 +409,14 @@ def test_a_data_set_without_its_manifest_is_made_again_with_rebuild(
 
 def test_a_source_without_items_is_refused(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Mnist, "entries", lambda *args: [])
-    with pytest.raises(DocumentError, match="offers no item"):
+    with pytest.raises(DocumentError, match="has no items"):
         build(corpus.single, tmp_path / "out", source=corpus.folder)
     assert not (tmp_path / "out").exists()
 
 
 def test_rebuild_refuses_strange_files_among_the_data(corpus: Corpus, built: Dataset) -> None:
     (built.folder / "data" / "mine.csv").write_text("1")
-    with pytest.raises(OutputError, match="no build made"):
+    with pytest.raises(OutputError, match="not built by xmbench"):
         build(corpus.single, built.folder, source=corpus.folder, rebuild=True)
     assert (built.folder / "manifest.json").exists()
 

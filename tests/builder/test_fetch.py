@@ -153,7 +153,7 @@ def test_a_bad_folder_stops_a_build_before_anything_is_made(corpus: Corpus, fold
     with pytest.raises(UpstreamError):
         build(corpus.single, tmp_path / "out", source=folder)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(UpstreamError, match="no such folder"):
+    with pytest.raises(UpstreamError, match="no such directory"):
         build(corpus.single, tmp_path / "out", source=tmp_path / "nowhere")
     with pytest.raises(UpstreamError, match="not a revision of a data set on the Hub"):
         build(corpus.single, tmp_path / "out", source=place_of("hf:someone/mnist"))

@@ -190,7 +190,7 @@ def test_a_killed_build_is_finished_by_the_same_command(
 
 # ----------------------------------------------------------------------------------------------- mistakes
 def test_a_group_in_both_splits_is_refused(source: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match="stand in both splits") as caught:
+    with pytest.raises(DocumentError, match="are in both splits") as caught:
         build(recipe(grouped=False), tmp_path / "out")
     assert "'piece-0'" in str(caught.value)
     raw = recipe(grouped=False).model_dump(mode="json", by_alias=True)
@@ -203,10 +203,10 @@ def test_a_column_that_was_not_declared_is_refused(source: ModuleType, tmp_path:
     with pytest.raises(DocumentError, match="part, which it does not declare"):
         build(recipe(), tmp_path / "out")
     type(source.ENGINE).attributes = lambda self, options: {"piece": str, "start_s": int, "part": int}
-    with pytest.raises(DocumentError, match="'start_s' of whole numbers"):
+    with pytest.raises(DocumentError, match="'start_s' of integers"):
         build(recipe(), tmp_path / "out")
     type(source.ENGINE).attributes = lambda self, options: {"label": str}
-    with pytest.raises(DocumentError, match="columns that are there already: label"):
+    with pytest.raises(DocumentError, match="columns that exist already: label"):
         build(recipe(), tmp_path / "out")
 
 
@@ -234,7 +234,7 @@ def test_pairings_that_cannot_be(pairing: dict[str, str], regime: str, said: str
 
 # ------------------------------------------------------------------------------------------ what looks at it
 def test_plan_preview_and_diff_know_joint_sets(source: ModuleType, built: Dataset, tmp_path: Path) -> None:
-    found = estimate.preflight(recipe())
+    found = estimate.estimate(recipe())
     assert found.rows == {"train": 32, "test": 16}
     assert found.takes is None
     assert write_preview(built, tmp_path / "page.html").clips == 48

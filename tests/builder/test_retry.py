@@ -271,7 +271,7 @@ def test_another_version_is_refused(flaky: ModuleType, spoken: Recipe, corpus: C
     flaky.ENGINE.now = "2"
     with pytest.raises(DatasetError, match="not what this data set was built from") as caught:
         retry(dataset.folder, source=corpus.folder)
-    assert "speech: flaky 1 then, 2 now" in str(caught.value)
+    assert "speech: flaky 1 recorded, 2 now" in str(caught.value)
     assert state(dataset.folder) == before
 
 

@@ -130,7 +130,7 @@ def redirect(target: bytes) -> Callable[[Send], None]:
         (too_large, "offers 999,999,999,999 bytes"),
         (no_number, "'many'"),
         (continuing, "too slow"),
-        (no_http, "broke off"),
+        (no_http, "was interrupted"),
         (redirect(b"http://[half"), ""),
         (redirect(b"http://a..b/"), ""),
         (redirect(b"http:///nowhere"), ""),

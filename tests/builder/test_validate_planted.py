@@ -328,7 +328,7 @@ def test_a_manifest_edited_by_hand(single: Copy) -> None:
         "do not add up",
         "the redistributable of the source 'mnist' differ(s)",
         "the files of the source 'mnist'",
-        "the source 'other' stands in the recipe or in the list",
+        "the source 'other' is in only one of the recipe and the list",
         "bytes, the manifest says",
         "120 planned, but the limit is 5",
         "test: the recipe has no class 'nine'",
