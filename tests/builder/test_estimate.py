@@ -69,7 +69,7 @@ def test_rows_that_the_recipe_promises(name: str) -> None:
     assert found.to_dict()["rows"] == found.rows
 
 
-def test_a_folder_with_the_files(corpus: Corpus, tmp_path: Path) -> None:
+def test_a_directory_with_the_files(corpus: Corpus, tmp_path: Path) -> None:
     found = estimate.estimate(corpus.single, source=corpus.folder, limit=25)
     assert (found.rows, found.exact, found.download_bytes) == ({"train": 25, "test": 25}, True, 0)
     folder = shutil.copytree(corpus.folder, tmp_path / "some")

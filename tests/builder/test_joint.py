@@ -220,7 +220,7 @@ def test_a_source_in_the_wrong_place_is_named(source: ModuleType, tmp_path: Path
     ("pairing", "regime", "said"),
     [
         ({"method": "joint", "images": "music", "clips": "music"}, "multi-take", "needs `items`"),
-        ({"method": "joint", "items": "music", "clips": "music"}, "multi-take", "takes no `images`"),
+        ({"method": "joint", "items": "music", "clips": "music"}, "multi-take", "and not `images`"),
         ({"items": "music"}, "multi-take", "needs `images` and `clips`"),
         ({"method": "joint", "items": "muzak"}, "multi-take", "does not have"),
         ({"method": "joint", "items": "music"}, "single-take", "multi-take"),

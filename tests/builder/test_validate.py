@@ -169,7 +169,7 @@ def test_documents_that_disagree(folder: Path) -> None:
     assert "README.md: cannot be read" in text
 
 
-def test_books_that_do_not_balance(folder: Path) -> None:
+def test_a_ledger_that_does_not_balance(folder: Path) -> None:
     path = folder / "manifest.json"
     raw = json.loads(path.read_text())
     raw["splits"]["train"]["classes"]["one"]["planned"] += 1

@@ -144,7 +144,7 @@ def test_a_swapped_clip(single: Copy) -> None:
     assert "one waveform is in several classes: 'zero' ('train-00000')" in text
 
 
-def test_two_takes_swapped_as_a_whole(many: Copy) -> None:
+def test_two_takes_swapped_completely(many: Copy) -> None:
     """Every row of both takes agrees: the durations give them away."""
 
     def change(rows: Rows) -> None:
@@ -336,7 +336,7 @@ def test_a_manifest_edited_by_hand(single: Copy) -> None:
         assert said in text, said
 
 
-def test_shards_outside_the_folder_and_shards_listed_twice(single: Copy) -> None:
+def test_shards_outside_the_directory_and_shards_listed_twice(single: Copy) -> None:
     def change(raw: Raw) -> None:
         raw["shards"].append(dict(raw["shards"][0]))
         raw["shards"].append({**raw["shards"][0], "path": "../elsewhere/train-00000-of-00001.parquet"})

@@ -105,7 +105,7 @@ FILES: dict[str, tuple[Write, str, str]] = {
     "99 times too long": (content(wav(np.tile(CLIP, 99))), "unreadable", "the header claims 1,795,860 samples"),
     "no samples": (content(wav(CLIP[:0])), "silent", "zero"),
     "flac of 2^36 samples": (content(flac(2**36 - 1), ".flac"), "unreadable", "68,719,476,735 samples"),
-    "flac of unknown length": (content(flac(0), ".flac"), "unreadable", "does not say how many samples"),
+    "flac of unknown length": (content(flac(0), ".flac"), "unreadable", "does not give the number of samples"),
     "a thousand channels": (content(wav(np.zeros((40, 1000)))), "unreadable", "1000 channels"),
     "npy of brackets": (content(npy("(" * 9000), ".npy"), "unreadable", "its header is not"),
     "npy of signs": (content(npy("-" * 9000 + "1"), ".npy"), "unreadable", "its header is not"),

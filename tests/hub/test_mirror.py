@@ -83,7 +83,7 @@ def test_a_build_from_a_private_mirror_on_the_hub(
     assert json.loads((tmp_path / "again" / "manifest.json").read_text())["mirror"] == f"hf:{NAME}@{commit}"
 
 
-def test_a_transfer_that_breaks_off_goes_on(
+def test_an_interrupted_transfer_is_resumed(
     hub: FakeHub, client: Client, recipe: Path, commit: str, tmp_path: Path
 ) -> None:
     hub.faults = [Fault("GET", "/storage/", 503, times=2), Fault("GET", "t10k-images", lose_answer=True, times=1)]

@@ -152,9 +152,7 @@ def test_the_manifest_alone_takes_media_of_an_earlier_push_away(hub: FakeHub, cl
 
 
 # -------------------------------------------------------------------------------------- before the upload
-def test_a_data_set_that_is_not_whole_is_not_pushed(
-    hub: FakeHub, client: Client, digits: Dataset, tmp_path: Path
-) -> None:
+def test_an_incomplete_data_set_is_not_pushed(hub: FakeHub, client: Client, digits: Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     shutil.copytree(digits.folder, folder)
     (folder / "ledger.parquet").unlink()
@@ -230,7 +228,7 @@ def test_a_busy_hub_is_waited_for(hub: FakeHub, client: Client, digits: Dataset)
     ],
     ids=lambda value: None if isinstance(value, str) else f"{value.path.strip('/')}-{value.status}",
 )
-def test_a_hub_that_goes_on_refusing(hub: FakeHub, client: Client, digits: Dataset, fault: Fault, said: str) -> None:
+def test_a_hub_that_keeps_refusing(hub: FakeHub, client: Client, digits: Dataset, fault: Fault, said: str) -> None:
     hub.faults = [fault]
     done = client.run("push", digits.folder, NAME)
     refused(done, said, "error:", "the same command" if fault.status != 404 else "OWNER/NAME")

@@ -93,7 +93,7 @@ def test_speakers_may_be_left_out_by_name() -> None:
     assert "dora" not in {entry.group for entry in found}
 
 
-def test_a_speaker_stands_once() -> None:
+def test_a_speaker_is_listed_once() -> None:
     with pytest.raises(ValidationError, match="named twice: ann"):
         RecordingsOptions(train_speakers=("ann",), test_speakers=("ann",))
 

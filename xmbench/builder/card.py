@@ -218,7 +218,7 @@ def _making(dataset: Dataset, attributes: AttributeTypes) -> str:
     paired = (
         "Each image has the clip that belongs to it (`joint`)."
         if recipe.pairing.joint
-        else "Each image got, by a seeded hash of its id, a clip of its own class "
+        else "Each image got, by a seeded hash of its id, a clip of its class "
         f"(`{recipe.pairing.method}`, seed {manifest.seed})."
     )
     lines = [

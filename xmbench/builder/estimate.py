@@ -123,7 +123,7 @@ def estimate(
 
     Raises:
         UnknownNameError, DocumentError: the recipe names something unknown.
-        UpstreamError: `source` is no directory, or a file in it is not the published one.
+        UpstreamError: `source` is not a directory, or a file in it is not the published one.
     """
     recipe, chosen = override_speech(recipe, speech) if speech else (recipe, "")
     request = Request(recipe, limit, None, chosen)

@@ -262,7 +262,7 @@ def _write(path: Path, value: RawClip | Rejected) -> None:
         raise OutputError(
             f"a clip cannot be written to the cache ({error.strerror})",
             where=path.parent,
-            todo="free some space, or set XMBENCH_CACHE to another folder",
+            todo="free some space, or set XMBENCH_CACHE to another directory",
         ) from error
 
 

@@ -144,7 +144,7 @@ def _refuse_links(space: Workspace) -> None:
         raise OutputError(
             f"{linked[0].relative_to(space.folder)} is a link: xmbench does not write or remove files elsewhere",
             where=space.folder,
-            expected="directories of its own (the data set directory itself may be a link)",
+            expected="real directories (only the data set directory itself may be a link)",
             todo="remove the link, or choose another directory with --out",
         )
 

@@ -18,7 +18,7 @@ def column(items: pa.Table, metric: str, score: Score) -> Counted | None:
         score: of that metric, as the result states it.
 
     Returns:
-        None where items have no values of their own (a distribution), or the table lacks the column.
+        None where items have no values (a distribution), or the table lacks the column.
     """
     if score.floor is None or metric not in items.column_names:
         return None

@@ -1,4 +1,4 @@
-"""The record of a stored judge: `<name>.json` beside its weights, in the package, a plug-in or `DATA/judges/`."""
+"""The record of a stored judge: `<name>.json` with its weights, in the package, a plug-in or `DATA/judges/`."""
 
 from __future__ import annotations
 

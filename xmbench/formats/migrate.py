@@ -15,7 +15,7 @@ from xmbench.formats.recorded_command import with_facts
 
 Raw = dict[str, Any]
 
-# In version 0.1 a submission named the digest of the whole recipe, tracks and prose included. The data digest
+# In version 0.1 a submission named the digest of the complete recipe, with tracks and prose. The data digest
 # of each published recipe, by the beginning of that digest:
 _DATA_DIGESTS = {
     "2f57451ae42146fa": "099afd54c0daafb00077a4fe3b235d1a9a96ef59e32a1a56e6780c5cac8fffa9",  # cifar10-ad-voices

@@ -69,8 +69,8 @@ class FileSpec(Part):
         layout: the published form that it belongs to; the files of one form are enough.
         kind: a "folder" is a directory: every file below `name` that matches `pattern`.
         pattern: of a directory's files, like "*.wav" or "*/*.png".
-        sha256, bytes: of the uncompressed content (a re-compressed mirror is still right). Of a folder: sha256 of
-            its list (`builder.folders`), and 0 bytes. Without a sha256 there is nothing to check against: such a
+        sha256, bytes: of the uncompressed content (a re-compressed mirror is still right). Of a directory: sha256
+            of its list (`builder.folders`), and 0 bytes. Without a sha256 there is nothing to check against: such a
             file needs `--accept-changed-sources`.
         split: what it holds, for information.
     """

@@ -18,7 +18,7 @@ class Score(Part):
         value: penalised mean: a failed item counts as the metric's lower bound. None where nothing could be measured.
         low, high: 95 % bootstrap interval.
         n: items of the split.
-        coverage: share of the items with a value of their own, 0..1.
+        coverage: share of the items with their own value, 0..1.
         statuses: how many items have each status.
         left_out: statuses of items without a value that are excluded from the mean.
         whole_set: the metric scores all items together: every item counts, whatever its status.

@@ -221,11 +221,11 @@ def _pages(handle: BinaryIO, size: int, chunk: pq.ColumnChunkMetaData) -> Iterat
         at = dictionary
     end = at + chunk.total_compressed_size
     if not 0 <= at <= end <= size:
-        raise ValueError("a column lies outside the file")
+        raise ValueError("a column is outside the file")
     while at < end:
         unpacked, packed, header = _page_header(handle, at, end)
         if unpacked < 0 or packed < 0 or at + header + packed > end:
-            raise ValueError("a page lies outside its column")
+            raise ValueError("a page is outside its column")
         yield unpacked
         at += header + packed
 

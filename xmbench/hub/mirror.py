@@ -68,7 +68,7 @@ class HubMirror:
         return tuple(f"{root}/{quote(path)}" for path in found if path)
 
     def _path(self, name: str) -> str:
-        """Where a file lies in the repository; of several the least nested; empty if there is none."""
+        """Path of a file in the repository: of several the least nested; empty if there is none."""
         paths = [path for path in self._paths if f"/{path}".endswith(f"/{name}")]
         return min(paths, key=lambda path: (path.count("/"), path), default="")
 

@@ -204,7 +204,7 @@ class _Throttle:
             if self._waited_s > MAX_WAIT_S:
                 raise HubError(
                     f"the Hub asks to wait for {asked:.0f} s ({answer.status_code})",
-                    todo="run the same command again after that: files that arrived whole are not sent again",
+                    todo="run the same command again after that: files that arrived completely are not sent again",
                 )
             self._progress(f"the Hub asks to wait for {asked:.0f} s ({answer.status_code})")
             time.sleep(asked)

@@ -162,12 +162,12 @@ def _absent(entries: Sequence[Entry], options: RecordingsOptions, task: Task) ->
         for speaker, split in options.splits.items()
         if split and (split, speaker) not in there
     ]
-    heard = {(entry.split, entry.label) for entry in entries}
+    recorded = {(entry.split, entry.label) for entry in entries}
     return problems + [
         f"no recording of '{name}' for the split {split}"
         for split in ("train", "test")
         for k, name in enumerate(task.class_names)
-        if (split, k) not in heard
+        if (split, k) not in recorded
     ]
 
 

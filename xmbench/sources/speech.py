@@ -59,7 +59,7 @@ class SpeechOptions(BaseModel):
         if shared:
             raise ValueError(f"voices of both splits: {', '.join(shared)}")
         if not all(0 <= pitch <= 100 for pitch in self.pitches):
-            raise ValueError("pitches lie within 0..100")
+            raise ValueError("pitches must be within 0..100")
         return self
 
     @property

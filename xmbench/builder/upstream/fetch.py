@@ -90,7 +90,9 @@ def obtain(
     """
     if accept_changed and not isinstance(place, Path):
         raise DocumentError(
-            "changed files are only taken from a folder", where="--accept-changed-sources", expected="--source DIR"
+            "changed files are only accepted from a directory",
+            where="--accept-changed-sources",
+            expected="--source DIR",
         )
     found, problems = _all(recipe, place, _Ask(offline, accept_changed, progress))
     if problems:
