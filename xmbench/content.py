@@ -51,7 +51,7 @@ def find(kind: Kind, name: str) -> Path:
 
 
 def _folders(kind: Kind) -> Iterator[Path]:
-    """Folders with content, the package's own first; those of third parties only if what comes before is not enough."""
+    """Directories with content: the package's own first, then those of third parties, found only when needed."""
     package = Path(str(files("xmbench")))
     below = _FOLDERS[kind]
     own = [package / "_content" / below, package.parent / below]
@@ -62,13 +62,13 @@ def _folders(kind: Kind) -> Iterator[Path]:
 
 
 def _folder_of(point: EntryPoint) -> Path | None:
-    """The folder of a package with content; None where it cannot be imported."""
+    """The directory of a package with content; None where it cannot be imported."""
     try:
         found = plugins.load(point)
         try:
             return Path(str(files(found)))
         except Exception as error:
-            raise plugins.refused(point, f"no package: {error}") from error
+            raise plugins.refused(point, f"not a package: {error}") from error
     except PrerequisiteError as error:
         plugins.skip(f"{error.where}", error.what)
         return None

@@ -5,14 +5,14 @@
     XmbenchError                exit code 2: the user can fix it; no traceback
     ├── UnknownNameError        no such recipe, baseline, metric, source (the nearest name is offered)
     ├── DocumentError           a TOML or JSON document that does not fit its schema
-    ├── MediaError              bytes that are no image or no sound
+    ├── MediaError              bytes that are not an image or a sound
     ├── UpstreamError           a source file: missing, wrong, truncated, unreachable
-    ├── DatasetError            a data set folder: missing, half built, damaged, of another digest
+    ├── DatasetError            a data set directory: missing, unfinished, damaged, of another digest
     ├── SubmissionError         a submission: missing, extra or duplicate ids, wrong track or digest
-    ├── PrerequisiteError       a program or package that is not there
-    ├── OutputError             a folder that cannot be written, a full disk
+    ├── PrerequisiteError       a missing program or package
+    ├── OutputError             a directory that cannot be written, a full disk
     ├── HubError                the Hugging Face Hub refuses, or cannot be reached
-    └── CheckError              exit code 1: everything worked and a check did not hold
+    └── CheckError              exit code 1: everything ran and a check failed
 
 A message says what is wrong, where, what was expected and what to do next. All problems of one input are
 listed at once (`problems`). A traceback always means a bug in xmbench.
@@ -31,7 +31,7 @@ class XmbenchError(Exception):
 
     Args:
         what: one sentence: what is wrong.
-        where: the file, folder, field or item.
+        where: the file, directory, field or item.
         expected: what would have been right.
         todo: the next step for the user.
         problems: every single problem, one line each, when there are several.
@@ -56,7 +56,7 @@ class XmbenchError(Exception):
         super().__init__(self.render())
 
     def render(self) -> str:
-        """The whole message, several lines, no trailing newline."""
+        """The full message: several lines, no trailing newline."""
         lines = [self.what]
         if self.where:
             lines.append(f"  where:    {self.where}")
@@ -86,7 +86,7 @@ def _rebuild(
 
 
 class UnknownNameError(XmbenchError):
-    """A name that nothing answers to."""
+    """An unknown name."""
 
 
 class DocumentError(XmbenchError):
@@ -94,7 +94,7 @@ class DocumentError(XmbenchError):
 
 
 class MediaError(XmbenchError):
-    """Bytes that are no readable image or sound."""
+    """Bytes that are not a readable image or sound."""
 
 
 class UpstreamError(XmbenchError):
@@ -102,15 +102,15 @@ class UpstreamError(XmbenchError):
 
 
 class DatasetError(XmbenchError):
-    """A data set folder is missing, half built, damaged or not the one that was named."""
+    """A data set directory is missing, unfinished, damaged or not the one that was named."""
 
 
 class SubmissionError(XmbenchError):
-    """A submission cannot be scored as it stands."""
+    """A submission that cannot be scored as it is."""
 
 
 class PrerequisiteError(XmbenchError):
-    """A program or package that the work needs is not there."""
+    """A program or package that the work needs is missing."""
 
 
 class OutputError(XmbenchError):
@@ -122,7 +122,7 @@ class HubError(XmbenchError):
 
 
 class CheckError(XmbenchError):
-    """The work was done and a check did not hold."""
+    """The work was done and a check failed."""
 
     exit_code = 1
 
@@ -133,4 +133,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"
-    return f"known: {', '.join(names)}" if names else "there is none"
+    return f"known: {', '.join(names)}" if names else "none is known"

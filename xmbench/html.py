@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from xmbench.errors import OutputError
 from xmbench.media import audio
-from xmbench.signs import visible
+from xmbench.printable import visible
 from xmbench.storage.files import output_file, writing
 
 _POLICY = "default-src 'none'; img-src data:; media-src data:; base-uri 'none'; form-action 'none'"

@@ -1,6 +1,7 @@
-"""Entry points of third parties: whatever is wrong with one is its own matter, never that of another item.
+"""Entry points of third parties: a faulty one affects no other item.
 
-What cannot be used is named once, on the standard error, and skipped; asked for by name it is an error with the reason.
+An entry point that cannot be used is named once, on the standard error, and skipped; asked for by name it is an error
+with the reason.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any
 
 from xmbench.errors import PrerequisiteError
-from xmbench.signs import visible
+from xmbench.printable import visible
 
 _LONGEST_REASON = 300
 _logger = logging.getLogger("xmbench")
@@ -33,10 +34,10 @@ def points(group: str, built_in: Collection[str] = ()) -> list[EntryPoint]:
 
 
 def load(point: EntryPoint) -> Any:
-    """What an entry point names; what it prints on the way goes to the standard error.
+    """The object of an entry point; what its import prints goes to the standard error.
 
     Raises:
-        PrerequisiteError: it cannot be imported, or names nothing.
+        PrerequisiteError: it cannot be imported, or is None.
     """
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -44,7 +45,7 @@ def load(point: EntryPoint) -> Any:
     except (Exception, SystemExit) as error:
         raise refused(point, f"{type(error).__name__}: {error}") from error
     if found is None:
-        raise refused(point, "it names nothing")
+        raise refused(point, "it is None")
     return found
 
 
@@ -53,12 +54,12 @@ def refused(point: EntryPoint, reason: str) -> PrerequisiteError:
     return PrerequisiteError(
         f"the plug-in '{point.name}' cannot be used ({_short(reason)})",
         where=f"{point.value}, of {_package(point)}",
-        todo="repair that package, or uninstall it",
+        todo="fix that package, or uninstall it",
     )
 
 
 def skip(what: str, reason: str) -> None:
-    """Says, once, that something of a third party is skipped, and why."""
+    """Logs, once, that an item of a third party is skipped, and why."""
     line = visible(f"skipped: {what} ({_short(reason)})")
     if line not in _told:
         _told.add(line)
@@ -66,7 +67,7 @@ def skip(what: str, reason: str) -> None:
 
 
 def _all(group: str) -> list[EntryPoint]:
-    """As `entry_points`, which fails as a whole where the list of a single package is damaged."""
+    """As `entry_points`, which fails altogether where the list of a single package is damaged."""
     try:
         return list(entry_points(group=group))
     except Exception:
@@ -82,7 +83,7 @@ def _all(group: str) -> list[EntryPoint]:
 def _package(point: EntryPoint) -> str:
     try:
         return f"the package {point.dist.name}" if point.dist else "a package"
-    except Exception:  # its metadata are damaged
+    except Exception:  # its metadata is damaged
         return "a package"
 
 

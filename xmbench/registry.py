@@ -1,7 +1,7 @@
 """A name -> Source | Engine | Annotator | Metric | JudgeKind | Model, built in or by entry point.
 
-The name of a file (of a judge: of its folder) is the public name. Names are listed without importing anything; an item
-is imported when it is asked for.
+The name of a file (of a judge: of its directory) is the public name. Names are listed without importing anything; an
+item is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def of_plug_in(kind: Kind, name: str) -> bool:
 
 
 def usable(kind: Kind) -> list[str]:
-    """As `names`, without the plug-ins that cannot be imported or are no such item: those are named and skipped."""
+    """As `names`, without the plug-ins that cannot be imported or are not of this kind: those are named and skipped."""
     found = []
     for name in names(kind):
         try:
@@ -74,7 +74,7 @@ def source(name: str) -> Source:
     """The source (reader) of a name.
 
     Raises:
-        UnknownNameError: there is none; the nearest name is offered.
+        UnknownNameError: no such source; the nearest name is offered.
     """
     return cast(Source, _load("sources", name))
 
@@ -105,7 +105,7 @@ def model(name: str) -> Model:
 
 
 def _wrong(kind: Kind, name: str, item: Any) -> str:
-    """Why an item of a third party is none of its kind; "" if it is one."""
+    """Why an item of a third party is not of its kind; "" if it is."""
     if isinstance(item, type):
         return f"{item.__name__} is a class, not an instance of one"
     for attribute, types in _ATTRIBUTES[kind].items():
@@ -123,7 +123,7 @@ def _built_in(kind: Kind) -> list[str]:
     spec = importlib.util.find_spec(f"xmbench.{kind}")
     folders = list(spec.submodule_search_locations or []) if spec else []
     modules = [module for module in pkgutil.iter_modules(folders) if not module.name.startswith("_")]
-    # A judge is a folder (network, fitting, weights); the modules beside those serve all of them.
+    # A judge is a directory (network, fitting, weights); the modules next to those serve all of them.
     return [module.name.replace("_", "-") for module in modules if module.ispkg or kind != "judges"]
 
 

@@ -195,7 +195,7 @@ def test_a_part_of_another_plan_is_not_taken_up(corpus: Corpus, built: Dataset, 
     assert len(list((out / "data").iterdir())) == 2
 
 
-def test_a_full_disk_is_said_and_can_be_gone_on_from(corpus: Corpus, built: Dataset, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_build_can_be_resumed(corpus: Corpus, built: Dataset, tmp_path: Path) -> None:
     """A limit on the size of files stands for the full disk: writing fails in the middle of a shard."""
     recipe, out = tmp_path / "recipe.json", tmp_path / "out"
     recipe.write_text(corpus.single.to_json())
@@ -220,7 +220,7 @@ def test_a_full_disk_is_said_and_can_be_gone_on_from(corpus: Corpus, built: Data
     assert build(corpus.single, out, source=corpus.folder).digest == built.digest
 
 
-def test_an_interrupt_leaves_nothing_that_looks_whole(
+def test_an_interrupt_leaves_nothing_that_looks_complete(
     corpus: Corpus, built: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(pixels: object) -> bytes:
@@ -239,7 +239,7 @@ def test_an_interrupt_leaves_nothing_that_looks_whole(
 def test_a_worker_that_is_ended_is_said(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "POOL_FROM_ROWS", 0)
     monkeypatch.setattr(shard_writer, "write_shard", _dying_worker)
-    with pytest.raises(Exception, match="a worker process was ended from outside"):
+    with pytest.raises(Exception, match="a worker process was killed from outside"):
         build(corpus.single, tmp_path / "out", source=corpus.folder, workers=2)
 
 
@@ -287,7 +287,7 @@ def test_a_repaired_shard_of_other_content_is_refused(
 ) -> None:
     built.shards("train")[0].unlink()
     monkeypatch.setattr(takes.audio, "fit_length", lambda samples, length: np.ones(length, dtype=np.int16))
-    with pytest.raises(CheckError, match="not those that are missing") as caught:
+    with pytest.raises(CheckError, match="not the recorded ones") as caught:
         build(corpus.single, built.folder, source=corpus.folder)
     assert "espeak-ng" in str(caught.value)
     assert not built.shards("train")[0].exists()
@@ -296,7 +296,7 @@ def test_a_repaired_shard_of_other_content_is_refused(
 
 @pytest.mark.parametrize("state", ["finished", "begun"])
 @pytest.mark.parametrize("other", [{"limit": 9}, {"seed": 9}, {"recipe": "many"}])
-def test_another_build_in_the_same_folder_is_refused(
+def test_another_build_in_the_same_directory_is_refused(
     corpus: Corpus, tmp_path: Path, state: str, other: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
@@ -321,7 +321,7 @@ def test_another_build_in_the_same_folder_is_refused(
 
 
 @pytest.mark.parametrize("again", [True, False])
-def test_a_rebuild_broken_off_while_it_removes(
+def test_a_rebuild_interrupted_while_it_removes(
     corpus: Corpus, built: Dataset, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
     with monkeypatch.context() as patch:
@@ -388,7 +388,7 @@ def test_a_build_begun_in_the_former_layout_is_refused_with_the_way_out(
 def test_files_of_others_are_never_touched(corpus: Corpus, tmp_path: Path, name: str, rebuild: bool) -> None:
     path = tmp_path / name
     path.mkdir() if name == "data" else path.write_text("{}")
-    with pytest.raises(OutputError, match=r"no build made|not a dataset manifest"):
+    with pytest.raises(OutputError, match=r"not built by xmbench|not a dataset manifest"):
         build(corpus.single, tmp_path, source=corpus.folder, rebuild=rebuild)
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
@@ -400,7 +400,7 @@ def test_a_data_set_without_its_manifest_is_made_again_with_rebuild(
     """Lost or damaged: the error names the way out, and the way out works."""
     path = built.folder / "manifest.json"
     path.write_text(left) if left else path.unlink()
-    with pytest.raises(OutputError, match=r"lost its manifest.json|not a dataset manifest") as caught:
+    with pytest.raises(OutputError, match=r"lacks its manifest.json|not a dataset manifest") as caught:
         build(corpus.single, built.folder, source=corpus.folder)
     assert "--rebuild" in caught.value.todo
     assert build(corpus.single, built.folder, source=corpus.folder, rebuild=True).digest == built.digest
@@ -409,27 +409,27 @@ def test_a_data_set_without_its_manifest_is_made_again_with_rebuild(
 
 def test_a_source_without_items_is_refused(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Mnist, "entries", lambda *args: [])
-    with pytest.raises(DocumentError, match="offers no item"):
+    with pytest.raises(DocumentError, match="has no items"):
         build(corpus.single, tmp_path / "out", source=corpus.folder)
     assert not (tmp_path / "out").exists()
 
 
 def test_rebuild_refuses_strange_files_among_the_data(corpus: Corpus, built: Dataset) -> None:
     (built.folder / "data" / "mine.csv").write_text("1")
-    with pytest.raises(OutputError, match="no build made"):
+    with pytest.raises(OutputError, match="not built by xmbench"):
         build(corpus.single, built.folder, source=corpus.folder, rebuild=True)
     assert (built.folder / "manifest.json").exists()
 
 
 def test_two_builds_at_once_are_refused(corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "out" / ".build").mkdir(parents=True)
-    with locked(tmp_path / "out" / ".build" / "lock"), pytest.raises(OutputError, match="another xmbench is at work"):
+    with locked(tmp_path / "out" / ".build" / "lock"), pytest.raises(OutputError, match="another xmbench is working"):
         build(corpus.single, tmp_path / "out", source=corpus.folder)
     assert build(corpus.single, tmp_path / "out", source=corpus.folder).count("test") == 30
 
 
 @pytest.mark.parametrize("place", ["file/out", "/proc/xmbench"])
-def test_a_folder_that_cannot_be_written(corpus: Corpus, tmp_path: Path, place: str) -> None:
+def test_a_directory_that_cannot_be_written(corpus: Corpus, tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises((OutputError, DocumentError)) as caught:
         build(corpus.single, tmp_path / place, source=corpus.folder)

@@ -204,7 +204,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path, name: bytes, data: 
     assert said in str(caught.value)
 
 
-def test_a_folder_is_read_once_while_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_is_read_once_while_it_is_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = folder(tmp_path, **{"c.bin": DATA})
     for path in root.iterdir():
         settled(path)

@@ -85,7 +85,7 @@ def test_every_way_in_which_a_row_can_differ(whole: Path, copy: Path) -> None:
     found = between(whole, copy)
     assert not found.equal
     assert first(found, "image")[0] == ("train-00000", "1 of 784 values, by up to 8")
-    assert first(found, "image")[1][1].startswith("B: no readable image")
+    assert first(found, "image")[1][1].startswith("B: not a readable image")
     assert found.kinds["image"].rows == 3
     assert first(found, "audio")[0] == ("train-00001", "3 of 18,140 samples, by up to 2")
     assert first(found, "audio")[1] == ("train-00002", "22050 Hz in A, 8000 Hz in B; 18140 samples in A, 18135 in B")

@@ -148,12 +148,12 @@ def test_a_file_that_changes_after_the_check(corpus: Corpus, folder: Path) -> No
         files.read("unheard-of")
 
 
-def test_a_bad_folder_stops_a_build_before_anything_is_made(corpus: Corpus, folder: Path, tmp_path: Path) -> None:
+def test_a_bad_directory_stops_a_build_before_anything_is_made(corpus: Corpus, folder: Path, tmp_path: Path) -> None:
     (folder / f"{NAMES[2]}.gz").unlink()
     with pytest.raises(UpstreamError):
         build(corpus.single, tmp_path / "out", source=folder)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(UpstreamError, match="no such folder"):
+    with pytest.raises(UpstreamError, match="no such directory"):
         build(corpus.single, tmp_path / "out", source=tmp_path / "nowhere")
     with pytest.raises(UpstreamError, match="not a revision of a data set on the Hub"):
         build(corpus.single, tmp_path / "out", source=place_of("hf:someone/mnist"))
@@ -178,7 +178,7 @@ def test_the_next_mirror_is_tried(corpus: Corpus, mirror: Mirror) -> None:
     assert local(recipe, None, offline=False)["mnist"].read(NAMES[3])
 
 
-def test_a_broken_transfer_goes_on_where_it_stopped(corpus: Corpus, mirror: Mirror) -> None:
+def test_a_broken_transfer_resumes_where_it_stopped(corpus: Corpus, mirror: Mirror) -> None:
     serve(mirror, corpus.folder)
     path = f"/{NAMES[0]}.gz"
     mirror.broken.add(path)

@@ -190,7 +190,7 @@ def test_a_killed_build_is_finished_by_the_same_command(
 
 # ----------------------------------------------------------------------------------------------- mistakes
 def test_a_group_in_both_splits_is_refused(source: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match="stand in both splits") as caught:
+    with pytest.raises(DocumentError, match="are in both splits") as caught:
         build(recipe(grouped=False), tmp_path / "out")
     assert "'piece-0'" in str(caught.value)
     raw = recipe(grouped=False).model_dump(mode="json", by_alias=True)
@@ -203,10 +203,10 @@ def test_a_column_that_was_not_declared_is_refused(source: ModuleType, tmp_path:
     with pytest.raises(DocumentError, match="part, which it does not declare"):
         build(recipe(), tmp_path / "out")
     type(source.ENGINE).attributes = lambda self, options: {"piece": str, "start_s": int, "part": int}
-    with pytest.raises(DocumentError, match="'start_s' of whole numbers"):
+    with pytest.raises(DocumentError, match="'start_s' of integers"):
         build(recipe(), tmp_path / "out")
     type(source.ENGINE).attributes = lambda self, options: {"label": str}
-    with pytest.raises(DocumentError, match="columns that are there already: label"):
+    with pytest.raises(DocumentError, match="columns that exist already: label"):
         build(recipe(), tmp_path / "out")
 
 
@@ -220,7 +220,7 @@ def test_a_source_in_the_wrong_place_is_named(source: ModuleType, tmp_path: Path
     ("pairing", "regime", "said"),
     [
         ({"method": "joint", "images": "music", "clips": "music"}, "multi-take", "needs `items`"),
-        ({"method": "joint", "items": "music", "clips": "music"}, "multi-take", "takes no `images`"),
+        ({"method": "joint", "items": "music", "clips": "music"}, "multi-take", "and not `images`"),
         ({"items": "music"}, "multi-take", "needs `images` and `clips`"),
         ({"method": "joint", "items": "muzak"}, "multi-take", "does not have"),
         ({"method": "joint", "items": "music"}, "single-take", "multi-take"),
@@ -234,7 +234,7 @@ def test_pairings_that_cannot_be(pairing: dict[str, str], regime: str, said: str
 
 # ------------------------------------------------------------------------------------------ what looks at it
 def test_plan_preview_and_diff_know_joint_sets(source: ModuleType, built: Dataset, tmp_path: Path) -> None:
-    found = estimate.preflight(recipe())
+    found = estimate.estimate(recipe())
     assert found.rows == {"train": 32, "test": 16}
     assert found.takes is None
     assert write_preview(built, tmp_path / "page.html").clips == 48
@@ -254,5 +254,5 @@ def test_validate_finds_a_leaking_group_and_a_swapped_take(built: Dataset) -> No
     pq.write_table(table, path)
     found = validate(built)
     text = "\n".join(found.problems)
-    assert "the group 'piece-2' stands in several splits" in text
+    assert "the group 'piece-2' is in several splits" in text
     assert "the take 'p99-000', but" in text

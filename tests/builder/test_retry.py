@@ -131,7 +131,7 @@ def test_shards_without_a_failure_are_left_alone(
         assert same == path.name.startswith("train")
 
 
-def test_clips_come_from_the_data_set_where_the_cache_is_gone(
+def test_clips_are_taken_from_the_data_set_without_the_cache(
     flaky: ModuleType, spoken: Recipe, whole: Dataset, corpus: Corpus, tmp_path: Path
 ) -> None:
     flaky.down.add(("one", "a"))
@@ -165,7 +165,7 @@ def test_a_limited_build_with_a_seed_and_another_engine(flaky: ModuleType, corpu
 
 # ------------------------------------------------------------------------------------------- broken off
 @pytest.mark.parametrize("moment", [1, 3, 10, 11, 12, 13, 15, 16, 18])
-def test_a_retry_broken_off_is_finished_or_never_was(
+def test_an_interrupted_retry_is_finished_or_has_no_effect(
     flaky: ModuleType,
     spoken: Recipe,
     whole: Dataset,
@@ -199,7 +199,7 @@ def test_a_retry_broken_off_is_finished_or_never_was(
     assert state(out) == state(whole.folder)
 
 
-def test_a_build_broken_off_takes_up_no_shard_that_lacks_a_clip(
+def test_an_interrupted_build_reuses_no_shard_that_lacks_a_clip(
     flaky: ModuleType, spoken: Recipe, whole: Dataset, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(self: workspace.Workspace) -> None:
@@ -269,13 +269,13 @@ def test_another_version_is_refused(flaky: ModuleType, spoken: Recipe, corpus: C
     dataset = build(spoken, tmp_path / "out", source=corpus.folder)
     before = state(dataset.folder)
     flaky.ENGINE.now = "2"
-    with pytest.raises(DatasetError, match="not what this data set was built from") as caught:
+    with pytest.raises(DatasetError, match="built from other files or versions") as caught:
         retry(dataset.folder, source=corpus.folder)
-    assert "speech: flaky 1 then, 2 now" in str(caught.value)
+    assert "speech: flaky 1 recorded, 2 now" in str(caught.value)
     assert state(dataset.folder) == before
 
 
-def test_folders_that_cannot_be_retried(flaky: ModuleType, spoken: Recipe, corpus: Corpus, tmp_path: Path) -> None:
+def test_directories_that_cannot_be_retried(flaky: ModuleType, spoken: Recipe, corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no data set here"):
         retry(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()

@@ -130,7 +130,7 @@ def redirect(target: bytes) -> Callable[[Send], None]:
         (too_large, "offers 999,999,999,999 bytes"),
         (no_number, "'many'"),
         (continuing, "too slow"),
-        (no_http, "broke off"),
+        (no_http, "was interrupted"),
         (redirect(b"http://[half"), ""),
         (redirect(b"http://a..b/"), ""),
         (redirect(b"http:///nowhere"), ""),
@@ -150,7 +150,7 @@ def test_servers_that_misbehave_end_in_one_message(
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 1_000_000
 
 
-def test_a_slow_but_steady_transfer_has_a_limit_and_is_gone_on_from(
+def test_a_slow_but_steady_transfer_has_a_limit_and_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer, "LEAST_BYTES", 10)

@@ -119,12 +119,12 @@ def test_every_form_gives_the_same_data_set(tmp_path: Path) -> None:
     assert validate(binaries).problems == []
 
 
-def test_files_lie_in_the_folder_or_just_below_it(tmp_path: Path) -> None:
+def test_files_are_in_the_directory_or_just_below_it(tmp_path: Path) -> None:
     write(tmp_path / "all" / "cifar", PICKLES)
     assert built(recipe_of(), tmp_path / "a", tmp_path / "all").count("train") == COUNT
 
 
-def test_images_in_folders_need_to_be_accepted(tmp_path: Path) -> None:
+def test_images_in_directories_need_to_be_accepted(tmp_path: Path) -> None:
     from PIL import Image
 
     recipe, folder = recipe_of(), tmp_path / "images"
@@ -145,7 +145,7 @@ def test_images_in_folders_need_to_be_accepted(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- archives
 @pytest.mark.parametrize("kind", ["tar", "zip"])
 @pytest.mark.parametrize("top", ["", "./", "corpus-1.0/"])
-def test_an_archive_in_the_folder_is_as_good(tmp_path: Path, kind: str, top: str) -> None:
+def test_an_archive_in_the_directory_is_as_good(tmp_path: Path, kind: str, top: str) -> None:
     (tmp_path / "packed").mkdir()
     data = packed(list(PICKLES.values()), top)
     if kind == "zip":
@@ -183,9 +183,9 @@ def test_an_archive_is_fetched_once_and_checked(tmp_path: Path, mirror: Mirror) 
     ("data", "said"),
     [
         (packed(list(PICKLES.values()))[:-2000], "damaged|cut off"),
-        (packed([PICKLES["train"]]), "holds no cifar-10-batches-py/test_batch"),
-        (packed(list(PICKLES.values()), "../"), "holds no"),
-        (packed(list(PICKLES.values()), "a/b/c/"), "holds no"),
+        (packed([PICKLES["train"]]), "does not contain cifar-10-batches-py/test_batch"),
+        (packed(list(PICKLES.values()), "../"), "does not contain"),
+        (packed(list(PICKLES.values()), "a/b/c/"), "does not contain"),
         (b"no archive", "damaged archive"),
         (b"", "damaged archive"),
     ],
@@ -235,8 +235,8 @@ def test_a_manifest_that_hides_a_changed_source_is_noticed(tmp_path: Path) -> No
     assert any("the files of the source 'cifar'" in line for line in validate(open_unchecked(dataset.folder)).problems)
 
 
-def test_changed_files_come_from_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match="only taken from a folder"):
+def test_changed_files_need_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="only accepted from a directory"):
         built(recipe_of(), tmp_path / "a", None, accept_changed=True)
 
 
@@ -277,7 +277,7 @@ def human(tmp_path: Path) -> Recipe:
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac"])
-def test_a_folder_is_one_file_whatever_the_lossless_encoding(human: Recipe, tmp_path: Path, ending: str) -> None:
+def test_a_directory_is_one_file_whatever_the_lossless_encoding(human: Recipe, tmp_path: Path, ending: str) -> None:
     spoken(tmp_path / "up" / "recordings", ending)
     dataset = built(human, tmp_path / "a", tmp_path / "up", limit=40)
     assert dataset.manifest.sources["speech"].files == {"recordings": human.sources["speech"].files[0].sha256}
@@ -288,7 +288,7 @@ def test_a_folder_is_one_file_whatever_the_lossless_encoding(human: Recipe, tmp_
 
 
 @pytest.mark.parametrize("damage", ["missing", "renamed", "other", "more"])
-def test_a_folder_that_is_not_the_published_one(human: Recipe, tmp_path: Path, damage: str) -> None:
+def test_a_directory_that_is_not_the_published_one(human: Recipe, tmp_path: Path, damage: str) -> None:
     folder = spoken(tmp_path / "up" / "recordings")
     if damage == "missing":
         (folder / "3_ann_0.wav").unlink()
@@ -314,7 +314,7 @@ def test_recordings_out_of_range_are_booked(human: Recipe, tmp_path: Path) -> No
         assert said in notes
 
 
-def test_a_folder_out_of_an_archive(human: Recipe, tmp_path: Path) -> None:
+def test_a_directory_out_of_an_archive(human: Recipe, tmp_path: Path) -> None:
     folder = spoken(tmp_path / "corpus-1.0" / "recordings")
     (tmp_path / "up").mkdir()
     name = human.sources["speech"].archives[0].name
@@ -331,7 +331,7 @@ def test_a_folder_out_of_an_archive(human: Recipe, tmp_path: Path) -> None:
         ({"sha256": ""}, "files without sha256"),
         ({"bytes": 0}, "without `bytes`"),
         ({"kind": "folder"}, "needs a `pattern`"),
-        ({"pattern": "*"}, "belongs to a folder"),
+        ({"pattern": "*"}, "is for a directory"),
         ({"name": "../../etc/passwd"}, "match pattern"),
         ({"name": "/etc/passwd"}, "match pattern"),
     ],

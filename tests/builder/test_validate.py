@@ -79,7 +79,7 @@ def test_every_problem_is_listed_at_once(folder: Path) -> None:
     rewrite(folder, change)
     text = problems(folder)
     for said in (
-        "'train-00000': no readable image",
+        "'train-00000': not a readable image",
         "belongs to two classes",
         "'Not An Id': the id does not match",
         "'train-00003': duration 0.9 s",
@@ -88,9 +88,9 @@ def test_every_problem_is_listed_at_once(folder: Path) -> None:
         "'train-00004': a silent clip",
         "differs from other clips of the take",
         "image of shape (8, 8, 1)",
-        "the id stands there twice",
+        "the id is there twice",
         "not in the order of ids",
-        "'train-00008': no readable audio",
+        "'train-00008': not a readable audio file",
         "its content is not what the manifest says",
         "digest of the content",
     ):
@@ -148,8 +148,8 @@ def test_a_group_that_crosses_splits_is_leakage(corpus: Corpus, tmp_path: Path) 
 
     rewrite(out, change, "test")
     text = problems(out)
-    assert f"the group '{heard['group']}' stands in several splits" in text
-    assert "one waveform is heard in several splits" in text
+    assert f"the group '{heard['group']}' is in several splits" in text
+    assert "one waveform is in several splits" in text
 
 
 def test_documents_that_disagree(folder: Path) -> None:
@@ -161,7 +161,7 @@ def test_documents_that_disagree(folder: Path) -> None:
     text = problems(folder)
     assert "ledger.parquet: train, class 'zero' does not agree" in text
     assert "README.md: it says {'train': 119, 'test': 30} rows" in text
-    assert "data/train-extra.parquet: no part of the data set" in text
+    assert "data/train-extra.parquet: not part of the data set" in text
     for name in ("ledger.parquet", "README.md"):
         (folder / name).unlink()
     text = problems(folder)
@@ -169,7 +169,7 @@ def test_documents_that_disagree(folder: Path) -> None:
     assert "README.md: cannot be read" in text
 
 
-def test_books_that_do_not_balance(folder: Path) -> None:
+def test_a_ledger_that_does_not_balance(folder: Path) -> None:
     path = folder / "manifest.json"
     raw = json.loads(path.read_text())
     raw["splits"]["train"]["classes"]["one"]["planned"] += 1

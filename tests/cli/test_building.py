@@ -91,8 +91,8 @@ def test_build_and_validate_in_the_current_directory(tmp_path: Path) -> None:
     [
         (["build", "digit-ad"], "did you mean 'digits-ad'"),
         (["build", "./mine.toml"], "no such recipe file"),
-        (["build", "digits-ad", "--out", "file/x"], "choose another folder with --out"),
-        (["build", "mnist-ad", "--source", "nowhere", "--out", "o"], "no such folder"),
+        (["build", "digits-ad", "--out", "file/x"], "choose another directory with --out"),
+        (["build", "mnist-ad", "--source", "nowhere", "--out", "o"], "no such directory"),
         (["build", "mnist-ad", "--source", ".", "--out", "o"], "4 upstream file(s) of mnist-ad cannot be used"),
         (["build", "digits-ad", "--workers", "0"], "--workers"),
         (["validate", "nowhere"], "no data set here"),

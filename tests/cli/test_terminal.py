@@ -22,7 +22,7 @@ from xmbench.cli import main
 from xmbench.errors import DocumentError
 from xmbench.evaluator.save import score_and_save
 from xmbench.formats.dataset import Dataset
-from xmbench.signs import plain, visible
+from xmbench.printable import plain, visible
 from xmbench.storage.files import expanded
 
 COMMANDS = Path(__file__).resolve().parents[2] / "xmbench" / "cli"

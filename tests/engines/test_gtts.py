@@ -152,7 +152,7 @@ def test_an_answer_without_an_end_ends(service: Service, monkeypatch: pytest.Mon
     service.pause_s = 5.0
     said = refusal()
     assert (said.reason, said.temporary) == ("offline", True)
-    assert "no whole answer" in said.detail
+    assert "no complete answer" in said.detail
 
 
 def test_no_network(unreachable: None) -> None:
@@ -168,7 +168,7 @@ def test_voices_are_languages_and_sites() -> None:
     with pytest.raises(UnknownNameError) as caught:
         ENGINE.check_voices(("en-us", "de", "en@../x"))
     assert len(caught.value.problems) == 2
-    assert "'../x' is no site" in str(caught.value)
+    assert "'../x' is not a site" in str(caught.value)
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:

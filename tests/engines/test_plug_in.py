@@ -14,7 +14,7 @@ from tests.plugins import plug_in
 from xmbench import catalogue, content, registry
 from xmbench.builder import plan
 from xmbench.builder.build import build
-from xmbench.builder.speech_override import respeak
+from xmbench.builder.speech_override import override_speech
 from xmbench.errors import DatasetError, DocumentError, UnknownNameError
 from xmbench.inspection.validate import validate
 
@@ -70,13 +70,13 @@ def test_the_engine_of_speech_makes_another_recipe(tmp_path: Path, monkeypatch: 
 
 def test_the_recipes_own_engine_changes_nothing() -> None:
     recipe = plan.load_recipe("digits-ad")
-    same, chosen = respeak(recipe, "espeak-ng")
+    same, chosen = override_speech(recipe, "espeak-ng")
     assert (same.digest, chosen) == (recipe.digest, "")
 
 
 def test_many_voices_of_another_engine_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plug_in(monkeypatch, tmp_path / "plugin", "beep", beep())
-    spoken, _ = respeak(plan.load_recipe("mnist-ad-voices"), "beep")
+    spoken, _ = override_speech(plan.load_recipe("mnist-ad-voices"), "beep")
     options = spoken.sources["speech"].options
     assert (options["train_voices"], options["test_voices"]) == (["low"], ["high"])
 
@@ -85,11 +85,11 @@ def test_engines_that_cannot_speak_a_recipe(tmp_path: Path, monkeypatch: pytest.
     code = beep().replace('("low", "high"))', "())").replace('"beep"', '"dumb"')
     plug_in(monkeypatch, tmp_path / "plugin", "dumb", code)
     with pytest.raises(UnknownNameError, match="dumb has 0 voice"):
-        respeak(plan.load_recipe("digits-ad"), "dumb")
+        override_speech(plan.load_recipe("digits-ad"), "dumb")
     with pytest.raises(UnknownNameError, match="did you mean 'gtts'"):
-        respeak(plan.load_recipe("digits-ad"), "gtt")
+        override_speech(plan.load_recipe("digits-ad"), "gtt")
     with pytest.raises(DocumentError, match="not spoken by an engine"):
-        respeak(plan.load_recipe("mnist-ad-human"), "espeak-ng")
+        override_speech(plan.load_recipe("mnist-ad-human"), "espeak-ng")
 
 
 def test_a_language(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ def test_the_references_themselves_have_no_problem(digits: Dataset, tmp_path: Pa
         (wav(np.zeros(18140)), "silent", "zero"),
         (wav(np.where(np.arange(18140) == 5, np.nan, NOISE), subtype="FLOAT"), "non-finite", "1 samples"),
         (b"", "unreadable", "empty file"),
-        (b"hello, I am a text file\n", "unreadable", "no readable audio"),
-        (wav(NOISE)[:30], "unreadable", "no readable audio"),
+        (b"hello, I am a text file\n", "unreadable", "not a readable audio file"),
+        (wav(NOISE)[:30], "unreadable", "not a readable audio file"),
     ],
 )
 def test_damage_is_named(digits: Dataset, tmp_path: Path, damage: bytes | None, kind: str, words: str) -> None:

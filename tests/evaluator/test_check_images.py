@@ -59,17 +59,17 @@ def transparent() -> bytes:
 DAMAGE = {
     "missing": (None, "missing", "no output"),
     "empty": (b"", "unreadable", "empty file; expected a PNG file"),
-    "text": (b"hello, I am a text file\n", "unreadable", "no readable image"),
+    "text": (b"hello, I am a text file\n", "unreadable", "not a readable image"),
     "truncated": (
         png(Image.fromarray(np.random.default_rng(0).integers(0, 255, (28, 28), np.uint8)))[:400],
         "unreadable",
-        "no readable image",
+        "not a readable image",
     ),
     "jpeg": (jpeg(), "unreadable", "a JPEG file; expected a PNG file"),
-    "gif": (b"GIF89a" + png(PICTURE)[6:], "unreadable", "no readable image"),
+    "gif": (b"GIF89a" + png(PICTURE)[6:], "unreadable", "not a readable image"),
     "small": (png(PICTURE.resize((14, 14))), "unreadable", "image of 14 x 14 pixels; expected 28 x 28"),
     "transposed": (png(PICTURE.resize((20, 28))), "unreadable", "image of 28 x 20 pixels"),
-    "bomb": (bomb(), "unreadable", "no readable image"),
+    "bomb": (bomb(), "unreadable", "not a readable image"),
     "big": (big(), "unreadable", "image of 9000 x 9000 pixels; expected 28 x 28"),
     "animated": (animated(), "unreadable", "3 images in one file (animated); expected a single image"),
     "colour": (png(PICTURE.convert("RGB")), "unreadable", "image of shape (28, 28, 3); expected shape (28, 28, 1)"),
@@ -84,10 +84,10 @@ DAMAGE = {
     "float-255": (npy(GREY.astype(np.float32)), "unreadable", "pixels of type float32"),
     "nan": (npy(np.full((28, 28), np.nan)), "unreadable", "pixels of type float64"),
     "int64": (npy(GREY.astype(np.int64)), "unreadable", "pixels of type int64"),
-    "bool": (npy(GREY > 9), "unreadable", "no array of numbers"),
+    "bool": (npy(GREY > 9), "unreadable", "not an array of numbers"),
     "channels-first": (npy(GREY[None]), "unreadable", "image of shape (1, 28, 28); expected shape (28, 28, 1)"),
     "flat": (npy(GREY.ravel()), "unreadable", "image of shape (784,)"),
-    "objects": (b"\x93NUMPY\x01\x00junk", "unreadable", "no readable array"),
+    "objects": (b"\x93NUMPY\x01\x00junk", "unreadable", "not a readable array"),
 }
 
 

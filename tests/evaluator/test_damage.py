@@ -91,10 +91,10 @@ def at(place: int, value: float) -> Callable[[np.ndarray], bytes]:
 DAMAGES: dict[str, Damage] = {
     "missing": Damage(lambda path, clip: None, "missing", "no output"),
     "duplicate": Damage(twice, "unreadable", "more than one output"),
-    "header only": Damage(data(lambda x: wav(x)[:30]), "unreadable", "no readable audio"),
+    "header only": Damage(data(lambda x: wav(x)[:30]), "unreadable", "not a readable audio file"),
     "truncated": Damage(data(lambda x: wav(x)[: 44 + LENGTH]), "ok", "9070 samples, expected 18140"),
     "empty": Damage(data(lambda x: b""), "unreadable", "empty file"),
-    "text": Damage(data(lambda x: b"this is no sound\n" * 9), "unreadable", "no readable audio"),
+    "text": Damage(data(lambda x: b"this is no sound\n" * 9), "unreadable", "not a readable audio file"),
     "wrong rate": Damage(data(lambda x: wav(x, rate=16000)), "unreadable", "16000 Hz; expected 22050 Hz"),
     "stereo": Damage(data(lambda x: wav(np.stack([x, x], axis=1))), "unreadable", "2 channels"),
     "nan": Damage(data(at(77, np.nan)), "non-finite", "1 samples"),
@@ -107,15 +107,17 @@ DAMAGES: dict[str, Damage] = {
     "24 bit": Damage(data(lambda x: wav(x, subtype="PCM_24")), "ok"),
     "float": Damage(data(lambda x: wav(x, subtype="FLOAT")), "ok"),
     "npy": Damage(renamed(".npy", lambda x: npy(x)), "ok"),
-    "object array": Damage(renamed(".npy", lambda x: npy(np.array([{}]), pickled=True)), "unreadable", "no readable"),
-    "array of texts": Damage(renamed(".npy", lambda x: npy(np.array(["a"]))), "unreadable", "no array of numbers"),
-    "false header": Damage(renamed(".npy", false_header), "unreadable", "no readable array"),
+    "object array": Damage(
+        renamed(".npy", lambda x: npy(np.array([{}]), pickled=True)), "unreadable", "not a readable"
+    ),
+    "array of texts": Damage(renamed(".npy", lambda x: npy(np.array(["a"]))), "unreadable", "not an array of numbers"),
+    "false header": Damage(renamed(".npy", false_header), "unreadable", "not a readable array"),
     "three dimensions": Damage(renamed(".npy", lambda x: npy(np.zeros((2, 2, 2)))), "unreadable", "shape (2, 2, 2)"),
     "folder": Damage(lambda path, clip: path.mkdir(), "unreadable", "a directory, not a file"),
     "dead link": Damage(lambda path, clip: path.symlink_to("nowhere.wav"), "unreadable", "no such file"),
     "no permission": Damage(data(wav), "unreadable", "Permission denied"),
     "upper case": Damage(renamed(".WAV", wav), "ok"),
-    "picture": Damage(data(png), "unreadable", "no readable audio"),
+    "picture": Damage(data(png), "unreadable", "not a readable audio file"),
     "one sample": Damage(data(lambda x: wav(np.array([0.5]))), "ok", "1 samples, expected 18140"),
 }
 

@@ -99,7 +99,7 @@ def test_bad_files_and_lists_are_explained(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
     for name, words in [
         ("stereo.wav", "2 channels"),
-        ("text.wav", "no readable audio"),
+        ("text.wav", "not a readable audio file"),
         ("gone.wav", "cannot be read"),
     ]:
         with pytest.raises(MediaError, match=words):

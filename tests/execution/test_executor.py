@@ -130,7 +130,7 @@ def test_results_before_a_failure_are_not_lost(ordered: bool) -> None:
 @pytest.mark.parametrize("ordered", [True, False])
 def test_a_worker_that_is_ended_from_outside_is_said_and_what_is_finished_is_kept(ordered: bool) -> None:
     results: list[int] = []
-    with pytest.raises(XmbenchError, match="ended from outside") as caught:
+    with pytest.raises(XmbenchError, match="killed from outside") as caught:
         results.extend(run_tasks(work.fail, range(6), shared="kill", workers=2, ordered=ordered))
     assert "signal 9" in caught.value.what
     assert "--workers" in str(caught.value.todo)

@@ -47,7 +47,7 @@ def test_where_its_text_comes_from_changes_no_digest(name: str, tmp_path: Path) 
     assert list(whole.sources) == list(recipe.sources)
 
 
-def test_what_a_corpus_is_stands_in_one_file() -> None:
+def test_a_corpus_is_described_in_one_file() -> None:
     folder = content.find("recipes", "mnist-ad").parent
     found = [sha for path in folder.rglob("*.toml") for sha in re.findall(r'"([0-9a-f]{64})"', path.read_text())]
     assert len(found) == len(set(found)) > 25
@@ -99,7 +99,7 @@ def test_a_recipe_of_ones_own_names_corpora_and_overrides_them(tmp_path: Path, f
     assert load_toml(path, Recipe).sources["speech"].homepage == "https://example.org"
 
 
-def test_lists_are_replaced_whole(tmp_path: Path, folder: Path) -> None:
+def test_lists_are_replaced_completely(tmp_path: Path, folder: Path) -> None:
     corpus(folder, "base", "[a]\nb = [1, 2]\nc = 1\n")
     data = {"schema": "xmbench/recipe/1", "corpora": ["base"], "a": {"b": [3]}}
     assert completed(data, tmp_path) == {"schema": "xmbench/recipe/1", "a": {"b": [3], "c": 1}}
@@ -114,15 +114,15 @@ def test_lists_are_replaced_whole(tmp_path: Path, folder: Path) -> None:
         ('["round"]', "", r"corpora: 'round' names itself again \(mine -> round -> about -> round\)"),
         ('["other"]', "", "not a corpus.*schema = 'xmbench/corpus/1'"),
         ('["broken"]', "", "broken.toml.*|not a TOML file"),
-        ('["digit-words", "zehn"]', "", "classes.words: said by digit-words and, otherwise, by zehn"),
-        ('["flat"]', "", "image: a table.*no table, as in the corpora"),
+        ('["digit-words", "zehn"]', "", "classes.words: differs between digit-words and zehn"),
+        ('["flat"]', "", "image: a table.*not a table, as in the corpora"),
         (
             '["digit-words", "wide"]',
             "",
             "mine.toml, with the corpora digit-words, wide .*image.width_pixels: unknown key",
         ),
         ("[]", "", "tracks.0.judge: no judge is called 'digits' here"),
-        ('["digit-words"]', "judges = 3\n", "judges: a table|judges: no table"),
+        ('["digit-words"]', "judges = 3\n", "judges: a table|judges: not a table"),
         ('["digit-words"]', "[judges]\ndigits = 3\n", "judges: .*a table of sha256 by name"),
     ],
 )

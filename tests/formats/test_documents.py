@@ -82,7 +82,7 @@ def test_files_that_are_no_json_document(tmp_path: Path, data: bytes) -> None:
         load_json(path, Recipe)
 
 
-def test_a_folder_that_is_no_data_set(tmp_path: Path) -> None:
+def test_a_directory_that_is_not_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no data set here"):
         open_dataset(tmp_path)
     (tmp_path / ".build").mkdir()

@@ -46,7 +46,7 @@ def old_submission(folder: Path, recipe_digest: str) -> None:
     path.write_text(json.dumps({**raw, "schema": "xmbench/submission/1", "recipe_digest": recipe_digest}))
 
 
-def test_a_data_set_of_then_is_whole_and_built(digits: Dataset, tmp_path: Path) -> None:
+def test_an_older_data_set_is_complete_and_built(digits: Dataset, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(digits.folder, tmp_path / "digits-ad"))
     (folder / "manifest.json").write_text(json.dumps(old_manifest(digits)))
     dataset = open_dataset(folder)

@@ -56,12 +56,12 @@ def test_a_submission_of_the_first_schema_gets_the_facts_of_its_command(
     assert load_json(tmp_path / "submission.json", Submission) == made
 
 
-def test_a_command_that_somebody_else_typed_says_nothing(tmp_path: Path) -> None:
+def test_a_command_of_another_author_is_not_read(tmp_path: Path) -> None:
     assert facts(written(tmp_path, command=COMMAND, authors=["somebody"])) == ("", "", {}, "")
     assert facts(written(tmp_path, command=COMMAND)) == ("", "", {}, "")
 
 
-def test_a_command_of_todays_schema_says_nothing(tmp_path: Path) -> None:
+def test_a_command_of_the_present_schema_is_not_read(tmp_path: Path) -> None:
     made = written(tmp_path, schema=2, command=COMMAND, authors=["xmbench"])
     assert facts(made) == ("", "", {}, "")
 

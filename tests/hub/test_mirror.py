@@ -83,7 +83,7 @@ def test_a_build_from_a_private_mirror_on_the_hub(
     assert json.loads((tmp_path / "again" / "manifest.json").read_text())["mirror"] == f"hf:{NAME}@{commit}"
 
 
-def test_a_transfer_that_breaks_off_goes_on(
+def test_an_interrupted_transfer_is_resumed(
     hub: FakeHub, client: Client, recipe: Path, commit: str, tmp_path: Path
 ) -> None:
     hub.faults = [Fault("GET", "/storage/", 503, times=2), Fault("GET", "t10k-images", lose_answer=True, times=1)]
@@ -99,7 +99,7 @@ def test_what_cannot_be_taken_from_the_hub(
     del bad.files()["train-images-idx3-ubyte"]
     hub.repository("someone/closed", upstream, private=True)
     for source, said in (
-        (f"hf:{NAME}@main", f"do:       name the commit at which it stands now: hf:{NAME}@{commit}"),
+        (f"hf:{NAME}@main", f"do:       give its present commit: hf:{NAME}@{commit}"),
         (f"hf:{NAME}@v9", "no such revision"),
         ("hf:no/where@v1", "no such data set on the Hub"),
         ("hf:someone/bad@" + bad.branches["main"], "has no file of this name"),

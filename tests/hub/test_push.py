@@ -90,7 +90,7 @@ def test_stale_shards_leave_the_repository(hub: FakeHub, client: Client, digits:
 
 def test_a_repository_of_something_else_is_not_overwritten(hub: FakeHub, client: Client, digits: Dataset) -> None:
     hub.repository(NAME, {"data/mine.parquet": b"precious"})
-    refused(client.run("push", digits.folder, NAME), "files that no push made", "data/mine.parquet")
+    refused(client.run("push", digits.folder, NAME), "files that were not pushed by xmbench", "data/mine.parquet")
     assert pushed(hub) == {"data/mine.parquet": b"precious"}
 
 
@@ -132,7 +132,7 @@ def closed(digits: Dataset, tmp_path: Path) -> Path:
 
 def test_the_licence_gate_and_the_manifest_alone(hub: FakeHub, client: Client, closed: Path) -> None:
     done = client.run("push", closed, NAME)
-    refused(done, "may not be passed on", "digits: Optical Recognition of Handwritten Digits", "--manifest-only")
+    refused(done, "may not be redistributed", "digits: Optical Recognition of Handwritten Digits", "--manifest-only")
     assert hub.requests == []
     done = client.run("push", closed, NAME, "--manifest-only")
     assert done.code == 0, done.err
@@ -152,13 +152,11 @@ def test_the_manifest_alone_takes_media_of_an_earlier_push_away(hub: FakeHub, cl
 
 
 # -------------------------------------------------------------------------------------- before the upload
-def test_a_data_set_that_is_not_whole_is_not_pushed(
-    hub: FakeHub, client: Client, digits: Dataset, tmp_path: Path
-) -> None:
+def test_an_incomplete_data_set_is_not_pushed(hub: FakeHub, client: Client, digits: Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     shutil.copytree(digits.folder, folder)
     (folder / "ledger.parquet").unlink()
-    refused(client.run("push", folder, NAME), "not whole", "ledger.parquet: missing")
+    refused(client.run("push", folder, NAME), "not complete", "ledger.parquet: missing")
     (shard := next((folder / "data").iterdir())).write_bytes(shard.read_bytes()[:-1])
     refused(client.run("push", folder, NAME), "damaged", shard.name)
     refused(client.run("push", tmp_path, NAME), "no data set here")
@@ -167,7 +165,7 @@ def test_a_data_set_that_is_not_whole_is_not_pushed(
 
 @pytest.mark.parametrize(
     ("token", "said"),
-    [(None, "no access token"), ("hf_wrong0123456789", "does not know the access token"), ("hf_a b", "no token has")],
+    [(None, "no access token"), ("hf_wrong0123456789", "does not know the access token"), ("hf_a b", "not allowed")],
 )
 def test_tokens_that_do_not_do(hub: FakeHub, client: Client, digits: Dataset, token: str | None, said: str) -> None:
     refused(client.run("push", digits.folder, NAME, HF_TOKEN=token), said, "hf auth login")
@@ -230,7 +228,7 @@ def test_a_busy_hub_is_waited_for(hub: FakeHub, client: Client, digits: Dataset)
     ],
     ids=lambda value: None if isinstance(value, str) else f"{value.path.strip('/')}-{value.status}",
 )
-def test_a_hub_that_goes_on_refusing(hub: FakeHub, client: Client, digits: Dataset, fault: Fault, said: str) -> None:
+def test_a_hub_that_keeps_refusing(hub: FakeHub, client: Client, digits: Dataset, fault: Fault, said: str) -> None:
     hub.faults = [fault]
     done = client.run("push", digits.folder, NAME)
     refused(done, said, "error:", "the same command" if fault.status != 404 else "OWNER/NAME")
@@ -245,7 +243,7 @@ def test_a_push_cut_in_the_middle_and_run_again_reads_back_byte_for_byte(
     hub: FakeHub, client: Client, digits: Dataset
 ) -> None:
     hub.faults = [Fault("PUT", storage(digits, "test"), cut_after=1000)]
-    refused(client.run("push", digits.folder, NAME), "broke off", "run the same command again")
+    refused(client.run("push", digits.folder, NAME), "was lost", "run the same command again")
     assert not pushed(hub)
     sent = set(hub.puts)
     assert len(sent) == 2  # the other shard and the ledger
@@ -270,7 +268,7 @@ def test_a_commit_whose_answer_is_lost_is_not_made_twice(hub: FakeHub, client: C
 
 def test_no_hub_at_all(client: Client, digits: Dataset) -> None:
     done = client.run("push", digits.folder, NAME, HF_ENDPOINT="http://127.0.0.1:9", alone=True)
-    refused(done, "broke off", "run the same command again")
+    refused(done, "was lost", "run the same command again")
     refused(client.run("push", digits.folder, NAME, HF_HUB_OFFLINE="1", alone=True), "HF_HUB_OFFLINE")
 
 

@@ -93,10 +93,10 @@ def test_an_interrupted_run_and_an_earlier_build_are_removed(own: Dataset) -> No
 
 def test_an_item_that_cannot_be_decoded_leaves_nothing(own: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     def damaged(*_: object) -> None:
-        raise DatasetError("item 'x': no readable image")
+        raise DatasetError("item 'x': not a readable image")
 
     monkeypatch.setattr("xmbench.runner.decoding.read_image", damaged)
-    with pytest.raises(DatasetError, match="no readable image"):
+    with pytest.raises(DatasetError, match="not a readable image"):
         open_examples(own, silent)
     assert decoded(own) == []
 

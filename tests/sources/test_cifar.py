@@ -107,7 +107,7 @@ def test_cifar_100_has_two_kinds_of_labels(labels: str) -> None:
         assert np.array_equal(np.stack(pixels_of(files, found, labels=labels)), pixels)
 
 
-def test_folders_of_images() -> None:
+def test_directories_of_images() -> None:
     """Sorted by class and name; a class of two words may be written in several ways."""
     task = Task(("aquarium_fish", "cat"), (), *FORMAT)
     pixels = images(4)
@@ -120,7 +120,7 @@ def test_folders_of_images() -> None:
         assert np.array_equal(read, pixels[k])
 
 
-def test_a_broken_image_in_a_folder_is_booked() -> None:
+def test_a_broken_image_in_a_directory_is_recorded() -> None:
     files = {"train/cat/a.png": png(images(1)[0]), "train/cat/b.png": b"no image"}
     raw = list(SOURCE.read(Memory(files), CifarOptions(), TASK, entries(files)))
     assert isinstance(raw[0], RawImage)
@@ -196,16 +196,19 @@ def test_images_that_are_missing_are_noticed() -> None:
     assert caught.value.problems == ("train: 2 images, expected 3", "test: 0 images, expected 1")
 
 
-def test_unknown_files_and_folders() -> None:
-    with pytest.raises(UpstreamError, match="no file that this reader knows"):
+def test_unknown_files_and_directories() -> None:
+    with pytest.raises(UpstreamError, match="no files of a known form"):
         entries({"readme.html": b"", "train/loose.png": b""})
-    with pytest.raises(UpstreamError, match="no class") as caught:
+    with pytest.raises(UpstreamError, match="not classes") as caught:
         entries({"train/cat/a.png": b"", "train/unicorn/a.png": b"", "test/unicorn/a.png": b""})
-    assert caught.value.problems == ("test/unicorn: no class of this name", "train/unicorn: no class of this name")
+    assert caught.value.problems == (
+        "test/unicorn: not a class of the recipe",
+        "train/unicorn: not a class of the recipe",
+    )
 
 
 # -------------------------------------------------------------------------------------------------- real
-def test_every_published_file_stands_in_the_recipes() -> None:
+def test_every_published_file_is_in_the_recipes() -> None:
     for names, forms in (("cifar10-ad", FILES[0::2]), ("cifar100-ad", FILES[1::2])):
         for recipe in (load_recipe(names), load_recipe(f"{names}-voices")):
             listed = {file.name for file in recipe.sources["cifar"].files}

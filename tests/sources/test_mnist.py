@@ -105,7 +105,7 @@ def test_label_without_a_class() -> None:
 
 
 def test_no_known_file() -> None:
-    with pytest.raises(UpstreamError, match="no file that this reader knows"):
+    with pytest.raises(UpstreamError, match="no files of a known form"):
         entries(Memory({"other": b""}))
 
 

@@ -76,7 +76,7 @@ def test_everything_that_is_wrong_is_listed() -> None:
         entries(names, OPTIONS.model_copy(update={"left_out_speakers": ("eve",), "test_speakers": ("cy", "fay")}))
     text = str(caught.value)
     for said in (
-        "7_ann_0.wav: '7' is no class",
+        "7_ann_0.wav: '7' is not a class",
         "zero.wav: not <class>_<speaker>_<take>",
         "does not name the speaker 'dora'",
         "0_ann_first.wav: not",
@@ -93,7 +93,7 @@ def test_speakers_may_be_left_out_by_name() -> None:
     assert "dora" not in {entry.group for entry in found}
 
 
-def test_a_speaker_stands_once() -> None:
+def test_a_speaker_is_listed_once() -> None:
     with pytest.raises(ValidationError, match="named twice: ann"):
         RecordingsOptions(train_speakers=("ann",), test_speakers=("ann",))
 

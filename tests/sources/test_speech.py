@@ -78,7 +78,7 @@ def test_the_same_take_in_another_process() -> None:
     assert run.stdout.strip() == digest(_espeak.speak("seven", "en-us+m3", 130, 40))
 
 
-def test_rate_and_pitch_are_heard() -> None:
+def test_rate_and_pitch_change_the_sound() -> None:
     slow, fast = (_espeak.speak("seven", "en-us", rate, 50) for rate in (110, 200))
     assert len(slow) > 1.3 * len(fast)
     assert digest(_espeak.speak("seven", "en-us", 110, 80)) != digest(slow)

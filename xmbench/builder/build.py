@@ -1,13 +1,15 @@
-"""Recipe -> data set folder. Whatever happens on the way, the same command finishes the same data set."""
+"""Recipe -> data set directory. After any interruption, the same command finishes the same data set."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from xmbench.builder import card, documents, plan, previous_build, workspace
 from xmbench.builder.plan import Plan, Request
-from xmbench.builder.speech_override import respeak
+from xmbench.builder.speech_override import override_speech
 from xmbench.builder.upstream.fetch import Mirror, obtain
+from xmbench.builder.upstream.verified import VerifiedFiles
 from xmbench.builder.workspace import Workspace
 from xmbench.errors import CheckError, DocumentError, UpstreamError
 from xmbench.execution.engine import Engine, Workers, available_workers
@@ -40,19 +42,19 @@ def build(
 
     Args:
         recipe: what to build.
-        out: folder of the data set; made if need be.
-        source: take the upstream files from this folder, or from a mirror (`xmbench.hub.mirror.HubMirror`),
+        out: directory of the data set; created if missing.
+        source: take the upstream files from this directory, or from a mirror (`xmbench.hub.mirror.HubMirror`),
             instead of the recipe's addresses.
         limit: items per split, stratified by class; None for all.
         seed: of splits and pairing, instead of the recipe's.
         workers: processes; None for one per processor. The result does not depend on it.
-        engine: "local" for processes of this machine, "ray" for a Ray cluster that sees the folders of this machine.
+        engine: "local" for processes of this machine, "ray" for a Ray cluster that sees this machine's directories.
         ray_address: of the cluster; "" for $RAY_ADDRESS, or a cluster of this machine alone.
-        speech: name of the engine that speaks, instead of the recipe's: then it is another recipe, with a
-            digest of its own.
-        offline: use only upstream files that were fetched before, and ask no online speech engine.
-        accept_changed: take files of a `source` folder that are not the published ones; manifest and card say so.
-        rebuild: remove what an earlier build made in `out` and start over.
+        speech: name of the engine that speaks, instead of the recipe's: that is another recipe, with its
+            own digest.
+        offline: use only upstream files that were fetched before, and no online speech engine.
+        accept_changed: take files of a `source` directory that are not the published ones; manifest and card say so.
+        rebuild: remove an earlier build in `out` and start over.
         progress: called with one line of progress at a time.
 
     Returns:
@@ -61,43 +63,61 @@ def build(
     Raises:
         PrerequisiteError: Ray is not installed, or there is no cluster at the address.
         UpstreamError: upstream files are missing, wrong or unreachable.
-        UnknownNameError, DocumentError: the recipe names something that is not there.
+        UnknownNameError, DocumentError: the recipe names something unknown.
         DatasetError: `out` belongs to another build.
-        OutputError: `out` cannot be written, another process is at work in it, or the disk is full.
-        CheckError: the ledger does not balance, nothing was left, or a repaired shard came out different.
+        OutputError: `out` cannot be written, another process is working in it, or the disk is full.
+        CheckError: the ledger does not balance, no row was written, or a repaired shard differs.
     """
-    recipe, chosen = respeak(recipe, speech) if speech else (recipe, "")
+    recipe, chosen = override_speech(recipe, speech) if speech else (recipe, "")
     request = Request(recipe, limit, seed, chosen)
     place = check(request, source)
     check_engine(engine, ray_address)
     if engine == "ray":  # its workers have another working directory
         out, place = out.absolute(), place.absolute() if isinstance(place, Path) else place
-    if not rebuild and _whole(out, request):
+    if not rebuild and _is_complete(out, request):
         progress(f"{out}: already built")
-        return _told_anew(out, recipe, progress)
+        return _updated(out, recipe, progress)
     with workspace.opened(out) as space:
-        space.finish_replacing()
-        if rebuild:
-            workspace.remove_build(space)
-        else:
-            workspace.refuse_foreign(out)
-            workspace.refuse_started_by_other(out, request.identity())
+        _prepare(space, request, rebuild)
         files = obtain(recipe, place, offline=offline, progress=progress, accept_changed=accept_changed)
-        before = workspace.manifest_of(out)
-        known = previous_build.clips(out, before, space.clips, again=False) if before else None
-        layout = before.layout if before else SORTED_LAYOUT
-        decided = plan.make(request, files, space.clips, progress, known, offline, layout)
-        space.claim(decided.identity, [shard.name for shard in decided.shards])
         where = Workers(workers or available_workers(), engine, ray_address)
-        if before is None:
-            _first(space, decided, place, where, progress)
-        else:
-            _repair(space, decided, before, where, progress)
+        _write(space, request, files, place, offline, where, progress)
     return open_dataset(out)
 
 
+def _prepare(space: Workspace, request: Request, rebuild: bool) -> None:
+    """Finishes an interrupted replacement; removes the earlier build, or refuses one of another request."""
+    space.finish_replacing()
+    if rebuild:
+        workspace.remove_build(space)
+    else:
+        workspace.refuse_foreign(space.folder)
+        workspace.refuse_started_by_other(space.folder, request.identity())
+
+
+def _write(
+    space: Workspace,
+    request: Request,
+    files: Mapping[str, VerifiedFiles],
+    place: Path | Mirror | None,
+    offline: bool,
+    workers: Workers,
+    progress: Progress,
+) -> None:
+    """Plans the data set and writes what is missing of it."""
+    before = workspace.manifest_of(space.folder)
+    known = previous_build.clips(space.folder, before, space.clips, again=False) if before else None
+    layout = before.layout if before else SORTED_LAYOUT
+    decided = plan.make(request, files, space.clips, progress, known, offline, layout)
+    space.claim(decided.identity, [shard.name for shard in decided.shards])
+    if before is None:
+        _first(space, decided, place, workers, progress)
+    else:
+        _repair(space, decided, before, workers, progress)
+
+
 def check(request: Request, source: Path | Mirror | None) -> Path | Mirror | None:
-    """Checks what was asked for, before any work; returns where the upstream files are."""
+    """Checks a request before any work; returns where the upstream files are."""
     if request.limit is not None and request.limit < 1:
         raise DocumentError(f"the limit is {request.limit}", where="--limit", expected="1 or more items per split")
     plan.check(request.recipe)
@@ -107,15 +127,15 @@ def check(request: Request, source: Path | Mirror | None) -> Path | Mirror | Non
         return source
     if not source.is_dir():
         raise UpstreamError(
-            "no such folder",
+            "no such directory",
             where=source,
-            expected="--source DIR: a local folder with the upstream files, or --source hf:OWNER/NAME@REVISION",
+            expected="--source DIR: a local directory with the upstream files, or --source hf:OWNER/NAME@REVISION",
         )
     return source
 
 
-def _whole(out: Path, request: Request) -> bool:
-    """Whether the folder holds exactly this data set, with every file there.
+def _is_complete(out: Path, request: Request) -> bool:
+    """Whether the directory holds exactly this data set, with all its files.
 
     Raises:
         DatasetError: it holds another one.
@@ -132,12 +152,12 @@ def _whole(out: Path, request: Request) -> bool:
     }
     workspace.refuse_other(out, there, request.identity())
     documents = (out / CARD_FILE).is_file() and workspace.readable(out / LEDGER_FILE)
-    left_over = (out / WORK_FOLDER).exists()
-    return documents and not left_over and not workspace.damaged_shards(out, manifest)
+    unfinished = (out / WORK_FOLDER).exists()
+    return documents and not unfinished and not workspace.damaged_shards(out, manifest)
 
 
-def _told_anew(out: Path, recipe: Recipe, progress: Progress) -> Dataset:
-    """A finished data set; where the recipe says other things about the same rows by now, its documents do as well."""
+def _updated(out: Path, recipe: Recipe, progress: Progress) -> Dataset:
+    """A finished data set, its documents updated where the recipe's prose or tracks have changed."""
     dataset = open_dataset(out)
     if dataset.recipe == recipe:
         return dataset
@@ -146,13 +166,13 @@ def _told_anew(out: Path, recipe: Recipe, progress: Progress) -> Dataset:
         write_text(space.work / CARD_FILE, card.render(after, card.attributes_of(after)))
         write_text(space.work / MANIFEST_FILE, after.manifest.to_json())
         space.publish_documents()
-    progress(f"{out}: manifest and card say what the recipe says now; no row has changed")
+    progress(f"{out}: manifest and card updated from the recipe; no row has changed")
     return open_dataset(out)
 
 
 # ------------------------------------------------------------------------------------------- first build
 def _first(space: Workspace, decided: Plan, place: Path | Mirror | None, workers: Workers, progress: Progress) -> None:
-    """Writes what is missing of a new data set and moves it into place."""
+    """Writes the missing parts of a new data set and moves it into place."""
     reports = documents.shards(space, decided, [shard.name for shard in decided.shards], workers, progress)
     rows = [*decided.ledger, *(row for done in reports for row in done.ledger)]
     manifest = documents.manifest(decided, reports, rows)
@@ -166,40 +186,30 @@ def _first(space: Workspace, decided: Plan, place: Path | Mirror | None, workers
 
 # -------------------------------------------------------------------------------------------- repairing
 def _repair(space: Workspace, decided: Plan, before: Manifest, workers: Workers, progress: Progress) -> None:
-    """Writes the shards of a finished data set that are missing or wrong.
+    """Rewrites the shards of a finished data set that are missing or wrong.
 
     Raises:
-        CheckError: a shard came out with other content than the manifest says.
+        CheckError: the new content of a shard is not what the manifest says.
     """
     no_ledger = not workspace.readable(space.folder / LEDGER_FILE)
-    if not no_ledger:  # what failed stays failed: `retry` is for that
+    if not no_ledger:  # failed items stay failed: `retry` is for those
         decided = previous_build.without(decided, previous_build.lost_items(space.folder))
     names = [Path(shard.path).name for shard in before.shards]
     if not no_ledger:
         names = workspace.damaged_shards(space.folder, before)
     if names:
-        progress(f"{space.folder}: {len(names)} shard(s) to write again")
+        progress(f"{space.folder}: {len(names)} shard(s) to rewrite")
     there = {shard.name for shard in decided.shards}
-    unknown = [f"{name}: this version of xmbench writes no such shard" for name in names if name not in there]
-    reports = [] if unknown else documents.shards(space, decided, names, workers, progress)
+    _refuse_different(space, before, [f"{name}: not a shard of this version" for name in names if name not in there])
+    reports = documents.shards(space, decided, names, workers, progress)
     records = {record.path: record for record in map(documents.record, reports)}
-    problems = unknown + [
-        f"{shard.path}: content {records[shard.path].digest}, the manifest says {shard.digest}"
-        for shard in before.shards
-        if shard.path in records and records[shard.path].digest != shard.digest
-    ]
-    if problems:
-        raise CheckError(
-            "the shards that were written again are not those that are missing",
-            where=space.folder,
-            problems=problems,
-            expected="the same sources and versions: " + _versions(before),
-            todo="install those versions, or start over with --rebuild",
-        )
+    different = [shard for shard in before.shards if records.get(shard.path, shard).digest != shard.digest]
+    problems = [f"{s.path}: content {records[s.path].digest}, the manifest says {s.digest}" for s in different]
+    _refuse_different(space, before, problems)
     rows = [*decided.ledger, *(row for done in reports for row in done.ledger)]
     shards = tuple(records.get(shard.path, shard) for shard in before.shards)
-    told = documents.with_recipe(before, decided.request.recipe)
-    after = Dataset(space.folder, told.model_copy(update={"shards": shards}))
+    updated = documents.with_recipe(before, decided.request.recipe)
+    after = Dataset(space.folder, updated.model_copy(update={"shards": shards}))
     space.publish_shards(names)
     if no_ledger:
         with writing(space.folder):
@@ -207,6 +217,18 @@ def _repair(space: Workspace, decided: Plan, before: Manifest, workers: Workers,
     write_text(space.work / CARD_FILE, card.render(after, card.attributes_of(after)))
     write_text(space.work / MANIFEST_FILE, after.manifest.to_json())
     space.publish_documents()
+
+
+def _refuse_different(space: Workspace, before: Manifest, problems: list[str]) -> None:
+    """Raises CheckError where rewritten shards differ from the recorded ones."""
+    if problems:
+        raise CheckError(
+            "the rewritten shards are not the recorded ones",
+            where=space.folder,
+            problems=problems,
+            expected="the same sources and versions: " + _versions(before),
+            todo="install those versions, or start over with --rebuild",
+        )
 
 
 def _versions(manifest: Manifest) -> str:

@@ -19,29 +19,29 @@ from xmbench.interfaces import AttributeTypes
 _COLUMNS = {
     "id": "the item; the same on every build",
     "image": "PNG",
-    "audio": "the clip, padded with zeros at its end",
+    "audio": "the clip, zero-padded at the end",
     "label": "class, in the order of the table above",
-    "take": "which distinct clip",
-    "group": "what never crosses splits where there are many takes (a speaker, a piece)",
+    "take": "the distinct clip",
+    "group": "what must not cross splits where there are many takes (a speaker, a piece)",
     "duration_s": "seconds of the clip before the padding",
     "source": "where the image comes from",
     "text": "what is spoken",
     "speaker": "who speaks: a voice of the engine, or a person",
     "engine": "what made the clip, and its version",
-    "rate_wpm": "words a minute that the engine was asked for",
-    "pitch": "pitch that the engine was asked for, on its own scale",
+    "rate_wpm": "requested words per minute",
+    "pitch": "requested pitch, on the engine's scale",
 }
 _SPLITTING = {
     "published": "as the image source publishes them",
-    "stratified": "a seeded share of each class is the test",
+    "stratified": "a seeded share of each class is the test split",
 }
 _NO_MEDIA = (
-    "**This repository is without the media**: a source forbids to pass them on, or they were left out. It holds what "
+    "**This repository is without the media**: a source forbids redistribution, or they were left out. It holds what "
     "is needed to build the same data set, row by row, from the sources."
 )
 _BINS = 12
 _BAR = 40
-# The paper that set the task of describing an image by speech, and its measures.
+# The paper that introduced the task of describing an image by speech, and its metrics.
 _PAPER = """
 @article{ning2021audio,
   title   = {Audio description from image by modal translation network},
@@ -57,8 +57,8 @@ def render(dataset: Dataset, attributes: AttributeTypes, *, media: bool = True) 
 
     Args:
         dataset: its manifest and shards.
-        attributes: name and type of the columns that the sources bring.
-        media: False for the card of a repository that holds no shards: it says so, and names no files.
+        attributes: name and type of the columns that the sources add.
+        media: False for the card of a repository without shards: it says so, and lists no files.
     """
     manifest, recipe = dataset.manifest, dataset.recipe
     body = [
@@ -108,7 +108,7 @@ def _part_note(manifest: Manifest) -> list[str]:
 
 
 def _use(manifest: Manifest, media: bool) -> str:
-    """How to load it, and how to make the same again."""
+    """How to load it, and how to rebuild it."""
     recipe = manifest.recipe
     limit = "" if manifest.limit is None else f" --limit {manifest.limit}"
     speech = f" --speech {manifest.speech}" if manifest.speech else ""
@@ -117,7 +117,7 @@ def _use(manifest: Manifest, media: bool) -> str:
             "```python",
             "from datasets import load_dataset",
             "",
-            'dataset = load_dataset("PATH")  # the name of this repository, or a folder that xmbench built',
+            'dataset = load_dataset("PATH")  # the name of this repository, or a directory that xmbench built',
             "```",
             "",
         ]
@@ -125,7 +125,7 @@ def _use(manifest: Manifest, media: bool) -> str:
         else []
     )
     lines += [
-        "The same data set from its sources, with the same digest wherever the versions named below are in use:",
+        "The same data set from its sources, with the same digest wherever the versions below are installed:",
         "",
         f"    xmbench build {recipe.name}{limit} --seed {manifest.seed}{speech}",
         "",
@@ -196,11 +196,11 @@ def _durations(dataset: Dataset, split: str) -> str:
 
 
 def _licences(recipe: Recipe) -> str:
-    lines = ["| part | what | licence | may be passed on |", "|---|---|---|---|"]
+    lines = ["| part | what | licence | redistributable |", "|---|---|---|---|"]
     for role, source in recipe.sources.items():
         licence = f"[{source.licence}]({source.licence_url})" if source.licence_url else source.licence
         lines.append(f"| {role} | {_titled(source)} | {licence} | {'yes' if source.redistributable else 'no'} |")
-    lines += ["", f"The set as a whole: {recipe.licence}."]
+    lines += ["", f"The complete set: {recipe.licence}."]
     lines += [f"\n{source.attribution.strip()}" for source in recipe.sources.values() if source.attribution]
     return "\n".join(lines)
 
@@ -213,17 +213,17 @@ def _making(dataset: Dataset, attributes: AttributeTypes) -> str:
     manifest, recipe = dataset.manifest, dataset.recipe
     regime = {
         "single-take": "one waveform per class, the same in every split",
-        "multi-take": "many takes per class; no group (a speaker, a piece) of one split stands in another",
+        "multi-take": "many takes per class; no group (a speaker, a piece) of one split is in another",
     }[recipe.regime]
     paired = (
-        "Each image stands with the clip that belongs to it (`joint`)."
+        "Each image has the clip that belongs to it (`joint`)."
         if recipe.pairing.joint
-        else "Each image got, by a seeded hash of its id, a clip of its own class "
+        else "Each image got, by a seeded hash of its id, a clip of its class "
         f"(`{recipe.pairing.method}`, seed {manifest.seed})."
     )
     lines = [
         f"{paired} Splits: {_SPLITTING[recipe.splits.method]}. Clips are within "
-        f"{recipe.audio.min_duration_s:.3f} to {recipe.audio.max_duration_s:.3f} s. What was left out, and why, stands "
+        f"{recipe.audio.min_duration_s:.3f} to {recipe.audio.max_duration_s:.3f} s. What was left out, and why, is "
         f"in `{LEDGER_FILE}`.",
         "",
         f"- regime: {recipe.regime} ({regime})",

@@ -38,7 +38,7 @@ _HUB_LICENCES = {
 
 
 def header(manifest: Manifest, attributes: AttributeTypes, media: bool) -> str:
-    """YAML for the Hub: what it filters by, and, with media, where the splits lie, columns and counts.
+    """YAML for the Hub: what it filters by, and, with media, the files of the splits, columns and counts.
 
     Left out of its list: `task_ids`, `train-eval-index` and `paperswithcode_id`, which have no value for this task,
     and the `extra_gated` fields, since nothing here is gated.

@@ -1,4 +1,4 @@
-"""Shards, manifest, card and ledger of a decided plan, written into the work folder of a build."""
+"""Shards, manifest, card and ledger of a decided plan, written into the work directory of a build."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TOOLS = ("numpy", "pillow", "pyarrow", "soxr")
 def shards(
     space: Workspace, decided: Plan, names: Sequence[str], workers: Workers, progress: Progress
 ) -> list[ShardReport]:
-    """Reports of the named shards: kept from an earlier try, or written now."""
+    """Reports of the named shards: reused from an earlier try, or written now."""
     wanted = {shard.name: decided.shard_digest(shard) for shard in decided.shards if shard.name in names}
     kept = {}
     for name in names:
@@ -111,7 +111,7 @@ def manifest(decided: Plan, reports: Sequence[ShardReport], rows: Sequence[ledge
 
 
 def with_recipe(before: Manifest, recipe: Recipe) -> Manifest:
-    """A manifest whose recipe says other things about the same rows: its prose, its licences, its tracks."""
+    """A manifest with a recipe of the same rows and other prose, licences or tracks."""
     sources = {
         role: record.model_copy(
             update={"licence": recipe.sources[role].licence, "redistributable": recipe.sources[role].redistributable}
@@ -147,7 +147,7 @@ def record(done: ShardReport) -> ShardRecord:
 
 
 def documents(space: Workspace, dataset: Dataset, attributes: AttributeTypes, rows: Sequence[ledger.LedgerRow]) -> None:
-    """Writes card, ledger and manifest into the work folder."""
+    """Writes card, ledger and manifest into the work directory."""
     with writing(space.folder):
         ledger.write(space.work / LEDGER_FILE, rows)
     write_text(space.work / CARD_FILE, card.render(dataset, attributes))

@@ -1,7 +1,7 @@
-"""`xmbench plan`: what a build would do, found out without doing any of it and without the network.
+"""`xmbench plan`: what a build would do, without building and without the network.
 
-The times and sizes below were measured on one core of a busy laptop-sized machine (2 cores); they are meant to tell
-a minute from an hour, and 30 MB from 3 GB.
+The times and sizes below were measured on one core of a busy laptop-sized machine (2 cores); they only
+distinguish a minute from an hour, and 30 MB from 3 GB.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from xmbench import registry
 from xmbench.builder import documents, split, takes
 from xmbench.builder.build import check
 from xmbench.builder.plan import Request
-from xmbench.builder.speech_override import respeak
+from xmbench.builder.speech_override import override_speech
 from xmbench.builder.upstream.fetch import Mirror, VerifiedFiles, in_cache, obtain
 from xmbench.builder.upstream.verified import located, wanted_files
 from xmbench.errors import PrerequisiteError
@@ -26,10 +26,10 @@ from xmbench.formats.layout import SPLITS
 from xmbench.formats.recipe import FileSpec, Recipe, SourceSpec
 from xmbench.interfaces import Countable, Entry, Source, Spoken
 
-ROWS_PER_S = 4_000.0  # per process; 8,600 a CPU second for 28x28 grey images, fewer for colour and on a busy machine
+ROWS_PER_S = 4_000.0  # per process; 8,600 a CPU second for 28x28 grey images, fewer for colour and under load
 CHECKED_BYTES_PER_S = 100e6  # upstream files, unpacked and hashed
 START_S = 2.0
-SPEECH_TRIES = 1.6  # renderings per take: some words are spoken again at another rate
+SPEECH_TRIES = 1.6  # renderings per take: some words are repeated at another rate
 BYTES_PER_ROW = 150.0  # ids and attributes, compressed
 PNG_SHARE = {1: 0.35, 3: 0.80}  # PNG bytes per raw byte: grey strokes, colour photographs
 CLIP_SHARE = 0.25  # compressed bytes per byte of a distinct padded clip, stored once in each row group
@@ -48,22 +48,22 @@ class Licence:
 
 
 @dataclass(frozen=True, slots=True)
-class Preflight:
+class Estimate:
     """What a build would do.
 
     Attributes:
-        recipe, version, recipe_digest, data_digest: what would be built.
-        rows: planned rows of each split; None where nothing tells before the files are there.
-        exact: the rows were counted in the files; otherwise they are what the recipe promises.
+        recipe, version, recipe_digest, data_digest: of the data set.
+        rows: planned rows of each split; None where they are unknown before the files are there.
+        exact: the rows were counted in the files; otherwise they are those that the recipe states.
         download_bytes: uncompressed sizes of the files that are neither in the cache nor in `--source`.
         unknown_sizes: files to download whose size the recipe does not state.
         disk_bytes: of the finished set and of the downloads, estimated.
         seconds: of the build without downloads, estimated.
-        takes, takes_cached: distinct clips that an engine speaks, and how many need not be; None for recordings.
+        takes, takes_cached: distinct clips that an engine speaks, and how many are cached; None for recordings.
         licences: of each source.
         missing_programs: what to install, one line each.
-        missing_files: what `--source` does not have, or what has no address.
-        notes: worth knowing before starting.
+        missing_files: what `--source` lacks, or what has no address.
+        notes: for the user, before starting.
     """
 
     recipe: str
@@ -90,7 +90,7 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """Upstream files that are not here."""
+    """Upstream files that are not on this machine."""
 
     fetched: Mapping[str, int]
     unknown: tuple[str, ...]
@@ -111,32 +111,31 @@ class _Takes:
     notes: tuple[str, ...] = ()
 
 
-def preflight(
+def estimate(
     recipe: Recipe,
     *,
     source: Path | Mirror | None = None,
     limit: int | None = None,
     speech: str | None = None,
     accept_changed: bool = False,
-) -> Preflight:
-    """What `build` with the same arguments would do. Uses no network and writes nothing but an empty cache folder.
+) -> Estimate:
+    """What `build` with the same arguments would do. Uses no network; writes only an empty cache directory.
 
     Raises:
-        UnknownNameError, DocumentError: the recipe names something that is not there.
-        UpstreamError: `source` is no folder, or a file in it is not the published one.
+        UnknownNameError, DocumentError: the recipe names something unknown.
+        UpstreamError: `source` is not a directory, or a file in it is not the published one.
     """
-    recipe, chosen = respeak(recipe, speech) if speech else (recipe, "")
+    recipe, chosen = override_speech(recipe, speech) if speech else (recipe, "")
     request = Request(recipe, limit, None, chosen)
     place = check(request, source)
     programs: list[str] = []
-    files = _looked_for(recipe, place)
+    files = _missing_files(recipe, place)
     entries = _entries(request, place, accept_changed, programs) if files.complete else None
     rows = _rows(request, entries)
     spoken = _spoken(recipe, programs)
     fetched = sum(files.fetched.values())
     known = sum(number or 0 for number in rows.values())
-    local = sum(spec.bytes for part in recipe.sources.values() for spec in part.files) if files.complete else fetched
-    return Preflight(
+    return Estimate(
         recipe=recipe.name,
         version=recipe.version,
         recipe_digest=recipe.digest,
@@ -146,28 +145,36 @@ def preflight(
         download_bytes=fetched,
         unknown_sizes=files.unknown,
         disk_bytes=fetched + round(_stored_bytes(recipe, known, spoken.number)),
-        seconds=round(START_S + local / CHECKED_BYTES_PER_S + _writing_s(known) + spoken.seconds, 1),
+        seconds=round(_checking_s(recipe, files) + _writing_s(known) + spoken.seconds, 1),
         takes=spoken.number,
         takes_cached=spoken.cached,
-        licences=tuple(
-            Licence(role, part.title, part.licence, part.licence_url, part.redistributable)
-            for role, part in recipe.sources.items()
-        ),
+        licences=_licences(recipe),
         missing_programs=tuple(dict.fromkeys(programs)),
         missing_files=files.missing,
-        notes=(*spoken.notes, *(f"{note}" for note in _notes(recipe, rows))),
+        notes=(*spoken.notes, *_notes(recipe, rows)),
     )
 
 
-def _looked_for(recipe: Recipe, place: Path | Mirror | None) -> _Files:
-    """Which upstream files are in the folder or in the cache; those of an archive by the archive."""
+def _licences(recipe: Recipe) -> tuple[Licence, ...]:
+    sources = recipe.sources.items()
+    return tuple(Licence(role, s.title, s.licence, s.licence_url, s.redistributable) for role, s in sources)
+
+
+def _checking_s(recipe: Recipe, files: _Files) -> float:
+    """Seconds to start, and to check the upstream files."""
+    local = sum(spec.bytes for part in recipe.sources.values() for spec in part.files)
+    return START_S + (local if files.complete else sum(files.fetched.values())) / CHECKED_BYTES_PER_S
+
+
+def _missing_files(recipe: Recipe, place: Path | Mirror | None) -> _Files:
+    """Upstream files that are in neither the directory nor the cache; those of an archive by the archive."""
     fetched: dict[str, int] = {}
     unknown: list[str] = []
     missing: list[str] = []
     for part in recipe.sources.values():
         for spec in wanted_files(part, place if isinstance(place, Path) else None):
             archive = next((a for a in part.archives if a.name == spec.archive), None)
-            if _here(spec, place) or (archive and _here(archive, place)):
+            if _is_here(spec, place) or (archive and _is_here(archive, place)):
                 continue
             needed = archive or spec
             if isinstance(place, Path) or (place is None and not needed.urls):
@@ -179,14 +186,14 @@ def _looked_for(recipe: Recipe, place: Path | Mirror | None) -> _Files:
     return _Files(fetched, tuple(dict.fromkeys(unknown)), tuple(missing))
 
 
-def _here(spec: FileSpec, place: Path | Mirror | None) -> bool:
+def _is_here(spec: FileSpec, place: Path | Mirror | None) -> bool:
     return located(place, spec) is not None if isinstance(place, Path) else in_cache(spec)
 
 
 def _entries(
     request: Request, place: Path | Mirror | None, accept_changed: bool, programs: list[str]
 ) -> dict[str, list[Entry]] | None:
-    """Items of each split, counted in files that are all here; None where a program is missing."""
+    """Items of each split, counted in the complete files; None where a program is missing."""
     recipe = request.recipe
     files = obtain(
         recipe, place if isinstance(place, Path) else None, offline=True, progress=silent, accept_changed=accept_changed
@@ -203,7 +210,7 @@ def _entries(
 
 
 def _rows(request: Request, entries: Mapping[str, list[Entry]] | None) -> dict[str, int | None]:
-    """Rows of each split, counted; else as the source promises them."""
+    """Rows of each split, counted; otherwise as the source states them."""
     if entries is not None:
         return {name: len(part) for name, part in entries.items()}
     recipe, nothing = request.recipe, dict.fromkeys(SPLITS)
@@ -221,13 +228,13 @@ def _rows(request: Request, entries: Mapping[str, list[Entry]] | None) -> dict[s
 
 
 def _spoken(recipe: Recipe, programs: list[str]) -> _Takes:
-    """What an engine has to say, and how long that takes it."""
+    """The clips that an engine has to speak, and the time for that."""
     part = recipe.sources[recipe.pairing.clip_source]
     source, options = _reader(part)
     if not isinstance(source, Spoken):
         return _Takes()
     facts = source.engine(options).facts
-    notes = [] if facts.repeatable else [f"{facts.name} never speaks the same way twice: no other build equals this"]
+    notes = [] if facts.repeatable else [f"{facts.name} never speaks the same way twice: every build differs"]
     notes += [f"{facts.name} is an online service: one request per take that is not cached"] if facts.online else []
     try:
         entries = source.entries(VerifiedFiles(part.title), options, recipe.task)
@@ -256,9 +263,9 @@ def _writing_s(rows: int) -> float:
 
 
 def _notes(recipe: Recipe, rows: Mapping[str, int | None]) -> list[str]:
-    found = [f"{role} may not be passed on" for role, part in recipe.sources.items() if not part.redistributable]
+    found = [f"{role} may not be redistributed" for role, part in recipe.sources.items() if not part.redistributable]
     if None in rows.values():
-        found.append("how many rows there are is known when the files are here")
+        found.append("the number of rows is known when the files are here")
     return found
 
 

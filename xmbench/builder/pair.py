@@ -1,4 +1,4 @@
-"""Which take an item gets: by a seeded hash of its id, among the takes of its class for its split."""
+"""Chooses the take of an item: by a seeded hash of its id, among the takes of its class for its split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a build will do, before it does any of it: the items, their splits, their takes, their shards."""
+"""What a build will write, decided before: the items, their splits, takes and shards."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ from xmbench.interfaces import Attribute, Attributed, AttributeTypes, Entry, Rej
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for. Two builds of one request write the same data set."""
+    """The user's request. Two builds of one request write the same data set."""
 
     recipe: Recipe
     limit: int | None
@@ -48,7 +48,7 @@ class Request:
         return self.recipe.splits.seed if self.seed is None else self.seed
 
     def identity(self) -> dict[str, str]:
-        """What a folder must have been built from to be finished by this request."""
+        """What identifies a build: a directory of another identity is not resumed."""
         return {
             "recipe": self.recipe.name,
             "data digest": self.recipe.data_digest,
@@ -63,15 +63,15 @@ class Plan:
     """Everything that a build writes, decided.
 
     Attributes:
-        request: what was asked for.
+        request: the user's request.
         reader: of the items (images, or images with their clips), with its checked options and its files.
-        takes: the clips in use, by key; none of joint items, which are their own takes.
-        attributes: name and type of the columns that the sources bring, sorted, the well-known ones first.
+        takes: the clips in use, by key; none for joint items, which are their own takes.
+        attributes: name and type of the columns that the sources add, sorted, the well-known ones first.
         shards: the files to write.
         layout: how rows are divided among them (`formats.layout`).
         planned: items of each (split, class name).
         ledger: items without a usable take, and takes that could not be used.
-        sources: what each source is on this build.
+        sources: the record of each source in this build.
     """
 
     request: Request
@@ -103,10 +103,10 @@ class Plan:
         return {item.take: self.takes[item.take] for item in shard.items if item.take in self.takes}
 
     def shard_digest(self, shard: Shard) -> str:
-        """sha256 of the plan's identity, a shard's items and their clips: no other file is kept.
+        """sha256 of the plan's identity, a shard's items and their clips: only such a file is kept.
 
-        Clips play a part because one that failed in an earlier try, or that an engine never speaks the same
-        way twice, may be another one now.
+        Clips are included because one that failed in an earlier try, or one of an engine that is not
+        repeatable, may have changed.
         """
         total = hashlib.sha256(self.digest.encode())
         for key, take in sorted(self.takes_of(shard).items()):
@@ -120,18 +120,18 @@ def load_recipe(name: str) -> Recipe:
     """The recipe of a name or of a path to a TOML file.
 
     Raises:
-        UnknownNameError: there is none; the nearest name is offered.
+        UnknownNameError: unknown recipe; the nearest name is offered.
         DocumentError: it does not fit the schema.
     """
     return load_toml(content.find("recipes", name), Recipe)
 
 
 def check(recipe: Recipe) -> None:
-    """Checks what the schema cannot: readers that exist, their options, what they yield.
+    """Checks what the schema cannot: that readers exist, their options, what they yield.
 
     Raises:
         UnknownNameError: an unknown reader.
-        DocumentError: options that a reader does not take, or a reader in the wrong place.
+        DocumentError: options that a reader does not have, or a reader in the wrong role.
     """
     readers.of(recipe, None)
 
@@ -148,13 +148,13 @@ def make(
     """Decides every row. The same request, files and versions always give the same plan.
 
     Args:
-        request: what was asked for.
+        request: the user's request.
         files: of each source.
-        clips: folder for the clips of by-class pairing, which the workers read there.
+        clips: directory for the clips of by-class pairing, which the workers read.
         progress: called with lines of progress.
-        earlier: clips, and decisions against some, of an earlier build into the same folder.
-        offline: ask no online speech engine.
-        layout: of the shards; another than the present one only for a set that has it already.
+        earlier: clips and rejections of an earlier build in the same directory.
+        offline: use no online speech engine.
+        layout: of the shards; an older one only for a set that has it.
     """
     recipe = request.recipe
     used_readers = readers.of(recipe, files)
@@ -165,45 +165,60 @@ def make(
     chosen = {name: split.limited(found, request.limit, request.split_seed, name) for name, found in splits.items()}
     names = recipe.classes.names
     if recipe.pairing.joint:
-        prepared = Prepared({}, {}, {})
-        items = [Item(e.key, name, e.label, e, e.key) for name, found in chosen.items() for e in found]
-        rows: list[LedgerRow] = []
+        prepared, items, rows = Prepared({}, {}, {}), _own_takes(chosen), list[LedgerRow]()
     else:
-        made = used_readers[recipe.pairing.clip_source]
         store = takes.Store(clips, recipe.audio)
+        made = used_readers[recipe.pairing.clip_source]
         prepared = takes.prepare(made, recipe, store, progress, earlier, offline)
         items, rows = _paired(chosen, prepared, request)
-    counted = Counter((name, names[entry.label]) for name, found in chosen.items() for entry in found)
     wanted = {item.take for item in items}
-    sharded = shards.by_hash(items, chosen) if layout == HASHED_LAYOUT else None
     return Plan(
         request=request,
         reader=reader,
         takes={key: take for key, take in prepared.takes.items() if key in wanted},
         attributes=_columns(used_readers, {recipe.pairing.item_source: entries}, prepared),
-        shards=shards.by_id(items, chosen, row_bytes(recipe)) if sharded is None else sharded,
+        shards=_sharded(items, chosen, recipe, layout),
         layout=layout,
-        planned={(name, label): counted[name, label] for name in SPLITS for label in names},
+        planned=_counted(chosen, names),
         ledger=(*rows, *_rejected_takes(prepared, names)),
         sources=_records(recipe, files, used_readers),
     )
 
 
+def _own_takes(chosen: Mapping[str, Sequence[Entry]]) -> list[Item]:
+    """Joint items: each is its own take."""
+    return [Item(entry.key, name, entry.label, entry, entry.key) for name, found in chosen.items() for entry in found]
+
+
+def _sharded(
+    items: Sequence[Item], chosen: Mapping[str, Sequence[Entry]], recipe: Recipe, layout: str
+) -> tuple[Shard, ...]:
+    if layout == HASHED_LAYOUT:
+        return shards.by_hash(items, chosen)
+    return shards.by_id(items, chosen, row_bytes(recipe))
+
+
+def _counted(chosen: Mapping[str, Sequence[Entry]], names: Sequence[str]) -> dict[tuple[str, str], int]:
+    """Items of each (split, class name), zeros included."""
+    counted = Counter((name, names[entry.label]) for name, found in chosen.items() for entry in found)
+    return {(name, label): counted[name, label] for name in SPLITS for label in names}
+
+
 def _checked(entries: Iterable[Entry], recipe: Recipe) -> list[Entry]:
-    """The entries, each with an id that can be one."""
+    """The entries, checked to have valid ids."""
     found = list(entries)
     if not found:
         raise DocumentError(
-            "the source offers no item",
+            "the source has no items",
             where=f"{recipe.name}: sources.{recipe.pairing.item_source}",
             expected="files with at least one item",
-            todo="look at its options and at the files that it reads",
+            todo="check its options and the files that it reads",
         )
     counted = Counter(entry.key for entry in found)
     problems = [f"'{key}' {number} times" for key, number in counted.items() if number > 1]
     problems += [f"'{key}' does not match {ID_PATTERN}" for key in counted if not re.match(ID_PATTERN, key)]
     if problems:
-        raise DocumentError("the source gives ids that cannot be used", where=recipe.name, problems=problems)
+        raise DocumentError("the source has invalid ids", where=recipe.name, problems=problems)
     return found
 
 
@@ -212,8 +227,8 @@ def _paired(
 ) -> tuple[list[Item], list[LedgerRow]]:
     """Items with a take, and ledger rows for those without.
 
-    A take that a rule left out is no choice; one that failed still is, so that a later build, in which it
-    does not fail, pairs all other items as before.
+    A take that a rule left out is not eligible; one that failed is, so that a later build, in which it does not
+    fail, pairs all other items as before.
     """
     kept = [
         (key, entry.split, entry.label)
@@ -242,14 +257,14 @@ def _rejected_takes(prepared: Prepared, names: tuple[str, ...]) -> list[LedgerRo
 
 
 def _check_groups(splits: Mapping[str, list[Entry]], recipe: Recipe) -> None:
-    """Raises DocumentError where a group of joint items stands in both splits: the test would not be one."""
+    """Raises DocumentError where a group of joint items is in both splits: the test would not be independent."""
     if not recipe.pairing.joint:
         return
     trained = {entry.group for entry in splits["train"]}
     shared = sorted({entry.group for entry in splits["test"]} & trained)
     if shared:
         raise DocumentError(
-            f"{len(shared):,} group(s) stand in both splits",
+            f"{len(shared):,} group(s) are in both splits",
             where=f"{recipe.name}: sources.{recipe.pairing.items}",
             expected="each group (a video, a piece, a speaker) in one split",
             problems=[f"'{group}'" for group in shared],
@@ -260,10 +275,10 @@ def _check_groups(splits: Mapping[str, list[Entry]], recipe: Recipe) -> None:
 def _columns(
     found_readers: Mapping[str, Reader], items: Mapping[str, Iterable[Entry]], prepared: Prepared
 ) -> AttributeTypes:
-    """Columns that the sources bring: as they declare them, else as they are found.
+    """Columns that the sources add: as declared, otherwise as found.
 
     Raises:
-        DocumentError: two sources bring one column, or one that every data set has.
+        DocumentError: two sources add the same column, or one that every data set has.
     """
     found: dict[str, type[str] | type[int] | type[float]] = {}
     for role, reader in found_readers.items():
@@ -275,7 +290,7 @@ def _columns(
         clash = sorted(brought.keys() & {*found, *FIXED})
         if clash:
             raise DocumentError(
-                f"columns that are there already: {', '.join(clash)}",
+                f"columns that exist already: {', '.join(clash)}",
                 where=f"the reader '{reader.source.name}'",
                 expected="attributes of other names",
             )

@@ -1,7 +1,7 @@
-"""What an earlier build of a folder knows: its clips, its failures, and the content of its shards.
+"""Reuses an earlier build in a directory: its clips, its failures, and the content of its shards.
 
-A finished data set is the best memory of its clips: the cache may be gone, and some engines never speak the same
-way twice.
+Clips are taken from the finished data set: the cache may have been removed, and some engines never speak the same way
+twice.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from xmbench.storage.files import make_folder, writing
 
 
 def clips(folder: Path, manifest: Manifest, keep: Path, *, again: bool) -> dict[str, StoredClip | Rejected]:
-    """What became of each take of a finished data set, by its key; joint items have no takes.
+    """The outcome of each take of a finished data set, by its key; joint items have no takes.
 
     Args:
-        folder: of the data set; damaged shards are passed over.
+        folder: of the data set; damaged shards are skipped.
         manifest: its manifest.
-        keep: folder for the files of the clips.
-        again: leave out what failed for a temporary reason, so that it is tried again.
+        keep: directory for the files of the clips.
+        again: leave out what failed for a temporary reason, so that it is retried.
 
     Raises:
         OutputError: `keep` cannot be written.
@@ -68,17 +68,17 @@ def clips(folder: Path, manifest: Manifest, keep: Path, *, again: bool) -> dict[
 
 
 def lost_items(folder: Path) -> set[str]:
-    """Ids of the items that became no rows."""
+    """Ids of the items that did not become rows."""
     return {row.id for row in _ledger(folder) if row.kind == "item"}
 
 
 def temporary_failures(dataset: Dataset) -> int:
-    """How many items `xmbench retry` would try again."""
+    """How many items `xmbench retry` would retry."""
     return sum(row.kind == "item" and row.temporary for row in _ledger(dataset.folder))
 
 
 def without(decided: Plan, items: Collection[str]) -> Plan:
-    """A plan that writes all but some items."""
+    """A plan without some items."""
     shards = [
         replace(shard, items=tuple(item for item in shard.items if item.id not in items)) for shard in decided.shards
     ]
@@ -86,7 +86,7 @@ def without(decided: Plan, items: Collection[str]) -> Plan:
 
 
 def takes_of(path: Path) -> dict[str, str]:
-    """Which take each row of a shard has, by the row's id."""
+    """The take of each row of a shard, by the row's id."""
     table = _read(path, ["id", "take"])
     return dict(zip(table["id"].to_pylist(), table["take"].to_pylist(), strict=True))
 
@@ -100,15 +100,15 @@ def reread(folder: Path, manifest: Manifest, shard: ShardRecord) -> ShardReport:
     names = manifest.recipe.classes.names
     rows, classes = [], Counter(dict.fromkeys(names, 0))
     takes: dict[str, set[str]] = {name: set() for name in names}
-    heard: dict[bytes, bytes] = {}
+    digests: dict[bytes, bytes] = {}
     path = folder / shard.path
     try:
         for row in _rows(path, ["id", "image", "audio", "label", "take"], manifest.recipe):
             key = hashlib.sha256(row["audio"]["bytes"]).digest()
-            if key not in heard:
-                heard[key] = samples_digest(*audio.decode_mono_int16(row["audio"]["bytes"]))
+            if key not in digests:
+                digests[key] = samples_digest(*audio.decode_mono_int16(row["audio"]["bytes"]))
             shown = content_digest(image.decode(row["image"]["bytes"]))
-            rows.append((row["id"], row_digest(shard.split, row["id"], row["label"], shown, heard[key])))
+            rows.append((row["id"], row_digest(shard.split, row["id"], row["label"], shown, digests[key])))
             classes[names[row["label"]]] += 1
             takes[names[row["label"]]].add(row["take"])
     except MediaError as error:

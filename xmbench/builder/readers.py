@@ -34,7 +34,7 @@ def of(recipe: Recipe, files: Mapping[str, VerifiedFiles] | None) -> dict[str, R
 
     Raises:
         UnknownNameError: an unknown reader.
-        DocumentError: options that a reader does not take, or a reader in the wrong place.
+        DocumentError: options that a reader does not have, or a reader in the wrong role.
     """
     pairing = recipe.pairing
     if pairing.joint:

@@ -1,15 +1,15 @@
-"""`xmbench retry`: what failed for a temporary reason is tried again, everything else stays as it is.
+"""`xmbench retry`: retries what failed for a temporary reason; everything else stays as it is.
 
-The plan is made again with the clips and the failures that the folder knows, so it comes out as if the failure had
-never been. Shards whose rows the plan would pair in another way are written again; all others are kept, after
-their content was compared with the manifest.
+The plan is made again with the clips and failures recorded in the directory, as if the failure had not happened. Shards
+whose rows are now paired differently are rewritten; all others are kept, after their content was compared with the
+manifest.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,13 +32,13 @@ from xmbench.storage.files import writing
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """What a retry did.
+    """The outcome of a retry.
 
     Attributes:
-        dataset: as it is now.
+        dataset: after the retry.
         due: items that had failed for a temporary reason.
-        left: those of them that still do.
-        shards: files that were written again.
+        left: those that failed again.
+        shards: number of rewritten files.
     """
 
     dataset: Dataset
@@ -57,29 +57,29 @@ def retry(
     offline: bool = False,
     progress: Progress = silent,
 ) -> Retried:
-    """Tries again what failed for a temporary reason.
+    """Retries what failed for a temporary reason.
 
     Args:
         folder: of a finished data set.
         source: where the upstream files are, as in `build`.
         workers: processes; None for one per processor.
-        engine: who writes shards, as in `build`.
+        engine: where shards are written, as in `build`.
         ray_address: of the cluster, as in `build`.
-        offline: use only upstream files that were fetched before, and ask no online speech engine.
+        offline: use only upstream files that were fetched before, and no online speech engine.
         progress: called with one line of progress at a time.
 
     Raises:
         PrerequisiteError: Ray is not installed, or there is no cluster at the address.
-        DatasetError: no finished data set, a damaged one, or one that other versions or files have built.
+        DatasetError: not a finished data set, a damaged one, or one built with other versions or files.
         UpstreamError: upstream files are missing, wrong or unreachable.
-        OutputError: the folder cannot be written, or another process is at work in it.
+        OutputError: the directory cannot be written, or another process is working in it.
     """
     check_engine(engine, ray_address)
     if engine == "ray":  # its workers have another working directory
         folder = folder.absolute()
         source = source.absolute() if isinstance(source, Path) else source
     if not workspace.manifest_of(folder):
-        open_dataset(folder)  # says what is wrong
+        open_dataset(folder)  # raises the reason
     with workspace.opened(folder) as space:
         space.finish_replacing()
         dataset = open_dataset(folder)
@@ -88,17 +88,25 @@ def retry(
             progress(f"{folder}: nothing failed for a temporary reason")
             return Retried(dataset, 0, 0, 0)
         decided = _decided(space, dataset, source, offline, progress)
-        space.claim(decided.identity, [shard.name for shard in decided.shards])
-        lost = _lost_for_good(before)
-        decided = previous_build.without(decided, lost)
-        changed = _changed(dataset, decided)
         where = Workers(workers or available_workers(), engine, ray_address)
-        rows, manifest = _written(space, dataset, decided, lost, changed, where, progress)
-        tried = {(row.kind, row.id): row.attempts + row.temporary for row in before}
-        rows = [replace(row, attempts=tried.get((row.kind, row.id), 1)) for row in rows]
-        documents.documents(space, Dataset(space.work, manifest), decided.attributes, rows)
-        space.replace([shard.name for shard in decided.shards])
-    return Retried(open_dataset(folder), _temporary_items(before), _temporary_items(rows), len(changed))
+        rows, changed = _replaced(space, dataset, decided, before, where, progress)
+    return Retried(open_dataset(folder), _temporary_items(before), _temporary_items(rows), changed)
+
+
+def _replaced(
+    space: Workspace, dataset: Dataset, decided: Plan, before: Sequence[LedgerRow], workers: Workers, progress: Progress
+) -> tuple[list[LedgerRow], int]:
+    """Replaces the data set by the planned one; returns the new ledger and the number of rewritten shards."""
+    space.claim(decided.identity, [shard.name for shard in decided.shards])
+    lost = _lost_for_good(before)
+    decided = previous_build.without(decided, lost)
+    changed = _changed(dataset, decided)
+    rows, manifest = _written(space, dataset, decided, lost, changed, workers, progress)
+    tried = {(row.kind, row.id): row.attempts + row.temporary for row in before}
+    rows = [replace(row, attempts=tried.get((row.kind, row.id), 1)) for row in rows]
+    documents.documents(space, Dataset(space.work, manifest), decided.attributes, rows)
+    space.replace([shard.name for shard in decided.shards])
+    return rows, len(changed)
 
 
 def _temporary_items(rows: Iterable[LedgerRow]) -> int:
@@ -108,13 +116,13 @@ def _temporary_items(rows: Iterable[LedgerRow]) -> int:
 def _decided(
     space: Workspace, dataset: Dataset, source: Path | Mirror | None, offline: bool, progress: Progress
 ) -> Plan:
-    """The plan of the data set, made again with what is known.
+    """The plan of the data set, made again with the recorded clips and failures.
 
     Raises:
         DatasetError: files, versions or layout are not those that it was built with.
     """
     before, folder = dataset.manifest, dataset.folder
-    # A seed that is the recipe's own was most likely not given, and then splits have the recipe's as well.
+    # The recipe's own seed was most likely not given, and then splits have the recipe's as well.
     seed = None if before.seed == before.recipe.pairing.seed else before.seed
     request = Request(before.recipe, before.limit, seed, before.speech)
     place = check(request, source)
@@ -125,11 +133,11 @@ def _decided(
     problems = _differences(before, decided)
     if problems:
         raise DatasetError(
-            "what is installed or read now is not what this data set was built from",
+            "this data set was built from other files or versions",
             where=folder,
             problems=problems,
             expected="the same files and versions",
-            todo="install those versions, or build it anew with `xmbench build --rebuild`",
+            todo="install those versions, or rebuild it with `xmbench build --rebuild`",
         )
     return decided
 
@@ -138,19 +146,19 @@ def _differences(before: Manifest, decided: Plan) -> list[str]:
     problems = []
     for role, record in before.sources.items():
         now = decided.sources[role]
-        for then, found in ((record.versions, now.versions), (record.files, now.files)):
+        for recorded, found in ((record.versions, now.versions), (record.files, now.files)):
             problems += [
-                f"{role}: {name} {then.get(name, '-')} then, {found.get(name, '-')} now"
-                for name in sorted({*then, *found})
-                if then.get(name) != found.get(name)
+                f"{role}: {name} {recorded.get(name, '-')} recorded, {found.get(name, '-')} now"
+                for name in sorted({*recorded, *found})
+                if recorded.get(name) != found.get(name)
             ]
     there = {Path(shard.path).name for shard in before.shards}
     planned = {shard.name for shard in decided.shards}
-    return problems + [f"{name}: only one of the two versions of xmbench writes it" for name in sorted(there ^ planned)]
+    return problems + [f"{name}: written by only one of the xmbench versions" for name in sorted(there ^ planned)]
 
 
 def _lost_for_good(before: Iterable[LedgerRow]) -> dict[str, LedgerRow]:
-    """Items whose image cannot be used, by id: they are not tried again. Those without a take are planned anew."""
+    """Items whose image cannot be used, by id: they are not retried. Those without a take are planned again."""
     rows = list(before)
     takes = {(row.stage, row.reason, row.detail) for row in rows if row.kind == "take"}
     return {
@@ -164,7 +172,7 @@ def _lost_for_good(before: Iterable[LedgerRow]) -> dict[str, LedgerRow]:
 
 
 def _changed(dataset: Dataset, decided: Plan) -> list[str]:
-    """Names of the shards that do not hold just the planned rows."""
+    """Names of the shards that do not hold exactly the planned rows."""
     return [
         shard.name
         for shard in decided.shards
@@ -182,7 +190,7 @@ def _written(
     workers: Workers,
     progress: Progress,
 ) -> tuple[list[LedgerRow], Manifest]:
-    """Writes the changed shards into the work folder, links the others there; ledger rows and manifest of all."""
+    """Writes the changed shards into the work directory, links the others; returns ledger rows and manifest of all."""
     fresh = documents.shards(space, decided, changed, workers, progress)
     reports: dict[str, ShardReport] = {done.name: done for done in fresh}
     for shard in dataset.manifest.shards:
@@ -203,7 +211,7 @@ def _written(
 
 
 def _refuse_losses(dataset: Dataset, fresh: Iterable[ShardReport]) -> None:
-    """Raises UpstreamError where rows of the data set could not be read again: it stays as it is."""
+    """Raises UpstreamError where rows of the data set could not be read again."""
     lost: list[LedgerRow] = []
     for done in fresh:
         there = previous_build.takes_of(dataset.folder / DATA_FOLDER / done.name)
@@ -213,7 +221,7 @@ def _refuse_losses(dataset: Dataset, fresh: Iterable[ShardReport]) -> None:
             f"{len(lost):,} row(s) of this data set could not be read again",
             where=dataset.folder,
             problems=[f"{row.id}: {row.reason} ({row.detail})" for row in lost],
-            todo="run the same command again when the sources can be reached: the data set was left as it is",
+            todo="run the same command again when the sources can be reached: the data set is unchanged",
         )
 
 

@@ -1,4 +1,4 @@
-"""Planned items -> encoded rows, one at a time: read from their source, brought into the recipe's format, digested."""
+"""Planned items -> encoded rows, one at a time: read from their source, converted to the recipe's format, digested."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import Attribute, Raw, RawImage, RawPair, Rejected
 from xmbench.media import image
 
-_KEPT_BYTES = 96_000_000  # of clips that many rows share, per worker
-_WANTED = {str: "text", int: "whole numbers", float: "numbers"}
+_KEPT_BYTES = 96_000_000  # of clips shared by many rows, per worker
+_WANTED = {str: "text", int: "integers", float: "numbers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Rows:
         self._attributes = attributes_of(columns)
 
     def read(self, items: Sequence[Item]) -> Iterator[Row]:
-        """Rows in the order of the items; what cannot be used goes to the ledger."""
+        """Rows in the order of the items; unusable items go to the ledger."""
         reader, names = self._reader, self._recipe.classes.names
         entries = [item.entry for item in items]
         raws = reader.source.read(reader.files, reader.options, self._recipe.task, entries)
@@ -111,7 +111,7 @@ class Rows:
         return Row(item.id, item.label, item.take, digest, values)
 
     def _columns(self, item: Item, attributes: Mapping[str, Attribute]) -> dict[str, Attribute | None]:
-        """A value for every declared column: empty text, or nothing, where the source gives none."""
+        """A value for every declared column; empty text, or None, where the source has none."""
         if not attributes.keys() <= self._attributes.keys():
             extra = ", ".join(sorted(attributes.keys() - self._attributes.keys()))
             raise _undeclared(self._reader, item, f"the column(s) {extra}, which it does not declare")
@@ -125,7 +125,7 @@ class Rows:
 
 
 class _Clips:
-    """Clips of a build, read from their files; those used last stay in memory."""
+    """Clips of a build, read from their files; the last used ones are cached."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -28,21 +28,21 @@ from xmbench.storage.files import read_bytes, replacing, write_text
 GROUP_ROWS = 1_000
 GROUP_BYTES = 100_000_000  # of pixels and samples: one row group is in memory at a time
 _STEP_BYTES = 8_000_000
-_HEADER_BYTES = 4096  # more than a wav or flac file has besides its samples
+_HEADER_BYTES = 4096  # more than a wav or flac file has in addition to its samples
 _MEDIA_LEAVES = ("image.bytes", "image.path", "audio.bytes", "audio.path")
 _UNREPEATED = {"id", "image.bytes", "image.path", "source"}
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every shard of a build has in common. Travels to each worker once.
+    """What all shards of a build share. Sent to each worker once.
 
     Attributes:
         recipe: formats, class names, regime.
-        reader: where items come from.
+        reader: of the items.
         schema: of the files, with the metadata of `datasets`.
-        clips: folder of the takes' files.
-        data, reports: folders to write to.
+        clips: directory of the takes' files.
+        data, reports: directories to write to.
     """
 
     recipe: Recipe
@@ -55,7 +55,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """One file to write, with the takes that its items need; `digest` says what it depends on."""
+    """One file to write, with the takes that its items need; `digest` covers what it depends on."""
 
     shard: Shard
     takes: Mapping[str, Take]
@@ -64,7 +64,7 @@ class ShardTask:
 
 @dataclass(frozen=True, slots=True)
 class ShardReport:
-    """What a finished shard holds; stands as JSON beside the data until the build is done.
+    """The content of a finished shard; stored as JSON until the build is done.
 
     Attributes:
         plan: digest of the shard's plan.
@@ -86,18 +86,18 @@ class ShardReport:
 
 
 def job(plan: Plan, clips: Path, data: Path, reports: Path) -> Job:
-    """What the workers of a plan need to know."""
+    """What the workers of a plan share."""
     recipe = plan.request.recipe
-    folders = (folder.absolute() for folder in (clips, data, reports))  # a worker may run elsewhere
+    folders = (folder.absolute() for folder in (clips, data, reports))  # a worker may have another working directory
     return Job(recipe, plan.reader, schema(recipe, plan.attributes), *folders)
 
 
 def write_shard(work: Job, task: ShardTask) -> ShardReport:
-    """Writes one shard and its report; both appear under their names only when they are whole.
+    """Writes one shard and its report; both appear under their names only when they are complete.
 
     Raises:
-        OutputError: the folder cannot be written, or the disk is full.
-        DocumentError: a source brings attributes that it does not declare, or of another type.
+        OutputError: the directory cannot be written, or the disk is full.
+        DocumentError: a source has attributes that it does not declare, or of another type.
     """
     rows: list[tuple[str, str]] = []
     counted = Counter[str]()
@@ -137,7 +137,7 @@ def group_rows(recipe: Recipe) -> int:
 
 
 def report_path(folder: Path, shard: str) -> Path:
-    """Where the report of a shard stands."""
+    """Path of the report of a shard."""
     return folder / f"{shard}.json"
 
 
@@ -155,7 +155,7 @@ def shard_digest(report: ShardReport) -> str:
 
 
 def _groups(rows: Iterator[Row], work: Job) -> Iterator[pa.Table]:
-    """Rows, a row group at a time; a few at a time are Python objects."""
+    """Rows, a row group at a time; only a few at a time are Python objects."""
     length = group_rows(work.recipe)
     step = max(1, min(length, _STEP_BYTES // row_bytes(work.recipe)))
     while True:
@@ -183,7 +183,7 @@ def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _writer(path: Path, work: Job, takes: int) -> pq.ParquetWriter:
-    """A writer that keeps each distinct clip once per row group, and no media bytes in the statistics."""
+    """A writer that stores each distinct clip once per row group, and no media bytes in the statistics."""
     plain = [field.name for field in work.schema if not pa.types.is_struct(field.type)]
     unrepeated = _UNREPEATED | ({"take", "audio.bytes", "audio.path"} if work.recipe.pairing.joint else set())
     longest = 2 * work.recipe.audio.samples + _HEADER_BYTES
@@ -193,7 +193,7 @@ def _writer(path: Path, work: Job, takes: int) -> pq.ParquetWriter:
         compression="zstd",
         use_dictionary=[leaf for leaf in (*plain, *_MEDIA_LEAVES) if leaf not in unrepeated],
         write_statistics=plain,
-        # A dictionary that outgrows its page is given up, and every clip written out again.
+        # A dictionary that outgrows its page is abandoned, and every clip is written out.
         dictionary_pagesize_limit=(1 << 20) + longest * min(GROUP_ROWS, takes),
     )
 

@@ -1,4 +1,4 @@
-"""Which rows stand in which file. Pure functions of the planned items: what fails later moves no other row."""
+"""Divides rows among files. Pure functions of the planned items: a later failure moves no other row."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def by_id(items: Iterable[Item], planned: Mapping[str, Sequence[Entry]], row_byt
 
 
 def by_hash(items: Iterable[Item], planned: Mapping[str, Sequence[Entry]]) -> tuple[Shard, ...]:
-    """The layout of the first stage, for sets that have it: items by the hash of their ids."""
+    """The older layout, for sets that have it: items by the hash of their ids."""
     made = []
     chosen = list(items)
     for name in SPLITS:

@@ -1,21 +1,23 @@
-"""`--speech`: another engine makes another recipe of the one that was named, and says so wherever it is told."""
+"""`--speech`: a recipe with another engine, marked as changed in title, licence and notes."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from xmbench import registry
 from xmbench.errors import DocumentError
-from xmbench.formats.recipe import Recipe
-from xmbench.interfaces import Spoken
+from xmbench.formats.recipe import Recipe, SourceSpec
+from xmbench.interfaces import EngineFacts, Spoken
 
 
-def respeak(recipe: Recipe, engine: str) -> tuple[Recipe, str]:
+def override_speech(recipe: Recipe, engine: str) -> tuple[Recipe, str]:
     """The recipe with its words spoken by another engine.
 
-    Voices of the recipe's language take the place of voices that the engine does not know. Title, licence and
-    origin of the speech become the engine's, so that no card speaks of the engine that was replaced.
+    Voices that the engine lacks are replaced by its voices of the recipe's language. Title, licence and origin of the
+    speech become the engine's, so that no card names the engine that was replaced.
 
     Returns:
-        The recipe and the engine's name; the recipe as it is, and "", where it names this engine already.
+        The recipe and the engine's name; the unchanged recipe, and "", where it already names this engine.
 
     Raises:
         UnknownNameError: no such engine, or it has no voices of the recipe's language.
@@ -34,7 +36,21 @@ def respeak(recipe: Recipe, engine: str) -> tuple[Recipe, str]:
     options = source.with_engine(spec.options, engine, recipe.languages)
     if options == spec.options:
         return recipe, ""
-    spoken = spec.model_copy(
+    spoken = _spoken_by(spec, engine, facts, options)
+    changed = recipe.model_copy(
+        update={
+            "title": f"{recipe.title} (spoken by {engine})",
+            "licence": recipe.licence if facts.redistributable or not spec.redistributable else "other",
+            "sources": {**recipe.sources, role: spoken},
+            "notes": (*recipe.notes, f"Not the published recipe: spoken by {engine} (`--speech {engine}`)."),
+        }
+    )
+    return Recipe.model_validate(changed.model_dump(mode="json", by_alias=True)), engine
+
+
+def _spoken_by(spec: SourceSpec, engine: str, facts: EngineFacts, options: dict[str, Any]) -> SourceSpec:
+    """A source of clips with another engine's options, licence and origin."""
+    return spec.model_copy(
         update={
             "title": f"Words spoken by {engine}",
             "licence": facts.licence or "unknown",
@@ -46,12 +62,3 @@ def respeak(recipe: Recipe, engine: str) -> tuple[Recipe, str]:
             "options": options,
         }
     )
-    changed = recipe.model_copy(
-        update={
-            "title": f"{recipe.title} (spoken by {engine})",
-            "licence": recipe.licence if facts.redistributable or not spec.redistributable else "other",
-            "sources": {**recipe.sources, role: spoken},
-            "notes": (*recipe.notes, f"Not the published recipe: spoken by {engine} (`--speech {engine}`)."),
-        }
-    )
-    return Recipe.model_validate(changed.model_dump(mode="json", by_alias=True)), engine

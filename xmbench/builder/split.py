@@ -1,4 +1,4 @@
-"""Which split an item belongs to, and which items a limited build takes. Pure functions of ids and a seed."""
+"""Assigns items to splits, and chooses the items of a limited build. Pure functions of ids and a seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xmbench.interfaces import Entry
 
 
 def seeded_hash(seed: int, purpose: str, name: str) -> int:
-    """A number in 0..2^64-1 that depends on nothing but its arguments."""
+    """A number in 0..2^64-1 that depends only on its arguments."""
     return int.from_bytes(hashlib.sha256(f"{purpose}\0{seed}\0{name}".encode()).digest()[:8], "big")
 
 
@@ -22,7 +22,7 @@ def assign(entries: Sequence[Entry], spec: SplitSpec, seed: int) -> dict[str, li
     """Entries of each split, in the order given.
 
     `published` follows the source. `stratified` gives ceil(test_fraction * N) items to the test split, as
-    evenly over the classes as whole groups allow.
+    evenly over the classes as undivided groups allow.
 
     Raises:
         DocumentError: `published`, and an entry has no published split.
@@ -47,7 +47,7 @@ def assign(entries: Sequence[Entry], spec: SplitSpec, seed: int) -> dict[str, li
 def limited(entries: Sequence[Entry], limit: int | None, seed: int, split: str) -> list[Entry]:
     """At most `limit` entries, each class within one item of its share; in the order given.
 
-    A smaller limit takes a subset of what a larger one takes.
+    A smaller limit gives a subset of a larger one.
     """
     if limit is None or limit >= len(entries):
         return list(entries)
@@ -74,7 +74,7 @@ def _stratified_test(entries: Sequence[Entry], fraction: float, seed: int) -> se
 
 
 def _even_order(strata: Mapping[str, int], seed: int, purpose: str) -> list[str]:
-    """Names in a seeded order in which every prefix holds each stratum within one of its share."""
+    """Names in a seeded order in which every prefix has each stratum within one item of its share."""
     members: dict[int, list[tuple[int, str]]] = defaultdict(list)
     for name, stratum in strata.items():
         members[stratum].append((seeded_hash(seed, purpose, name), name))

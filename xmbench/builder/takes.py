@@ -1,4 +1,4 @@
-"""The distinct clips of a data set: read or spoken once each, checked, and kept as files that the workers read."""
+"""The distinct clips of a data set: read or spoken once each, checked, and stored as files for the workers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xmbench.media import audio
 from xmbench.storage.cache import cache_folder
 from xmbench.storage.files import make_folder, writing
 
-_VERSION = "1"  # of the cache's files and of what is done to a clip below
+_VERSION = "1"  # of the cache's format and of the processing of clips below
 _TOLD_EVERY = 500
 
 
@@ -33,10 +33,10 @@ class Take:
 
     Attributes:
         key, split, label, group: of its entry.
-        file: name of its file in the folder of the build's clips: padded and encoded, as rows have it.
+        file: name of its file in the directory of the build's clips: padded and encoded, as in the rows.
         digest: of its padded samples.
         duration_s: without the padding.
-        attributes: columns of every row that gets it.
+        attributes: columns of every row with this take.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class StoredClip:
-    """A clip of an earlier build: its file as its rows had it, its samples before the padding, its columns."""
+    """A clip of an earlier build: its file as in its rows, its samples before the padding, its columns."""
 
     path: Path
     samples: int
@@ -63,7 +63,7 @@ Earlier = Mapping[str, StoredClip | Rejected]
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The folder of a build's clips, each in the recipe's format and in a file of its own; made when one comes."""
+    """The directory of a build's clips, each in the recipe's format and in its own file; created with the first."""
 
     folder: Path
     spec: AudioSpec
@@ -72,7 +72,7 @@ class Store:
         """Writes a clip of the recipe's rate and durations, padded and encoded.
 
         Raises:
-            OutputError: the folder cannot be written.
+            OutputError: the directory cannot be written.
         """
         stored = stored_clip(raw, self.spec)
         name = f"{stored.digest.hex()}.{self.spec.encoding}"
@@ -88,7 +88,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class EncodedClip:
-    """A clip as a row has it: bytes of the file, digest of its padded samples, seconds before the padding."""
+    """A clip as in a row: bytes of the file, digest of its padded samples, seconds before the padding."""
 
     data: bytes
     digest: bytes
@@ -97,7 +97,7 @@ class EncodedClip:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Every entry of the clip source: a take, or why it is none. Keys in the source's order."""
+    """Every entry of the clip source: a take, or its rejection. Keys in the source's order."""
 
     takes: dict[str, Take]
     rejected: dict[str, Rejected]
@@ -112,10 +112,10 @@ def prepare(
     earlier: Earlier | None = None,
     offline: bool = False,
 ) -> Prepared:
-    """Reads every clip of a source once, and keeps it in the folder of the build; one at a time is in memory.
+    """Reads every clip of a source once, and stores it in the directory of the build; one at a time is in memory.
 
-    A source without files makes its clips itself, so they are kept in the cache; one with files is read again.
-    What an earlier build of the same folder decided (`earlier`) is taken as it is.
+    A source without files generates its clips, so they are kept in the cache; one with files is read again.
+    The outcomes of an earlier build of the same directory (`earlier`) are reused.
     """
     source, task = reader.source, recipe.task
     entries = source.entries(reader.files, reader.options, task)
@@ -129,7 +129,7 @@ def prepare(
 
 
 def _known(known: Earlier, entry: Entry, clips: Iterator[Raw | Rejected]) -> Raw | Rejected:
-    """The clip that an earlier build had for an entry, else the next one of the source."""
+    """The clip of an earlier build for an entry, otherwise the next one of the source."""
     found = known.get(entry.key)
     if not isinstance(found, StoredClip):
         return next(clips) if found is None else found
@@ -148,7 +148,7 @@ def _chosen(
 ) -> Prepared:
     """Clips of the recipe's format, each once; one value per entry."""
     prepared = Prepared({}, {}, {entry.key: entry for entry in entries})
-    heard: dict[tuple[str, int, str, bytes], str] = {}
+    seen: dict[tuple[str, int, str, bytes], str] = {}
     for entry, raw in zip(entries, clips, strict=True):
         if isinstance(raw, RawClip):
             raw = conformed(raw, task.audio)
@@ -158,11 +158,11 @@ def _chosen(
         if not isinstance(raw, RawClip):
             raise TypeError(f"the source '{source.name}' gave no clip for '{entry.key}'")
         same = (entry.split, entry.label, entry.group, hashlib.sha256(raw.samples.tobytes()).digest())
-        if same in heard:
-            detail = f"the same samples as {heard[same]}"
+        if same in seen:
+            detail = f"the same samples as {seen[same]}"
             prepared.rejected[entry.key] = Rejected("pair", "duplicate", detail, filtered=True)
             continue
-        heard[same] = entry.key
+        seen[same] = entry.key
         prepared.takes[entry.key] = store.keep(entry, raw)
     return prepared
 
@@ -184,7 +184,7 @@ def conformed(raw: RawClip, wanted: AudioFormat) -> RawClip | Rejected:
 
 
 def stored_clip(raw: RawClip, spec: AudioSpec) -> EncodedClip:
-    """A clip of the recipe's rate and durations as a row has it."""
+    """A clip of the recipe's rate and durations, encoded as in a row."""
     rate = spec.sample_rate_hz
     padded: NDArray[np.int16] = np.asarray(audio.fit_length(raw.samples, spec.samples), dtype=np.int16)
     encode = audio.encode_wav if spec.encoding == "wav" else audio.encode_flac
@@ -195,7 +195,7 @@ def stored_clip(raw: RawClip, spec: AudioSpec) -> EncodedClip:
 def _through_cache(
     reader: Reader, task: Task, entries: Sequence[Entry], progress: Progress, offline: bool
 ) -> Iterator[RawClip | Rejected]:
-    """Each entry's clip from the cache; those that are not there are made, in order, and kept."""
+    """Each entry's clip from the cache; missing ones are made, in order, and cached."""
     source, options = reader.source, reader.options
     folder = make_folder(cache_folder() / "takes")
     versions = source.versions(options)
@@ -206,14 +206,14 @@ def _through_cache(
         progress(f"{source.name}: making {len(missing)} of {len(entries)} clips")
     clips = source.read(reader.files, options, task, [entries[i] for i in missing])
     if offline and isinstance(source, Spoken) and source.engine(options).facts.online:
-        detail = f"not in the cache, and --offline forbids to ask {source.engine(options).facts.name} for it"
+        detail = f"not in the cache, and --offline forbids calling {source.engine(options).facts.name}"
         clips = iter([Rejected("speech", "offline", detail, temporary=True)] * len(missing))
     done = 0
     for i, (entry, path) in enumerate(zip(entries, paths, strict=True)):
         if i not in absent:
             value = _read(path)
             if value is None:
-                raise OutputError("a clip has gone from the cache", where=path, todo="run the same command again")
+                raise OutputError("a clip was removed from the cache", where=path, todo="run the same command again")
             yield value
             continue
         made = next(clips)
@@ -227,7 +227,7 @@ def _through_cache(
 
 
 def _cache_path(folder: Path, source: str, versions: Mapping[str, str], entry: Entry, wanted: AudioFormat) -> Path:
-    """Named by everything that shapes the clip: engine, version, voice, rate, pitch, word, trimming, range."""
+    """Path by everything that shapes the clip: engine, version, voice, rate, pitch, word, trimming, range."""
     shaped_by = [
         _VERSION,
         source,
@@ -242,7 +242,7 @@ def _cache_path(folder: Path, source: str, versions: Mapping[str, str], entry: E
 
 
 def _write(path: Path, value: RawClip | Rejected) -> None:
-    """Keeps a clip, or a decision against one; a failure is tried again next time."""
+    """Caches a clip or a final rejection; a temporary failure is retried next time."""
     if isinstance(value, RawClip):
         payload = np.ascontiguousarray(value.samples, dtype="<i2").tobytes()
         header: dict[str, Any] = {"rate": value.sample_rate_hz, "attributes": dict(value.attributes)}
@@ -254,20 +254,20 @@ def _write(path: Path, value: RawClip | Rejected) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(exist_ok=True)
-        # Not flushed to the disk one by one: every read checks the digest.
+        # Not flushed to the disk: every read checks the digest.
         temporary.write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(
-            f"a clip cannot be kept in the cache ({error.strerror})",
+            f"a clip cannot be written to the cache ({error.strerror})",
             where=path.parent,
-            todo="free some space, or set XMBENCH_CACHE to another folder",
+            todo="free some space, or set XMBENCH_CACHE to another directory",
         ) from error
 
 
 def _read(path: Path) -> RawClip | Rejected | None:
-    """What the cache holds, or None where it is missing or damaged."""
+    """The cached clip or rejection; None where it is missing or damaged."""
     try:
         digest, _, text = path.read_bytes().partition(b"\n")
     except OSError:

@@ -1,7 +1,7 @@
-"""The output folder: who may write to it, what is already there, and moving the finished parts into place.
+"""The output directory: locking, checking its content, and moving the finished parts into place.
 
-Everything is made under `DIR/.build/` and renamed at the end, `manifest.json` last: a folder with a manifest is
-whole. A killed build leaves `.build/plan.json` and its finished shards, which the same command resumes.
+Everything is written under `DIR/.build/` and renamed at the end, `manifest.json` last: a directory with a manifest is
+complete. A killed build leaves `.build/plan.json` and its finished shards, which the same command resumes.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _REPLACING_FILE = "replacing.json"
 _LOCK_FILE = "lock"
 _CHECKED_ROWS = 64
 _CLIPS_FOLDER = "clips"
-_START_OVER = "the same command with --rebuild makes the data set again in this folder"
+_START_OVER = "the same command with --rebuild builds the data set again in this directory"
 
 
 class Workspace:
-    """One output folder, held by this process."""
+    """One output directory, locked by this process."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,10 +54,10 @@ class Workspace:
 
         Args:
             identity: of the plan.
-            shards: names of the files that it writes; whatever else lies among the data is removed.
+            shards: names of the files that it writes; other files among the data are removed.
 
         Raises:
-            DatasetError: the folder holds the beginnings of another build.
+            DatasetError: the directory holds another unfinished build.
         """
         refuse_started_by_other(self.folder, identity)
         begun, finished = self.folder / DATA_FOLDER, (self.folder / MANIFEST_FILE).exists()
@@ -85,23 +85,23 @@ class Workspace:
                 (self.data / name).replace(self.folder / DATA_FOLDER / name)
 
     def replace(self, names: Collection[str]) -> None:
-        """Moves other content into the place of a finished data set: all of it, even if this is broken off.
+        """Replaces the content of a finished data set: completely, even if interrupted.
 
-        Shards and documents lie ready in the work folder. From the moment on at which the list of them does,
-        whoever opens the folder next finishes the move.
+        Shards and documents are ready in the work directory. Once their list is written, the next process that opens
+        the directory finishes the move.
         """
         write_text(self.work / _REPLACING_FILE, json.dumps(sorted(names)))
         self.finish_replacing()
 
     def finish_replacing(self) -> None:
-        """Finishes a `replace` that was broken off, if there is one."""
+        """Finishes an interrupted `replace`, if there is one."""
         if (self.work / _REPLACING_FILE).is_file():
             names = _to_replace(self.work / _REPLACING_FILE)
             self.publish_shards([name for name in names if (self.data / name).exists()])
             self.publish_documents()
 
     def publish_documents(self) -> None:
-        """Moves card, ledger and, last, the manifest into place, then removes the work folder."""
+        """Moves card, ledger and, last, the manifest into place, then removes the work directory."""
         with writing(self.folder):
             for name in (CARD_FILE, LEDGER_FILE, MANIFEST_FILE):
                 if (self.work / name).exists():
@@ -109,13 +109,13 @@ class Workspace:
         self.clean()
 
     def clean(self) -> None:
-        """Removes the work folder; what says that the data are to be replaced goes first."""
+        """Removes the work directory, the list of a replacement first."""
         (self.work / _REPLACING_FILE).unlink(missing_ok=True)
         shutil.rmtree(self.work, ignore_errors=True)
 
 
 def _to_replace(path: Path) -> list[str]:
-    """Names of the shards that a `replace` which was broken off was about to move.
+    """Names of the shards that an interrupted `replace` has to move.
 
     Raises:
         OutputError: the list was cut or edited.
@@ -126,7 +126,7 @@ def _to_replace(path: Path) -> list[str]:
         names = None
     if not (isinstance(names, list) and all(isinstance(name, str) and SHARD_NAME.match(name) for name in names)):
         raise OutputError(
-            "not a list of shards: it was cut or edited since a `retry` that was broken off",
+            "not a list of shards: it was cut or edited since an interrupted `retry`",
             where=path,
             todo="remove this file and run `xmbench build` of this data set again: it checks every shard",
         )
@@ -134,7 +134,7 @@ def _to_replace(path: Path) -> list[str]:
 
 
 def _refuse_links(space: Workspace) -> None:
-    """A directory that is a link lies elsewhere: what a build removes and writes there would not be its own.
+    """Refuses directories that are links: a build would write and remove files elsewhere.
 
     Raises:
         OutputError: one of the directories of a build is a link.
@@ -142,19 +142,19 @@ def _refuse_links(space: Workspace) -> None:
     linked = [path for path in (space.folder / DATA_FOLDER, space.work, space.data, space.reports) if path.is_symlink()]
     if linked:
         raise OutputError(
-            f"{linked[0].relative_to(space.folder)} is a link to another place, where nothing is written or removed",
+            f"{linked[0].relative_to(space.folder)} is a link: xmbench does not write or remove files elsewhere",
             where=space.folder,
-            expected="directories of its own (the data set folder itself may be a link)",
-            todo="remove the link, or choose another folder with --out",
+            expected="real directories (only the data set directory itself may be a link)",
+            todo="remove the link, or choose another directory with --out",
         )
 
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Workspace]:
-    """Holds an output folder; leaves no empty traces of a build that never began.
+    """Locks an output directory; removes empty directories of a build that did not start.
 
     Raises:
-        OutputError: it cannot be written, or another process is at work in it.
+        OutputError: it cannot be written, or another process is working in it.
     """
     existed = folder.is_dir()
     make_folder(folder)
@@ -175,37 +175,37 @@ def manifest_of(folder: Path) -> Manifest | None:
     """The manifest of a finished build, None where there is no build.
 
     Raises:
-        OutputError: the folder holds files under our names that no build made.
+        OutputError: the directory holds files with names of a build that were not built by xmbench.
     """
     try:
         return load_json(folder / MANIFEST_FILE, Manifest) if (folder / MANIFEST_FILE).exists() else None
     except DocumentError as error:
         raise OutputError(
-            f"the folder holds a {MANIFEST_FILE} that is not a dataset manifest",
+            f"the directory holds a {MANIFEST_FILE} that is not a dataset manifest",
             where=folder,
             problems=error.problems or (error.what,),
-            todo=_START_OVER if _is_orphan(folder) else "choose another folder with --out",
+            todo=_START_OVER if _is_orphan(folder) else "choose another directory with --out",
         ) from error
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Refuses a folder whose files a build would overwrite.
+    """Refuses a directory whose files a build would overwrite.
 
     Raises:
-        OutputError: it holds files under our names that no build made.
+        OutputError: it holds files with names of a build that were not built by xmbench.
     """
     if _started(folder) is not None or (folder / MANIFEST_FILE).exists():
         return
     if _is_orphan(folder):
-        raise OutputError(f"the data set in this folder has lost its {MANIFEST_FILE}", where=folder, todo=_START_OVER)
+        raise OutputError(f"the data set in this directory lacks its {MANIFEST_FILE}", where=folder, todo=_START_OVER)
     there = [name for name in (CARD_FILE, LEDGER_FILE, DATA_FOLDER) if (folder / name).exists()]
     if there:
         raise OutputError(
-            "the folder holds files that no build made",
+            "the directory holds files that were not built by xmbench",
             where=folder,
             problems=there,
-            expected="a new or empty folder, or one of an earlier build",
-            todo="choose another folder with --out",
+            expected="a new or empty directory, or one of an earlier build",
+            todo="choose another directory with --out",
         )
 
 
@@ -222,25 +222,25 @@ def refuse_other(folder: Path, there: Mapping[str, str], wanted: Mapping[str, st
     ]
     if problems:
         raise DatasetError(
-            "the folder belongs to another build",
+            "the directory belongs to another build",
             where=folder,
             problems=problems,
-            todo="choose another folder with --out, or start over in this one with --rebuild",
+            todo="choose another directory with --out, or start over in this one with --rebuild",
         )
 
 
 def refuse_started_by_other(folder: Path, wanted: Mapping[str, str]) -> None:
-    """As `refuse_other`, for a build that was broken off, if there is one."""
+    """As `refuse_other`, for an interrupted build, if there is one."""
     started = _started(folder)
     if started is not None:
         refuse_other(folder, started, wanted)
 
 
 def remove_build(space: Workspace) -> None:
-    """Removes what a build made, and nothing else.
+    """Removes the files of a build, and nothing else.
 
     Raises:
-        OutputError: the folder holds files under our names that no build made.
+        OutputError: the directory holds files with names of a build that were not built by xmbench.
     """
     if not _is_orphan(space.folder):
         refuse_foreign(space.folder)
@@ -249,12 +249,12 @@ def remove_build(space: Workspace) -> None:
     others = [path.name for path in data.iterdir() if not SHARD_NAME.match(path.name)] if data.is_dir() else []
     if others:
         raise OutputError(
-            "the data folder holds files that no build made",
+            "the data directory holds files that were not built by xmbench",
             where=data,
             problems=sorted(others),
-            todo="move them away, or choose another folder with --out",
+            todo="move them away, or choose another directory with --out",
         )
-    # Says that the rest is ours, should this be broken off half-way; goes last.
+    # Marks the rest as ours in case of an interruption; removed last.
     write_text(space.work / _PLAN_FILE, json.dumps({"removing": "yes"}))
     with writing(space.folder):
         for name in (MANIFEST_FILE, CARD_FILE, LEDGER_FILE):
@@ -269,8 +269,8 @@ def remove_build(space: Workspace) -> None:
 
 
 def _is_orphan(folder: Path) -> bool:
-    """Whether a build made what is here, although its manifest is lost or damaged: its card says so, and every
-    file has a name that a build gives.
+    """Whether a build wrote the files here, although its manifest is missing or damaged: its card says so, and every
+    file has a name of a build.
     """
     try:
         card = (folder / CARD_FILE).read_text(encoding="utf-8", errors="replace")
@@ -303,7 +303,7 @@ def readable(path: Path) -> bool:
 
 
 def _started(folder: Path) -> dict[str, str] | None:
-    """The identity of a build that was broken off in this folder."""
+    """The identity of an interrupted build in this directory."""
     try:
         found = json_of(read_bytes(folder / WORK_FOLDER / _PLAN_FILE))
     except (DocumentError, OSError, ValueError, RecursionError):

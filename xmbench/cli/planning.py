@@ -14,7 +14,7 @@ from xmbench.cli.terminal import print
 from xmbench.execution.engine import Engine
 
 if TYPE_CHECKING:
-    from xmbench.builder.estimate import Preflight
+    from xmbench.builder.estimate import Estimate
 
 
 def register(app: typer.Typer) -> None:
@@ -36,12 +36,12 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Estimates a build without doing it: rows, bytes to download, disk, time, licences, what is missing."""
-    from xmbench.builder.estimate import preflight
+    from xmbench.builder.estimate import estimate
     from xmbench.builder.plan import load_recipe
     from xmbench.hub.mirror import place_of
 
     chosen = load_recipe(recipe)
-    found = preflight(chosen, source=place_of(source), limit=limit, speech=speech, accept_changed=accept_changed)
+    found = estimate(chosen, source=place_of(source), limit=limit, speech=speech, accept_changed=accept_changed)
     print(json.dumps(found.to_dict(), indent=1) if as_json else _shown(found))
 
 
@@ -77,7 +77,7 @@ def retry(
     print(f"digest {done.dataset.digest}")
 
 
-def _shown(found: Preflight) -> str:
+def _shown(found: Estimate) -> str:
     rows = [f"{split} {'?' if number is None else f'{number:,}'}" for split, number in found.rows.items()]
     unknown = f", and {len(found.unknown_sizes)} file(s) of unknown size" if found.unknown_sizes else ""
     lines = [

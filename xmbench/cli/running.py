@@ -13,7 +13,7 @@ from xmbench.cli.tables import table
 from xmbench.cli.terminal import print
 from xmbench.errors import CheckError, DocumentError
 from xmbench.formats.extremes import toml_of
-from xmbench.signs import visible
+from xmbench.printable import visible
 
 if TYPE_CHECKING:
     from xmbench.formats.baseline import Baseline

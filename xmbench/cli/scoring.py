@@ -18,8 +18,8 @@ from xmbench.cli.tables import Progress, table
 from xmbench.cli.terminal import print
 from xmbench.errors import MAX_LISTED, CheckError, OutputError
 from xmbench.execution.engine import Engine
+from xmbench.printable import shown
 from xmbench.storage.files import output_file
-from xmbench.storage.names import shown
 
 if TYPE_CHECKING:
     from xmbench.evaluator.evaluate import Scored

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from xmbench.signs import visible
+from xmbench.printable import visible
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import IO, Any
 
-from xmbench.signs import plain, visible
+from xmbench.printable import plain, visible
 
 _ERRORS = "xmbench-plain"
 

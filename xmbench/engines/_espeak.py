@@ -1,7 +1,7 @@
 """eSpeak NG through ctypes, synchronous and bit-exact: the same call gives the same samples everywhere.
 
 The library keeps state from one utterance to the next (flutter), which `espeak_Terminate` alone does not
-clear. So it is unloaded after every utterance, loaded again, and its random numbers are seeded: 4 ms a word.
+clear. So it is reloaded for every utterance, and its random numbers are seeded: 4 ms a word.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PITCHES = (0, 100)
 NOT_REPEATABLE = frozenset({"Alicia", "Demonic", "f2", "f3", "f5", "sandro", "victor", "whisper", "whisperf"})
 
 _SYNCHRONOUS = 2
-_DONT_EXIT = 0x8000  # without it a missing data folder ends the whole process
+_DONT_EXIT = 0x8000  # otherwise a missing data directory ends the process
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _CHARS_UTF8 = 1
 _LONGEST_DATA_PATH = 150  # the library fails from 160 characters on
@@ -73,11 +73,11 @@ def speak(word: str, voice: str, rate: int, pitch: int) -> NDArray[np.int16]:
         UnknownNameError: no such voice.
         PrerequisiteError: the library or its data is missing.
     """
-    heard: list[bytes] = []
+    parts: list[bytes] = []
 
     def keep(samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:
-            heard.append(ctypes.string_at(samples, 2 * count))
+            parts.append(ctypes.string_at(samples, 2 * count))
         return 0
 
     callback = _CALLBACK(keep)
@@ -92,7 +92,7 @@ def speak(word: str, voice: str, rate: int, pitch: int) -> NDArray[np.int16]:
         status = library.espeak_Synth(text, len(text), 0, 1, 0, _CHARS_UTF8, None, None)
     if status != 0:
         raise XmbenchError(f"eSpeak NG could not speak '{word}' with '{voice}' (status {status})")
-    return np.frombuffer(b"".join(heard), dtype=np.int16)
+    return np.frombuffer(b"".join(parts), dtype=np.int16)
 
 
 def version() -> str:
@@ -111,7 +111,7 @@ def variants() -> frozenset[str]:
 
 
 def check_voices(voices: tuple[str, ...]) -> None:
-    """Checks names of voices: the library itself takes any variant without a word.
+    """Checks names of voices: the library itself accepts any variant silently.
 
     Raises:
         UnknownNameError: an unknown voice or variant (with the nearest name), or one that is not repeatable;
@@ -137,7 +137,7 @@ def check_voices(voices: tuple[str, ...]) -> None:
 
 
 def _closest(name: str, known: frozenset[str]) -> str:
-    """The nearest name, however far: the whole list is 140 long."""
+    """The nearest name, however far: the full list has 140 names."""
     return f"the nearest is '{difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)[0]}'"
 
 
@@ -203,7 +203,7 @@ def _unload(library: ctypes.CDLL) -> None:
 
 
 def _seed() -> None:
-    """Seeds the C library's random numbers, which the voices' noise comes from."""
+    """Seeds the C library's random numbers, which the noise of the voices depends on."""
     runtime = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
     runtime.srand(1)
 
@@ -218,7 +218,7 @@ def loader() -> Any:
 
 @lru_cache(maxsize=1)
 def data_path() -> str:
-    """The folder of the voices, by a path that is short enough for the library."""
+    """The directory of the voices, as a path that is short enough for the library."""
     path = str(loader().get_data_path())
     return path if len(os.fsencode(path)) <= _LONGEST_DATA_PATH else _short_path(path)
 

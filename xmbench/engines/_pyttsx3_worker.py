@@ -1,7 +1,7 @@
-"""The process in which pyttsx3 works: it may hang for ever, and loses settings and words now and then.
+"""The process in which pyttsx3 runs: it may hang forever, and sometimes loses settings and words.
 
 Reads one JSON request per line, answers with one JSON line. A setting counts as set when it can be read back.
-Ends with its input, or when a word takes longer than allowed.
+Ends with its input, or when a word exceeds its time limit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Settle = Callable[[], object]
 
 
 def main() -> None:
-    """Serves until the input ends."""
+    """Serves requests until the input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # the package prints a line for each file
 
@@ -30,7 +30,7 @@ def main() -> None:
     try:
         engine, settle = _started(Path(sys.argv[1]))
         answer(status="ready", voices=[_described(voice) for voice in engine.getProperty("voices")])
-    except Exception as error:  # whatever a driver raises is told to the caller
+    except Exception as error:  # whatever a driver raises is reported to the caller
         answer(status="error", detail=f"{type(error).__name__}: {error}")
         return
     for line in sys.stdin:
@@ -68,7 +68,7 @@ def _started(folder: Path) -> tuple[Any, Settle]:
 
 
 def _described(voice: Any) -> tuple[str, list[str]]:
-    """Name and languages; drivers give languages as text or bytes, with signs in front."""
+    """Name and languages; drivers give languages as text or bytes, with control characters in front."""
     languages = [x.decode("utf-8", "ignore") if isinstance(x, bytes) else str(x) for x in voice.languages or ()]
     return str(voice.id), ["".join(c for c in x if c.isprintable()).replace("_", "-").lower() for x in languages]
 

@@ -10,7 +10,7 @@ from xmbench.interfaces import EngineFacts
 
 # Bit-exact variants, the plainest first.
 _VARIANTS = ("", "+m1", "+m3", "+m4", "+f1", "+f4", "+m2", "+m7")
-_PLAIN = {"en": "en-us", "fr": "fr-fr"}  # languages whose plain name is no voice, or not the usual one
+_PLAIN = {"en": "en-us", "fr": "fr-fr"}  # languages whose plain name is not a voice, or not the usual one
 
 
 class EspeakNg:
@@ -30,7 +30,7 @@ class EspeakNg:
     check_voices = staticmethod(_espeak.check_voices)
 
     def voices(self, language: str) -> tuple[str, ...]:
-        """The language's own voice and its plain variants; none where the library has no such language."""
+        """The language's own voice and its plain variants; none where the library lacks the language."""
         base = _PLAIN.get(language.lower(), language.lower())
         return tuple(f"{base}{variant}" for variant in _VARIANTS) if base in _espeak.bases() else ()
 

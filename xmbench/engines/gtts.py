@@ -1,8 +1,8 @@
 """gTTS: the voices of Google Translate, one request per word. Needs the network; no key.
 
 A voice is a language, or a language and the site whose accent is wanted: `en`, `en@co.uk`, `de`. The service
-may change its voices at any time and says no version: the day of the request stands in every row instead.
-The rate is the service's own. What it sends is mp3 at 24 kHz.
+may change its voices at any time and states no version: every row has the date of the request instead.
+The rate is the service's own. It sends mp3 at 24 kHz.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from numpy.typing import NDArray
 from xmbench.errors import MediaError, PrerequisiteError, UnknownNameError, nearest
 from xmbench.interfaces import EngineFacts, Rejected
 from xmbench.media import audio
-from xmbench.storage.names import shown
+from xmbench.printable import shown
 
 TIMEOUT_S = 20.0  # for a connection, and between two parts of an answer
-ANSWER_S = 60.0  # for a whole answer
-LARGEST_ANSWER = 1 << 22  # bytes; a word has some ten thousand
-_LARGEST_SOUND = 1 << 25  # bytes, decoded: some minutes
-_CALL = "jQ1olc"  # what the service calls speech
+ANSWER_S = 60.0  # for a complete answer
+LARGEST_ANSWER = 1 << 22  # bytes; a word has about ten thousand
+_LARGEST_SOUND = 1 << 25  # bytes, decoded: a few minutes
+_CALL = "jQ1olc"  # the service's name for speech
 _SOUND = re.compile(r'jQ1olc","\[\\"(.*)\\"]')
 _SITE = re.compile(r"^[a-z]{2,3}(\.[a-z]{2})?$")
 _TOO_MANY_REQUESTS = 429
-# Sites whose accents differ, as the package's documentation lists them.
+# Sites whose accents differ, as listed in the package's documentation.
 _SITES = {
     "en": ("com", "co.uk", "com.au", "co.in", "ca", "ie", "co.za", "com.ng"),
     "fr": ("fr", "ca"),
@@ -56,7 +56,7 @@ class Gtts:
             raise _missing() from error
 
     def voices(self, language: str) -> tuple[str, ...]:
-        """The language by each site that has an accent of its own."""
+        """The language at each site with its own accent."""
         if language not in _languages():
             return ()
         return tuple(f"{language}@{site}" for site in _SITES.get(language, ("com",)))
@@ -69,7 +69,7 @@ class Gtts:
             if language not in known:
                 problems.append(f"'{voice}': no language '{language}'; {nearest(language, known)}")
             elif at and not _SITE.match(site):
-                problems.append(f"'{voice}': '{site}' is no site")
+                problems.append(f"'{voice}': '{site}' is not a site")
         if problems:
             raise UnknownNameError(
                 "voices that cannot be used",
@@ -79,12 +79,12 @@ class Gtts:
             )
 
     def speak(self, word: str, voice: str, rate: int, pitch: int) -> NDArray[np.int16] | Rejected:
-        """One request: samples int16 (T,) at 24 kHz, or why the service gave none."""
+        """One request: samples int16 (T,) at 24 kHz, or why there are none."""
         package = _package()
         language, _, site = voice.partition("@")
         name = f"'{word}' by {voice}"
         spoken = package.gTTS(word, lang=language, tld=site or "com", lang_check=False, timeout=TIMEOUT_S)
-        # The package's own way to send these reads an answer of any length, for as long as it comes.
+        # The package's own request reads an answer of any length, for any time.
         parts = []
         for prepared in spoken._prepare_requests():
             part = _asked(prepared, name)
@@ -100,20 +100,20 @@ class Gtts:
 
 
 def _asked(prepared: Any, name: str) -> bytes | Rejected:
-    """The sound of one request, within `ANSWER_S`: the limits of a socket start anew with every byte."""
+    """The sound of one request, within `ANSWER_S`: the time limit of a socket restarts with every byte."""
     done: queue.SimpleQueue[bytes | Rejected | Exception] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
             done.put(_answered(prepared, name))
-        except Exception as error:  # raised again where it is waited for
+        except Exception as error:  # raised again by the waiting thread
             done.put(error)
 
     threading.Thread(target=ask, daemon=True).start()
     try:
         answer = done.get(timeout=ANSWER_S)
     except queue.Empty:
-        return Rejected("speech", "offline", f"{name}: no whole answer within {ANSWER_S:.0f} s", temporary=True)
+        return Rejected("speech", "offline", f"{name}: no complete answer within {ANSWER_S:.0f} s", temporary=True)
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -148,17 +148,17 @@ def _sound(data: bytes, name: str) -> bytes | Rejected:
             continue
         found = _SOUND.search(line)
         if found is None:
-            detail = f"{name}: the service answered 200 without sound: is this a language that it speaks?"
+            detail = f"{name}: the service answered 200 without sound: does it speak this language?"
             return Rejected("speech", "no-audio", detail)
         try:
             return base64.b64decode(found[1].encode("ascii"))
-        except ValueError:  # another alphabet than the one of base64
+        except ValueError:  # not base64
             break
-    return Rejected("speech", "unreadable", f"{name}: the answer is not one of the service", temporary=True)
+    return Rejected("speech", "unreadable", f"{name}: the answer is not of the expected form", temporary=True)
 
 
 def _refused(answer: Any, name: str) -> Rejected:
-    """What another status than 200 means."""
+    """The rejection for a status other than 200."""
     if answer.status_code == _TOO_MANY_REQUESTS:
         wait = answer.headers.get("Retry-After", "")
         asked = f"; it asks to wait {wait} s" if wait.isdigit() and len(wait) < 7 else ""

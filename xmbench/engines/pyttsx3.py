@@ -1,9 +1,9 @@
-"""pyttsx3: whatever voices the machine has. On Linux those of eSpeak NG (from the `espeakng-loader` wheel).
+"""pyttsx3: the voices of the machine. On Linux those of eSpeak NG (from the `espeakng-loader` wheel).
 
-It works in a process of its own with a time limit for each word, because it can hang for ever; what it wrote is
-checked, and a word that failed is tried again. On Linux the library keeps its state from word to word, so that no
-word sounds quite the same twice: two builds differ unless they share a cache. The drivers of Windows and macOS
-are used as the package offers them.
+It runs in a separate process with a time limit for each word, because it can hang forever; its output is checked, and
+a failed word is retried. On Linux the library keeps state from word to word, so that a word never sounds exactly the
+same twice: two builds differ unless they share a cache. The drivers of Windows and macOS are used as the package
+provides them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ON_ESPEAK = sys.platform not in ("win32", "darwin")
 
 
 class Worker:
-    """The process that speaks, with its folder. Made anew after a word that it did not survive."""
+    """The process that speaks, with its directory. Replaced after a word that crashed it."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="xmb-")
@@ -51,7 +51,7 @@ class Worker:
             text=True,
             env=_environment(),
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._read_answers, daemon=True).start()
         started = self._answer(START_TIMEOUT_S)
         if started.get("status") != "ready":
             self.end()
@@ -63,7 +63,7 @@ class Worker:
         self.voices: dict[str, list[str]] = {name.lower(): languages for name, languages in started["voices"]}
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """One word into `path`; {"status": "timeout"} where the process hung or died."""
+        """Speaks one word into `path`; {"status": "timeout"} where the process hung or died."""
         self.path.unlink(missing_ok=True)
         assert self._process.stdin is not None
         try:
@@ -75,16 +75,16 @@ class Worker:
         return self._answer(WORD_TIMEOUT_S)
 
     def end(self) -> None:
-        """Ends the process, whatever it does."""
+        """Ends the process at once."""
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                with contextlib.suppress(OSError):  # words that it did not live to read
+                with contextlib.suppress(OSError):  # unread requests
                     stream.close()
         self._folder.cleanup()
 
-    def _listen(self) -> None:
+    def _read_answers(self) -> None:
         assert self._process.stdout is not None
         try:
             for line in self._process.stdout:
@@ -98,8 +98,8 @@ class Worker:
             line = self._answers.get(timeout=timeout_s)
         except queue.Empty:
             line = ""
-        silence = {"status": "timeout", "detail": f"no answer within {timeout_s:g} s"}
-        return dict(json.loads(line)) if line else silence
+        missing = {"status": "timeout", "detail": f"no answer within {timeout_s:g} s"}
+        return dict(json.loads(line)) if line else missing
 
 
 class Pyttsx3:
@@ -123,7 +123,7 @@ class Pyttsx3:
         atexit.register(self.close)
 
     def version(self) -> str:
-        """Version of the package and of what speaks behind it."""
+        """Version of the package and of its speech driver."""
         try:
             package = installed("pyttsx3")
         except PackageNotFoundError as error:
@@ -155,7 +155,7 @@ class Pyttsx3:
             )
 
     def speak(self, word: str, voice: str, rate: int, pitch: int) -> NDArray[np.int16] | Rejected:
-        """Samples int16 (T,) at 22,050 Hz; what fails three times may succeed another day."""
+        """Samples int16 (T,) at 22,050 Hz; a word that fails three times is a temporary failure."""
         request = {"word": word, "voice": voice, "rate": rate, "pitch": pitch if self.facts.pitches else None}
         reason = detail = ""
         with self._lock:
@@ -164,17 +164,17 @@ class Pyttsx3:
                 answer = worker.ask(**request)
                 reason, detail = str(answer["status"]), str(answer.get("detail", ""))
                 if reason == "ok":
-                    samples = self._heard(worker.path)
+                    samples = self._samples(worker.path)
                     if len(samples):
                         return samples
-                    reason, detail = "empty", "the file that it wrote holds no sound"
+                    reason, detail = "empty", "the file that it wrote has no sound"
                 else:
                     self.close()
         tried = f"'{word}' by {voice} at {rate} words per minute, {TRIES} times: {detail}"
         return Rejected("speech", reason if reason != "error" else "engine-error", tried, temporary=True)
 
     def close(self) -> None:
-        """Ends the process; the next word starts another."""
+        """Ends the process; the next word starts a new one."""
         if self._worker is not None:
             self._worker.end()
             self._worker = None
@@ -184,8 +184,8 @@ class Pyttsx3:
             self._worker = Worker()
         return self._worker
 
-    def _heard(self, path: Path) -> NDArray[np.int16]:
-        """What the file holds; nothing where it is missing, empty or no sound."""
+    def _samples(self, path: Path) -> NDArray[np.int16]:
+        """The samples of the file; none where it is missing, empty or not a sound."""
         try:
             samples, rate_hz = audio.decode(path.read_bytes())
         except (OSError, MediaError):
@@ -195,7 +195,7 @@ class Pyttsx3:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, with the way to this package and to the voices."""
+    """This process's environment, with the paths of this package and of the voices."""
     root = str(Path(__file__).resolve().parents[2])
     paths = [*os.environ.get("PYTHONPATH", "").split(os.pathsep), root]
     found = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}

@@ -11,6 +11,7 @@ from xmbench.evaluator.outputs import open_submission
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.layout import MANIFEST_FILE
 from xmbench.formats.submission import Submission
+from xmbench.storage.files import expanded
 
 DATA_VARIABLE = "XMBENCH_DATA"
 
@@ -21,10 +22,7 @@ def find_dataset(submission: Submission) -> Dataset:
     Raises:
         DatasetError: none of them has that digest; lists those that were found.
     """
-    roots = [
-        Path("data"),
-        *(Path(part).expanduser() for part in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if part),
-    ]
+    roots = [Path("data"), *(expanded(part) for part in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if part)]
     seen = []
     for root in roots:
         for path in [root / MANIFEST_FILE, *sorted(root.glob(f"*/{MANIFEST_FILE}"))]:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from xmbench.errors import DocumentError, SubmissionError
 from xmbench.formats.document import ID_PATTERN
 from xmbench.formats.tables import LARGEST_PAGE, Bound, Table, open_table, read_schema
-from xmbench.storage.names import shown
+from xmbench.printable import shown
 
 COLUMNS = ("id", "bytes")
 WAITING_BYTES = 1 << 26

@@ -17,8 +17,8 @@ from xmbench.evaluator.output_table import read_ids, read_outputs
 from xmbench.formats.document import ID_PATTERN, load_json
 from xmbench.formats.submission import OUTPUT_FOLDER, OUTPUT_TABLE, SUBMISSION_FILE, Submission
 from xmbench.interfaces import SIDES, Direction, Modality, Task
+from xmbench.printable import shown
 from xmbench.storage.files import byte_limit, read_bytes
-from xmbench.storage.names import shown
 
 SUFFIXES: dict[Modality, tuple[str, ...]] = {"audio": (".wav", ".flac", ".npy"), "image": (".png", ".npy")}
 TIMES_LENGTH = 32  # a sound of up to so many times the track's length is cut, not refused

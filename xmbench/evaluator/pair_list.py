@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xmbench.errors import DocumentError, SubmissionError
-from xmbench.storage.files import LARGEST_DOCUMENT, read_bytes
-from xmbench.storage.names import shown
+from xmbench.printable import shown
+from xmbench.storage.files import LARGEST_DOCUMENT, expanded, read_bytes
 
 COLUMNS = ("id", "reference", "output")
 _LONGEST_LINE = 1 << 14  # characters: two paths of the greatest length that a system allows
@@ -115,6 +115,6 @@ def _job(path: Path, number: int, line: str, header: Sequence[str]) -> Job:
 def _resolve(listing: Path, name: str) -> Path | None:
     """The file that a name means; None if there is none. Its kind is checked when it is read."""
     try:
-        return next((p for p in (listing.parent / name, Path(name).expanduser()) if name and p.exists()), None)
-    except (OSError, ValueError, RuntimeError):  # a name that no file can have, a home directory that does not exist
+        return next((p for p in (listing.parent / name, expanded(name)) if name and p.exists()), None)
+    except (OSError, ValueError, DocumentError):  # not a valid name, or no such home directory
         return None

@@ -1,4 +1,4 @@
-"""One task in a worker: its result, or what it raised, as something that always travels back."""
+"""One task in a worker: its result, or what it raised, as a value that can always be sent back."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from xmbench.errors import XmbenchError
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a task came to.
+    """The outcome of a task.
 
     Attributes:
         value: the result; None where the task raised.
         error: what it raised.
-        trace: the worker's traceback of an error that is no XmbenchError; "" otherwise.
+        trace: the worker's traceback of an error that is not an XmbenchError; "" otherwise.
     """
 
     value: Any = None
@@ -29,7 +29,7 @@ class Outcome:
         """The result.
 
         Raises:
-            Exception: what the task raised, as itself; the worker's traceback is a note of a bug.
+            Exception: what the task raised, unchanged; for a bug the worker's traceback is added as a note.
         """
         if self.error is None:
             return self.value
@@ -39,7 +39,7 @@ class Outcome:
 
 
 def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Any) -> Outcome:
-    """Does a task. Whatever an `except Exception` catches becomes an outcome; the rest ends the worker."""
+    """Runs a task. What an `except Exception` catches becomes an outcome; anything else ends the worker."""
     try:
         return Outcome(work(shared, task))
     except Exception as error:
@@ -53,7 +53,7 @@ def failed(error: Exception) -> Outcome:
 
 
 def _travels(error: Exception) -> bool:
-    """Whether an exception comes back from a pickle as itself: one with arguments of its own often does not."""
+    """Whether an exception survives pickling: one with its own constructor arguments often does not."""
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
     except Exception:  # pickling runs the exception's own code

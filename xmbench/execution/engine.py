@@ -1,4 +1,4 @@
-"""Who does the work of a command: processes of this machine, or a Ray cluster."""
+"""Where the work of a command runs: processes of this machine, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Workers:
     """Where the tasks of a command run. Results do not depend on it.
 
     Attributes:
-        count: processes of this machine; a Ray cluster decides for itself.
+        count: processes of this machine; a Ray cluster has its own number.
         engine: "local" or "ray".
         address: of the Ray cluster ("auto" for a running one); "" for $RAY_ADDRESS, or a cluster of this machine alone.
     """

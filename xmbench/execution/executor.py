@@ -1,7 +1,7 @@
 """Runs tasks: in this process, in processes of this machine, or on a Ray cluster, with the same results.
 
-What a task gives depends on nothing but the task and on what all of them share; in which process it is done, how
-many there are and when each of them is ready decides only when a result comes.
+A result depends only on its task and on what all tasks share. Which process runs it, and how many there are, decides
+only when it arrives.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ Shared = TypeVar("Shared")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-# Tasks in flight per worker: one that it does, and others so that it never waits. In order, one slow task holds back
+# Tasks in flight per worker: one that it runs, and others so that it never waits. In order, one slow task delays
 # the results of all that follow it.
 _IN_ORDER, _AS_READY = 4, 2
 
 
 class Backend(Protocol):
-    """What does tasks for this process; `workers` of them at a time."""
+    """What runs tasks for this process, `workers` at a time."""
 
     workers: int
 
     def submit(self, task: Any) -> Future[Outcome]:
-        """Hands over a task."""
+        """Submits a task."""
 
     def close(self, *, at_once: bool) -> None:
-        """Ends what was started; in the middle of tasks, or when nothing is left to do."""
+        """Ends the workers: in the middle of tasks, or when nothing is left to do."""
 
 
 def run_tasks(
@@ -48,26 +48,26 @@ def run_tasks(
     address: str = "",
     ordered: bool = True,
 ) -> Generator[Result, None, None]:
-    """Does every task and yields the results as they come.
+    """Runs every task and yields the results as they arrive.
 
-    Tasks are taken from the iterable as workers become free, so it may be endless: a bounded number is in memory.
-    Nothing starts before the first result is asked for. Workers end with the last result, and at once where the
-    generator is closed or an exception passes: Ctrl-C is answered by this process alone.
+    Tasks are taken from the iterable as workers become free, so there may be any number: a bounded number is in memory.
+    Nothing starts before the first result is asked for. Workers end with the last result, and at once when the
+    generator is closed or an exception is raised: Ctrl-C is handled by this process alone.
 
     Args:
         work: called as `work(shared, task)`; a function of a module, as processes find it by its name.
         tasks: one value each that can be pickled.
-        shared: what all tasks need; travels to each worker once.
+        shared: what all tasks need; sent to each worker once.
         engine: "local" for processes of this machine, "ray" for a Ray cluster.
-        workers: processes; 1 works in this one. A Ray cluster has as many as it has processors.
+        workers: processes; 1 runs the tasks in this one. A Ray cluster has as many as it has processors.
         address: of the Ray cluster ("auto" for a running one); "" for $RAY_ADDRESS, or a cluster of this machine alone.
-        ordered: results in the order of the tasks; else as soon as each is there.
+        ordered: results in the order of the tasks; otherwise each as soon as it is ready.
 
     Raises:
         PrerequisiteError: Ray is not installed, or there is no cluster at the address.
-        XmbenchError: a worker was ended from outside; every result that was there before has been yielded (in order: up
+        XmbenchError: a worker was ended from outside; every earlier result has been yielded (in order: up
             to the first that is missing).
-        Exception: what a task raised, as itself.
+        Exception: what a task raised, unchanged.
     """
     if engine == "local" and workers <= 1:
         for task in tasks:
@@ -80,14 +80,14 @@ def run_tasks(
 
 
 def check_engine(engine: Engine, address: str = "") -> None:
-    """Says before any work what `run_tasks` would say in the middle of it.
+    """Raises, before any work, what `run_tasks` would raise later.
 
     Args:
         engine: as in `run_tasks`.
         address: of the Ray cluster.
 
     Raises:
-        PrerequisiteError: Ray is not installed, or nobody listens at the address.
+        PrerequisiteError: Ray is not installed, or there is no cluster at the address.
     """
     if engine == "ray":
         check_ray(address)
@@ -112,7 +112,7 @@ def _run(backend: Backend, tasks: Iterable[Any], ordered: bool) -> Generator[Any
 
 
 def _first(waiting: deque[Future[Outcome]], most: int) -> list[Future[Outcome]]:
-    """Takes the tasks from the front that are finished; waits for the first where there are too many."""
+    """Removes the finished tasks at the front; waits for the first when there are too many."""
     taken = []
     while waiting and (waiting[0].done() or len(waiting) >= most):
         wait([waiting[0]])
@@ -121,7 +121,7 @@ def _first(waiting: deque[Future[Outcome]], most: int) -> list[Future[Outcome]]:
 
 
 def _ready(waiting: deque[Future[Outcome]], most: int) -> list[Future[Outcome]]:
-    """Takes the tasks that are finished, failures last; waits for one where there are too many."""
+    """Removes the finished tasks, failures last; waits for one when there are too many."""
     done = wait(waiting, None if len(waiting) >= most else 0, return_when=FIRST_COMPLETED).done
     taken = [future for future in waiting if future in done]
     for future in taken:

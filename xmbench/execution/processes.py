@@ -1,4 +1,4 @@
-"""Worker processes that leave Ctrl-C to their parent, end when it says so, and do not outlive it."""
+"""Worker processes that leave Ctrl-C to their parent, end on its request, and do not outlive it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _END_S = 5.0  # for a process that was asked to end
 
 
 class Processes:
-    """Up to `count` processes that all do the same kind of task.
+    """Up to `count` processes that run the same kind of task.
 
-    A thread of this process drives each of them: it hands over one task and waits for what comes back, so a large
-    task blocks nobody and a process that is gone is noticed by the thread that waits for it.
+    A thread of this process drives each of them: it sends one task and waits for the outcome, so a large task blocks
+    no other and the end of a process is noticed by the thread that waits for it.
 
     Args:
         work: called as `work(shared, task)` in the processes; a function of a module.
-        shared: travels to each process once.
+        shared: sent to each process once.
         count: processes at most; each is started when there is a task for it.
 
     Attributes:
@@ -44,7 +44,7 @@ class Processes:
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
 
     def submit(self, task: Any) -> Future[Outcome]:
-        """Hands over a task; the outcome is an XmbenchError where its process was ended from outside."""
+        """Submits a task; the outcome is an XmbenchError where its process was killed from outside."""
         if len(self._started) < self.workers:
             self._started.append(_Worker(self._first))
             self._idle.put(self._started[-1])
@@ -105,7 +105,7 @@ class _Worker:
         code = self.process.exitcode or 0
         how = f"signal {-code}" if code < 0 else f"exit status {code}"
         return XmbenchError(
-            f"a worker process was ended from outside ({how})",
+            f"a worker process was killed from outside ({how})",
             expected="enough memory for every worker",
             todo="run the same command again, with fewer --workers: what is finished is kept",
         )
@@ -113,7 +113,7 @@ class _Worker:
 
 @contextlib.contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Processes started in here have Ctrl-C held back, so that only this process answers it; a held one comes after."""
+    """Blocks Ctrl-C for processes started inside: only this process handles it, with a pending one delivered late."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -125,14 +125,14 @@ def interrupts_held() -> Iterator[None]:
 
 
 def _serve(connection: Connection) -> None:
-    """A worker's life: what all tasks share, then task after task until the parent closes the connection."""
+    """A worker's main loop: what all tasks share, then task after task until the parent closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
         first = connection.recv_bytes()
         try:
             work, shared = pickle.loads(first)
-        except Exception as error:  # every task says so
+        except Exception as error:  # every task raises it
             work, shared = _refuse, error
         while True:
             connection.send_bytes(_answer(work, shared, connection.recv_bytes()))
@@ -141,7 +141,7 @@ def _serve(connection: Connection) -> None:
 def _answer(work: Callable[[Any, Any], Any], shared: Any, data: bytes) -> bytes:
     try:
         return pickle.dumps(attempt(work, shared, pickle.loads(data)), pickle.HIGHEST_PROTOCOL)
-    except Exception as error:  # a task or a result that does not travel
+    except Exception as error:  # a task or a result that cannot be pickled
         return pickle.dumps(failed(error), pickle.HIGHEST_PROTOCOL)
 
 
@@ -150,7 +150,7 @@ def _refuse(error: Exception, task: object) -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
+    """A worker whose parent was killed would wait for work forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

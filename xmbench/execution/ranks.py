@@ -8,7 +8,7 @@ from xmbench.errors import PrerequisiteError
 
 
 def world_size() -> int:
-    """Processes of this training: 1 where it was started by itself."""
+    """Processes of this training: 1 where it was started without a launcher."""
     return _number("WORLD_SIZE", 1)
 
 
@@ -27,7 +27,7 @@ def rank() -> int:
 
 
 def local_rank() -> int:
-    """Number of this process on its machine: which GPU is its own."""
+    """Number of this process on its machine: the index of its GPU."""
     return _number("LOCAL_RANK", 0) if world_size() > 1 else 0
 
 

@@ -1,4 +1,4 @@
-"""The same tasks done by a Ray cluster, for work that one machine cannot do in time."""
+"""The same tasks on a Ray cluster, for work that takes one machine too long."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from xmbench.errors import PrerequisiteError, XmbenchError
 from xmbench.execution.attempt import Outcome, attempt, failed
 
 _PATIENCE_S = 10.0
-# What begins an HTTP/2 connection, as gRPC has it: the server's settings come back at once, or an alert where it wants
-# an encrypted one.
+# The start of an HTTP/2 connection, as in gRPC: the server answers with its settings at once, or with an alert where it
+# expects TLS.
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 _SETTINGS, _TLS = b"\x04", b"\x15"
 
-_shared: dict[str, Any] = {}  # of a Ray worker: what the tasks of the run have in common
+_shared: dict[str, Any] = {}  # of a Ray worker: what the tasks of the run share
 
 
 class RayCluster:
-    """A connection to a cluster, or a cluster of this machine alone that lasts as long as this object is open.
+    """A connection to a cluster, or a cluster of this machine alone that ends with this object.
 
-    Ray starts a task again whose worker was lost; only one that is lost again and again fails.
+    Ray retries a task whose worker was lost; it fails only after several losses.
 
     Args:
         work: called as `work(shared, task)` on the cluster; a function of a module that is installed there.
-        shared: travels to each worker once.
+        shared: sent to each worker once.
         address: of the cluster ("auto" for a running one); "" for $RAY_ADDRESS, or this machine.
 
     Attributes:
@@ -51,14 +51,14 @@ class RayCluster:
             raise
 
     def submit(self, task: Any) -> Future[Outcome]:
-        """Hands over a task; the outcome is an XmbenchError where its worker was lost."""
-        # In a list, so that the task is given the reference and the worker fetches what it stands for once.
+        """Submits a task; the outcome is an XmbenchError where its worker was lost."""
+        # In a list, so that the task gets the reference and the worker fetches its content once.
         answer: Future[Outcome] = Future()
         self._remote.remote([self._given], task).future().add_done_callback(lambda done: _settle(answer, done))
         return answer
 
     def close(self, *, at_once: bool) -> None:
-        """Leaves the cluster, with all tasks that are unfinished; ends one of this machine alone."""
+        """Disconnects, abandoning unfinished tasks; ends a cluster of this machine alone."""
         if self._ours:
             self._ray.shutdown()
 
@@ -97,10 +97,10 @@ def _first_line(error: BaseException) -> str:
 
 
 def check_ray(address: str) -> None:
-    """Whether the package is there and somebody listens at the address.
+    """Checks that Ray is installed and that a cluster answers at the address.
 
     Raises:
-        PrerequisiteError: not.
+        PrerequisiteError: it is not, or none does.
     """
     if not _package().is_initialized():
         _reach(address or os.environ.get("RAY_ADDRESS", ""))
@@ -125,7 +125,7 @@ def _connected(address: str) -> tuple[Any, bool]:
     _reach(wanted)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Ray's own future
+            warnings.simplefilter("ignore")  # about future versions of Ray
             ray.init(
                 address=wanted or "local",  # else Ray joins any cluster that it finds on this machine
                 include_dashboard=None if wanted else False,
@@ -138,7 +138,7 @@ def _connected(address: str) -> tuple[Any, bool]:
 
 
 def _reach(address: str) -> None:
-    """Raises PrerequisiteError where no cluster answers at host:port: Ray itself would try for minutes."""
+    """Raises PrerequisiteError where no cluster answers at host:port: Ray itself would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         try:
@@ -146,7 +146,7 @@ def _reach(address: str) -> None:
                 connection.sendall(_GREETING)
                 answer = connection.recv(9)
             if answer and answer[3:4] != _SETTINGS and answer[:1] != _TLS:
-                raise ConnectionError("what listens there is no Ray cluster")
+                raise ConnectionError("what listens there is not a Ray cluster")
         except (OSError, OverflowError) as error:
             raise _no_cluster(error, address) from error
 

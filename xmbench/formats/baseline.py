@@ -12,7 +12,7 @@ from xmbench.interfaces import Direction
 
 
 class Preset(Part):
-    """A variant of a baseline under a name of its own: only what differs."""
+    """A named variant of a baseline: only what differs."""
 
     title: str
     config: dict[str, Any] = Field(default_factory=dict)
@@ -33,7 +33,7 @@ class Expected(Part):
 class Baseline(Document):
     """One baseline: which model, with which settings, and how it departs from its paper.
 
-    `directions` names the tracks that one training serves, each with a submission of its own. A file of the first
+    `directions` names the tracks that one training serves, each with its own submission. A file of the first
     version says `direction = "i2a"`, which is read as `directions = ["i2a"]`.
 
     Attributes:
@@ -78,7 +78,7 @@ class Baseline(Document):
     @classmethod
     def _each_once(cls, directions: tuple[Direction, ...]) -> tuple[Direction, ...]:
         if len(set(directions)) < len(directions):
-            raise ValueError("a direction stands twice")
+            raise ValueError("a direction is listed twice")
         return directions
 
     def configured(self, preset: str | None, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import Attribute, AttributeTypes
 
-# Every data set has these; what a source brings besides are its attributes.
+# Every data set has these; what a source adds are its attributes.
 FIXED = ("id", "image", "audio", "label", "take", "group", "duration_s", "source")
 _VALUES = {str: "string", int: "int64", float: "float64"}
 _TYPES: dict[pa.DataType, type[Attribute]] = {pa.string(): str, pa.int64(): int, pa.float64(): float}
@@ -21,7 +21,7 @@ def features(recipe: Recipe, attributes: AttributeTypes) -> Any:
 
     Args:
         recipe: names of the classes, sample rate.
-        attributes: name and type (str, int or float) of each column that the sources bring.
+        attributes: name and type (str, int or float) of each column that the sources add.
     """
     from datasets import Audio, ClassLabel, Features, Image, Value
 

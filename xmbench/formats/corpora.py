@@ -1,7 +1,7 @@
-"""Corpora: what several recipes take from one corpus, said once in `recipes/corpora/NAME.toml`.
+"""Corpora: what several recipes take from one corpus, stated once in `recipes/corpora/NAME.toml`.
 
 A recipe, or another corpus, names them: `corpora = ["mnist", "digit-words"]`. Their tables are merged before the
-recipe is read as one; what the recipe says itself comes first. A corpus may hold any key of a recipe, and `[judges]`, a
+recipe is read; what the recipe says itself takes precedence. A corpus may hold any key of a recipe, and `[judges]`, a
 table of sha256 by name, so that a track says `judge = "digits"`.
 """
 
@@ -27,8 +27,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as it is, of a size that people write.
 
     Raises:
-        DocumentError: it is missing, too large, or no regular file.
-        ValueError, RecursionError: no TOML, or numbers and keys beyond what a document holds.
+        DocumentError: it is missing, too large, or not a regular file.
+        ValueError, RecursionError: not TOML, or with numbers or keys beyond the limits of a document.
     """
     return toml_of(read_bytes(path, LARGEST_TOML))
 
@@ -37,8 +37,8 @@ def completed(data: dict[str, Any], path: Path) -> dict[str, Any]:
     """A recipe with what its corpora say; any other document as it is.
 
     Raises:
-        DocumentError: no such corpus (the nearest name is offered), a key of the wrong type, two corpora that say
-            different things, corpora that name each other in a circle, or a judge that none of them has. The file and
+        DocumentError: unknown corpus (the nearest name is offered), key of the wrong type, two corpora that contradict
+            each other, corpora that name each other in a circle, or a judge that none of them has. The file and
             the key are named.
     """
     if data.get("schema") != RECIPE_SCHEMA or not {"corpora", "judges"} & data.keys():
@@ -88,7 +88,7 @@ def _find(name: str, path: Path) -> Path:
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any], at: str, path: Path) -> dict[str, Any]:
-    """Two tables in one, key by key; lists and values of `above` replace those of `below` whole.
+    """Two tables in one, key by key; lists and values of `above` replace those of `below`.
 
     Raises:
         DocumentError: a table where the other has a value.
@@ -97,7 +97,7 @@ def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any], at: str, path:
     for key, value in above.items():
         where = f"{at}{key}"
         if key in below and isinstance(value, dict) != isinstance(below[key], dict):
-            kinds = {True: "a table", False: "no table"}
+            kinds = {True: "a table", False: "not a table"}
             raise DocumentError(
                 f"{where}: {kinds[isinstance(value, dict)]}",
                 where=path,
@@ -121,7 +121,7 @@ def _refuse_contradictions(
 ) -> None:
     known = _leaves(shared)
     problems = [
-        f"{key}: said by {origin[key].stem} and, otherwise, by {found.stem}"
+        f"{key}: differs between {origin[key].stem} and {found.stem}"
         for key, value in _leaves(part).items()
         if key in known and known[key] != value
     ]

@@ -1,12 +1,12 @@
-"""Data set folder: the manifest, the digest, and reading rows back in the order of their ids.
+"""Data set directory: the manifest, the digest, and reading rows back in the order of their ids.
 
 ::
 
     README.md  manifest.json  ledger.parquet  data/<split>-0000i-of-0000n.parquet  judges/
 
-A folder without `manifest.json` is not a data set: the builder writes it last. Shards are runs of the sorted ids, so
-one row group is open at a time. Sets of the first stage have their rows in shards by a hash of the id, in order inside
-each: they are merged as they are read.
+A directory without `manifest.json` is not a data set: the builder writes it last. Shards are runs of the sorted ids, so
+one row group is open at a time. Older sets have their rows in shards by a hash of the id, in order inside each:
+they are merged as they are read.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from xmbench.formats.recipe import Recipe, Sha256, TrackSpec
 from xmbench.formats.tables import LARGEST_PAGE, Bound, Table, open_table
 from xmbench.formats.tracks import tracks_of
 from xmbench.interfaces import Direction
+from xmbench.printable import shown
 from xmbench.storage.files import regular_size
-from xmbench.storage.names import shown
 
 _BATCH_ROWS = 256
-_BATCH_BYTES = 1 << 24  # of pixels and samples that are unpacked at a time
-_MORE_ROWS = 1000  # than the manifest says: read, so that `validate` can name them
+_BATCH_BYTES = 1 << 24  # of pixels and samples unpacked at a time
+_MORE_ROWS = 1000  # beyond the manifest's count: read, so that `validate` can name them
 _SLACK = 1 << 26
 _MEDIA = ("image", "audio")
 _LONGEST_ID = 200
-_TEXT_BYTES = 1 << 12  # of a cell beside the media
+_TEXT_BYTES = 1 << 12  # of a cell that is not media
 
 
 class Counts(Part):
@@ -77,7 +77,7 @@ class ShardRecord(Part):
 
 
 class SourceRecord(Part):
-    """What a source was on this build: sha256 of each uncompressed file or folder, versions of its tools.
+    """What a source was on this build: sha256 of each uncompressed file or directory, versions of its tools.
 
     `changed` names the files whose content was not the published one, taken because the user asked for it.
     `repeatable` is False for clips of an engine that never speaks the same way twice.
@@ -92,11 +92,11 @@ class SourceRecord(Part):
 
 
 class Manifest(Document):
-    """`manifest.json`: everything needed to say what this folder is, and to build it again.
+    """`manifest.json`: everything needed to say what this directory is, and to build it again.
 
-    `data_digest` is the recipe's, of what shapes a row; `recipe_digest`, of all of it, shows that this copy is whole.
-    `mirror` is the revision on the Hub that was named as the place of the upstream files, if one was; `speech`
-    the engine of `--speech`, where that made another recipe of the one that was named; `layout` says how rows are
+    `data_digest` is the recipe's, of what shapes a row; `recipe_digest`, of all of it, shows this copy to be complete.
+    `mirror` is the revision on the Hub that the upstream files came from, if one was given; `speech` the
+    engine of `--speech`, where that changed the recipe; `layout` says how rows are
     divided among shards (`formats.layout`).
     """
 
@@ -142,10 +142,10 @@ def dataset_digest(rows: Iterable[tuple[str, str, str]]) -> str:
 
 
 class Dataset:
-    """A finished data set folder, opened for reading.
+    """A finished data set directory, opened for reading.
 
     Attributes:
-        folder: where it lies.
+        folder: its path.
         manifest: its manifest.
     """
 
@@ -162,7 +162,7 @@ class Dataset:
 
     @property
     def tracks(self) -> tuple[TrackSpec, ...]:
-        """What it is scored on today: the tracks of the installed recipe that builds this data, else its own."""
+        """What it is scored on: the tracks of the installed recipe that builds this data, else its own."""
         return tracks_of(self.recipe)
 
     def track(self, direction: Direction) -> TrackSpec | None:
@@ -188,8 +188,8 @@ class Dataset:
 
         Args:
             split: "train" or "test".
-            columns: names; the id is always there.
-            checked: refuse a row without an id, or with a label that is no class.
+            columns: names; the id is always included.
+            checked: refuse a row without an id, or with a label that is not a class.
 
         Raises:
             DatasetError: a shard is missing or cannot be read, or a row is refused.
@@ -203,7 +203,7 @@ class Dataset:
             yield from stream
 
     def table(self, split: str, columns: Sequence[str]) -> pa.Table:
-        """Scalar columns of a whole split, sorted by id.
+        """Scalar columns of a split, sorted by id.
 
         Raises:
             DatasetError: a shard is missing or cannot be read.
@@ -256,10 +256,10 @@ class Dataset:
 
 
 def open_dataset(folder: Path) -> Dataset:
-    """Opens a data set folder; checks that every shard is there at its recorded size.
+    """Opens a data set directory; checks that every shard is there at its recorded size.
 
     Raises:
-        DatasetError: no data set, a half-built one, or shards that are missing or of another size.
+        DatasetError: not a data set, an unfinished one, or shards that are missing or of another size.
         DocumentError: a manifest that does not fit its schema.
     """
     path = folder / MANIFEST_FILE
@@ -269,28 +269,16 @@ def open_dataset(folder: Path) -> Dataset:
                 "this build is not finished",
                 where=folder,
                 expected=f"a {MANIFEST_FILE}, which is written last",
-                todo="run the same `xmbench build` again: it goes on where it stopped",
+                todo="run the same `xmbench build` again: it resumes where it stopped",
             )
         raise DatasetError(
             "no data set here",
             where=folder,
-            expected=f"a folder with a {MANIFEST_FILE}",
+            expected=f"a directory with a {MANIFEST_FILE}",
             todo=f"xmbench build RECIPE --out {folder}",
         )
     manifest = load_json(path, Manifest)
-    problems = []
-    for shard in manifest.shards:
-        if PurePosixPath(shard.path).is_absolute() or ".." in PurePosixPath(shard.path).parts:
-            problems.append(f"{shown(shard.path)}: outside the data set")
-            continue
-        try:
-            size = regular_size(folder / shard.path, None)
-        except DocumentError as error:
-            missing = not (folder / shard.path).exists()
-            problems.append(f"{shown(shard.path)}: {'missing' if missing else error.what}")
-            continue
-        if size != shard.bytes:
-            problems.append(f"{shard.path}: {size} bytes, expected {shard.bytes}")
+    problems = [problem for shard in manifest.shards if (problem := _shard_problem(folder, shard))]
     if problems:
         raise DatasetError(
             "the data set is damaged",
@@ -299,6 +287,18 @@ def open_dataset(folder: Path) -> Dataset:
             todo="build it again: `xmbench build` writes only the shards that are missing or wrong",
         )
     return Dataset(folder, manifest)
+
+
+def _shard_problem(folder: Path, shard: ShardRecord) -> str:
+    """Why the file of a shard cannot be the recorded one; "" where it has the recorded size."""
+    if PurePosixPath(shard.path).is_absolute() or ".." in PurePosixPath(shard.path).parts:
+        return f"{shown(shard.path)}: outside the data set"
+    try:
+        size = regular_size(folder / shard.path, None)
+    except DocumentError as error:
+        missing = not (folder / shard.path).exists()
+        return f"{shown(shard.path)}: {'missing' if missing else error.what}"
+    return "" if size == shard.bytes else f"{shard.path}: {size} bytes, expected {shard.bytes}"
 
 
 def batch_rows(recipe: Recipe) -> int:
@@ -316,7 +316,7 @@ def _wanted(columns: Sequence[str]) -> list[str]:
 
 
 def _rows_of(shard: ShardRecord) -> int:
-    """How many rows of a shard are read at most: some more than the manifest says, so that they can be named."""
+    """How many rows of a shard are read at most: more than the manifest says, so that extra rows can be named."""
     return 2 * max(0, shard.rows) + _MORE_ROWS
 
 
@@ -324,15 +324,15 @@ def _listed(path: Path, batch: pa.RecordBatch) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
     except ValueError as error:  # texts that are not UTF-8
-        raise DocumentError(f"no readable parquet file ({shown(str(error), 200)})", where=path) from error
+        raise DocumentError(f"not a readable parquet file ({shown(str(error), 200)})", where=path) from error
     return rows
 
 
 def _check_row(dataset: Dataset, path: Path, row: dict[str, Any]) -> None:
-    """Raises DatasetError where nothing could be done with a row: without a usable id, class, image or clip."""
+    """Raises DatasetError for a row that cannot be used: without a valid id, class, image or clip."""
     item, classes, wrong = row["id"], len(dataset.recipe.classes.names), ""
     if not (isinstance(item, str) and len(item) <= _LONGEST_ID and re.fullmatch(ID_PATTERN, item)):
-        wrong = f"the id {shown(repr(item))}"  # an id becomes the name of a file
+        wrong = f"the id {shown(repr(item))}"  # an id becomes a file name
     elif not (isinstance(label := row.get("label", 0), int) and 0 <= label < classes):
         wrong = f"item '{item}': label {shown(repr(label))}, expected 0..{classes - 1}"
     else:

@@ -1,4 +1,4 @@
-"""Documents are read here: `schema` first, older ones migrated, no unknown key, all problems reported at once."""
+"""Reads documents: checks the `schema`, migrates older ones, refuses unknown keys, reports all problems at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xmbench.formats import corpora, migrate
 from xmbench.formats.extremes import json_of
 from xmbench.formats.model import ID_PATTERN, NAME_PATTERN, SHA256_PATTERN, Document, Part
 from xmbench.formats.text_checks import half_characters
-from xmbench.signs import visible
+from xmbench.printable import visible
 from xmbench.storage.files import LARGEST_DOCUMENT, read_bytes
 
 __all__ = (
@@ -31,7 +31,7 @@ __all__ = (
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How messages call a document, what its reader does where it was cut or edited, its largest size in bytes."""
+    """A document's name in messages, what to do where it was cut or edited, its largest size in bytes."""
 
     name: str
     todo: str
@@ -40,9 +40,9 @@ class _Kind:
 
 _KINDS = {
     "dataset": _Kind("a dataset manifest", "restore the file, or build the data set again with --rebuild"),
-    "submission": _Kind("a submission document", "restore the file, or write it again beside the outputs", 1 << 22),
+    "submission": _Kind("a submission document", "restore the file, or write it again next to the outputs", 1 << 22),
     "result": _Kind("a result", "restore the file, or score the submission again", 1 << 24),
-    "run": _Kind("the record of a run", "restore the file, or run the baseline in another folder (--out)", 1 << 24),
+    "run": _Kind("the record of a run", "restore the file, or run the baseline in another directory (--out)", 1 << 24),
     "recipe": _Kind("a recipe", "correct the file; `xmbench list recipes` names the ones that are installed"),
     "baseline": _Kind("a baseline", "correct the file; `xmbench list baselines` names the ones that are installed"),
 }
@@ -52,25 +52,26 @@ AnyDocument = TypeVar("AnyDocument", bound=BaseModel)
 
 
 def load_toml(path: Path, kind: type[AnyDocument]) -> AnyDocument:
-    """Reads and checks a TOML document; a recipe is completed with what the corpora that it names say.
+    """Reads and checks a TOML document; a recipe is completed from the corpora that it names.
 
     Raises:
-        DocumentError: no TOML, or it does not fit `kind`; every problem is listed.
+        DocumentError: not TOML, or it does not fit `kind`; every problem is listed.
     """
     try:
         data = corpora.read_toml(path)
     except (ValueError, RecursionError) as error:
         raise _unreadable("not a TOML file", kind, path, error) from error
-    whole = corpora.completed(data, path)
+    complete = corpora.completed(data, path)
     named = data.get("corpora")
-    return parse(whole, kind, f"{path}, with the corpora {', '.join(named)}" if named and whole is not data else path)
+    where = f"{path}, with the corpora {', '.join(named)}" if named and complete is not data else path
+    return parse(complete, kind, where)
 
 
 def load_json(path: Path, kind: type[AnyDocument]) -> AnyDocument:
     """Reads and checks a JSON document.
 
     Raises:
-        DocumentError: no JSON, or it does not fit `kind`; every problem is listed.
+        DocumentError: not JSON, or it does not fit `kind`; every problem is listed.
     """
     raw = read_bytes(path, _KINDS[_middle(kind)].largest if _middle(kind) in _KINDS else LARGEST_DOCUMENT)
     try:
@@ -81,7 +82,7 @@ def load_json(path: Path, kind: type[AnyDocument]) -> AnyDocument:
 
 
 def _unreadable(what: str, kind: type[BaseModel], path: Path, error: Exception) -> DocumentError:
-    told = "tables in tables in tables, without end" if isinstance(error, RecursionError) else str(error)
+    told = "tables nested without end" if isinstance(error, RecursionError) else str(error)
     return DocumentError(f"{_not_a(kind)}: {what} ({visible(told)[:200]})", where=path, todo=_way_out(kind))
 
 
@@ -100,7 +101,10 @@ def parse(data: Any, kind: type[AnyDocument], where: object) -> AnyDocument:
         )
     if problems := list(half_characters(data)):
         raise DocumentError(
-            f"{_not_a(kind)}: it holds text that is no text", where=where, problems=problems, todo=_way_out(kind)
+            f"{_not_a(kind)}: it holds text that is not valid Unicode",
+            where=where,
+            problems=problems,
+            todo=_way_out(kind),
         )
     wanted = _schema_of(kind)
     data = migrate.migrated(data, wanted)
@@ -139,7 +143,7 @@ def _not_a(kind: type[BaseModel]) -> str:
 
 def _way_out(kind: type[BaseModel]) -> str:
     name = _middle(kind)
-    return _KINDS[name].todo if name in _KINDS else "restore the file, or name another one"
+    return _KINDS[name].todo if name in _KINDS else "restore the file, or give another one"
 
 
 def _problem(item: Any, kind: type[BaseModel]) -> str:
@@ -155,7 +159,7 @@ def _problem(item: Any, kind: type[BaseModel]) -> str:
 
 
 def _fields_at(kind: Any, path: tuple[int | str, ...]) -> list[str]:
-    """Keys that the table at `path` may have, found by walking the annotations."""
+    """Keys that the table at `path` may have, from the annotations."""
     current = kind
     for step in path:
         if _is_model(current):

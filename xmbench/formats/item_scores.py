@@ -1,4 +1,4 @@
-"""What stands behind a score: one metric's column of the per-item table that lies beside a result."""
+"""The values behind a score: one metric's column of the per-item table that is stored with a result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xmbench.statistics import Counted, counted
 
 
 def column(items: pa.Table, metric: str, score: Score) -> Counted | None:
-    """A metric's values (N,), the floor where an item has none, and which of them enter its mean.
+    """A metric's values (N,), the lower bound where an item has none, and which of them enter its mean.
 
     Args:
         items: the table that `xmbench score` writes.
@@ -18,7 +18,7 @@ def column(items: pa.Table, metric: str, score: Score) -> Counted | None:
         score: of that metric, as the result states it.
 
     Returns:
-        None where items have no values of their own (a distribution), or the table lacks the column.
+        None where items have no values (a distribution), or the table lacks the column.
     """
     if score.floor is None or metric not in items.column_names:
         return None

@@ -13,10 +13,10 @@ from xmbench.errors import DatasetError, DocumentError, MediaError
 from xmbench.formats.dataset import Dataset, batch_rows
 from xmbench.interfaces import SIDES, Conditions, Direction, Examples, Modality
 from xmbench.media import audio, image
-from xmbench.storage.names import shown
+from xmbench.printable import shown
 
 _BATCH_IDS = 4096
-_TIMES_LENGTH = 32  # a stored clip has the fixed length; one of so many times is still cut, and not refused
+_TIMES_LENGTH = 32  # a stored clip has the fixed length; one up to so many times longer is cut, not refused
 
 
 def pick_rows(dataset: Dataset, split: str, ids: Collection[str], columns: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -35,7 +35,7 @@ def pick_rows(dataset: Dataset, split: str, ids: Collection[str], columns: Seque
                 if any(name in wanted for name in _ids(table.batches(_BATCH_IDS, ["id"], [group]))):
                     for batch in table.batches(batch_rows(dataset.recipe), groups=[group]):
                         places = [i for i, name in enumerate(_ids([batch])) if name in wanted]
-                        if places:  # pyarrow takes no empty list
+                        if places:  # pyarrow refuses an empty list
                             found.update({str(row["id"]): row for row in batch.take(places).to_pylist()})
         except (DocumentError, ValueError) as error:  # ValueError: texts that are not UTF-8
             raise DatasetError(
@@ -94,7 +94,7 @@ def _stored(row: dict[str, Any], column: str) -> bytes:
 
 
 def read_examples(dataset: Dataset, split: str = "train") -> Examples:
-    """A whole split in memory; each distinct take is decoded and kept once.
+    """A split in memory; each distinct take is decoded and kept once.
 
     Raises:
         DatasetError: a shard or an item cannot be read.
@@ -135,7 +135,7 @@ def read_conditions(
         direction: "i2a" yields images, "a2i" clips.
         batch_size: items per batch; the last one may be smaller.
         with_labels: only for models that declare `oracle`.
-        with_references: only for the ceiling that declares `sees_references`.
+        with_references: only for the upper bound that declares `sees_references`.
     """
     sides = SIDES[direction]
     columns = ["label", sides.condition, *([sides.output] if with_references else [])]

@@ -1,4 +1,4 @@
-"""The record of a stored judge: `<name>.json` beside its weights, in the package, in a plug-in or in `DATA/judges/`."""
+"""The record of a stored judge: `<name>.json` with its weights, in the package, a plug-in or `DATA/judges/`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LARGEST_WEIGHTS = 1 << 31  # bytes, 2 GiB
 
 
 class Tested(Part):
-    """How often a judge is right about real items; "none" is wrong."""
+    """How often a judge is right on real items; "none" counts as wrong."""
 
     accuracy: float = Field(ge=0, le=1)
     n: int = Field(ge=0)
@@ -23,21 +23,21 @@ class Tested(Part):
 
 
 class StoredJudge(Document):
-    """What is known of a judge whose weights lie in a file.
+    """What is known of a judge whose weights are in a file.
 
     Attributes:
         kind: which kind of judge reads the weights (`xmbench.registry.names("judges")`).
-        role: "second" for one that stands beside a first judge.
+        role: "second" for one used in addition to a first judge.
         sha256, bytes: of the weights.
-        address: where the weights are fetched from (https); "" where they lie beside this document.
+        address: where the weights are fetched from (https); "" where they are stored with this document.
         modality: of the items that it sees.
-        sees: what of an item reaches its network.
+        sees: which part of an item reaches its network.
         classes: the K classes, in its own order.
         embedding_size: D.
-        accuracy: test on real data -> what was found.
+        accuracy: test on real data -> its outcome.
         command, seed, versions: how it was fitted.
         data: name of a data set that it was trained on -> dataset digest.
-        details: what its kind adds.
+        details: fields of its kind.
     """
 
     schema_: Literal["xmbench/judge/2"] = Field(default="xmbench/judge/2", alias="schema")

@@ -1,9 +1,9 @@
-"""Names of what lies in a data set folder.
+"""Names of the files in a data set directory.
 
 ::
 
     README.md  manifest.json  ledger.parquet  data/<split>-0000i-of-0000n.parquet  judges/  .build/ (unfinished)
-    .decoded/ (what training reads: made from the rest, of no use elsewhere)
+    .decoded/ (derived: what training reads)
 """
 
 from __future__ import annotations
@@ -19,6 +19,6 @@ DECODED_FOLDER = ".decoded"
 SPLITS = ("train", "test")
 SHARD_NAME = re.compile(r"^(train|test)-\d{5}-of-\d{5}\.parquet$")
 
-# How rows are divided among shards. In the second, which builds write now, shards are runs of the sorted ids.
+# How rows are divided among shards. In the second, the present one, shards are runs of the sorted ids.
 HASHED_LAYOUT = "xmbench/build/1"
 SORTED_LAYOUT = "xmbench/build/2"

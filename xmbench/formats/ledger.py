@@ -14,7 +14,7 @@ from xmbench.errors import DatasetError, DocumentError
 from xmbench.formats.dataset import Counts, Manifest
 from xmbench.formats.tables import Bound, open_table
 from xmbench.interfaces import Rejected
-from xmbench.storage.names import shown
+from xmbench.printable import shown
 
 MOST_ROWS = 2_000_000
 _LONGEST_ROW = 1 << 10  # bytes, on average
@@ -37,10 +37,10 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One item (or one take) that did not become a row.
+    """An item (or take) that did not become a row.
 
     Attributes:
-        kind: "item" is counted; "take" says which clips could not be used, and is not.
+        kind: "item" is counted; "take", for a clip that could not be used, is not.
         id: of the item, or key of the take.
         split: "train" or "test"; "any" for a take of both.
         label: name of the class.
@@ -127,7 +127,7 @@ def write(path: Path, rows: Sequence[LedgerRow]) -> None:
 
 
 def rows_allowed(manifest: Manifest) -> int:
-    """How many rows the ledger of a data set may have: items that were lost, and takes that could not be used."""
+    """How many rows the ledger of a data set may have: items without a row, and takes that could not be used."""
     return 4 * sum(record.counts.planned for record in manifest.splits.values()) + 200_000
 
 

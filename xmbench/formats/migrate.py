@@ -1,6 +1,6 @@
-"""Documents of earlier versions, made into those of today: one function per schema, on the data as they were read.
+"""Converts documents of earlier versions to the current schema: one function per schema, on the parsed data.
 
-What does not fit is left as it is: the check that follows names it.
+Data that does not fit is left as it is: the check that follows names it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from xmbench.formats.recorded_command import with_facts
 
 Raw = dict[str, Any]
 
-# In version 0.1 a submission named the digest of the whole recipe, tracks and prose included. What each of the
-# published recipes built, by the beginning of that digest:
+# In version 0.1 a submission named the digest of the complete recipe, with tracks and prose. The data digest
+# of each published recipe, by the beginning of that digest:
 _DATA_DIGESTS = {
     "2f57451ae42146fa": "099afd54c0daafb00077a4fe3b235d1a9a96ef59e32a1a56e6780c5cac8fffa9",  # cifar10-ad-voices
     "7cd0e60cb24b4ccd": "46ab787d0429593b856d22e1cd44354506b3e34ec89b8651405a5e35e04ab3ad",  # cifar10-ad
@@ -28,13 +28,13 @@ _DATA_DIGESTS = {
     "a95a0fefac766890": "5f58858634a2bc5a393e9bbd6fab5032f5031e67c23b88437ef43675b5957661",  # mnist-ad
 }
 
-# What the metrics of version 0.1 left out of their means, and which of them looked at all items together.
+# What the metrics of version 0.1 left out of their means, and which of them score all items together.
 _LEFT_OUT = {"stoi-strict": ("too-short",)}
 _WHOLE_SETS = frozenset({"collapse", "diversity", "frechet-distance", "precision", "recall"})
 
 
 def migrated(data: Raw, wanted: str | None) -> Raw:
-    """A document in the schema that is wanted, if it is an earlier one of that kind; any other as it is."""
+    """An earlier document of the wanted kind, converted to the wanted schema; any other unchanged."""
     schema = data.get("schema")
     while isinstance(schema, str) and schema != wanted and _kind(schema) == _kind(wanted) and schema in _STEPS:
         data = _STEPS[schema](data)
@@ -47,7 +47,7 @@ def _kind(schema: str | None) -> str:
 
 
 def _dataset_1(data: Raw) -> Raw:
-    """A data digest stands beside the recipe's; `audio.band_limit_hz`, which shaped nothing, is gone."""
+    """Adds the data digest; removes `audio.band_limit_hz`, which shaped nothing."""
     found = {**data, "schema": "xmbench/dataset/2"}
     recipe = data.get("recipe")
     if not isinstance(recipe, dict):
@@ -70,12 +70,12 @@ def _dataset_1(data: Raw) -> Raw:
 
 
 def _submission_1(data: Raw) -> Raw:
-    """What a submission belongs to is its data set's digest; the recipe's was the digest of prose as well."""
+    """A submission belongs to its data set's digest; the recipe's digest covered prose as well."""
     return {**with_facts(_without_recipe_digest(data)), "schema": "xmbench/submission/2"}
 
 
 def _result_1(data: Raw) -> Raw:
-    """The track is kept in the result: here what its scores say of it, for the recipe of then may be another now."""
+    """Adds the track, reconstructed from the scores: the installed recipe may have changed since."""
     found = {**_without_recipe_digest(data), "schema": "xmbench/result/2"}
     if isinstance(data.get("submission"), dict):
         found["submission"] = migrated(data["submission"], "xmbench/submission/2")
@@ -100,14 +100,14 @@ def _result_1(data: Raw) -> Raw:
 
 
 def _score_1(name: str, score: Any) -> Any:
-    """What a metric leaves out, and whether it looks at all items together, are said with its score."""
+    """Adds to a score what its metric leaves out, and whether it scores all items together."""
     if not isinstance(score, dict):
         return score
     return {**score, "left_out": _LEFT_OUT.get(name, ()), "whole_set": name in _WHOLE_SETS}
 
 
 def _frozen(card: Mapping[str, Any] | None) -> Raw | None:
-    """The judge that a track named; none where a local one took its place."""
+    """The judge that a track named; none where a local one replaced it."""
     return None if card is None or card["local"] else {"name": card["name"], "sha256": card["sha256"]}
 
 

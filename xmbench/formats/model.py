@@ -1,4 +1,4 @@
-"""What every document and every table inside one has in common: frozen, no unknown key, a digest."""
+"""Base classes of all documents and their tables: frozen, unknown keys refused, a digest."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Part(BaseModel):
 
 
 class Document(Part):
-    """A document of its own. Subclasses declare `schema_` as a Literal with alias "schema"."""
+    """A document. Subclasses declare `schema_` as a Literal with alias "schema"."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, protected_namespaces=())
 
@@ -36,5 +36,5 @@ class Document(Part):
         return digest_of(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
     def to_json(self) -> str:
-        """JSON for people: indented, in the order of the fields, newline at the end."""
+        """Readable JSON: indented, in the order of the fields, newline at the end."""
         return json.dumps(self.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False) + "\n"

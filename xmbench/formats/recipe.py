@@ -11,7 +11,7 @@ from xmbench.formats.model import NAME_PATTERN, SHA256_PATTERN, Document, Part, 
 from xmbench.interfaces import AudioFormat, Direction, ImageFormat, Task
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-ClassText = Annotated[str, Field(max_length=500)]  # a name, or a word to be spoken
+ClassText = Annotated[str, Field(max_length=500)]  # a name, or a word to speak
 Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
 
 
@@ -60,19 +60,19 @@ class ClassSpec(Part):
 
 
 class FileSpec(Part):
-    """One upstream file, or one folder of many small ones.
+    """One upstream file, or one directory of many small ones.
 
     Attributes:
         name: path as published, without `.gz`.
         urls: where to fetch it; none where it comes out of an archive.
         archive: name of the archive that holds it.
-        layout: which of the published forms it belongs to; the files of one form are enough.
-        kind: a "folder" stands for every file below `name` that matches `pattern`.
-        pattern: of a folder's files, like "*.wav" or "*/*.png".
-        sha256, bytes: of the uncompressed content (a re-compressed mirror is still right). Of a folder: sha256 of
-            its list (`builder.folders`), and 0 bytes. Without a sha256 there is nothing to check against: such a
-            file is taken only by `--accept-changed-sources`.
-        split: what it holds, for the reader of the recipe.
+        layout: the published form that it belongs to; the files of one form are enough.
+        kind: a "folder" is a directory: every file below `name` that matches `pattern`.
+        pattern: of a directory's files, like "*.wav" or "*/*.png".
+        sha256, bytes: of the uncompressed content (a re-compressed mirror is still right). Of a directory: sha256
+            of its list (`builder.folders`), and 0 bytes. Without a sha256 there is nothing to check against: such a
+            file needs `--accept-changed-sources`.
+        split: what it holds, for information.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$")
@@ -88,9 +88,9 @@ class FileSpec(Part):
     @model_validator(mode="after")
     def _complete(self) -> FileSpec:
         if self.kind == "folder" and not self.pattern:
-            raise ValueError("a folder needs a `pattern`")
+            raise ValueError("a directory needs a `pattern`")
         if self.kind == "file" and self.pattern:
-            raise ValueError("`pattern` belongs to a folder")
+            raise ValueError("`pattern` is for a directory")
         if self.kind == "file" and self.sha256 and not self.bytes:
             raise ValueError("a sha256 without `bytes`")
         return self
@@ -145,9 +145,9 @@ class SourceSpec(Part):
 
 
 class PairingSpec(Part):
-    """How images and clips meet.
+    """How images and clips are paired.
 
-    `by-class`: each image of the source `images` gets, by a seeded hash of its id, a clip of its own class of the
+    `by-class`: each image of the source `images` gets, by a seeded hash of its id, a clip of its class from the
     source `clips`. `joint`: each entry of the source `items` is an image with the clip that belongs to it.
     """
 
@@ -163,12 +163,12 @@ class PairingSpec(Part):
         wanted, others = ("`images` and `clips`", "`items`") if by_class else ("`items`", "`images` or `clips`")
         complete = (self.images and self.clips and not self.items) if by_class else self.items
         if not complete or (not by_class and (self.images or self.clips)):
-            raise ValueError(f'method "{self.method}" needs {wanted}, and takes no {others}')
+            raise ValueError(f'method "{self.method}" needs {wanted}, and not {others}')
         return self
 
     @property
     def joint(self) -> bool:
-        """Whether an entry is an image with its own clip."""
+        """Whether each entry is an image with its clip."""
         return self.method == "joint"
 
     @property
@@ -198,7 +198,7 @@ class JudgeSpec(Part):
 
 
 class TrackSpec(Part):
-    """One task on a data set: a direction, the split that is scored, the metrics, and the judges that some of them ask.
+    """One task on a data set: a direction, the split that is scored, the metrics, and the judges that some of them use.
 
     `second_judge` is of another architecture: it shows whether a score depends on the judge.
     """
@@ -231,22 +231,20 @@ class TrackSpec(Part):
         return digest_of(facts)
 
 
-# What decides no row, and why. Everything else does, also what is added later: a needless rebuild is better than a
-# mixed data set. Pydantic's form of an exclusion.
+# Fields that shape no row, and why. All others do, also those added later: a needless rebuild is better than a mixed
+# data set. The form is pydantic's for exclusions.
 _NO_ROW: dict[str, Any] = {
-    **dict.fromkeys(
-        ("schema_", "name", "version"), True
-    ),  # what the recipe is called; a build compares the name itself
+    **dict.fromkeys(("schema_", "name", "version"), True),  # the recipe's name; a build compares the name itself
     **dict.fromkeys(("title", "description", "licence", "citation", "languages", "notes"), True),  # for people
     "tracks": True,  # what is scored: the track digest
     "sources": {
         "__all__": {
             **dict.fromkeys(("title", "licence", "licence_url", "redistributable"), True),  # for people
             **dict.fromkeys(("homepage", "citation", "attribution"), True),
-            "archives": True,  # how files travel; what comes out of them is checked against its own sha256
+            "archives": True,  # how files are packed; their content is checked against its own sha256
             "files": {
                 "__all__": {"urls": True, "archive": True, "bytes": True, "split": True}
-            },  # the same, and for people
+            },  # as above, and for people
         }
     },
 }
@@ -256,7 +254,7 @@ class Recipe(Document):
     """A data set's recipe.
 
     `digest` is the sha256 of all of it, `data_digest` of what shapes a row and nothing else: two recipes that share it
-    build the same data set, whatever they say about it and however it is scored.
+    build the same data set, whatever their descriptions and tracks.
     """
 
     schema_: Literal["xmbench/recipe/1"] = Field(alias="schema")
@@ -283,7 +281,7 @@ class Recipe(Document):
             if role not in self.sources:
                 raise ValueError(f"pairing names the source {role!r}, which `sources` does not have")
         if self.pairing.joint and self.regime != "multi-take":
-            raise ValueError('pairing.method "joint" needs regime = "multi-take": each item has a clip of its own')
+            raise ValueError('pairing.method "joint" needs regime = "multi-take": each item has its own clip')
         directions = [track.direction for track in self.tracks]
         if len(set(directions)) != len(directions):
             raise ValueError("two tracks have the same direction")

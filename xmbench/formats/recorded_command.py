@@ -1,7 +1,7 @@
-"""Submissions of the first schema: which baseline made them stands only in the command that was recorded.
+"""Submissions of the first schema: which baseline made them is stated only in the recorded command.
 
-This is the one place where a command is read, once, when such a document is loaded. From the second schema on the
-runner writes these facts as fields, and no command is ever looked at.
+This is the only place where a command is parsed, once, when such a document is loaded. Since the second schema the
+runner writes these facts as fields, and commands are never parsed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import shlex
 from itertools import pairwise
 from typing import Any
 
-_RUNNER = ["xmbench"]  # the authors that the runner wrote: a command that somebody else typed says nothing
+_RUNNER = ["xmbench"]  # the authors that the runner wrote: other authors' commands prove nothing
 
 
 def with_facts(data: dict[str, Any]) -> dict[str, Any]:
-    """A submission of the first schema, as it was read, with the fields that its command tells."""
+    """A submission of the first schema, as it was read, with the fields that its command gives."""
     return {**_facts(str(data.get("command", "")), data.get("authors")), **data}
 
 
@@ -23,11 +23,11 @@ def _facts(command: str, authors: object) -> dict[str, Any]:
     """`baseline`, `preset`, `changed` and `control` of a run, from the command that the runner recorded.
 
     Args:
-        command: as it stands in the document.
-        authors: as they stand in the document.
+        command: as in the document.
+        authors: as in the document.
 
     Returns:
-        The fields that the command tells; none where the runner did not write it.
+        The fields that the command gives; none where the runner did not write it.
     """
     try:
         words = shlex.split(command)

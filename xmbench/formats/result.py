@@ -12,16 +12,16 @@ from xmbench.formats.submission import Submission
 
 
 class Score(Part):
-    """One metric's value on the whole split.
+    """One metric's value on the split.
 
     Attributes:
-        value: penalised mean: a failed item counts the metric's floor. None where nothing could be measured.
+        value: penalised mean: a failed item counts as the metric's lower bound. None where nothing could be measured.
         low, high: 95 % bootstrap interval.
         n: items of the split.
-        coverage: share of the items with a value of their own, 0..1.
+        coverage: share of the items with their own value, 0..1.
         statuses: how many items have each status.
-        left_out: statuses of items without a value that leave the mean instead of counting the floor.
-        whole_set: the metric looks at all items together: every item counts, whatever its status.
+        left_out: statuses of items without a value that are excluded from the mean.
+        whole_set: the metric scores all items together: every item counts, whatever its status.
     """
 
     value: float | None
@@ -39,9 +39,9 @@ class Score(Part):
 
 
 class JudgeCard(Part):
-    """The judge behind a classifier-based score, with its accuracy on real data, and where it computed.
+    """The judge behind a classifier-based score, with its accuracy on real data, and its device.
 
-    Scores are defined on the CPU; on another device last digits differ.
+    Scores are defined on the CPU; on another device the last digits differ.
     """
 
     name: Name
@@ -64,7 +64,7 @@ class Environment(Part):
 
 
 class Result(Document):
-    """Scores of one submission. `xmbench verify` recomputes it: an edited number does not survive.
+    """Scores of one submission. `xmbench verify` recomputes them, so an edited number is found.
 
     Attributes:
         data_digest: of the recipe that the data set was built from; None in results of version 0.1 on an unknown one.
@@ -102,7 +102,7 @@ class Result(Document):
 
 
 class ReportedResult(Document):
-    """Scores as printed in a paper: other data, a table of their own, never ranked with ours."""
+    """Scores as printed in a paper: other data, a separate table, never ranked with ours."""
 
     schema_: Literal["xmbench/reported/1"] = Field(default="xmbench/reported/1", alias="schema")
     track: str = Field(pattern=r"^[a-z0-9-]+/(i2a|a2i)$")

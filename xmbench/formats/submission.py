@@ -18,15 +18,15 @@ _NAME_OR_NOTHING = f"^$|{NAME_PATTERN}"
 class Submission(Document):
     """`submission.json`: what was submitted, by whom, for which track and which exact data.
 
-    It belongs to every data set with its `dataset_digest`; `data_digest`, of the recipe, is there for messages.
-    Outputs stand beside it, `outputs/<id>.wav|.flac|.png|.npy` or `outputs.parquet` (columns id, bytes).
+    It belongs to every data set with its `dataset_digest`; `data_digest`, of the recipe, is for messages.
+    The outputs are next to it: `outputs/<id>.wav|.flac|.png|.npy` or `outputs.parquet` (columns id, bytes).
 
     Attributes:
         baseline: name of the baseline that the runner ran; "" for every other system.
         preset: of the baseline; "" for none.
-        changed: settings that are not the baseline's (`--set`), by name.
+        changed: settings that differ from the baseline's (`--set`), by name.
         control: "shuffled-conditions" where each item was made from another item's condition.
-        command: for people, to repeat the run; nothing is read from it.
+        command: for people, to repeat the run; never parsed.
     """
 
     schema_: Literal["xmbench/submission/2"] = Field(default="xmbench/submission/2", alias="schema")

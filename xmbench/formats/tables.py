@@ -1,7 +1,7 @@
-"""Parquet files that others made, opened within bounds: what a file claims is compared with them before it is read.
+"""Opens parquet files of others within bounds: what a file claims is compared with them before it is read.
 
 A few kilobytes of parquet can hold 300 million null rows, or a page of zeros that unpacks to 2 GB. The footer says how
-much there is, and may lie; the headers of the pages are what the reader allocates by, so that both are looked at.
+much there is, and may lie; the reader allocates by the page headers. Both are checked.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xmbench.errors import DocumentError
+from xmbench.printable import shown
 from xmbench.storage.files import LIMIT_VARIABLE, byte_limit, regular_size
-from xmbench.storage.names import shown
 
 LARGEST_FOOTER = 1 << 23  # bytes; unpacked it takes some hundred times as much
 LARGEST_PAGE = 1 << 28  # a writer may put a thousand values into a page before it looks at their size
@@ -29,7 +29,7 @@ _MORE = f"check that this is the right file; {LIMIT_VARIABLE}=BYTES allows more"
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a column may come to when it is unpacked, in bytes: all of it, and one page of it."""
+    """Largest unpacked size of a column in bytes: in total, and per page."""
 
     total: int
     page: int = LARGEST_PAGE
@@ -42,8 +42,8 @@ class Table:
     Attributes:
         path: of the file.
         file: opened.
-        columns: the ones that were asked for.
-        largest_page: bytes of the largest page among them, unpacked: no single value is larger.
+        columns: the requested ones.
+        largest_page: bytes of the largest unpacked page among them: no single value is larger.
     """
 
     path: Path
@@ -67,13 +67,13 @@ class Table:
             raise unreadable(self.path, error) from error
 
     def read(self, largest: int) -> pa.Table:
-        """The columns in memory, texts being valid UTF-8.
+        """The columns in memory, with valid UTF-8 in all text.
 
         Args:
-            largest: bytes that they may come to.
+            largest: limit in bytes.
 
         Raises:
-            DocumentError: the file is damaged, or comes to more.
+            DocumentError: the file is damaged, or exceeds the limit.
         """
         parts, size = [], 0
         for batch in self.batches(1 << 16):
@@ -94,7 +94,7 @@ class Table:
 
 
 def open_pages(path: Path, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
-    """A file that is read page by page: otherwise pyarrow holds whole row groups, and reads ahead."""
+    """A file that is read page by page: otherwise pyarrow holds entire row groups, and reads ahead."""
     return pq.ParquetFile(path, read_dictionary=list(dictionaries), pre_buffer=False, buffer_size=_BUFFER_BYTES)
 
 
@@ -105,14 +105,14 @@ def open_table(
 
     Args:
         path: of the file.
-        columns: the columns to read, each once in the file, and what each may come to; None for all of the file,
-            each of which may come to `bound`.
+        columns: the columns to read, each once in the file, and the bound of each; None for all columns,
+            each within `bound`.
         rows: how many rows there may be.
-        dictionaries: columns of texts or bytes to be read as dictionaries, in which a repeated value stands once.
-        bound: bytes that a column may come to, where `columns` is None.
+        dictionaries: columns of text or bytes to be read as dictionaries, which hold a repeated value once.
+        bound: unpacked bytes of a column, where `columns` is None.
 
     Raises:
-        DocumentError: no regular file, no parquet, a column that is missing or stands there twice, or too much.
+        DocumentError: not a regular file, not parquet, a column that is missing or there twice, or too much data.
     """
     with _opened(path) as handle:
         size = _footer_checked(path, handle)
@@ -126,7 +126,7 @@ def open_table(
         if absent:
             raise DocumentError(f"without the column(s) {', '.join(absent)}", where=path)
         if twice := [shown(name) for name in bounds if names.count(name) > 1]:
-            raise DocumentError(f"the column(s) {', '.join(twice)} stand there more than once", where=path)
+            raise DocumentError(f"the column(s) {', '.join(twice)} are there more than once", where=path)
         try:
             _check_rows(path, file.metadata, rows)
             largest = max((_unpacked(path, handle, size, file, name, b) for name, b in bounds.items()), default=0)
@@ -139,7 +139,7 @@ def read_schema(path: Path) -> pa.Schema:
     """The columns of a parquet file, without its rows.
 
     Raises:
-        DocumentError: no regular file, or no parquet.
+        DocumentError: not a regular file, or not parquet.
     """
     with _opened(path) as handle:
         _footer_checked(path, handle)
@@ -150,17 +150,17 @@ def read_schema(path: Path) -> pa.Schema:
 
 
 def unreadable(path: Path, error: Exception) -> DocumentError:
-    """A library's words about a damaged file, in one line."""
-    return DocumentError(f"no readable parquet file ({shown(str(error), 200)})", where=path)
+    """A library's message about a damaged file, in one line."""
+    return DocumentError(f"not a readable parquet file ({shown(str(error), 200)})", where=path)
 
 
 def _allowed(bound: int) -> int:
-    """A bound, or `$XMBENCH_MAX_BYTES` where that is more: set for single files, it shall not forbid large tables."""
+    """A bound, or `$XMBENCH_MAX_BYTES` where that is larger: it limits single files, and not large tables."""
     return max(bound, byte_limit(bound))
 
 
 def _opened(path: Path) -> BinaryIO:
-    regular_size(path, None)  # what counts is what its rows unpack to
+    regular_size(path, None)  # only the unpacked size of its rows is limited
     try:
         return path.open("rb", buffering=0)
     except OSError as error:
@@ -168,14 +168,14 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _footer_checked(path: Path, handle: BinaryIO) -> int:
-    """Size of the file; raises DocumentError where its footer is larger than any honest one."""
+    """Size of the file; raises DocumentError where its footer is too large."""
     size = handle.seek(0, os.SEEK_END)
     handle.seek(max(0, size - 8))
     tail = handle.read(8)
     footer = int.from_bytes(tail[:4], "little") if len(tail) == 8 else 0
     if footer > LARGEST_FOOTER and footer <= size:
         raise DocumentError(
-            f"no readable parquet file (its footer has {footer:,} bytes)",
+            f"not a readable parquet file (its footer has {footer:,} bytes)",
             where=path,
             expected=f"at most {LARGEST_FOOTER:,}",
         )
@@ -185,23 +185,23 @@ def _footer_checked(path: Path, handle: BinaryIO) -> int:
 def _check_rows(path: Path, metadata: pq.FileMetaData, most: int) -> None:
     groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     if min(groups, default=0) < 0 or sum(groups) != metadata.num_rows:
-        raise DocumentError("no readable parquet file (its counts of rows contradict each other)", where=path)
+        raise DocumentError("not a readable parquet file (its counts of rows contradict each other)", where=path)
     if metadata.num_rows > most:
         raise DocumentError(f"the table has {metadata.num_rows:,} rows", where=path, expected=f"at most {most:,}")
 
 
 def _unpacked(path: Path, handle: BinaryIO, size: int, file: pq.ParquetFile, name: str, bound: Bound) -> int:
-    """Bytes of the largest page of a column; raises DocumentError where it comes to more than its bound."""
+    """Bytes of the largest page of a column; raises DocumentError where the column exceeds its bound."""
     metadata, total, largest = file.metadata, 0, 0
     leaves = [
         i for i in range(metadata.num_columns) if metadata.schema.column(i).path.split(".")[0] == name.split(".")[0]
     ]
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
-        for leaf in leaves if group.num_rows else ():  # without rows there are no pages
+        for leaf in leaves if group.num_rows else ():  # a group without rows has no pages
             chunk = group.column(leaf)
             if metadata.schema.column(leaf).max_repetition_level == 0 and chunk.num_values != group.num_rows:
-                raise DocumentError(f"no readable parquet file (column {name} lacks values)", where=path)
+                raise DocumentError(f"not a readable parquet file (column {name} lacks values)", where=path)
             for page in _pages(handle, size, chunk):
                 total, largest = total + page, max(largest, page)
                 if total > _allowed(bound.total) or page > _allowed(bound.page):
@@ -221,11 +221,11 @@ def _pages(handle: BinaryIO, size: int, chunk: pq.ColumnChunkMetaData) -> Iterat
         at = dictionary
     end = at + chunk.total_compressed_size
     if not 0 <= at <= end <= size:
-        raise ValueError("a column lies outside the file")
+        raise ValueError("a column is outside the file")
     while at < end:
         unpacked, packed, header = _page_header(handle, at, end)
         if unpacked < 0 or packed < 0 or at + header + packed > end:
-            raise ValueError("a page lies outside its column")
+            raise ValueError("a page is outside its column")
         yield unpacked
         at += header + packed
 
@@ -243,7 +243,7 @@ def _page_header(handle: BinaryIO, at: int, end: int) -> tuple[int, int, int]:
     raise ValueError("a page without a readable header")
 
 
-# ------------------------------------------------------------------------- thrift's compact form, as far as needed
+# ------------------------------------------------------------------------- Thrift's compact protocol, as far as needed
 _DEEPEST = 8
 
 
@@ -264,7 +264,7 @@ def _sizes(data: bytes) -> tuple[int, int, int]:
 
 
 def _field(data: bytes, at: int, before: int) -> tuple[int, int]:
-    """Number of the field whose head is at `at`, and where its value starts."""
+    """Number of the field whose header is at `at`, and where its value starts."""
     if step := data[at] >> 4:
         return before + step, at + 1
     value, at = _varint(data, at + 1)
@@ -287,7 +287,7 @@ def _skipped(data: bytes, at: int, kind: int, depth: int) -> int:
     if depth > _DEEPEST:
         raise ValueError("nested too deep")
     match kind:
-        case 1 | 2:  # a truth value, which its field's head holds
+        case 1 | 2:  # a boolean: its value is in the field's header
             return at
         case 3:
             return at + 1
@@ -308,7 +308,7 @@ def _skipped(data: bytes, at: int, kind: int, depth: int) -> int:
                 field, at = _field(data, at, field)
                 at = _skipped(data, at, inner, depth + 1)
             return at + 1
-    raise ValueError("a kind of value that no page header has")
+    raise ValueError("an unexpected kind of value in a page header")
 
 
 def _list_skipped(data: bytes, at: int, depth: int) -> int:

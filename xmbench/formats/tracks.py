@@ -1,4 +1,4 @@
-"""Which tracks a data set is scored on: decided here, and nowhere else."""
+"""Which tracks a data set is scored on: decided only here."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def installed(name: str) -> Recipe | None:
 def tracks_of(built: Recipe) -> tuple[TrackSpec, ...]:
     """The tracks of a data set that was built from a recipe.
 
-    A metric or a judge that was added since asks for a new score, never for a new build: the tracks are those of the
-    installed recipe if it builds the same data. Otherwise (another recipe, an earlier one, one that was given by its
-    path) they are those that the data set brought along.
+    A metric or judge that was added since needs a new score, never a new build: the tracks are those of the installed
+    recipe if it builds the same data. Otherwise (another recipe, an earlier one, one given by its path) they are those
+    of the data set's own copy.
     """
-    today = installed(built.name)
-    return today.tracks if today is not None and today.data_digest == built.data_digest else built.tracks
+    current = installed(built.name)
+    return current.tracks if current is not None and current.data_digest == built.data_digest else built.tracks

@@ -1,6 +1,6 @@
 """A data set repository of the Hub as the place of upstream files: `hf:OWNER/NAME@REVISION`.
 
-What it gives is checked like any other mirror's file, by size and sha256 (`fetch`), so that a mirror needs no trust.
+Its files are checked like those of any other mirror, by size and sha256 (`fetch`), so it need not be trusted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 
 class HubMirror:
-    """One revision of one repository. The Hub is asked only when a file has to be fetched.
+    """One revision of one repository. The Hub is contacted only when a file has to be fetched.
 
     Attributes:
         name: as the user wrote it, `hf:OWNER/NAME@REVISION`.
@@ -45,7 +45,7 @@ class HubMirror:
 
     @property
     def origin(self) -> str:
-        """For the manifest: the name, and the commit that a tag is, once the Hub was asked."""
+        """For the manifest: the name, and the commit of a tag, once it is known."""
         tag = self._commit and self._commit != self._revision
         return f"{self.name}, commit {self._commit}" if tag else self.name
 
@@ -54,7 +54,7 @@ class HubMirror:
         return self.name
 
     def urls(self, spec: FileSpec) -> tuple[str, ...]:
-        """Addresses of a file of that name, plain and compressed, in any folder of the repository.
+        """Addresses of a file of that name, plain and compressed, in any directory of the repository.
 
         Raises:
             UpstreamError: the repository or the revision cannot be read, or the revision is a branch.
@@ -68,12 +68,12 @@ class HubMirror:
         return tuple(f"{root}/{quote(path)}" for path in found if path)
 
     def _path(self, name: str) -> str:
-        """Where a file lies in the repository; of several the least deep; empty if there is none."""
+        """Path of a file in the repository: of several the least nested; empty if there is none."""
         paths = [path for path in self._paths if f"/{path}".endswith(f"/{name}")]
         return min(paths, key=lambda path: (path.count("/"), path), default="")
 
     def headers(self, url: str) -> dict[str, str]:
-        """What to send with a request for `url`, and with no request that it is redirected to."""
+        """Headers of a request for `url`; not sent with requests that it is redirected to."""
         from huggingface_hub import constants
 
         own = self._token and url.startswith(f"{constants.ENDPOINT}/")
@@ -94,19 +94,21 @@ class HubMirror:
                 found = api.dataset_info(self._repository, revision=self._revision, timeout=TIMEOUT_S)
                 commit, paths = found.sha, [file.rfilename for file in found.siblings or ()]
                 if not (isinstance(commit, str) and _COMMIT.fullmatch(commit) and all(map(_is_path, paths))):
-                    raise self._unusable("no commit, or names that no file can have")
+                    raise self._unusable("no commit, or invalid file names")
                 if not (_HASH.fullmatch(self._revision) and commit.startswith(self._revision)):
                     refs = api.list_repo_refs(self._repository, repo_type="dataset")
                     self._refuse_branch(commit, [branch.name for branch in refs.branches])
         except OfflineModeIsEnabled as error:
-            raise UpstreamError("HF_HUB_OFFLINE forbids to ask the Hub", where=self.name, todo="unset it") from error
+            raise UpstreamError(
+                "HF_HUB_OFFLINE forbids contacting the Hub", where=self.name, todo="unset it"
+            ) from error
         except HfHubHTTPError as error:
             raise self._refused(error.response.status_code, error.response.headers.get("X-Error-Code", "")) from None
         except (httpx.HTTPError, OSError) as error:
             raise UpstreamError(
                 f"the Hub cannot be reached ({told(str(error), self._token) or type(error).__name__})",
                 where=self.name,
-                todo="look at the network, or name a local folder: --source DIR",
+                todo="check the network, or give a local directory: --source DIR",
             ) from None
         except UNUSABLE as error:
             if not from_the_library(error):
@@ -119,8 +121,8 @@ class HubMirror:
         return UpstreamError(
             f"the Hub's answer cannot be used ({told(why, self._token)})",
             where=self.name,
-            expected="what the interface of the Hugging Face Hub promises",
-            todo="look at HF_ENDPOINT and at any proxy in between, or name a local folder: --source DIR",
+            expected="the documented API of the Hugging Face Hub",
+            todo="check HF_ENDPOINT and any proxy, or give a local directory: --source DIR",
         )
 
     def _refuse_branch(self, commit: str, branches: list[str]) -> None:
@@ -129,7 +131,7 @@ class HubMirror:
                 f"'{self._revision}' is a branch, which moves",
                 where=self.name,
                 expected="a commit or a tag",
-                todo=f"name the commit at which it stands now: {PREFIX}{self._repository}@{commit}",
+                todo=f"give its present commit: {PREFIX}{self._repository}@{commit}",
             )
 
     def _refused(self, status: int, code: str) -> UpstreamError:
@@ -143,22 +145,22 @@ class HubMirror:
         if status in (401, 403, 404):
             known = f"sent: the token of {token_place()}" if self._token else "sent: no access token"
             return UpstreamError(
-                f"no such data set on the Hub, or none that you may read ({status})",
+                f"no such data set on the Hub, or not one that you may read ({status})",
                 where=self.name,
                 problems=[known],
                 expected="hf:OWNER/NAME@REVISION of a data set repository",
-                todo="look at the name; for a private or gated one, log in: `hf auth login`",
+                todo="check the name; for a private or gated one, log in: `hf auth login`",
             )
         return UpstreamError(f"the Hub answered {status}", where=self.name, todo="run the same command again later")
 
 
 def _is_path(name: object) -> bool:
-    """Whether the Hub may call a file so: a name that is put into an address, and shown."""
+    """Whether this is a valid file name of the Hub: it is put into an address, and shown."""
     return isinstance(name, str) and name.isprintable() and not any(part in ("", ".", "..") for part in name.split("/"))
 
 
 def place_of(text: str | None) -> Path | HubMirror | None:
-    """What `--source` names: a local folder, or a revision of a data set on the Hub; raises UpstreamError."""
+    """What `--source` names: a local directory, or a revision of a data set on the Hub; raises UpstreamError."""
     if text is None:
         return None
     return HubMirror(text) if text.startswith(PREFIX) else Path(text)

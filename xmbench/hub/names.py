@@ -1,11 +1,11 @@
-"""Names of repositories and revisions on the Hub, checked before anything is asked or put into an address."""
+"""Names of repositories and revisions on the Hub, checked before any request."""
 
 from __future__ import annotations
 
 import re
 
 from xmbench.hub.token import redacted
-from xmbench.storage.names import shown
+from xmbench.printable import shown
 
 _LONGEST = 96  # characters of an owner or a name, the Hub's own limit
 _LONGEST_REVISION = 255
@@ -19,7 +19,7 @@ def is_repository(text: str) -> bool:
 
 
 def is_revision(text: str) -> bool:
-    """Whether this can be a commit, a tag or a branch: such parts with slashes between them."""
+    """Whether this can be a commit, a tag or a branch: such parts separated by slashes."""
     return len(text) <= _LONGEST_REVISION and all(_is_part(part, _LONGEST_REVISION) for part in text.split("/"))
 
 

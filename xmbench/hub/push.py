@@ -1,7 +1,7 @@
-"""A data set folder -> a data set repository of the Hugging Face Hub. The folder is the repository.
+"""A data set directory -> a data set repository of the Hugging Face Hub. The directory is the repository.
 
-What goes up: card, manifest, ledger, shards; never judges, previews or a half-built rest. The Hub knows files by
-their content: what is there already is not sent again, so that the same command finishes a push that broke off.
+Pushed are card, manifest, ledger and shards; never judges, previews or an unfinished build. The Hub identifies files by
+their content and does not receive them twice, so that the same command resumes an interrupted push.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What a push came to.
+    """The outcome of a push.
 
     Attributes:
         url: page of the repository, or of the pull request.
         commit: the commit that holds the data set.
         changed: whether anything had to be sent.
-        files: names of the files that the repository holds of it.
-        bytes: their size together.
+        files: names of its files in the repository.
+        bytes: their total size.
     """
 
     url: str
@@ -62,16 +62,16 @@ def push(
     progress: Progress,
     progress_bars: bool = False,
 ) -> Pushed:
-    """Brings a repository to hold exactly this data set; makes the repository if there is none.
+    """Makes a repository hold exactly this data set; creates it if there is none.
 
     Args:
-        dataset: a whole data set (`open_dataset`).
+        dataset: a complete data set (`open_dataset`).
         repository: `OWNER/NAME`.
-        private: make a private repository; refused where a public one is there already.
+        private: create a private repository; refused where a public one exists.
         manifest_only: card, manifest and ledger without the media.
-        create_pr: propose the change in a pull request, or go on with the one that an earlier try opened.
+        create_pr: propose the change in a pull request, or continue the one that an earlier try opened.
         progress: called with one line at a time.
-        progress_bars: let the client library draw its own.
+        progress_bars: let the client library show its own.
 
     Raises:
         DatasetError: files are missing.
@@ -82,15 +82,7 @@ def push(
     files = _files(dataset, manifest_only)
     if not manifest_only:
         _refuse_media(dataset)
-    if constants.HF_HUB_OFFLINE:
-        raise HubError("HF_HUB_OFFLINE forbids to reach the Hub", todo="unset it and run the same command again")
-    token = stored_token()
-    if token is None:
-        raise HubError(
-            "no access token for the Hub",
-            expected="a token with write access in HF_TOKEN, or a stored login",
-            todo=f"make one at {constants.ENDPOINT}/settings/tokens, then run `hf auth login`",
-        )
+    token = _write_token()
     job = _Job(dataset, repository, token, progress)
     with throttled(progress, progress_bars=progress_bars), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -100,24 +92,38 @@ def push(
     return done
 
 
+def _write_token() -> str:
+    """The access token; raises HubError where the Hub must not be contacted or there is no token."""
+    if constants.HF_HUB_OFFLINE:
+        raise HubError("HF_HUB_OFFLINE forbids contacting the Hub", todo="unset it and run the same command again")
+    token = stored_token()
+    if token is None:
+        raise HubError(
+            "no access token for the Hub",
+            expected="a token with write access in HF_TOKEN, or a stored login",
+            todo=f"create one at {constants.ENDPOINT}/settings/tokens, then run `hf auth login`",
+        )
+    return token
+
+
 def _files(dataset: Dataset, manifest_only: bool) -> list[str]:
     """Names of the files to push.
 
     Raises:
-        DatasetError: one is missing, or the manifest names a shard that no build writes.
+        DatasetError: one is missing, or the manifest has an invalid shard name.
     """
     shards = [shard.path for shard in dataset.manifest.shards]
     names = [CARD_FILE, LEDGER_FILE, MANIFEST_FILE]
     problems = [f"{name}: missing" for name in names if not (dataset.folder / name).is_file()]
-    problems += [f"{path}: no name of a shard" for path in shards if not _is_shard(path)]
+    problems += [f"{path}: not the name of a shard" for path in shards if not _is_shard(path)]
     if (dataset.folder / WORK_FOLDER).exists():
-        problems.append(f"{WORK_FOLDER}: a build is at work here, or was broken off")
+        problems.append(f"{WORK_FOLDER}: a build is running here, or was interrupted")
     if problems:
         raise DatasetError(
-            "the data set is not whole",
+            "the data set is not complete",
             where=dataset.folder,
             problems=problems,
-            todo="run the same `xmbench build` again: it writes what is missing",
+            todo="run the same `xmbench build` again: it writes the missing files",
         )
     return names if manifest_only else [*names, *shards]
 
@@ -128,7 +134,7 @@ def _is_shard(path: str) -> bool:
 
 
 def _refuse_media(dataset: Dataset) -> None:
-    """The licence gate: what the recipe or the manifest says, whichever is stricter."""
+    """Checks the licences: those of the recipe or of the manifest, whichever is stricter."""
     manifest = dataset.manifest
     problems = [
         f"{role}: {source.title} ({source.licence})"
@@ -137,7 +143,7 @@ def _refuse_media(dataset: Dataset) -> None:
     ]
     if problems:
         raise HubError(
-            f"the media of {len(problems)} source(s) may not be passed on",
+            f"the media of {len(problems)} source(s) may not be redistributed",
             where=dataset.folder,
             problems=problems,
             expected="sources whose licence allows redistribution",
@@ -150,7 +156,7 @@ def _card_alone(dataset: Dataset) -> str:
 
 
 class _Job:
-    """One push: the steps in order, each tried again where the Hub is only busy."""
+    """One push: the steps in order, each retried while the Hub is busy."""
 
     def __init__(self, dataset: Dataset, repository: str, token: str, progress: Progress) -> None:
         self._dataset = dataset
@@ -160,14 +166,14 @@ class _Job:
         self._api = HfApi(token=token)
 
     def run(self, private: bool, create_pr: bool, files: list[str], card_text: str | None) -> Pushed:
-        """Makes the repository, looks at what it holds, sends what is missing."""
+        """Creates the repository, lists its files, sends the missing ones."""
         api, name = self._api, self._repository
         # None, not False: an organisation may have private as its default.
         self._step(lambda: api.create_repo(name, repo_type=_KIND, private=private or None, exist_ok=True))
         before = self._step(lambda: api.dataset_info(name))
         if private and not before.private:
             raise HubError(
-                "the repository is there already, and it is public",
+                "the repository exists, and it is public",
                 where=name,
                 expected="a private one",
                 todo="change its visibility in its settings and run the same command again, or choose another name",
@@ -175,16 +181,16 @@ class _Job:
         return self._step(lambda: self._bring(before.sha, create_pr, files, card_text))
 
     def _bring(self, before: str | None, create_pr: bool, files: list[str], card_text: str | None) -> Pushed:
-        """Uploads what the Hub does not have; on a second try what the first left to do."""
+        """Uploads what the Hub does not have; on a second try what the first left."""
         title = self._title(card_text is not None)
         request = self._open_request(title) if create_pr else None
         revision = None if request is None else f"refs/pr/{request}"
         if revision:
-            self._progress(f"going on with the pull request {request}, which an earlier try opened")
+            self._progress(f"continuing the pull request {request} of an earlier try")
         now = self._api.dataset_info(self._repository, revision=revision)
         there = [file.rfilename for file in now.siblings or ()]
         if not all(isinstance(name, str) and name.isprintable() for name in there):
-            raise self._unusable("names that no file can have")
+            raise self._unusable("invalid file names")
         self._refuse_foreign(there, files)
         done = self._send(files, card_text, there, title, revision, create_pr and revision is None)
         if not (isinstance(done.oid, str) and done.oid.isalnum() and len(done.oid) == _COMMIT_LENGTH):
@@ -208,7 +214,7 @@ class _Job:
     def _send(
         self, files: list[str], card_text: str | None, there: list[str], title: str, revision: str | None, new: bool
     ) -> CommitInfo:
-        """Uploads what the Hub does not have, and removes shards that are none of this data set."""
+        """Uploads what the Hub does not have, and removes shards that are not of this data set."""
         folder = self._dataset.folder
         chosen: dict[str, Any] = {"repo_type": _KIND, "commit_message": title, "revision": revision, "create_pr": new}
         if card_text is None:
@@ -225,11 +231,11 @@ class _Job:
         return self._api.create_commit(self._repository, operations=[*added, *stale], **chosen)
 
     def _refuse_foreign(self, there: list[str], files: list[str]) -> None:
-        """A repository that holds other things than a pushed data set is not overwritten."""
+        """Raises HubError for a repository that holds other files than a pushed data set."""
         others = sorted(set(there) - _ANYONES - set(files))
         if others and MANIFEST_FILE not in there:
             raise HubError(
-                "the repository holds files that no push made",
+                "the repository holds files that were not pushed by xmbench",
                 where=self._repository,
                 problems=others,
                 expected="a new or empty repository, or one of an earlier push",
@@ -245,10 +251,10 @@ class _Job:
 
     # ------------------------------------------------------------------------------------------- trying
     def _step(self, work: Callable[[], T]) -> T:
-        """Does one step; a busy Hub or a broken connection is met with a few more tries.
+        """Runs one step, with a few retries for a busy Hub or a lost connection.
 
         Raises:
-            HubError: the Hub refuses, or does not get less busy.
+            HubError: the Hub refuses, or stays busy.
         """
         for attempt in range(TRIES):
             try:
@@ -260,64 +266,64 @@ class _Job:
             if not again or attempt == TRIES - 1:
                 break
             pause = PAUSE_S * 2**attempt
-            self._progress(f"{last.what}; trying again in {pause:.0f} s")
+            self._progress(f"{last.what}; retrying in {pause:.0f} s")
             time.sleep(pause)
         raise last from None
 
     def _met(self, error: Exception) -> tuple[HubError, bool]:
-        """What an error of the library means, and whether another try may go better."""
+        """The meaning of an error of the library, and whether a retry may succeed."""
         if isinstance(error, HfHubHTTPError):
             return self._explained(error), error.response.status_code in ASKED_AGAIN
         if isinstance(error, httpx.TransportError | ConnectionError):
-            return self._broken_off(error), True
+            return self._interrupted(error), True
         if isinstance(error, (*UNUSABLE, httpx.TooManyRedirects, httpx.DecodingError, RecursionError)):
             if not from_the_library(error):
                 raise error
             return self._unusable(f"{type(error).__name__}: {error}"), False
         return self._failed(error), False
 
-    def _broken_off(self, error: Exception) -> HubError:
-        kept = "run the same command again: files that arrived whole are not sent again"
+    def _interrupted(self, error: Exception) -> HubError:
+        kept = "run the same command again: files that arrived completely are not sent again"
         if isinstance(error, Refused):
             return HubError(
-                f"the Hub is busy ({error})", where=self._repository, todo=f"wait some minutes, then {kept}"
+                f"the Hub is busy ({error})", where=self._repository, todo=f"wait a few minutes, then {kept}"
             )
         reason = told(str(error), self._token) or type(error).__name__
-        return HubError(f"the connection to the Hub broke off ({reason})", where=self._repository, todo=kept)
+        return HubError(f"the connection to the Hub was lost ({reason})", where=self._repository, todo=kept)
 
     def _unusable(self, why: str) -> HubError:
         return HubError(
             f"the Hub's answer cannot be used ({told(why, self._token)})",
             where=self._repository,
-            expected="what the interface of the Hugging Face Hub promises",
-            todo="look at HF_ENDPOINT and at any proxy in between, then run the same command again",
+            expected="the documented API of the Hugging Face Hub",
+            todo="check HF_ENDPOINT and any proxy, then run the same command again",
         )
 
     def _failed(self, error: Exception) -> HubError:
         said = redacted(str(error)[:10_000], self._token)
         lines = [told(line.strip("- ")) for line in said.splitlines() if line.strip()]
         return HubError(
-            "the Hub did not take the files",
+            "the Hub did not accept the files",
             where=self._repository,
             problems=lines[:20],
-            todo="run the same command again; if it says the same again, that has to be fixed first",
+            todo="run the same command again; if the message stays the same, fix its cause first",
         )
 
     def _explained(self, error: HfHubHTTPError) -> HubError:
-        """A refusal in plain words, with the next step."""
+        """The message of a refusal, with the next step."""
         status = error.response.status_code
         owner = self._repository.partition("/")[0]
         tokens = f"{constants.ENDPOINT}/settings/tokens"
         what, todo = {
             401: (
                 f"the Hub does not know the access token of {token_place()} (401)",
-                f"make a token with write access at {tokens}, then `hf auth login` or set HF_TOKEN",
+                f"create a token with write access at {tokens}, then `hf auth login` or set HF_TOKEN",
             ),
             403: (
                 "the access token may not write there (403)",
                 f"use a token with write access to '{owner}' ({tokens}), or propose the change with --create-pr",
             ),
-            404: ("no such repository, or none that you may see (404)", "look at OWNER/NAME"),
+            404: ("no such repository, or not one that you may see (404)", "check OWNER/NAME"),
             409: ("another change to the repository is under way (409)", "run the same command again in a minute"),
             412: ("the repository changed during the push (412)", "run the same command again"),
         }.get(status, (f"the Hub refuses ({status})", "fix that, then run the same command again"))
@@ -326,6 +332,6 @@ class _Job:
 
 
 def _root(error: Exception) -> Exception:
-    """What went wrong with a large file: the library wraps it."""
+    """The cause of an error with a large file: the library wraps it."""
     cause = error.__cause__
     return cause if isinstance(error, RuntimeError) and isinstance(cause, httpx.HTTPError | OSError) else error

@@ -1,8 +1,8 @@
-"""How the client library talks to the Hub: within limits of time and size, waiting as long as it is asked to.
+"""Limits of the client library of the Hub: time and size of answers, and waiting as long as the Hub asks.
 
-The library (1.x) has no limits, does not read `Retry-After`, and tries again after fixed pauses in some calls only.
-Here one transport bounds every answer (`bounded`); during a push, one hook sees every answer as well (`throttled`): a
-busy Hub's wish is obeyed, within a limit, and said.
+The library (1.x) has no limits, does not read `Retry-After`, and retries after fixed pauses in some calls only. Here
+one transport bounds every answer (`bounded`); during a push, a hook also checks every answer (`throttled`): it waits as
+long as a busy Hub asks, within a limit, and reports that.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from xmbench.execution.progress import Progress
 from xmbench.storage.files import LARGEST_DOCUMENT, byte_limit
 
 MAX_WAIT_S = 600.0
-ANSWER_S = 300.0  # for the head of an answer once a request is sent, and for its body
+ANSWER_S = 300.0  # for the headers of an answer once a request is sent, and for its body
 TIMEOUTS = httpx.Timeout(connect=30.0, write=120.0, read=ANSWER_S, pool=None)
 BUSY = (429, 500, 502, 503, 504)
-ASKED_AGAIN = (409, 412, *BUSY)  # tried again: the next answer may be another one
+ASKED_AGAIN = (409, 412, *BUSY)  # retried: the next answer may differ
 _CREATING = "another conflicting operation is in progress"
 
 
-# What the client library raises where an answer is JSON of another shape, or no JSON.
+# What the client library raises where an answer is not JSON, or JSON of another shape.
 UNUSABLE = (
     TypeError,
     KeyError,
@@ -55,11 +55,11 @@ UNUSABLE = (
 
 
 class Refused(httpx.NetworkError):
-    """The Hub is busy. A network error, so that the library tries again wherever it does so."""
+    """The Hub is busy. A network error, so that the library retries where it can."""
 
 
 class _Answer(httpx.SyncByteStream):
-    """The body of an answer, ended where it takes too long or is larger than any answer of the Hub."""
+    """The body of an answer; raises where it takes too long or is larger than any answer of the Hub."""
 
     def __init__(self, stream: httpx.SyncByteStream, within_s: float) -> None:
         self._stream = stream
@@ -80,40 +80,40 @@ class _Answer(httpx.SyncByteStream):
 
 
 class _Question(httpx.SyncByteStream):
-    """The body of a request; notes when a part of it was last taken, as large ones take long to send."""
+    """The body of a request; notes when a part was last read, as large ones take long to send."""
 
     def __init__(self, stream: httpx.SyncByteStream) -> None:
         self._stream = stream
-        self.taken = time.monotonic()
+        self.last_read = time.monotonic()
 
     def __iter__(self) -> Iterator[bytes]:
         for part in self._stream:
-            self.taken = time.monotonic()
+            self.last_read = time.monotonic()
             yield part
-        self.taken = time.monotonic()
+        self.last_read = time.monotonic()
 
     def close(self) -> None:
         self._stream.close()
 
 
 class BoundedTransport(httpx.BaseTransport):
-    """Sends requests; an answer whose head or body takes too long, or that is too large, is an error of the network.
+    """Sends requests; an answer whose headers or body take too long, or that is too large, is a network error.
 
-    The time limits of a socket start anew with every byte, so that a server which sends a byte a second holds a reader
-    for days: the head is awaited in a thread of its own, which is left behind.
+    The time limit of a socket restarts with every byte, so that a server which sends a byte a second can block a reader
+    for days: a separate thread waits for the headers, and is abandoned on a timeout.
     """
 
     def __init__(self, within_s: float) -> None:
         self._within_s = within_s
-        # A client and not its bare transport, which knows no proxies.
+        # A client and not its bare transport, which does not use proxies.
         self._client = httpx.Client(timeout=TIMEOUTS, verify=_certificates())
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """One request; the answer's body is not read yet.
+        """Sends one request; the answer's body is not read yet.
 
         Raises:
-            httpx.ReadTimeout: no head of an answer came in time.
-            httpx.DecodingError: it is compressed, which was not asked for: a small one could unpack to anything.
+            httpx.ReadTimeout: no headers of an answer came in time.
+            httpx.DecodingError: the answer is compressed, unrequested: a small one could unpack to any size.
         """
         assert isinstance(request.stream, httpx.SyncByteStream)
         question = request.stream = _Question(request.stream)
@@ -123,23 +123,23 @@ class BoundedTransport(httpx.BaseTransport):
         def send() -> None:
             try:
                 done.put(self._client.send(request, stream=True, follow_redirects=False))
-            except Exception as error:  # raised again where it is waited for
+            except Exception as error:  # raised again by the waiting thread
                 done.put(error)
 
         threading.Thread(target=send, daemon=True).start()
         while True:
-            left = question.taken + self._within_s - time.monotonic()
+            left = question.last_read + self._within_s - time.monotonic()
             try:
                 answer = done.get(timeout=max(0.01, left))
                 break
             except queue.Empty:
-                if question.taken + self._within_s <= time.monotonic():
+                if question.last_read + self._within_s <= time.monotonic():
                     raise httpx.ReadTimeout(f"no answer within {self._within_s:.0f} s", request=request) from None
         if isinstance(answer, Exception):
             raise answer
         if answer.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
             answer.close()
-            raise httpx.DecodingError("the answer is compressed, which was not asked for", request=request)
+            raise httpx.DecodingError("the answer is compressed, which was not requested", request=request)
         assert isinstance(answer.stream, httpx.SyncByteStream)
         answer.stream = _Answer(answer.stream, self._within_s)
         return answer
@@ -151,12 +151,12 @@ class BoundedTransport(httpx.BaseTransport):
 
 @functools.cache
 def _certificates() -> ssl.SSLContext:
-    """Read once: it takes longer than a request."""
+    """Read once: that takes longer than a request."""
     return httpx.create_ssl_context()
 
 
 def from_the_library(error: BaseException) -> bool:
-    """Whether an error came up inside the client library: what it was answered is not what it expects."""
+    """Whether an error arose inside the client library: the answer is not what it expects."""
     frame = error.__traceback__
     while frame is not None:
         if str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0] in ("huggingface_hub", "httpx"):
@@ -166,7 +166,7 @@ def from_the_library(error: BaseException) -> bool:
 
 
 class _Throttle:
-    """The hook."""
+    """The hook for every answer during a push."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -176,11 +176,11 @@ class _Throttle:
         self.active = True
 
     def __call__(self, answer: httpx.Response) -> None:
-        """Looks at one answer.
+        """Checks one answer.
 
         Raises:
-            Refused: the Hub is busy; what it asked to wait was waited.
-            HubError: it asks to wait for longer than is polite to let a user wait without a word.
+            Refused: the Hub is busy; the time that it asked for has been waited.
+            HubError: it asks to wait longer than `MAX_WAIT_S`.
         """
         if not self.active:
             return
@@ -189,22 +189,22 @@ class _Throttle:
             raise Refused(f"it answers {answer.status_code}")
         if answer.status_code == 409 and answer.request.url.path.endswith("/repos/create"):
             answer.read()
-            if _CREATING in answer.text:  # the library would ask again at once, for ever
-                raise Refused("it is making another repository of yours")
+            if _CREATING in answer.text:  # the library would retry at once, forever
+                raise Refused("it is creating another repository of yours")
         if answer.request.method == "PUT" and answer.is_success:
             self._count(int(answer.request.headers.get("Content-Length", 0)))
 
     def _wait(self, answer: httpx.Response) -> None:
         asked = _asked_pause(answer.headers)
         if asked is None:
-            self._progress(f"the Hub is busy ({answer.status_code}); trying again")
+            self._progress(f"the Hub is busy ({answer.status_code}); retrying")
             return
         with self._lock:
             self._waited_s += asked
             if self._waited_s > MAX_WAIT_S:
                 raise HubError(
                     f"the Hub asks to wait for {asked:.0f} s ({answer.status_code})",
-                    todo="run the same command again after that: files that arrived whole are not sent again",
+                    todo="run the same command again after that: files that arrived completely are not sent again",
                 )
             self._progress(f"the Hub asks to wait for {asked:.0f} s ({answer.status_code})")
             time.sleep(asked)
@@ -246,7 +246,7 @@ def throttled(progress: Progress, *, progress_bars: bool) -> Iterator[None]:
     """The library's answers are bounded, and a busy Hub is waited for, inside the block."""
     throttle = _Throttle(progress)
     level, quiet = logging.get_verbosity(), are_progress_bars_disabled()
-    logging.set_verbosity_error()  # what it says of busy answers is said here
+    logging.set_verbosity_error()  # busy answers are reported here
     if not progress_bars:
         disable_progress_bars()
     try:

@@ -1,4 +1,4 @@
-"""The access token of the Hugging Face Hub: found where its own tools keep it, never shown and never written."""
+"""The access token of the Hugging Face Hub: found where the Hub's own tools keep it, never shown and never written."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 def stored_token() -> str | None:
-    """The token of `HF_TOKEN`, or else of the stored login (`hf auth login`); None if there is neither.
+    """The token of `HF_TOKEN`, or else of the stored login (`hf auth login`); None if neither is set.
 
     Raises:
-        HubError: what is there cannot be a token.
+        HubError: the stored value cannot be a token.
     """
     from huggingface_hub import get_token
 
     token = get_token()
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
         raise HubError(
-            "the access token holds signs that no token has",
+            "the access token has characters that are not allowed in a token",
             where=token_place(),
             expected="letters, digits and underscores, like hf_...",
             todo="copy it again, or run `hf auth login`",

@@ -21,7 +21,7 @@ from xmbench.media import audio, image
 _SHOWN = 5
 _TOLD_EVERY = 10_000
 _MEDIA = ("image", "audio")
-# What the rows themselves show, or what follows from it.
+# What the rows themselves show, or what follows from them.
 _DERIVED = {"schema_", "recipe_digest", "data_digest", "dataset_digest", "shards"}
 Row = dict[str, Any]
 
@@ -92,7 +92,7 @@ def compare(a: Dataset, b: Dataset, progress: Progress = lambda line: None) -> D
     """Compares two data sets row by row.
 
     Where the digests are equal, so are ids, labels, pixels and samples, and only the other columns are read.
-    The digests are those of the manifests; `validate` says whether they are true.
+    The digests are those of the manifests; `validate` checks them.
 
     Args:
         a: a data set.
@@ -120,7 +120,7 @@ def compare(a: Dataset, b: Dataset, progress: Progress = lambda line: None) -> D
             _compare_row(left, right, (a, b), shared, found)
             if found.compared % _TOLD_EVERY == 0:
                 progress(f"  {found.compared:,} rows compared")
-    _lonely(alone, found)
+    _unmatched(alone, found)
     return found
 
 
@@ -145,8 +145,8 @@ def _side_by_side(left: Iterator[Row], right: Iterator[Row]) -> Iterator[tuple[R
             a, b = next(left, None), next(right, None)
 
 
-def _lonely(alone: tuple[dict[str, str], dict[str, str]], found: Difference) -> None:
-    """Rows that only one side has in a split: gone, or moved to another split."""
+def _unmatched(alone: tuple[dict[str, str], dict[str, str]], found: Difference) -> None:
+    """Rows that only one side has in a split: missing, or moved to another split."""
     for item in sorted(alone[0].keys() & alone[1].keys()):
         found.add("split", item, f"{alone[0][item]} in A, {alone[1][item]} in B")
     for side, name in enumerate(("only in A", "only in B")):
@@ -208,7 +208,7 @@ def _pixels(first: bytes, second: bytes) -> str:
 
 
 def _decoded(decode: Callable[[bytes], Any], data: bytes) -> Any:
-    """The media, or a string that says why there are none."""
+    """The decoded media, or the reason why it cannot be decoded."""
     try:
         return decode(data)
     except MediaError as error:
@@ -255,6 +255,6 @@ def _flat(value: Any, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _brief(value: Any) -> str:
-    """A value for one line."""
+    """A value in one line."""
     text = "none" if value is None else str(value)
     return text if len(text) <= 200 else f"{text[:160]}... ({len(text):,} characters)"

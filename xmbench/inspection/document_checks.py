@@ -1,4 +1,4 @@
-"""What `validate` compares with the rows: manifest, ledger, card, and what else lies in the folder."""
+"""What `validate` compares with the rows: manifest, ledger, card, and the other files in the directory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SPAN = re.compile(r"[\d.]+ to [\d.]+$")
 
 
 def features_of(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """What the metadata of a parquet file tell `datasets` about its columns; empty where there is nothing."""
+    """The column types for `datasets` in the metadata of a parquet file; empty where there are none."""
     try:
         found = json.loads(metadata[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError):
@@ -38,7 +38,7 @@ def check_counts(
         dataset: with the manifest.
         classes: rows of each split and label.
         takes: distinct takes of each label, by split.
-        found: where problems go.
+        found: receives the problems.
     """
     for split, record in dataset.manifest.splits.items():
         rows = sum(number for (name, _), number in classes.items() if name == split)
@@ -53,7 +53,7 @@ def check_counts(
                 said = record.takes.get(name, "nothing")
                 found.add("count", f"{split}, class '{name}': {takes[split][k]} takes, the manifest says {said}")
             if classes[split, k] == 0 and there is not None and there.planned:
-                found.add("count", f"{split}, class '{name}': no row at all of {there.planned} planned")
+                found.add("count", f"{split}, class '{name}': none of {there.planned} planned rows")
 
 
 def check_manifest(dataset: Dataset, found: Findings) -> None:
@@ -82,10 +82,10 @@ def check_manifest(dataset: Dataset, found: Findings) -> None:
 
 
 def _check_sources(dataset: Dataset, found: Findings) -> None:
-    """Licences and checksums stand in the recipe and beside it; whoever changes one must change both."""
+    """Licences and checksums are in the recipe and in the list of sources; both must agree."""
     sources, records = dataset.recipe.sources, dataset.manifest.sources
     for role in sorted(sources.keys() ^ records.keys()):
-        found.add("manifest", f"the source '{role}' stands in the recipe or in the list of sources, not in both")
+        found.add("manifest", f"the source '{role}' is in only one of the recipe and the list of sources")
     for role in sorted(sources.keys() & records.keys()):
         wanted: dict[str, Any] = {"licence": sources[role].licence, "redistributable": sources[role].redistributable}
         for key, value in wanted.items():
@@ -124,7 +124,7 @@ def check_ledger(dataset: Dataset, found: Findings) -> Iterator[str]:
         if counted[split, label] != part:
             found.add("ledger", f"{LEDGER_FILE}: {split}, class '{label}' does not agree with the manifest")
     for place in sorted({(row.split, row.label) for row in rows if row.kind == "item"} - counts.keys()):
-        found.add("ledger", f"{LEDGER_FILE}: items of {place[0]}, class '{place[1]}', which the manifest has not")
+        found.add("ledger", f"{LEDGER_FILE}: items of {place[0]}, class '{place[1]}', which are not in the manifest")
     left_out = Counter(f"{row.reason} ({row.kind}s)" for row in rows)
     yield from (f"left out: {number:,} x {reason}" for reason, number in sorted(left_out.items()))
 
@@ -161,7 +161,7 @@ def check_card(dataset: Dataset, durations: Mapping[str, Sequence[float]], found
 
 
 def _card_numbers(dataset: Dataset, durations: Mapping[str, Sequence[float]]) -> dict[tuple[str, str], str]:
-    """What the cells of the card's tables must say, by the first cell of the row and the head of the column."""
+    """What the cells of the card's tables must say, by the first cell of the row and the header of the column."""
     cells: dict[tuple[str, str], str] = {}
     for split, record in dataset.manifest.splits.items():
         for name, part in record.classes.items():
@@ -185,7 +185,7 @@ def _card_numbers(dataset: Dataset, durations: Mapping[str, Sequence[float]]) ->
 
 
 def _tables(text: str) -> Iterator[tuple[tuple[str, str], str]]:
-    """Every cell of the Markdown tables of a card: (first cell of its row, head of its column), its text."""
+    """Every cell of the Markdown tables of a card: (first cell of its row, header of its column), its text."""
     heads: list[str] = []
     for line in text.splitlines():
         if not line.startswith("|"):
@@ -199,9 +199,9 @@ def _tables(text: str) -> Iterator[tuple[tuple[str, str], str]]:
 
 
 def check_strays(dataset: Dataset, found: Findings) -> None:
-    """`load_dataset` would read any file beside the shards."""
+    """`load_dataset` would read any file in the directory of the shards."""
     known = {Path(shard.path).name for shard in dataset.manifest.shards}
     folder = dataset.folder / DATA_FOLDER
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     for name in sorted(there - known):
-        found.add("stray", f"{DATA_FOLDER}/{name}: no part of the data set")
+        found.add("stray", f"{DATA_FOLDER}/{name}: not part of the data set")

@@ -1,4 +1,4 @@
-"""What `validate` found: problems by kind, so that 60,000 of one kind do not hide the one of another."""
+"""What `validate` found: problems by kind, so that 60,000 of one kind do not hide one of another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FEW = 3
 
 @dataclass(slots=True)
 class Findings:
-    """Problems as they turn up.
+    """Problems in the order found.
 
     Attributes:
         counts: how many there are of each kind.
@@ -43,14 +43,14 @@ class Findings:
 
 @dataclass(slots=True)
 class Validation:
-    """What was looked at, and what does not hold.
+    """What was checked, and the problems.
 
     Attributes:
         dataset: name of the recipe.
         digest: of the content that was read.
         rows: rows read, by split.
         takes: distinct takes, by split.
-        notes: true and expected, worth knowing.
+        notes: expected facts, for information.
         found: every problem; the data set is right when there is none.
     """
 
@@ -96,23 +96,23 @@ def brief(error: Exception) -> str:
 
 
 class Votes:
-    """What the rows of one take say about one thing; the few that differ from the many are at fault."""
+    """The values that the rows of one take have in one column; the minority is at fault."""
 
-    __slots__ = ("said",)
+    __slots__ = ("values",)
 
     def __init__(self) -> None:
-        self.said: dict[Any, tuple[int, list[str]]] = {}
+        self.values: dict[Any, tuple[int, list[str]]] = {}
 
     def cast(self, value: Any, item: str) -> bool:
         """Counts a row's value; returns whether it is new."""
-        count, ids = self.said.get(value, (0, []))
+        count, ids = self.values.get(value, (0, []))
         if count < _FEW:
             ids.append(item)
-        self.said[value] = (count + 1, ids)
+        self.values[value] = (count + 1, ids)
         return count == 0
 
     def outvoted(self) -> tuple[Any, list[tuple[Any, str]]]:
-        """The value of most rows, and each other value with the rows that say so."""
-        winner = max(self.said, key=lambda value: self.said[value][0])
-        others = [(value, named(ids, count)) for value, (count, ids) in self.said.items() if value != winner]
+        """The value of most rows, and each other value with its rows."""
+        winner = max(self.values, key=lambda value: self.values[value][0])
+        others = [(value, named(ids, count)) for value, (count, ids) in self.values.items() if value != winner]
         return winner, others

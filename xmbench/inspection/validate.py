@@ -1,4 +1,4 @@
-"""Reads a whole data set and checks everything that its manifest and card say. Every problem is listed."""
+"""Reads a data set and checks everything that its manifest and card say. Every problem is listed."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from xmbench.formats.document import ID_PATTERN, load_json
 from xmbench.formats.layout import DATA_FOLDER, HASHED_LAYOUT, MANIFEST_FILE, SHARD_NAME
 from xmbench.formats.tables import read_schema
 from xmbench.inspection import document_checks
-from xmbench.inspection.clip_checks import Hearing
+from xmbench.inspection.clip_checks import ClipChecks
 from xmbench.inspection.findings import Findings, Validation, brief
 from xmbench.media import image
-from xmbench.storage.names import shown
+from xmbench.printable import shown
 
 _TOLD_EVERY = 10_000
 # The columns that every data set has, and the one that says what is spoken.
@@ -41,10 +41,10 @@ _SPOKEN = "text"
 
 @dataclass(slots=True)
 class _Seen:
-    """What the rows that were read so far hold."""
+    """What is known from the rows read so far."""
 
     found: Findings
-    hearing: Hearing
+    clips: ClipChecks
     schema: pa.Schema
     digests: list[tuple[str, str, str]] = field(default_factory=list)
     classes: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -54,10 +54,10 @@ class _Seen:
 
 
 def open_unchecked(folder: Path) -> Dataset:
-    """Opens a data set whose shards may be missing or damaged, for `validate` to say so among all else.
+    """Opens a data set whose shards may be missing or damaged, so that `validate` can list that too.
 
     Raises:
-        DatasetError: no data set, or a half-built one.
+        DatasetError: not a data set, or an unfinished one.
         DocumentError: a manifest that does not fit its schema.
     """
     path = folder / MANIFEST_FILE
@@ -68,21 +68,21 @@ def validate(dataset: Dataset, progress: Progress = lambda line: None) -> Valida
     """Decodes every image and clip of a data set and compares it with its documents.
 
     Args:
-        dataset: a data set folder, from `open_unchecked`.
+        dataset: a data set directory, from `open_unchecked`.
         progress: called with lines of progress.
 
     Returns:
         The findings. Nothing is raised for a data set that is wrong.
     """
     result = Validation(dataset.recipe.name)
-    seen = _Seen(result.found, Hearing(dataset, result.found), schema(dataset.recipe, {}))
+    seen = _Seen(result.found, ClipChecks(dataset, result.found), schema(dataset.recipe, {}))
     for shard in dataset.manifest.shards:
         _check_shard(dataset, shard, seen, progress)
-    result.notes += seen.hearing.conclude()
+    result.notes += seen.clips.conclude()
     result.digest = dataset_digest(seen.digests)
     if result.digest != dataset.digest:
         seen.found.add("digest", f"digest of the content {result.digest}, the manifest says {dataset.digest}")
-    takes = {split: seen.hearing.counts(split) for split in dataset.manifest.splits}
+    takes = {split: seen.clips.counts(split) for split in dataset.manifest.splits}
     for split in dataset.manifest.splits:
         result.rows[split] = sum(n for (name, _), n in seen.classes.items() if name == split)
         result.takes[split] = takes[split].total()
@@ -97,7 +97,7 @@ def validate(dataset: Dataset, progress: Progress = lambda line: None) -> Valida
 def _check_shard(dataset: Dataset, shard: ShardRecord, seen: _Seen, progress: Progress) -> None:
     path, (folder, _, name) = dataset.folder / shard.path, shard.path.rpartition("/")
     if folder != DATA_FOLDER or not SHARD_NAME.match(name) or not name.startswith(f"{shard.split}-"):
-        seen.found.add("shard", f"{shard.path}: no name of a shard of '{shard.split}': not read")
+        seen.found.add("shard", f"{shard.path}: not the name of a shard of '{shard.split}': not read")
         return
     if not path.is_file():
         seen.found.add("shard", f"{shard.path}: missing")
@@ -105,13 +105,13 @@ def _check_shard(dataset: Dataset, shard: ShardRecord, seen: _Seen, progress: Pr
     if path.stat().st_size != shard.bytes:
         seen.found.add("shard", f"{shard.path}: {path.stat().st_size} bytes, the manifest says {shard.bytes}")
     digests: list[tuple[str, str, str]] = []
-    # Of the present layout, the shards of a split go on where the one before ended.
+    # In the present layout, each shard of a split continues the order of the one before.
     before = "" if dataset.manifest.layout == HASHED_LAYOUT else seen.last.get(shard.split, "")
     try:
         for row in _rows(dataset, shard, seen.schema):
             item = str(row["id"])
             if item <= before:
-                told = f"'{shown(item)}' stands after '{shown(before)}'"
+                told = f"'{shown(item)}' comes after '{shown(before)}'"
                 seen.found.add("order", f"{shard.path}: {told}: not in the order of ids")
             before = seen.last[shard.split] = item
             digests.append((shard.split, item, _check_row(dataset, shard.split, row, seen)))
@@ -136,7 +136,7 @@ def _rows(dataset: Dataset, shard: ShardRecord, wanted: pa.Schema) -> Iterator[d
     except DocumentError as error:
         told = f"{error.what}; expected {error.expected}" if error.expected else error.what
         raise DatasetError(f"the shard cannot be read ({told})") from error
-    except ValueError as error:  # texts that are not UTF-8
+    except ValueError as error:  # text that is not UTF-8
         raise DatasetError(f"the shard cannot be read ({brief(error)})") from error
 
 
@@ -155,14 +155,14 @@ def _check_columns(there: pa.Schema, wanted: pa.Schema) -> None:
     said, meant = (document_checks.features_of(found.metadata or {}) for found in (there, wanted))
     if not said:
         raise DatasetError("without the metadata that tells `datasets` the columns' types")
-    # A newer `datasets` may say more about a column; what both say must agree.
-    lies = [
+    # A newer `datasets` may add to a column's metadata; shared keys must agree.
+    wrong = [
         name
         for name, feature in meant.items()
         if name not in said or any(said[name].get(key, value) != value for key, value in feature.items())
     ]
-    if lies:
-        raise DatasetError(f"its metadata for `datasets` does not fit the recipe: {', '.join(lies)}")
+    if wrong:
+        raise DatasetError(f"its metadata for `datasets` does not fit the recipe: {', '.join(wrong)}")
 
 
 def _check_row(dataset: Dataset, split: str, row: dict[str, Any], seen: _Seen) -> str:
@@ -172,7 +172,7 @@ def _check_row(dataset: Dataset, split: str, row: dict[str, Any], seen: _Seen) -
         item = shown(item)
         seen.found.add("id", f"'{item}': the id does not match {ID_PATTERN}")
     if item in seen.ids:
-        seen.found.add("id", f"'{item}': the id stands there twice")
+        seen.found.add("id", f"'{item}': the id is there twice")
     seen.ids.add(item)
     if label is None or not 0 <= label < len(classes.names):
         seen.found.add("label", f"'{item}': label {label}, expected 0..{len(classes.names) - 1}")
@@ -198,7 +198,7 @@ def _check_names(item: str, row: dict[str, Any], found: Findings) -> None:
 
 def _sound(split: str, item: str, label: int, row: dict[str, Any], seen: _Seen) -> bytes:
     try:
-        return seen.hearing.listen(split, item, label, row)
+        return seen.clips.check(split, item, label, row)
     except (MediaError, TypeError) as error:
         seen.found.add("clip", f"'{item}': {brief(error) if isinstance(error, MediaError) else 'no clip'}")
         return b""

@@ -1,4 +1,4 @@
-"""What a plug-in author must read: Source, Engine, Annotator, Metric, JudgeKind, Model, and the values between them.
+"""What a plug-in author reads: Source, Engine, Annotator, Metric, JudgeKind, Model, and the values between them.
 
 A plug-in is a module with one constant (`SOURCE`, `ENGINE`, `ANNOTATOR`, `METRIC`, `JUDGE` or `MODEL`) that has the
 attributes of the protocol below. It needs no base class. Built-in items and plug-ins are found the same way

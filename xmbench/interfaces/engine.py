@@ -1,4 +1,4 @@
-"""Engine: something that speaks words."""
+"""Engine: a speech synthesiser."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from xmbench.interfaces.source import Rejected
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What a speech engine is. Defaults are what a small offline engine without settings needs.
+    """Properties of a speech engine. The defaults fit a small offline engine without settings.
 
     Attributes:
         name: public name, kebab-case, as recipes write it.
         sample_rate_hz: of what it returns.
-        rates: slowest and fastest rate it takes, words per minute; None where it speaks at its own.
-        pitches: lowest and highest pitch it takes within 0..100; None where it has no such setting.
-        online: asks a service for each word; such calls are paced, counted and never made with `--offline`.
+        rates: slowest and fastest rate, words per minute; None where the rate cannot be set.
+        pitches: lowest and highest pitch within 0..100; None where the pitch cannot be set.
+        online: calls a service for each word; such calls are paced, counted and never made with `--offline`.
         repeatable: the same call gives the same samples, everywhere and always.
         seconds_per_word: how long one word takes, measured.
-        licence: of what it speaks, as an SPDX name; empty where nobody says.
-        redistributable: whether what it speaks may be passed on.
-        homepage: where it comes from.
+        licence: of its speech, as an SPDX name; empty where unknown.
+        redistributable: whether its speech may be redistributed.
+        homepage: of its project.
     """
 
     name: str
@@ -42,12 +42,12 @@ class EngineFacts:
 
 
 class Engine(Protocol):
-    """Something that speaks words. Whoever calls it trims, re-rates, caches and paces."""
+    """A speech synthesiser. The caller trims, adjusts the rate, caches and paces."""
 
     facts: EngineFacts
 
     def version(self) -> str:
-        """Version of whatever shapes the sound.
+        """Version of everything that shapes the sound.
 
         Raises:
             PrerequisiteError: a program or package is missing.
@@ -67,12 +67,12 @@ class Engine(Protocol):
 
         Args:
             word: what to say.
-            voice: one that `check_voices` lets pass.
-            rate: words per minute within `rates`; 0 where the engine takes none.
-            pitch: within `pitches`; 0 where the engine takes none.
+            voice: one that `check_voices` accepts.
+            rate: words per minute within `rates`; 0 where it cannot be set.
+            pitch: within `pitches`; 0 where it cannot be set.
 
         Returns:
-            Samples int16 (T,), untrimmed, empty where nothing came; or why there are none, `temporary` where
+            Samples int16 (T,), untrimmed, empty where there was no sound; or why there are none, `temporary` where
             a later try may succeed.
         """
         ...
@@ -80,10 +80,10 @@ class Engine(Protocol):
 
 @runtime_checkable
 class Spoken(Protocol):
-    """What a source offers beside `read` when an engine speaks its clips."""
+    """What a source has in addition to `read` when an engine speaks its clips."""
 
     def engine(self, options: Any) -> Engine:
-        """The engine that these options name; raises UnknownNameError."""
+        """The engine of these options; raises UnknownNameError."""
         ...
 
     def pause_s(self) -> float:

@@ -1,4 +1,4 @@
-"""Judge: a frozen network that says which class of a list an item shows, and embeds it; and the kinds of judges."""
+"""Judge: a frozen network that classifies and embeds items; and the kinds of judges."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROLES: tuple[JudgeRole, ...] = ("first", "second")
 
 
 class Judge(Protocol):
-    """Weights that were read, ready to use.
+    """A judge with its weights, ready to use.
 
     Attributes:
         class_names: the K classes (or words) in its own order.
@@ -33,7 +33,7 @@ class Judge(Protocol):
     def probabilities(self, items: Sequence[Media]) -> NDArray[np.float32]:
         """Float32 (N, K + 1), rows sum to 1; the last column is "none".
 
-        A row depends on its own item alone: batches are of one fixed size, filled up where items are missing.
+        A row depends only on its own item: batches have one fixed size and are padded.
         """
         ...
 
@@ -43,16 +43,16 @@ class Judge(Protocol):
 
 
 class JudgeKind(Protocol):
-    """One family of judges: which weights it reads, and which data its judges can look at.
+    """One family of judges: which weights it reads, and which data its judges fit.
 
     Attributes:
-        name: public name, kebab-case; the name of its folder, or of its entry point.
+        name: public name, kebab-case; the name of its directory, or of its entry point.
         modality: of the items that its judges see.
         formats: of weights that it reads, as their header names them (`"format"` in the JSON under the key `judge` of
             the metadata of a safetensors file).
-        weights: folder of the judges that come with it, `<name>.json` (`xmbench.formats.judge.StoredJudge`) and,
-            unless the document gives an address, `<name>.safetensors`; None where there are none.
-        needs: what a data set must be for such a judge, as half a sentence: "spoken words".
+        weights: directory of the judges that come with it, `<name>.json` (`xmbench.formats.judge.StoredJudge`) and,
+            unless the document has an address, `<name>.safetensors`; None where there are none.
+        needs: what a data set needs for such a judge, as a phrase: "spoken words".
     """
 
     name: str
@@ -62,34 +62,34 @@ class JudgeKind(Protocol):
     needs: str
 
     def fits(self, task: Task) -> bool:
-        """Whether such a judge can look at the items of a data set: its classes, modality and formats."""
+        """Whether such a judge fits the items of a data set: its classes, modality and formats."""
         ...
 
     def load(self, weights: bytes, device: str = "cpu") -> Judge:
         """Reads weights.
 
         Args:
-            weights: a whole file.
+            weights: the content of a file.
             device: where it computes: "cpu" or "cuda". Scores are defined on the CPU: float32 on one thread.
 
         Raises:
-            PrerequisiteError: damaged, of another format, or there is no such device.
+            PrerequisiteError: damaged, of another format, or the device is missing.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FitOption:
-    """One option that a kind of judge takes when it is fitted, on the command line `--name`.
+    """An option of a kind of judge for fitting; on the command line `--name`.
 
     Attributes:
         name: kebab-case; in `FittableKind.fit` its snake_case form.
         help: one sentence.
         type: of its value.
-        many: it may be given several times; its value is a tuple.
-        choices: the values that it may have; empty for any.
+        many: may be given several times; the value is a tuple.
+        choices: allowed values; empty for any.
         between: lower and upper bound of a number.
-        needs: another option without which this one means nothing; "" for none.
+        needs: another option that this one requires; "" for none.
     """
 
     name: str
@@ -103,16 +103,16 @@ class FitOption:
 
 @dataclass(frozen=True, slots=True)
 class FittedJudge:
-    """What fitting gives.
+    """The result of fitting.
 
     Attributes:
-        weights: the whole file.
+        weights: the content of the file.
         name: of its files, unless the user chooses another.
         accuracy: test -> {"accuracy": 0..1, "n": items, and "by_class" or "by_speaker": name -> 0..1}.
-        sees: what of an item reaches the network, in a few words.
-        role: "second" for a judge that stands beside a first one, to show whether a score depends on the judge.
-        details: whatever else belongs on record (JSON values).
-        packages: whose versions shaped the weights, beside xmbench and numpy.
+        sees: which part of an item reaches the network, in a few words.
+        role: "second" for a judge in addition to a first one, to show whether a score depends on the judge.
+        details: further facts for the record (JSON values).
+        packages: whose versions shaped the weights, in addition to xmbench and numpy.
     """
 
     weights: bytes = field(repr=False)
@@ -126,10 +126,10 @@ class FittedJudge:
 
 @runtime_checkable
 class FittableKind(Protocol):
-    """What a kind of judge offers beside the rest when `xmbench fit-judge` can train one on a user's data.
+    """What a kind of judge has in addition when `xmbench fit-judge` can train one on a user's data.
 
     Attributes:
-        options: what it takes beside seed and steps.
+        options: its options in addition to seed and steps.
     """
 
     options: tuple[FitOption, ...]
@@ -148,11 +148,11 @@ class FittableKind(Protocol):
         Args:
             datasets: `xmbench.formats.dataset.Dataset`; the first names the classes.
             seed: of everything random.
-            steps: of the training; None for what the data ask for.
+            steps: of the training; None for a number that suits the data.
             progress: called with a line of progress.
             options: those of `options` that were given, by their snake_case names.
 
         Raises:
-            XmbenchError: the data sets do not go together, or an option names what is not there.
+            XmbenchError: the data sets do not fit together, or an option names something unknown.
         """
         ...

@@ -18,9 +18,9 @@ from xmbench.media.signal import Media
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """One readable, finite output beside its reference, both cut or padded to the data set's format.
+    """One readable, finite output with its reference, both cut or padded to the data set's format.
 
-    `shared` keeps what several metrics compute of this pair (one PESQ run serves two metrics).
+    `shared` caches what several metrics compute from this pair (one PESQ run serves two metrics).
     """
 
     id: str
@@ -32,7 +32,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class ItemState:
-    """What a metric keeps of one item: a status and, where it is "ok", a state vector of shape (D,)."""
+    """A metric's state of one item: a status and, where it is "ok", a state vector of shape (D,)."""
 
     status: Status
     state: NDArray[np.float64] | None = None
@@ -56,13 +56,13 @@ class ClassReferences:
 
 @dataclass(frozen=True, slots=True)
 class JudgeWeights:
-    """A judge as it travels to where it is needed.
+    """A judge's weights, as sent to the processes that score.
 
     Attributes:
-        weights: the whole file.
-        kind: name of its kind; "" for the one that reads the format in the weights' header.
-        sha256: of the weights, hexadecimal; computed if left out.
-        device: where it computes. Scores are defined on "cpu".
+        weights: the content of the file.
+        kind: name of its kind; "" for the kind that reads the format in the weights' header.
+        sha256: of the weights, hexadecimal; computed if omitted.
+        device: where it runs. Scores are defined on "cpu".
     """
 
     weights: bytes = field(repr=False)
@@ -78,14 +78,14 @@ class JudgeWeights:
 
 @dataclass(frozen=True, slots=True)
 class ScoringContext:
-    """What a metric may know beside the pairs.
+    """What a metric may use in addition to the pairs.
 
     Attributes:
         task: of the data set.
         judges: the track's judges by role.
         references: the classes' references, for metrics that declare `against_class` (see `AgainstClass`).
-        kept: folder for what metrics derive from the data set's references, the same in every submission; its name
-            stands for the data set and for all that the numbers depend on here. None: nothing is kept.
+        kept: directory for what metrics derive from the data set's references, the same in every submission; its name
+            identifies the data set and all that the numbers depend on. None: nothing is kept.
     """
 
     task: Task
@@ -95,27 +95,27 @@ class ScoringContext:
 
     @property
     def judge(self) -> bytes | None:
-        """The weights of the first judge, for metrics that know of no kinds."""
+        """The weights of the first judge, for metrics that do not use kinds of judges."""
         return self.judges["first"].weights if "first" in self.judges else None
 
     @property
     def second_judge(self) -> bytes | None:
-        """The weights of the second judge, for metrics that know of no kinds."""
+        """The weights of the second judge, for metrics that do not use kinds of judges."""
         return self.judges["second"].weights if "second" in self.judges else None
 
 
 class Metric(Protocol):
-    """Expensive state per item, cheap reduction: one bootstrap and per-class scores serve every metric.
+    """Expensive state per item, cheap reduction: the same bootstrap and per-class scores work for every metric.
 
     Attributes:
         name: public name, kebab-case; the module is its snake_case form.
-        version: changes whenever a value could change.
-        modality: what it scores; "any" where it sees items only through the track's judge.
+        version: changes whenever a value can change.
+        modality: what it scores; "any" where it uses items only through the track's judge.
         unit: "" for a plain number.
         low, high: bounds of a value.
-        floor: what a failed item counts; None where items have no value of their own (distributions).
-        left_out: statuses that leave the mean instead of counting the floor (shown in the coverage).
-        judges: roles of the track's judges that it asks; empty for none. A metric with judges is prepared in id order,
+        floor: the value that a failed item counts as; None where items have no value (distributions).
+        left_out: statuses that are excluded from the mean (shown in the coverage).
+        judges: roles of the track's judges that it uses; empty for none. A metric with judges is prepared in id order,
             in batches of one fixed size.
         citation: the paper and the equation.
     """
@@ -133,7 +133,7 @@ class Metric(Protocol):
     citation: str
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
-        """One state per pair, in order. A pair that cannot be measured gets a status, never an exception."""
+        """One state per pair, in order. A pair that cannot be measured gets a status; never raises."""
         ...
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -150,7 +150,7 @@ class Metric(Protocol):
 
 
 def judges_of(metric: Metric) -> tuple[JudgeRole, ...]:
-    """The judges that a metric asks. Those without roles say `needs_judge`, and `second` for that one."""
+    """The judges that a metric uses. Older metrics have `needs_judge` instead, and `second` for the second judge."""
     roles: tuple[JudgeRole, ...] | None = getattr(metric, "judges", None)
     if roles is not None:
         return roles
@@ -161,16 +161,16 @@ def judges_of(metric: Metric) -> tuple[JudgeRole, ...]:
 
 @runtime_checkable
 class AgainstClass(Protocol):
-    """What a metric declares beside the rest when it compares an output with several references of its class."""
+    """What a metric has in addition when it compares an output with several references of its class."""
 
     against_class: bool
 
 
 @runtime_checkable
 class Naming(Protocol):
-    """What a metric offers beside `prepare` when its judge names a class: where in the state that class stands.
+    """What a metric has in addition when its judge classifies: where in the state the class is.
 
-    The class is 0..K-1, or K where the judge found none of them. The judge is the first of those that it asks.
+    The class is 0..K-1, or K where the judge found none of them. The judge is the first of those that it uses.
 
     Attributes:
         named_class: position in the state.
@@ -181,10 +181,10 @@ class Naming(Protocol):
 
 @runtime_checkable
 class WholeSet(Protocol):
-    """What a metric that looks at all items together (a distribution) offers beside `prepare` and `reduce`.
+    """What a metric that scores all items together (a distribution) has in addition to `prepare` and `reduce`.
 
-    For an item without a usable output it is given the state of the neutral output (black, silence) beside the
-    item's own reference, so that nothing is dropped.
+    For an item without a usable output it gets the state of the neutral output (black, silence) with the item's own
+    reference, so that nothing is dropped.
 
     Attributes:
         centred: the bootstrap of the score is biased (repeated items shift it): the interval is the value and the
@@ -198,7 +198,7 @@ class WholeSet(Protocol):
 
         Args:
             states: shape (N, D), as `prepare` gave them.
-            usable: shape (N,); False where the item has no usable output, and the state is the neutral one's.
+            usable: shape (N,); False where the item has no usable output, and the state is that of the neutral output.
 
         Returns:
             shape (N, D'), for `reduce`; the first column is the item's own value, unless `floor` is None.

@@ -1,4 +1,4 @@
-"""Model: one baseline, fitted on training examples, then asked for outputs."""
+"""Model: one baseline, fitted on training examples, then used to generate outputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Examples:
     """Training items by row. Repeated clips are kept once.
 
-    The two arrays of media may be mapped from files and larger than memory: read the rows of a batch, not all.
+    The two arrays of media may be memory-mapped and larger than memory: read the rows of a batch, not all.
 
     Attributes:
         ids: N item ids, sorted.
@@ -31,7 +31,7 @@ class Examples:
         clips: int16, shape (M, T): the distinct clips at the data set's fixed length.
         clip_index: int64, shape (N,): `clips[clip_index[i]]` belongs to item i.
         groups: what must not cross splits, one per item.
-        store: the folder of the mapped files, where prepared forms may be kept too; None for a set in memory.
+        store: the directory of the mapped files, where prepared forms may be stored too; None for a set in memory.
     """
 
     ids: tuple[str, ...]
@@ -51,14 +51,14 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a model gets at generation time: the model's input and never a reference.
+    """What a model gets for generation: its input and never a reference.
 
     Attributes:
         ids: B item ids.
         inputs: uint8 (B, H, W, C) for i2a; int16 (B, T) for a2i.
         labels: int64 (B,), only for a model that declares `oracle`; otherwise None.
         references: what the outputs are compared with, in their form as stored (int16 (B, T) or uint8
-            (B, H, W, C)); only for the ceiling that declares `sees_references`, otherwise None.
+            (B, H, W, C)); only for the upper bound that declares `sees_references`, otherwise None.
     """
 
     ids: tuple[str, ...]
@@ -69,7 +69,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a model: where it may write, what it must repeat, how it tells how far it is.
+    """One run of a model: where it may write, its seed, how it reports progress.
 
     Attributes:
         folder: for checkpoints and curves.
@@ -78,8 +78,8 @@ class Run:
         resume: continue from the newest checkpoint in `folder`.
         progress: called with one line of progress.
         fingerprint: what the training depends on, by name (digests of the settings and of the data set);
-            checkpoints remember it, and checkpoints of another training are refused.
-        directions: what the generator will be asked for: a model may leave the rest untrained.
+            checkpoints store it, and checkpoints of another training are refused.
+        directions: what the generator will be used for: a model may leave the rest untrained.
     """
 
     folder: Path
@@ -92,7 +92,7 @@ class Run:
 
 
 def item_rng(seed: int, item_id: str) -> np.random.Generator:
-    """Randomness that belongs to one item: the same for every batch size, order and choice of items."""
+    """A random generator for one item: the same for every batch size, order and choice of items."""
     digest = hashlib.sha256(f"{seed}:{item_id}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
@@ -107,7 +107,7 @@ class Generator(Protocol):
 
 @runtime_checkable
 class Classifier(Protocol):
-    """What a generator may offer beside `generate`: the class it believes to see. For diagnosis only."""
+    """What a generator may have in addition: the class that it recognises. For diagnosis only."""
 
     def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
         """Class of each condition, shape (B,); None where the settings left the classifier untrained."""
@@ -116,18 +116,18 @@ class Classifier(Protocol):
 
 @runtime_checkable
 class SeesReferences(Protocol):
-    """What a model declares beside `oracle` to be handed the references themselves: a ceiling, and no system."""
+    """What a model declares in addition to `oracle` to get the references themselves: an upper bound, not a system."""
 
     sees_references: bool
 
 
 class Model(Protocol):
-    """One baseline: fitted once on training examples, then asked for outputs in each of its directions.
+    """One baseline: fitted once on training examples, then used to generate outputs in each of its directions.
 
     Attributes:
         name: public name, kebab-case.
         directions: what it can generate.
-        oracle: sees the labels of the items it generates for; only for floors and ceilings, and marked as such.
+        oracle: gets the labels of the items it generates for; only for lower and upper bounds, and marked as such.
         Config: every hyper-parameter, checked against the baseline's TOML.
     """
 

@@ -1,4 +1,4 @@
-"""Source: one upstream corpus, or a maker of clips, and the values that it yields."""
+"""Source: one upstream corpus, or a generator of clips, and the values that it yields."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ AttributeTypes = Mapping[str, type[str] | type[int] | type[float]]
 
 
 class Upstream(Protocol):
-    """The verified upstream files of one source. Content is always the uncompressed one."""
+    """The verified upstream files of one source. Content is always uncompressed."""
 
     def names(self) -> tuple[str, ...]:
-        """Names of the files that are there, as the recipe lists them."""
+        """Names of the available files, as in the recipe."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -40,7 +40,7 @@ class Upstream(Protocol):
         ...
 
     def path(self, name: str) -> Path:
-        """A file that holds the content of `name`, for libraries that want one; nobody writes to it.
+        """A file that holds the content of `name`, for libraries that need one; it must not be changed.
 
         Raises as `read`. A file that is stored compressed is unpacked into the cache once.
         """
@@ -49,7 +49,7 @@ class Upstream(Protocol):
     def item(self, url: str) -> Path | Rejected:
         """One item of a source whose items are fetched one by one: its file in the cache, or why there is none.
 
-        Requests are spaced and counted; what was fetched once is not fetched again.
+        Requests are paced and counted; a fetched item is not fetched again.
         """
         ...
 
@@ -60,11 +60,11 @@ class Entry:
 
     Attributes:
         key: unique in the source and stable across rebuilds, matches `^[a-z0-9-]+$`.
-        split: "train" or "test" as published, "any" where the source does not say.
+        split: "train" or "test" as published, "any" where the source has no splits.
         label: index of the class, 0..K-1.
         group: what must not cross splits (speaker, video, piece); the key where items are independent.
-        locator: what the source needs to read the item; opaque to everyone else, picklable.
-        attributes: columns of the finished row that the source knows (text, speaker, engine ...).
+        locator: what the source needs to read the item; opaque to others, picklable.
+        attributes: columns of the finished row that the source provides (text, speaker, engine ...).
     """
 
     key: str
@@ -111,9 +111,9 @@ class Rejected:
     Attributes:
         stage: where: "read", "speech", "trim", "resize" ...
         reason: short and countable, kebab-case: "too-long", "silent", "corrupt-image".
-        temporary: a later try may succeed (network, rate limit). False with `filtered` for a decision.
+        temporary: a retry may succeed (network, rate limit). False with `filtered`, which is a decision.
         filtered: left out by a rule of the recipe; otherwise it failed.
-        detail: one sentence for a person.
+        detail: one readable sentence.
     """
 
     stage: str
@@ -124,13 +124,13 @@ class Rejected:
 
 
 class Source(Protocol):
-    """One upstream corpus, or a maker of clips: what it holds, and how to read one item.
+    """One upstream corpus, or a generator of clips: what it holds, and how to read one item.
 
     A source opens no file and no connection itself: it reads through `Upstream`.
 
     Attributes:
-        yields: {"image"}, {"audio"}, or both for a joint source, which reads a `RawPair` of each entry. Sources of
-            the first stage have `modality` instead ("image" or "audio"): see `yielded`.
+        yields: {"image"}, {"audio"}, or both for a joint source, which reads a `RawPair` of each entry. Older
+            sources have `modality` instead ("image" or "audio"): see `yielded`.
     """
 
     name: str
@@ -138,44 +138,44 @@ class Source(Protocol):
     Options: type[BaseModel]
 
     def versions(self, options: Any) -> dict[str, str]:
-        """Names and versions of whatever shapes the content (a speech engine, a decoder)."""
+        """Names and versions of everything that shapes the content (a speech engine, a decoder)."""
         ...
 
     def entries(self, upstream: Upstream, options: Any, task: Task) -> Sequence[Entry]:
-        """Every item on offer, in a stable order, without decoding any.
+        """Every item, in a stable order, without decoding any.
 
         Raises:
-            UpstreamError: a file does not hold what it should.
+            UpstreamError: the content of a file is not as expected.
         """
         ...
 
     def read(self, upstream: Upstream, options: Any, task: Task, entries: Sequence[Entry]) -> Iterator[Raw | Rejected]:
         """One value per entry, in the order given. A bad item is a `Rejected`, never an exception.
 
-        Items are asked for a shard at a time, in the order of their keys, so that what neighbours share (a video, a
-        piece) is decoded once; a generator that keeps nothing of what it has yielded leaves memory flat.
+        Entries are read a shard at a time, sorted by key, so that what neighbours share (a video, a piece) is decoded
+        once; a generator that keeps nothing of what it has yielded keeps memory flat.
         """
         ...
 
 
 def yielded(source: Source) -> frozenset[Modality]:
-    """What a source yields; a source of the first stage says so by `modality`."""
+    """What a source yields; an older source has `modality` instead."""
     known: frozenset[Modality] | None = getattr(source, "yields", None)
     return frozenset(known) if known is not None else frozenset({getattr(source, "modality", "image")})
 
 
 @runtime_checkable
 class Attributed(Protocol):
-    """What a source offers beside `read` when it brings columns: without it they are found in the entries, as text."""
+    """What a source has in addition when it adds columns: without it they are found in the entries, as text."""
 
     def attributes(self, options: Any) -> AttributeTypes:
-        """Name and type (str, int or float) of every column that entries or read values may bring."""
+        """Name and type (str, int or float) of every column that entries or read values may have."""
         ...
 
 
 @runtime_checkable
 class Countable(Protocol):
-    """What a source of files offers beside `entries` when it knows, before they are there, how many items they hold."""
+    """What a source of files has in addition when it knows, before fetching, how many items they hold."""
 
     def counts(self, sizes: Mapping[str, int], options: Any) -> dict[str, int]:
         """Items of each split ("train", "test" or "any").

@@ -1,4 +1,4 @@
-"""What a data set asks for: modalities, directions, formats, classes."""
+"""The task of a data set: modalities, directions, formats, classes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Status = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What a direction goes from and to; each is also the name of the data set's column."""
+    """Input and output modality of a direction; each is also the name of the data set's column."""
 
     condition: Modality
     output: Modality
 
 
-# The one place that says what a direction means: everyone else asks for the modality of a side.
+# The only definition of a direction: all other code asks for the modality of a side.
 SIDES: Mapping[Direction, Sides] = {"i2a": Sides("image", "audio"), "a2i": Sides("audio", "image")}
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFormat:
-    """What every image of a data set is: height and width in pixels, 1 (grey) or 3 (RGB) channels."""
+    """Format of every image of a data set: height and width in pixels, 1 (grey) or 3 (RGB) channels."""
 
     height_px: int
     width_px: int
@@ -36,7 +36,7 @@ class ImageFormat:
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
-    """What every clip of a data set is: mono, `samples` long, zero-padded at the end.
+    """Format of every clip of a data set: mono, `samples` long, zero-padded at the end.
 
     `min_duration_s` and `max_duration_s` bound the clip before padding.
     """
@@ -49,7 +49,7 @@ class AudioFormat:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a data set asks for: its classes and the two formats.
+    """The task of a data set: its classes and the two formats.
 
     Attributes:
         class_names: names of the K classes, in label order.

@@ -1,4 +1,4 @@
-"""Files of arrays (.npy): numbers only, by a header of the one form that numpy writes. Nothing in them is executed."""
+"""Files of arrays (.npy): numbers only, with the header that numpy writes. Nothing in them is executed."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _EXPECTED = "a .npy file"
 
 
 def decode_npy(data: bytes) -> NDArray[Any]:
-    """Reads an array of integers or floats. What stands behind its values is ignored, as numpy does.
+    """Reads an array of integers or floats. Bytes after its values are ignored, as in numpy.
 
     Raises:
-        MediaError: no .npy file, a header that claims more values than there are, or values that are no numbers.
+        MediaError: not a .npy file, a header that claims more values than there are, or values that are not numbers.
     """
     header, start = _header(data)
     kind, fortran, shape = _fields(header)
     if kind.kind not in "fiu":
-        raise MediaError("no array of numbers", expected="a .npy file of numbers")
+        raise MediaError("not an array of numbers", expected="a .npy file of numbers")
     count = math.prod(shape)
     if count * kind.itemsize > len(data) - start:
         raise _unreadable(f"the header claims an array of shape {_brief(shape)}, the file has {len(data)} bytes")
@@ -64,7 +64,7 @@ def _header(data: bytes) -> tuple[str, int]:
 
 
 def _fields(header: str) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
-    """Type, order and shape. The header is a Python literal; only the form that numpy writes is known here."""
+    """Type, order and shape. The header is a Python literal; only the form that numpy writes is accepted."""
     text = header.strip()
     found: dict[str, str] = {}
     at = 1
@@ -74,13 +74,13 @@ def _fields(header: str) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
                 found[key] = entry[value]
         at = entry.end()
     if text[:1] != "{" or text[at:].strip() != "}" or len(found) != 3:
-        raise _unreadable("its header is not the one of an array of numbers")
+        raise _unreadable("its header is not that of an array of numbers")
     sizes = [part.strip().rstrip("L") for part in found["shape"].split(",")]
     try:
         shape = tuple(int(part) for part in sizes if part)
         kind = np.dtype(found["descr"])
     except (ValueError, TypeError) as error:
-        raise _unreadable(f"a type or shape that no array has: {found['descr']}, {found['shape'][:40]}") from error
+        raise _unreadable(f"not a type or shape of an array: {found['descr']}, {found['shape'][:40]}") from error
     if kind.hasobject:
         raise _unreadable("it holds objects, not numbers")
     if len(shape) > _MOST_DIMENSIONS:
@@ -94,4 +94,4 @@ def _brief(shape: tuple[int, ...]) -> str:
 
 
 def _unreadable(why: str) -> MediaError:
-    return MediaError(f"no readable array ({why})", expected=_EXPECTED)
+    return MediaError(f"not a readable array ({why})", expected=_EXPECTED)

@@ -19,8 +19,8 @@ from xmbench.storage.files import byte_limit
 
 FULL_SCALE = 32768.0
 FRAME_S = 0.010
-LARGEST_SOUND = 1 << 30  # bytes of float32 samples: three hours at 22,050 Hz
-_UNKNOWN = 2**62  # libsndfile's count where the header has none is beyond this
+LARGEST_SOUND = 1 << 30  # bytes of float32 samples: 3.4 hours at 22,050 Hz
+_UNKNOWN = 2**62  # libsndfile's count where the header has none is above this
 
 
 def to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
@@ -57,7 +57,7 @@ def decode(data: bytes, largest: int = LARGEST_SOUND) -> tuple[NDArray[np.float3
         value, NaN included: the caller checks), and the sample rate in Hz.
 
     Raises:
-        MediaError: the bytes are no readable sound, or the header promises more samples than there may be.
+        MediaError: not a readable audio file, or the header claims more samples than allowed.
     """
     expected = "a wav or flac file"
     if not data:
@@ -69,7 +69,7 @@ def decode_mono_int16(data: bytes, largest: int = LARGEST_SOUND) -> tuple[NDArra
     """Reads a stored 16-bit mono file exactly, shape (T,).
 
     Raises:
-        MediaError: no readable audio, too much of it (`largest` as in `decode`), or more than one channel.
+        MediaError: not a readable audio file, too long (`largest` as in `decode`), or more than one channel.
     """
     samples, rate = _samples(data, "int16", largest, "a 16-bit mono wav or flac file")
     if samples.shape[1] != 1:
@@ -81,24 +81,24 @@ def _samples(data: bytes, kind: str, largest: int, expected: str) -> tuple[NDArr
     """Samples (T, channels) of a type, and their rate."""
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            _refuse_promise(file, largest)
+            _refuse_claim(file, largest)
             return file.read(dtype=kind, always_2d=True), int(file.samplerate)
     except (soundfile.LibsndfileError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
-        raise MediaError(f"no readable audio ({_reason(error)})", expected=expected) from error
+        raise MediaError(f"not a readable audio file ({_reason(error)})", expected=expected) from error
 
 
-def _refuse_promise(file: soundfile.SoundFile, largest: int) -> None:
-    """Raises MediaError by what the header says: the library allocates by it before it reads a sample."""
+def _refuse_claim(file: soundfile.SoundFile, largest: int) -> None:
+    """Raises MediaError for a header that claims too much: the library allocates by it before reading."""
     limit = byte_limit(largest) // 4
     if file.frames >= _UNKNOWN:
-        raise MediaError("the header does not say how many samples there are", expected="a file that was closed well")
+        raise MediaError("the header does not give the number of samples", expected="a file that was closed properly")
     if file.frames * file.channels > limit:
         told = f" in {file.channels} channels" if file.channels > 1 else ""
-        raise MediaError(f"the header promises {file.frames:,} samples{told}", expected=f"at most {limit:,}")
+        raise MediaError(f"the header claims {file.frames:,} samples{told}", expected=f"at most {limit:,}")
 
 
 def _reason(error: Exception) -> str:
-    """The library's words, without the name that it gives to bytes in memory."""
+    """The library's message, without its name for bytes in memory."""
     return str(getattr(error, "error_string", error)).strip().rstrip(".")
 
 
@@ -155,7 +155,7 @@ def encode_flac(samples: NDArray[np.int16], sample_rate_hz: int) -> bytes:
 
 
 def longest_full_scale_run(samples: NDArray[np.int16]) -> int:
-    """How many samples in a row of (T,) stand at full scale at most: 32767 or above, or -32767 or below."""
+    """Length of the longest run of samples of (T,) at full scale: 32767 or above, or -32767 or below."""
     full = np.concatenate([[False], (samples >= 32767) | (samples <= -32767), [False]])
     if not full.any():
         return 0

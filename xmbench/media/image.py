@@ -15,7 +15,7 @@ from xmbench.errors import MediaError
 
 MODES = {1: "L", 3: "RGB"}
 FORMATS = ("PNG", "JPEG")
-_IN_WORDS = {
+_DESCRIPTIONS = {
     "1": "1-bit pixels",
     "P": "a palette",
     "PA": "a palette with alpha",
@@ -25,7 +25,7 @@ _IN_WORDS = {
     "I;16": "16-bit pixels",
     "F": "float pixels",
 }
-_PNG_DEPTH_AT = 24  # offset of the bit depth in a PNG file: signature, chunk head, width and height before it
+_PNG_DEPTH_AT = 24  # offset of the bit depth in a PNG file: after the signature, chunk header, width and height
 _DAMAGE = (
     OSError,
     ValueError,
@@ -62,7 +62,7 @@ def encode_palette_png(indices: NDArray[np.uint8], colours: NDArray[np.uint8]) -
 
 
 def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 80) -> bytes:
-    """A JPEG file of (H, W, C), for showing."""
+    """A JPEG file of (H, W, C), for display."""
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels, MODES[pixels.shape[2]])
     stream = io.BytesIO()
     picture.save(stream, format="JPEG", quality=quality)
@@ -72,7 +72,7 @@ def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 80) -> bytes:
 def decode(
     data: bytes, *, size_px: tuple[int, int] | None = None, formats: tuple[str, ...] = FORMATS
 ) -> NDArray[np.uint8]:
-    """Reads an image file into (H, W, C). Nothing is converted: what is not 8-bit grey or RGB is refused.
+    """Reads an image file into (H, W, C). Nothing is converted: anything but 8-bit grey or RGB is refused.
 
     Args:
         data: the bytes of the file.
@@ -80,28 +80,28 @@ def decode(
         formats: kinds of files, as Pillow names them.
 
     Raises:
-        MediaError: no readable image, more than one image, another size, or pixels other than 8-bit grey and RGB.
+        MediaError: not a readable image, more than one image, another size, or pixels other than 8-bit grey and RGB.
     """
     expected = f"a {' or '.join(formats)} file"
     if not data:
         raise MediaError("empty file", expected=expected)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damage that does not concern the pixels
+            warnings.simplefilter("ignore")  # about damage outside the pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 _refuse(picture, data, size_px, formats)
                 picture.load()
                 pixels = np.asarray(picture)
     except UnidentifiedImageError as error:
-        raise MediaError("no readable image", expected=expected) from error
+        raise MediaError("not a readable image", expected=expected) from error
     except _DAMAGE as error:
-        raise MediaError(f"no readable image ({error})", expected=expected) from error
+        raise MediaError(f"not a readable image ({error})", expected=expected) from error
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
 def _refuse(picture: Image.Image, data: bytes, size_px: tuple[int, int] | None, formats: tuple[str, ...]) -> None:
-    """Raises MediaError by what the header says."""
+    """Raises MediaError for a header that does not fit."""
     if picture.format not in formats:
         raise MediaError(f"a {picture.format} file", expected=f"a {' or '.join(formats)} file")
     if size_px is not None and (picture.height, picture.width) != size_px:
@@ -110,7 +110,9 @@ def _refuse(picture: Image.Image, data: bytes, size_px: tuple[int, int] | None, 
     if getattr(picture, "n_frames", 1) > 1:
         raise MediaError(f"{getattr(picture, 'n_frames', 1)} images in one file (animated)", expected="a single image")
     if picture.mode not in MODES.values():
-        raise MediaError(_IN_WORDS.get(picture.mode, f"image mode {picture.mode}"), expected="8-bit grey (L) or RGB")
+        raise MediaError(
+            _DESCRIPTIONS.get(picture.mode, f"image mode {picture.mode}"), expected="8-bit grey (L) or RGB"
+        )
     if picture.format == "PNG" and data[_PNG_DEPTH_AT] > 8:  # Pillow would drop the lower half of 16-bit RGB silently
         raise MediaError(f"{data[_PNG_DEPTH_AT]}-bit pixels", expected="8-bit grey (L) or RGB")
     if "transparency" in picture.info:

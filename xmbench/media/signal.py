@@ -1,8 +1,8 @@
-"""The two kinds of media that xmbench compares, with room for what was derived from them.
+"""The two kinds of media that xmbench compares, with a cache for what is derived from them.
 
-A `Sound` or `Picture` is one item in memory. Metrics derive expensive things from it (a resampled copy, an
+A `Sound` or `Picture` is one item in memory. Metrics derive expensive values from it (a resampled copy, an
 auditory spectrogram); `derived` keeps each under a key, so that several metrics, or several outputs compared
-with one reference, pay once.
+with one reference, compute it once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How often a speech service is asked: a pause between requests, a limit to their number, and none after a refusal.
+"""Pacing of a speech service: a pause between requests, a limit on their number, and none after a refusal.
 
-How often a service is asked changes no sound, so it is no part of a recipe: two environment variables set it.
+The pace changes no sound, so it is not part of a recipe: two environment variables set it.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _DEFAULT_REQUESTS = 500
 
 
 def pause_s() -> float:
-    """Seconds between two requests; raises DocumentError for a value that is no such number."""
+    """Seconds between two requests; raises DocumentError for an invalid value."""
     return _number(PAUSE_VARIABLE, _DEFAULT_PAUSE_S)
 
 
 def most_requests() -> int:
-    """Requests that one build may make; raises DocumentError for a value that is no such number."""
+    """Requests allowed in one build; raises DocumentError for an invalid value."""
     return int(_number(REQUESTS_VARIABLE, _DEFAULT_REQUESTS))
 
 
 class Paced:
-    """An engine for the time of one build. An offline engine is called as it is."""
+    """An engine during one build. An offline engine is called directly."""
 
     def __init__(self, engine: Engine) -> None:
         self.facts: EngineFacts = engine.facts
@@ -41,14 +41,14 @@ class Paced:
         self._refusal: Rejected | None = None
 
     def speak(self, word: str, voice: str, rate: int, pitch: int) -> NDArray[np.int16] | Rejected:
-        """As the engine does; an online one is spared after its first temporary failure."""
+        """As the engine does; an online one is not called again after its first temporary failure."""
         if not self.facts.online:
             return self._engine.speak(word, voice, rate, pitch)
         if self._refusal is not None:
-            why = f"'{word}' by {voice}: not asked for, after this: {self._refusal.detail}"
+            why = f"'{word}' by {voice}: not requested after this failure: {self._refusal.detail}"
             return Rejected("speech", self._refusal.reason, why, temporary=True)
         if self._requests >= most_requests():
-            why = f"'{word}' by {voice}: {self._requests} requests were made, as many as {REQUESTS_VARIABLE} allows"
+            why = f"'{word}' by {voice}: {self._requests} requests were made, the limit of {REQUESTS_VARIABLE}"
             return Rejected("speech", "request-limit", why, temporary=True)
         time.sleep(max(0.0, self._next_s - time.monotonic()))
         self._requests += 1

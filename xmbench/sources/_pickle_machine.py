@@ -1,4 +1,4 @@
-"""The stack machine of a pickle, with the instructions that make plain data. It can call and import nothing.
+"""The stack machine of a pickle, with the instructions that make plain data. It cannot call or import anything.
 
 Format: Python's `pickletools`.
 """
@@ -10,17 +10,17 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-_LONG = 1 << 16  # texts from here on are not copied before it is known what they are for
+_LONG = 1 << 16  # texts of this length are copied only once their use is known
 _STEP = 1 << 20
-_FIGURES = 4_000  # Python reads no more at a time
+_MOST_DIGITS = 4_000  # Python's own limit
 
 
 class DamagedError(Exception):
-    """An instruction that does not fit; the text says how."""
+    """An invalid instruction; the text says why."""
 
 
 class RefusedError(Exception):
-    """Something that is no data; the text names it."""
+    """Something other than data; the text names it."""
 
 
 class LongText:
@@ -39,7 +39,7 @@ class LongText:
 
 
 class Machine:
-    """The stack machine of a pickle. `at` is the place of the instruction that is carried out."""
+    """The stack machine of a pickle. `at` is the position of the current instruction."""
 
     def __init__(self, data: bytes) -> None:
         self.raw, self.data = data, memoryview(data)
@@ -49,16 +49,16 @@ class Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self, instructions: Mapping[int, Instruction]) -> Any:
-        """Carries out every instruction up to the stop; returns the value that it leaves."""
+        """Executes every instruction up to the stop; returns the value that it leaves."""
         while True:
             self.at = self.next
             code = self.take(1)[0]
             if code == ord("."):
                 return self.pop()
-            carry_out = instructions.get(code)
-            if carry_out is None:
-                raise RefusedError(_REFUSED.get(code, f"the instruction 0x{code:02x}, which no data needs"))
-            carry_out(self)
+            execute = instructions.get(code)
+            if execute is None:
+                raise RefusedError(_REFUSED.get(code, f"the instruction 0x{code:02x}, which data does not need"))
+            execute(self)
 
     def take(self, count: int) -> memoryview:
         """The next bytes."""
@@ -76,7 +76,7 @@ class Machine:
         """The next line, without its end."""
         end = self.raw.find(b"\n", self.next)
         if end < 0:
-            raise DamagedError("a line without an end")
+            raise DamagedError("an unterminated line")
         line = bytes(self.data[self.next : end])
         self.next = end + 1
         return line
@@ -88,7 +88,7 @@ class Machine:
         return self.stack.pop()
 
     def top(self, kind: type) -> Any:
-        """The topmost value, which must be of a kind."""
+        """The topmost value, which must be of the given type."""
         value = self.pop()
         self.stack.append(value)
         if not isinstance(value, kind):
@@ -96,7 +96,7 @@ class Machine:
         return value
 
     def marked(self) -> list[Any]:
-        """The values above the last mark, which goes too."""
+        """The values above the last mark; removes the mark."""
         if not self.marks:
             raise DamagedError("no mark on the stack")
         start = self.marks.pop()
@@ -128,10 +128,10 @@ def _integer(machine: Machine, form: str) -> int:
 
 
 def _decimal(machine: Machine) -> int | bool:
-    """A number in figures; `01` and `00` are truth values."""
+    """A number in decimal digits; `01` and `00` are booleans."""
     line = machine.line().removesuffix(b"L")
-    if len(line) > _FIGURES:
-        raise DamagedError(f"a number of {len(line):,} figures")
+    if len(line) > _MOST_DIGITS:
+        raise DamagedError(f"a number of {len(line):,} digits")
     return line == b"01" if line in (b"00", b"01") else int(line)
 
 
@@ -150,11 +150,11 @@ def _protocol(machine: Machine) -> None:
 
 
 def _tuple(count: int) -> Callable[[Machine], None]:
-    def carry_out(machine: Machine) -> None:
+    def execute(machine: Machine) -> None:
         values = [machine.pop() for _ in range(count)]
         machine.stack.append(tuple(reversed(values)))
 
-    return carry_out
+    return execute
 
 
 def _append(machine: Machine) -> None:
@@ -193,10 +193,10 @@ def _setitems(machine: Machine) -> None:
 
 
 def _keep(index: Callable[[Machine], int]) -> Callable[[Machine], None]:
-    def carry_out(machine: Machine) -> None:
+    def execute(machine: Machine) -> None:
         machine.memo[index(machine)] = machine.top(object)
 
-    return carry_out
+    return execute
 
 
 PLAIN: dict[int, Instruction] = {

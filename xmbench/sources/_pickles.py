@@ -1,11 +1,11 @@
-"""Pickles of plain data and numpy arrays, read by an interpreter of their own that can call nothing.
+"""Pickles of plain data and numpy arrays, read by an interpreter that cannot call anything.
 
-Python's `pickle` runs whatever a file names. Here the instructions that build dicts, lists, tuples, bytes, text and
-numbers are carried out, and the few names with which numpy writes an array stand for functions of this module;
-any other name, and any instruction that would call or import something, is refused and named. Nothing is imported,
+Python's `pickle` runs whatever a file names. Here only the instructions that build dicts, lists, tuples, bytes, text
+and numbers are executed, and the few names with which numpy writes an array are mapped to functions of this module.
+Any other name, and any instruction that would call or import something, is refused and named. Nothing is imported,
 no attribute is set, and memory stays in proportion to the file.
 
-Read are all protocols of Python 2 and 3 (text of Python 2 comes as bytes) and arrays of numpy 1 and 2.
+All protocols of Python 2 and 3 are read (text of Python 2 as bytes), and arrays of numpy 1 and 2.
 Format: Python's `pickletools`; numpy's `ndarray.__reduce__`.
 """
 
@@ -34,7 +34,7 @@ _NUMBERS = {f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)} | {"b1", 
 
 
 class _Name(str):
-    """A name of `_ALLOWED`, as a value that only `_call` understands."""
+    """A name of `_ALLOWED`; only `_call` uses it."""
 
 
 class _Type:
@@ -49,24 +49,24 @@ class _Type:
 
 
 class _Array:
-    """An array, empty until its state comes."""
+    """An array, empty until its state is set."""
 
     def __init__(self) -> None:
         self.values: NDArray[Any] = np.zeros(0)
 
 
 def read_pickle(data: bytes, name: str) -> dict[str, Any]:
-    """Reads the dict that a pickle holds, running none of it.
+    """Reads the dict in a pickle without running any of it.
 
     Args:
-        data: the whole file.
+        data: the content of the file.
         name: its name, for messages.
 
     Returns:
         The dict; keys as text. Arrays are views of `data` where they can be.
 
     Raises:
-        UpstreamError: it asks for anything but data, it is damaged or cut off, or it holds no dict.
+        UpstreamError: it holds anything but data, it is damaged or truncated, or it is not a dict.
     """
     machine = Machine(data)
     try:
@@ -81,9 +81,9 @@ def read_pickle(data: bytes, name: str) -> dict[str, Any]:
         ) from error
     except (DamagedError, ValueError, TypeError, OverflowError, IndexError, KeyError, MemoryError) as error:
         raise UpstreamError(
-            f"a damaged pickle, at byte {machine.at:,} of {len(data):,} ({str(error)[:120] or type(error).__name__})",
+            f"damaged pickle, at byte {machine.at:,} of {len(data):,} ({str(error)[:120] or type(error).__name__})",
             where=name,
-            expected="a whole pickle",
+            expected="a complete pickle",
             todo="fetch the file again",
         ) from error
 
@@ -121,10 +121,10 @@ def _stack_global(machine: Machine) -> _Name:
 
 
 def _call(machine: Machine) -> None:
-    """What a pickle calls: one of the functions below, by its name."""
+    """A call in a pickle: one of the functions below, by its name."""
     arguments, function = machine.pop(), machine.pop()
     if not isinstance(function, _Name) or not isinstance(arguments, tuple):
-        raise DamagedError("a call of something that is no function")
+        raise DamagedError("a call of something that is not a function")
     match function, arguments:
         case "array", (_Name("ndarray"), _, _):
             made: Any = _Array()
@@ -153,7 +153,7 @@ def _type(code: str) -> _Type:
 
 
 def _build(machine: Machine) -> None:
-    """The state of an array or of its type; nothing else has one."""
+    """Sets the state of an array or of its type; nothing else has one."""
     state = machine.pop()
     target = machine.top(object)
     match target, state:

@@ -1,8 +1,8 @@
-"""CIFAR-10 and CIFAR-100: 50,000 training and 10,000 test images of 32x32 pixels, in the forms they are found in.
+"""CIFAR-10 and CIFAR-100: 50,000 training and 10,000 test images of 32x32 pixels, in the forms in which they exist.
 
 - the Python pickles (`cifar-10-batches-py/`, `cifar-100-python/`), read without running them (`_pickles`);
 - the binary files (`cifar-10-batches-bin/`, `cifar-100-binary/`);
-- folders of images (`train/<class>/<name>.png`), which nobody publishes but many have.
+- directories of images (`train/<class>/<name>.png`), unpublished but common.
 
 Pickles and binary files hold the same images in the same order, so both give the same items.
 
@@ -69,26 +69,26 @@ class Batch:
 
 
 class Cifar:
-    """Small colour photographs from pickles, binary files or folders; keys like `train-00017`, splits as published."""
+    """Small colour photos from pickles, binary files or directories; keys like `train-00017`, splits as published."""
 
     name = "cifar"
     yields: frozenset[Modality] = frozenset({"image"})
     Options = CifarOptions
 
     def versions(self, options: CifarOptions) -> dict[str, str]:
-        """Nothing but the files shapes the content."""
+        """Only the files shape the content."""
         return {}
 
     def counts(self, sizes: Mapping[str, int], options: CifarOptions) -> dict[str, int]:
-        """Items of each split, as the options promise them; none where they do not."""
+        """Items of each split, as the options state them; none where they do not."""
         promised = {"train": options.train_images, "test": options.test_images}
         return {split: number for split, number in promised.items() if number is not None}
 
     def entries(self, upstream: Upstream, options: CifarOptions, task: Task) -> list[Entry]:
-        """One entry per image, training items first, in published order (folders: by class, then by name).
+        """One entry per image, training items first, in published order (directories: by class, then by name).
 
         Raises:
-            UpstreamError: damaged files, pickles that ask for more than data, counts or classes that do not fit.
+            UpstreamError: damaged files, pickles with more than data, counts or classes that do not fit.
         """
         there = upstream.names()
         files = next((form for form in FILES if any(name in there for names in form.values() for name in names)), None)
@@ -107,29 +107,29 @@ class Cifar:
     def read(
         self, upstream: Upstream, options: CifarOptions, task: Task, entries: Sequence[Entry]
     ) -> Iterator[Raw | Rejected]:
-        """Pixels uint8 (32, 32, 3) per entry; of a folder, whatever its file holds."""
+        """Pixels uint8 (32, 32, 3) per entry; from a directory, of the file's own shape."""
         last, batch = "", Batch(np.zeros(0, np.int64), np.zeros((0, _PIXELS), np.uint8))
         for entry in entries:
             name, index = entry.locator
             if index is None:
                 yield _read_image(upstream, name)
                 continue
-            if name != last:  # one file at a time is in memory: entries come in the order of the files
+            if name != last:  # entries come in the order of the files, so one file at a time is in memory
                 batch, last = read_batch(upstream.read(name), name, options), name
             planes = batch.planes[index].reshape(3, SIDE_PX, SIDE_PX)
             yield RawImage(np.ascontiguousarray(planes.transpose(1, 2, 0)))
 
 
 def read_batch(data: bytes, name: str, options: CifarOptions) -> Batch:
-    """Reads one file of images, in the form that its name says.
+    """Reads one file of images, in the form of its name.
 
     Args:
         data: the uncompressed file.
         name: as published.
-        options: which labels to take.
+        options: which labels to use.
 
     Raises:
-        UpstreamError: it is damaged, or asks for more than data.
+        UpstreamError: it is damaged, or holds more than data.
     """
     if name.endswith(".bin"):
         return _read_binary(data, name, options)
@@ -174,7 +174,7 @@ def _split_entries(
 
 
 def _folder_entries(names: Sequence[str], task: Task) -> list[Entry]:
-    """Entries of `train/<class>/<name>`; a class's folder has its name, or its name with other separators."""
+    """Entries of `train/<class>/<name>`; a class's directory has its name, or its name with other separators."""
     classes = {_plain(name): k for k, name in enumerate(task.class_names)}
     counted: Counter[str] = Counter()
     found, problems = [], set()
@@ -185,7 +185,7 @@ def _folder_entries(names: Sequence[str], task: Task) -> list[Entry]:
         if len(parts) != 3 or parts[0] not in _FOLDERS:
             continue
         if _plain(parts[1]) not in classes:
-            problems.add(f"{parts[0]}/{parts[1]}: no class of this name")
+            problems.add(f"{parts[0]}/{parts[1]}: not a class of the recipe")
             continue
         key = f"{parts[0]}-{counted[parts[0]]:05d}"
         counted[parts[0]] += 1
@@ -193,14 +193,14 @@ def _folder_entries(names: Sequence[str], task: Task) -> list[Entry]:
         found.append(Entry(key=key, split=parts[0], label=label, group=key, locator=(name, None)))
     if problems:
         raise UpstreamError(
-            f"{len(problems)} folder(s) that are no class",
+            f"{len(problems)} directories that are not classes",
             expected=", ".join(task.class_names[:20]),
             problems=sorted(problems),
-            todo="name the folders as the recipe's classes, or take them away",
+            todo="name the directories as the recipe's classes, or remove them",
         )
     if not found:
         raise UpstreamError(
-            "no file that this reader knows",
+            "no files of a known form",
             expected="cifar-10-batches-py, cifar-100-python, their binary forms, or train/<class>/<name>.png",
         )
     return found

@@ -21,7 +21,7 @@ from xmbench.interfaces import Entry, Modality, Raw, RawImage, Rejected, Task, U
 from xmbench.media import image
 
 INK_LEVELS = 16
-# Of the cells as bytes followed by the labels as bytes: another release of the data is noticed, not trusted.
+# Of the cells as bytes followed by the labels as bytes: another release of the data is detected, not trusted.
 SHA256 = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 
 
@@ -33,7 +33,7 @@ def _embedded() -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise PrerequisiteError(
-            "scikit-learn is not installed", expected="it carries the digits", todo="pip install scikit-learn"
+            "scikit-learn is not installed", expected="it contains the digits", todo="pip install scikit-learn"
         ) from error
     cells, labels = load_digits(return_X_y=True)
     cells, labels = cells.astype(np.uint8).reshape(-1, 8, 8), labels.astype(np.uint8)
@@ -61,14 +61,14 @@ class Digits:
     Options = DigitsOptions
 
     def versions(self, options: DigitsOptions) -> dict[str, str]:
-        """The package that carries the data."""
+        """The package that contains the data."""
         return {"scikit-learn": _embedded()[2]}
 
     def entries(self, upstream: Upstream, options: DigitsOptions, task: Task) -> list[Entry]:
         """One entry per digit, in scikit-learn's order.
 
         Raises:
-            UpstreamError: the data are not the known ones, or a label without a class.
+            UpstreamError: the data are not the known ones, or a label has no class.
         """
         labels = _embedded()[1]
         if int(labels.max()) >= len(task.class_names):

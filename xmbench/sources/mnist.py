@@ -42,7 +42,7 @@ def parse_idx(data: bytes, dimensions: int, name: str) -> NDArray[np.uint8]:
     magic = bytes([0, 0, _UINT8, dimensions])
     if data[:4] != magic:
         raise UpstreamError(
-            f"no idx file of {dimensions} dimension(s): magic number {data[:4].hex() or 'missing'}",
+            f"not an idx file of {dimensions} dimension(s): magic number {data[:4].hex() or 'missing'}",
             where=name,
             expected=magic.hex(),
             todo="check that the file is what its name says, uncompressed",
@@ -78,7 +78,7 @@ class Mnist:
     Options = MnistOptions
 
     def versions(self, options: MnistOptions) -> dict[str, str]:
-        """Nothing but the files shapes the content."""
+        """Only the files shape the content."""
         return {}
 
     def counts(self, sizes: Mapping[str, int], options: MnistOptions) -> dict[str, int]:
@@ -89,7 +89,7 @@ class Mnist:
         """One entry per image, training items first, in the order of the files.
 
         Raises:
-            UpstreamError: no idx files, counts of images and labels differ, a label without a class.
+            UpstreamError: not idx files, different counts of images and labels, or a label without a class.
         """
         there = set(upstream.names())
         found = []
@@ -103,7 +103,7 @@ class Mnist:
                 found.append(Entry(key=key, split=split, label=label, group=key, locator=(split, i)))
         if not found:
             known = ", ".join(name for pair in FILES.values() for name in pair)
-            raise UpstreamError("the recipe lists no file that this reader knows", expected=known)
+            raise UpstreamError("the recipe lists no files of a known form", expected=known)
         return found
 
     def read(

@@ -21,11 +21,11 @@ from xmbench.media import audio
 
 ENDINGS = (".wav", ".flac")
 ENGINE = "recorded"
-RATES_HZ = (2_000, 384_000)  # a rate beyond is a damaged header, and resampling from it would fill the memory
+RATES_HZ = (2_000, 384_000)  # others are damaged headers; resampling from them would fill the memory
 
 
 class RecordingsOptions(BaseModel):
-    """Who speaks for which split.
+    """Which speakers each split has.
 
     Attributes:
         train_speakers, test_speakers: speakers of each split, with none in common.
@@ -66,14 +66,14 @@ class Recordings:
     Options = RecordingsOptions
 
     def versions(self, options: RecordingsOptions) -> dict[str, str]:
-        """Nothing but the files shapes the content; what resamples them stands among the tools."""
+        """Only the files shape the content; the resampler is listed with the tools."""
         return {}
 
     def entries(self, upstream: Upstream, options: RecordingsOptions, task: Task) -> list[Entry]:
         """One entry per recording, sorted by class, speaker and take; nothing is decoded yet.
 
         Raises:
-            UpstreamError: names of another form, speakers that the recipe does not name or that are not there,
+            UpstreamError: names of another form, speakers that the recipe does not name or that are missing,
                 classes without a recording.
         """
         labels = {_slug(name): k for k, name in enumerate(task.class_names)}
@@ -119,10 +119,10 @@ def read_take(data: bytes, sample_rate_hz: int, trim_threshold_db: float = -40.0
     except MediaError as error:
         return Rejected("read", "corrupt-audio", error.what)
     if not np.isfinite(samples).all():
-        return Rejected("read", "non-finite", "samples that are no numbers")
+        return Rejected("read", "non-finite", "samples that are not finite numbers")
     if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
         return Rejected("read", "odd-rate", f"{rate} Hz, expected {RATES_HZ[0]} to {RATES_HZ[1]} Hz")
-    # Float files may hold any number; what leaves -1..1 is clipped, as a 16-bit file would have it.
+    # Float files may hold any number; values outside -1..1 are clipped, as in a 16-bit file.
     mono = np.clip(samples.mean(axis=1, dtype=np.float64), -1.0, 1.0).astype(np.float32)
     trimmed = audio.trim_silence(
         audio.to_int16(audio.resample(mono, rate, sample_rate_hz)), sample_rate_hz, trim_threshold_db
@@ -133,13 +133,13 @@ def read_take(data: bytes, sample_rate_hz: int, trim_threshold_db: float = -40.0
 
 
 def _entry(name: str, labels: dict[str, int], options: RecordingsOptions, task: Task) -> Entry | str:
-    """The entry of a file, or what is wrong with its name. `split` is empty for a speaker who is left out."""
+    """The entry of a file, or what is wrong with its name. `split` is empty for a speaker that is left out."""
     parts = name.rpartition("/")[2].rpartition(".")[0].rsplit("_", 2)
     if len(parts) != 3 or not parts[2].isdecimal() or not parts[2].isascii():
         return "not <class>_<speaker>_<take>"
     word, speaker, take = parts
     if _slug(word) not in labels:
-        return f"'{word}' is no class of the recipe"
+        return f"'{word}' is not a class of the recipe"
     if speaker not in options.splits:
         return f"the recipe does not name the speaker '{speaker}'"
     label = labels[_slug(word)]
@@ -162,12 +162,12 @@ def _absent(entries: Sequence[Entry], options: RecordingsOptions, task: Task) ->
         for speaker, split in options.splits.items()
         if split and (split, speaker) not in there
     ]
-    heard = {(entry.split, entry.label) for entry in entries}
+    recorded = {(entry.split, entry.label) for entry in entries}
     return problems + [
         f"no recording of '{name}' for the split {split}"
         for split in ("train", "test")
         for k, name in enumerate(task.class_names)
-        if (split, k) not in heard
+        if (split, k) not in recorded
     ]
 
 

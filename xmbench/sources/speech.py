@@ -1,8 +1,8 @@
-"""Spoken words: one take per (engine, version, voice, rate, pitch, word), made once and never per image.
+"""Spoken words: one take per (engine, version, voice, rate, pitch, word), made once, not per image.
 
 A take is trimmed of silence. Where it leaves the recipe's range of durations it is spoken again, one word per
-minute faster or slower at a time, until it fits; the rate that was used is kept in its attributes. An engine
-that speaks at its own rate is asked once, and a word that does not fit is listed.
+minute faster or slower at a time, until it fits; the final rate is kept in its attributes. An engine that speaks at
+its own rate is called once, and a word that does not fit is listed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SpeechOptions(BaseModel):
         rates: words per minute that each voice speaks at; none for an engine that speaks at its own rate.
         pitches: pitches of each voice, 0..100; 50 is its own; none for an engine without this setting.
         trim_threshold_db: leading and trailing 10 ms frames this far below the loudest one are cut.
-        max_rerating: how far the rate may leave the asked one to meet the range, words per minute.
+        max_rerating: how far the rate may differ from the requested one to meet the range, words per minute.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,7 +59,7 @@ class SpeechOptions(BaseModel):
         if shared:
             raise ValueError(f"voices of both splits: {', '.join(shared)}")
         if not all(0 <= pitch <= 100 for pitch in self.pitches):
-            raise ValueError("pitches lie within 0..100")
+            raise ValueError("pitches must be within 0..100")
         return self
 
     @property
@@ -82,7 +82,7 @@ class Speech:
         return registry.engine(options.engine)
 
     def pause_s(self) -> float:
-        """Seconds between two requests to an online engine; raises DocumentError for a setting that is none."""
+        """Seconds between two requests to an online engine; raises DocumentError for an invalid setting."""
         return pause_s()
 
     def with_engine(self, options: Mapping[str, Any], name: str, languages: Sequence[str]) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class Speech:
         """One entry per split, voice, rate, pitch and word, in that order; nothing is spoken yet.
 
         Raises:
-            UnknownNameError: an engine or a voice that is not there.
+            UnknownNameError: an unknown engine or voice.
             DocumentError: no words, a rate or pitch that the engine cannot speak, or two takes of one key.
         """
         engine = self.engine(options)
@@ -141,7 +141,7 @@ class Speech:
 
 
 def _voices_for(engine: Engine, options: Mapping[str, Any], languages: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Voices of an engine in the places where the options have some, at most as many."""
+    """Voices of an engine for each list of voices in the options, at most as many."""
     places = {key: tuple(options[key]) for key in ("voices", "train_voices", "test_voices") if options.get(key)}
     language = languages[0] if languages else "en"
     found = engine.voices(language)
@@ -183,7 +183,7 @@ def _entry(
     engine: str,
     options: SpeechOptions,
 ) -> Entry:
-    # An engine without a setting has no place for it in the names.
+    # The setting is not in the names of an engine that lacks it.
     settings = [f"{letter}{value}" for letter, value in (("r", rate), ("p", pitch)) if value is not None]
     return Entry(
         key="-".join([_slug(voice), *settings, _slug(word)]),
@@ -200,14 +200,14 @@ def _text(setting: int | None) -> str:
 
 
 def _slug(text: str) -> str:
-    """Lower-case ASCII with hyphens; other scripts and accents are told apart by a few digits of a hash."""
+    """Lower-case ASCII with hyphens; other scripts and accents get a few digits of a hash."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
     return slug if text.isascii() else f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:6]}".strip("-")
 
 
 def _take(engine: Paced, entry: Entry, wanted: AudioFormat) -> RawClip | Rejected:
-    """Speaks one take; moves the rate by 1, 2, ... words per minute while it is too long or too short."""
+    """Speaks one take; changes the rate by 1, 2, ... words per minute while it is too long or too short."""
     word, voice, asked, pitch, threshold_db, max_rerating = entry.locator
     facts, rate, step = engine.facts, asked or 0, 0
     while True:
@@ -242,7 +242,7 @@ def _shown(rate: int) -> str:
 
 
 def _attributes(facts: EngineFacts, rate: int) -> dict[str, str]:
-    """What only the spoken take can tell: the rate that fitted, and the day on which a service was asked."""
+    """Known only after speaking: the rate that fitted, and the date of the request to a service."""
     known = {"rate_wpm": str(rate) if facts.rates else ""}
     return {**known, "synthesised": datetime.now(UTC).date().isoformat()} if facts.online else known
 

@@ -1,1 +1,1 @@
-"""Atomic files, locks and the cache folder: what every stage uses to keep its work safe on disk."""
+"""Atomic files, locks and the cache directory: used by every stage that writes to disk."""

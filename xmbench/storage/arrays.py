@@ -1,4 +1,4 @@
-"""Arrays that are larger than memory: `.npy` files that are mapped, and whole or not there."""
+"""Arrays that are larger than memory: memory-mapped `.npy` files, complete or absent."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from xmbench.storage.files import writing
 
 
 def create_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """A new `.npy` file, mapped for writing, with its place on the disk taken.
+    """A new `.npy` file, mapped for writing, with its space on the disk allocated.
 
     Raises:
-        OutputError: the folder cannot be written, or the disk is too full. Without the place taken, a full disk
-            would end the process at some later write, without a word.
+        OutputError: the directory cannot be written, or the disk is too full. Without the space allocated, a full
+            disk would kill the process at some later write, without a message.
     """
     with writing(path.parent):
         array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
@@ -31,7 +31,7 @@ def open_array(path: Path, *, writable: bool = False) -> NDArray[Any]:
     """A `.npy` file, mapped; what is written to it stays in memory, unless it is opened as `writable`.
 
     Raises:
-        ValueError, OSError: it is missing, cut, or no such file.
+        ValueError, OSError: it is missing, cut, or not a `.npy` file.
     """
     # "c", not "r": PyTorch warns of arrays that cannot be written.
     array: NDArray[Any] = np.load(path, mmap_mode="r+" if writable else "c", allow_pickle=False)

@@ -1,4 +1,4 @@
-"""The folder for what several builds share: downloads and spoken words."""
+"""The directory that several builds share: downloads and spoken words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CACHE_VARIABLE = "XMBENCH_CACHE"
 
 
 def cache_folder() -> Path:
-    """Where downloads and spoken words are kept: `$XMBENCH_CACHE`, or the user's cache folder.
+    """Where downloads and spoken words are kept: `$XMBENCH_CACHE`, or the user's cache directory.
 
     Raises:
         OutputError: it cannot be written.
@@ -24,9 +24,9 @@ def cache_folder() -> Path:
         return make_folder(folder)
     except OutputError as error:
         raise OutputError(
-            f"the cache folder cannot be used: {error.what}",
+            f"the cache directory cannot be used: {error.what}",
             where=folder,
-            todo=f"set {CACHE_VARIABLE} to a folder that can be written",
+            todo=f"set {CACHE_VARIABLE} to a directory that can be written",
         ) from error
 
 

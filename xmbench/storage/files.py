@@ -1,4 +1,4 @@
-"""Reading and writing whole files: never half of one, and never a bare OSError for the user."""
+"""Reading and writing files: complete or not at all, and never a bare OSError for the user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from xmbench.errors import DocumentError, OutputError
 
 LIMIT_VARIABLE = "XMBENCH_MAX_BYTES"
-LARGEST_DOCUMENT = 1 << 26  # of a JSON or TOML document, 64 MiB: the manifest of a million rows has a tenth of it
+LARGEST_DOCUMENT = 1 << 26  # of a JSON or TOML document, 64 MiB: the manifest of a million rows needs a tenth of it
 _KINDS = {
     stat.S_IFDIR: "a directory, not a file",
     stat.S_IFIFO: "a pipe, not a file",
@@ -35,7 +35,7 @@ _REFUSED = {
 
 
 def regular_size(path: Path, largest: int | None) -> int:
-    """Size in bytes of a path that was given, before anything of it is read.
+    """Size in bytes of a file, checked before anything of it is read.
 
     A pipe, a device or a socket would hang or never end; a file beyond its format's limit would fill the memory.
 
@@ -45,7 +45,7 @@ def regular_size(path: Path, largest: int | None) -> int:
             that is streamed, so that its size does not matter.
 
     Raises:
-        DocumentError: it is missing, no regular file, or too large.
+        DocumentError: it is missing, not a regular file, or too large.
     """
     try:
         found = path.stat()
@@ -90,7 +90,7 @@ def read_bytes(path: Path, largest: int = LARGEST_DOCUMENT) -> bytes:
     """The content of a regular file of at most `largest` bytes (see `regular_size`).
 
     Raises:
-        DocumentError: it is missing, no regular file, too large, or cannot be read.
+        DocumentError: it is missing, not a regular file, too large, or cannot be read.
     """
     regular_size(path, largest)
     try:
@@ -130,26 +130,25 @@ def writing(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in _REFUSED:
             raise OutputError(
-                f"the folder cannot be written ({error.strerror})",
+                f"the directory cannot be written ({error.strerror})",
                 where=path,
-                todo="choose another folder with --out, or change its permissions",
+                todo="choose another directory with --out, or change its permissions",
             ) from error
         if error.errno == errno.ENOENT and not path.exists():
             raise OutputError(
-                "the folder was removed while it was in use", where=path, todo="run the same command again"
+                "the directory was removed while it was in use", where=path, todo="run the same command again"
             ) from error
         raise
 
 
 def output_file(path: Path) -> Path:
-    """Checks a path that a file will be written to, before the work; makes its folder.
+    """Checks a path that a file will be written to, before the work; makes its directory.
 
-    What stands there is replaced if it is a file. A link to a file is replaced itself: what it points to is not
-    touched. Directories, and whatever hangs, swallows or never ends (pipes, devices, sockets, links to them), are
-    refused.
+    An existing file is replaced. A link to a file is replaced itself: what it points to is not touched. Directories,
+    pipes, devices, sockets and links to them are refused.
 
     Raises:
-        OutputError: something else than a file stands there, or the folder cannot be written.
+        OutputError: something other than a file is there, or the directory cannot be written.
     """
     make_folder(path.parent)
     _refuse_irregular(path)
@@ -171,10 +170,10 @@ def _refuse_irregular(path: Path) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Creates a folder and its parents; checks that files can be written there.
+    """Creates a directory and its parents; checks that files can be written there.
 
     Raises:
-        OutputError: it cannot be made or written.
+        OutputError: it cannot be created or written.
     """
     with writing(path):
         try:
@@ -183,20 +182,20 @@ def make_folder(path: Path) -> Path:
             path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path):
                 pass
-        except FileNotFoundError as error:  # a file system that takes no folders or files (/proc)
-            raise PermissionError(errno.EACCES, "nothing can be made there") from error
+        except FileNotFoundError as error:  # a file system without new files (/proc)
+            raise PermissionError(errno.EACCES, "no file can be created there") from error
     return path
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; renamed to it when the block ends well, removed otherwise.
+    """A temporary path next to `path`; renamed to it when the block succeeds, removed otherwise.
 
-    A reader sees the old file or the new one, never a half. The content is flushed to the disk first.
+    A reader sees the old file or the new one, never a part. The content is flushed to the disk first.
 
     Raises:
-        OutputError: something else than a file stands there (see `output_file`), the folder cannot be written, or the
-            disk is full.
+        OutputError: something other than a file is there (see `output_file`), the directory cannot be written, or
+            the disk is full.
     """
     _refuse_irregular(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -211,15 +210,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a whole file or nothing.
+    """Writes a file completely or not at all.
 
     Raises:
-        OutputError: the folder cannot be written, or the disk is full.
+        OutputError: the directory cannot be written, or the disk is full.
     """
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a whole UTF-8 file or nothing."""
+    """Writes a UTF-8 file completely or not at all."""
     write_bytes(path, text.encode())

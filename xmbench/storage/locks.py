@@ -1,4 +1,4 @@
-"""A lock that dies with its process."""
+"""A lock that ends with its process."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ else:
 
 @contextmanager
 def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Holds a lock file. The system lets go of it when the process ends, however it ends.
+    """Holds a lock file. The system releases it when the process ends, however it ends.
 
     Raises:
-        OutputError: another process holds it and `wait` is False, or the file cannot be made.
+        OutputError: another process holds it and `wait` is False, or the file cannot be created.
     """
     handle = _acquire(path, wait)
     try:
@@ -47,19 +47,19 @@ def _acquire(path: Path, wait: bool) -> int:
         except (BlockingIOError, PermissionError) as error:
             os.close(handle)
             raise OutputError(
-                "another xmbench is at work in this folder",
+                "another xmbench is working in this directory",
                 where=path.parent,
-                todo="wait until it is done, or choose another folder with --out",
+                todo="wait until it is done, or choose another directory with --out",
             ) from error
         except OSError:
-            return handle  # a file system without locks: better unguarded than useless
+            return handle  # a file system without locks: work unlocked
         if _same_file(path, handle):
             return handle
         os.close(handle)
 
 
 def _same_file(path: Path, handle: int) -> bool:
-    """Whether the file is still there: the holder before us may have removed it while we waited."""
+    """Whether the file is still there: the previous holder may have removed it while we waited."""
     try:
         return os.path.samestat(path.stat(), os.fstat(handle))
     except FileNotFoundError:

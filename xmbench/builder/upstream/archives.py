@@ -1,4 +1,4 @@
-"""Single upstream files out of a tar or zip archive: those that a recipe names, to paths that xmbench chooses."""
+"""Extracts the upstream files that a recipe names from a tar or zip archive, to paths that xmbench chooses."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _Member = tuple[str, int, Callable[[], IO[bytes] | None]]
 
 
 class DamagedArchiveError(Exception):
-    """An archive that cannot be read, or does not hold what it should; the text says why."""
+    """An archive that cannot be read, or lacks a file; the text says why."""
 
 
 def extract_file(archive: Path, spec: FileSpec, target: Path) -> None:
-    """Writes one file of an archive to `target`, whole or not at all; its content is the caller's to check.
+    """Writes one file of an archive to `target`, completely or not at all; the caller checks its content.
 
     Raises:
         DamagedArchiveError: no such file in it, or it cannot be read.
@@ -54,11 +54,11 @@ def extract_file(archive: Path, spec: FileSpec, target: Path) -> None:
             if spec.bytes and size != spec.bytes:
                 raise DamagedArchiveError(f"{archive.name}: {name} is {size:,} bytes long, expected {spec.bytes:,}")
             return _write(archive, name, size, opened, target)
-    raise DamagedArchiveError(f"{archive.name}: holds no {spec.name}")
+    raise DamagedArchiveError(f"{archive.name}: does not contain {spec.name}")
 
 
 def extract_folder(archive: Path, spec: FileSpec, target: Path) -> None:
-    """Writes the files of an archive's folder that match the pattern to `target`, which is replaced.
+    """Writes the files of an archive's directory that match the pattern to `target`, which is replaced.
 
     Raises:
         DamagedArchiveError: none match, or the archive cannot be read.
@@ -80,20 +80,20 @@ def extract_folder(archive: Path, spec: FileSpec, target: Path) -> None:
         ):
             free -= size
             if free < 0:
-                raise DamagedArchiveError(f"{archive.name}: it unpacks to far more than an archive of its size does")
+                raise DamagedArchiveError(f"{archive.name}: it unpacks to far more than an archive of its size should")
             path = half / rest
             make_folder(path.parent)
             _write(archive, name, size, opened, path)
             found += 1
     if not found:
-        raise DamagedArchiveError(f"{archive.name}: holds no {spec.name}/{spec.pattern}")
+        raise DamagedArchiveError(f"{archive.name}: does not contain {spec.name}/{spec.pattern}")
     with writing(target):
         shutil.rmtree(target, ignore_errors=True)
         half.replace(target)
 
 
 def _below_root(name: str, wanted: str) -> str | None:
-    """What of a member's name stands below `wanted`; archives may add one folder of their own on top."""
+    """The part of a member's name below `wanted`; archives may add one top directory."""
     parts = PurePosixPath(name).parts
     if ".." in parts or name.startswith("/"):
         return None
@@ -105,7 +105,7 @@ def _below_root(name: str, wanted: str) -> str | None:
 
 
 def _members(archive: Path) -> Iterator[_Member]:
-    """Regular files of an archive: name, size, how to open it (only until the next one is asked for)."""
+    """Regular files of an archive: name, size, how to open it (only until the next one is requested)."""
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:
@@ -131,7 +131,7 @@ def _write(archive: Path, name: str, size: int, opened: Callable[[], IO[bytes] |
 
 
 def _chunks(archive: Path, name: str, size: int, opened: Callable[[], IO[bytes] | None]) -> Iterator[bytes]:
-    """The content of a member, exactly as long as the archive says."""
+    """The content of a member, of exactly the size that the archive says."""
     left = size
     try:
         stream = opened()
@@ -143,7 +143,7 @@ def _chunks(archive: Path, name: str, size: int, opened: Callable[[], IO[bytes] 
                 yield chunk
             if left:
                 raise EOFError(f"{left:,} bytes are missing")
-            if stream.read(1):  # also the place where a checksum is compared
-                raise EOFError(f"it goes on after {size:,} bytes")
+            if stream.read(1):  # also compares the checksum
+                raise EOFError(f"it continues after {size:,} bytes")
     except _DAMAGE as error:
         raise DamagedArchiveError(f"{archive.name}: {name} is cut off or damaged ({str(error)[:200]})") from error

@@ -1,7 +1,7 @@
-"""The uncompressed content of upstream files: read in chunks, measured, and remembered while a file stays as it is.
+"""The uncompressed content of upstream files: read in chunks, measured, and cached while a file is unchanged.
 
-A 12 GB file costs a chunk of memory. What was measured is kept in the cache by path, size and time of change, so that
-a file is hashed once.
+A 12 GB file costs a chunk of memory. Measurements are cached by path, size and time of change, so that a file is
+hashed once.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from xmbench.storage.cache import cache_folder
 from xmbench.storage.files import byte_limit, regular_size, replacing, write_text
 
 CHUNK = 1 << 16
-LARGEST = 1 << 40  # of a file whose size no recipe states
-LARGEST_CHANGED = 1 << 36  # of another content than the published one: what is packed may be endless
-LARGEST_READ = 1 << 31  # of what is read at once
+LARGEST = 1 << 40  # of a file whose size is not in the recipe
+LARGEST_CHANGED = 1 << 36  # of changed content: compressed data may be endless
+LARGEST_READ = 1 << 31  # of a file that is read at once
 REMEMBERED_BYTES = 1 << 20  # smaller files are hashed again
 _SETTLED_S = 2.0  # a file that changed just now may change again within the clock's resolution
 _GZIP = b"\x1f\x8b"
@@ -36,22 +36,22 @@ class WrongContentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file holds, uncompressed."""
+    """Size and sha256 of a file's uncompressed content."""
 
     sha256: str
     bytes: int
 
 
 def largest_packed(size: int) -> int:
-    """The largest file that can hold a content of this size: compression adds a little at most."""
+    """Largest file for content of this size: compression adds a little at most."""
     return size + size // 100 + CHUNK
 
 
 def file_size(path: Path, largest: int) -> int:
-    """Size of a regular file that is no web page.
+    """Size of a regular file that is not a web page.
 
     Raises:
-        WrongContentError: a pipe, a device, beyond `largest`, or a page that a server sent instead of the file.
+        WrongContentError: a pipe, a device, beyond `largest`, or an HTML page instead of the file.
     """
     try:
         size = regular_size(path, largest)
@@ -110,7 +110,7 @@ def changed(path: Path) -> Content:
 
 
 def measure(path: Path, packed: bool, most: int) -> Content:
-    """sha256 and size of the content; reading ends soon after `most` bytes."""
+    """sha256 and size of the content; reading stops soon after `most` bytes."""
     before = path.stat()
     known = _remembered(path, packed)
     if known is not None:
@@ -132,15 +132,15 @@ def stream(path: Path, packed: bool) -> BinaryIO:
 
 
 def read(path: Path, spec: FileSpec) -> bytes:
-    """The content of one file, checked; as it is where the recipe knows no sha256.
+    """The content of one file, checked; unchecked where the recipe has no sha256.
 
     Raises:
         WrongContentError: as `check`, or it is too large to be read at once.
     """
     if max(spec.bytes, file_size(path, LARGEST)) > LARGEST_READ:
-        raise WrongContentError(f"{path.name}: too large to be read at once: it is read as a stream or by its path")
+        raise WrongContentError(f"{path.name}: too large to be read at once: use a stream or its path")
     if spec.sha256 and is_packed(path, spec.bytes):
-        check(path, spec)  # what is packed may be endless
+        check(path, spec)  # compressed data may be endless
         with stream(path, True) as source:
             data = b"".join(iter(lambda: _next(source, path.name, 1), b""))
     else:
@@ -152,7 +152,7 @@ def read(path: Path, spec: FileSpec) -> bytes:
 
 
 def unpack(path: Path, target: Path) -> None:
-    """Writes the content of a gzip file to `target`, whole or not at all.
+    """Writes the content of a gzip file to `target`, completely or not at all.
 
     Raises:
         WrongContentError: it is damaged.
@@ -168,15 +168,15 @@ def _next(source: BinaryIO, name: str, length: int) -> bytes:
         return source.read(CHUNK)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         if length and isinstance(error, gzip.BadGzipFile) and "Not a gzipped file" in str(error):
-            return b""  # something after the end, which `gzip -d` ignores as well
+            return b""  # trailing bytes, which `gzip -d` ignores as well
         raise WrongContentError(f"{name}: damaged gzip file ({error})") from error
     except OSError as error:
         raise WrongContentError(f"{name}: cannot be read ({error.strerror})") from error
 
 
-# --------------------------------------------------------------------------------------------- remembered
+# --------------------------------------------------------------------------------------------- cached measurements
 def remembered_file(path: Path, kind: str) -> Path:
-    """Where the cache keeps what is known of a path."""
+    """Path in the cache of the measurements of a path."""
     name = hashlib.sha256(f"{kind} {path.resolve()}".encode(errors="surrogateescape")).hexdigest()
     return cache_folder() / "hashes" / f"{name[:32]}.json"
 
@@ -188,7 +188,7 @@ def signature(path: Path) -> list[int]:
 
 
 def recall(place: Path) -> dict[str, Any]:
-    """What a file of the cache holds; empty where it is missing or damaged."""
+    """The content of a file of the cache; empty where it is missing or damaged."""
     try:
         found = json.loads(place.read_bytes())
     except (OSError, ValueError):
@@ -197,7 +197,7 @@ def recall(place: Path) -> dict[str, Any]:
 
 
 def keep(place: Path, value: dict[str, Any]) -> None:
-    """Writes a file of the cache; a cache that cannot be written costs time, nothing else."""
+    """Writes a file of the cache; a cache that cannot be written only costs time."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_text(place, json.dumps(value))

@@ -1,6 +1,6 @@
-"""Upstream files: from a local folder, from their mirrors or out of an archive, checked before anything reads them.
+"""Upstream files: from a local directory, a mirror or an archive, checked before they are read.
 
-A `Mirror` names other addresses; `verified` says what a right file is, `transfer` bounds a download.
+A `Mirror` has other addresses; `verified` checks a file, `transfer` bounds a download.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ __all__ = ["Mirror", "VerifiedFiles", "in_cache", "obtain"]
 
 
 class Mirror(Protocol):
-    """Another place of the same files than the recipe's addresses, like a repository on the Hub.
+    """Another source of the same files than the recipe's addresses, like a repository on the Hub.
 
     Attributes:
-        origin: what the manifest says of it: the name, and the revision that was read.
+        origin: for the manifest: the name, and the revision that was read.
     """
 
     @property
     def origin(self) -> str: ...
 
     def urls(self, spec: FileSpec) -> tuple[str, ...]:
-        """Addresses of a file of that name, plain and compressed; raises UpstreamError where it cannot be asked."""
+        """Addresses of a file of that name, plain and compressed; raises UpstreamError where it cannot be reached."""
         ...
 
     def headers(self, url: str) -> dict[str, str]:
-        """What to send with a request for `url`, and with no request that it is redirected to."""
+        """Headers of a request for `url`; not sent with requests that it is redirected to."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """What the user asked for, and whom to tell."""
+    """The user's options, and the progress callback."""
 
     offline: bool
     accept_changed: bool
@@ -75,48 +75,54 @@ def obtain(
 
     Args:
         recipe: its `sources` list the files.
-        place: take the files from this folder or this repository of the Hub (published names, compressed or not)
-            instead of the recipe's addresses. Of a source with several published forms, the one that a folder holds.
-        offline: use only what was downloaded before.
+        place: take the files from this directory or this repository of the Hub (published names, compressed or not)
+            instead of the recipe's addresses. Of several published forms, the one in the directory is used.
+        offline: use only files that were downloaded before.
         progress: called with lines of progress.
-        accept_changed: take files of a folder whose content is not the published one, and mark them.
+        accept_changed: take files of a directory whose content is not the published one, and mark them.
 
     Returns:
         The files of each source, by the source's name in the recipe.
 
     Raises:
         UpstreamError: files are missing, wrong or unreachable; every one is listed.
-        DocumentError: changed files are accepted, but there is no folder to take them from.
+        DocumentError: changed files are accepted, but no directory is given.
     """
-    folder = place if isinstance(place, Path) else None
-    if accept_changed and folder is None:
+    if accept_changed and not isinstance(place, Path):
         raise DocumentError(
-            "changed files are only taken from a folder", where="--accept-changed-sources", expected="--source DIR"
+            "changed files are only accepted from a directory",
+            where="--accept-changed-sources",
+            expected="--source DIR",
         )
-    ask = _Ask(offline, accept_changed, progress)
-    problems: list[str] = []
-    found: dict[str, VerifiedFiles] = {}
-    for role, source in recipe.sources.items():
-        pieces = []
-        for spec in wanted_files(source, folder):
-            try:
-                pieces.append(_piece(source, spec, place, ask))
-            except WrongContentError as error:
-                problems.append(str(error))
-        found[role] = VerifiedFiles(source.title, pieces, offline)
+    found, problems = _all(recipe, place, _Ask(offline, accept_changed, progress))
     if problems:
         raise UpstreamError(
             f"{len(problems)} upstream file(s) of {recipe.name} cannot be used",
             where=place,
             expected="the published files, as they are or as .gz",
             problems=problems,
-            todo="fetch them again, or name a folder that has them: --source DIR (copies that are known to be "
+            todo="fetch them again, or give a directory that has them: --source DIR (copies that are known to be "
             "re-encoded or re-ordered: with --accept-changed-sources)",
         )
     for role, files in found.items():
         if files.changed:
             progress(f"{role}: not the published bytes: {', '.join(files.changed)}")
     return found
+
+
+def _all(recipe: Recipe, place: Path | Mirror | None, ask: _Ask) -> tuple[dict[str, VerifiedFiles], list[str]]:
+    """The files of each source, and the problems of all of them."""
+    problems: list[str] = []
+    found: dict[str, VerifiedFiles] = {}
+    for role, source in recipe.sources.items():
+        pieces = []
+        for spec in wanted_files(source, place if isinstance(place, Path) else None):
+            try:
+                pieces.append(_piece(source, spec, place, ask))
+            except WrongContentError as error:
+                problems.append(str(error))
+        found[role] = VerifiedFiles(source.title, pieces, ask.offline)
+    return found, problems
 
 
 def _piece(source: SourceSpec, spec: FileSpec, place: Path | Mirror | None, ask: _Ask) -> Piece:
@@ -141,7 +147,7 @@ def _archive(source: SourceSpec, spec: FileSpec) -> FileSpec | None:
 
 
 def in_cache(spec: FileSpec) -> bool:
-    """Whether the cache holds a file or folder; it is not checked, and nothing is made."""
+    """Whether the cache holds a file or directory, unchecked."""
     return (_place(spec) / PurePosixPath(spec.name).name).exists()
 
 
@@ -151,12 +157,12 @@ def _place(spec: FileSpec) -> Path:
 
 
 def _home(spec: FileSpec) -> Path:
-    """Folder of the cache that one upstream file has to itself."""
+    """Directory of one upstream file in the cache."""
     return make_folder(_place(spec))
 
 
 def _cached(source: SourceSpec, spec: FileSpec, mirror: Mirror | None, ask: _Ask) -> Path:
-    """The path of a file or folder in the cache, fetched if need be, checked."""
+    """The path of a file or directory in the cache, fetched if missing, checked."""
     path = _home(spec) / PurePosixPath(spec.name).name
     archive = _archive(source, spec) if mirror is None else None
     if archive:
@@ -167,7 +173,7 @@ def _cached(source: SourceSpec, spec: FileSpec, mirror: Mirror | None, ask: _Ask
         try:
             return _unpacked(packed, spec)
         except WrongContentError:
-            packed.unlink(missing_ok=True)  # nothing else says whether an archive without sha256 is whole
+            packed.unlink(missing_ok=True)  # otherwise an archive without sha256 cannot be checked
             raise
     with locked(path.parent / "lock", wait=True):
         if path.is_file():
@@ -180,20 +186,20 @@ def _cached(source: SourceSpec, spec: FileSpec, mirror: Mirror | None, ask: _Ask
         if spec.kind == "folder" or (mirror is None and not spec.urls):
             raise WrongContentError(f"{spec.name}: {source.title} has no download address: use --source DIR")
         if ask.offline:
-            raise WrongContentError(f"{spec.name}: not in the cache, and --offline forbids to fetch it")
+            raise WrongContentError(f"{spec.name}: not in the cache, and --offline forbids fetching it")
         _download(spec, path, mirror, ask.progress)
     return path
 
 
 def _is_right(path: Path, spec: FileSpec) -> bool:
-    """Whether a file or folder is there and right; raises WrongContentError where it is there and wrong."""
+    """Whether a file or directory exists and is right; raises WrongContentError where it is wrong."""
     if not path.exists():
         return False
     return bool((folder_at if spec.kind == "folder" else file_at)(path, spec))
 
 
 def _unpacked(packed: Path, spec: FileSpec) -> Path:
-    """Where the cache holds a file or a folder of an archive, unpacked if need be, checked."""
+    """Path in the cache of a file or directory of an archive, unpacked if missing, checked."""
     path = _home(spec) / PurePosixPath(spec.name).name
     with locked(path.parent / "lock", wait=True):
         with contextlib.suppress(WrongContentError):
@@ -208,7 +214,7 @@ def _unpacked(packed: Path, spec: FileSpec) -> Path:
 
 
 def _download(spec: FileSpec, path: Path, mirror: Mirror | None, progress: Progress) -> None:
-    """Tries each address in turn; what comes is checked before it gets its name."""
+    """Tries each address in turn; a download is checked before it gets its name."""
     urls = mirror.urls(spec) if mirror else spec.urls
     problems = [] if urls else [f"{mirror} has no file of this name, compressed or not"]
     for url in urls:
@@ -222,25 +228,25 @@ def _download(spec: FileSpec, path: Path, mirror: Mirror | None, progress: Progr
             part.unlink(missing_ok=True)
             problems.append(f"{url}: {error}")
         except TooSlowError as error:
-            problems.append(f"{url}: {error}; what came is kept: the same command goes on from there")
+            problems.append(f"{url}: {error}; the part is kept: the same command resumes from there")
         except (OSError, http.client.HTTPException, ValueError) as error:
             problems.append(f"{url}: {_reason(error)}")
         else:
             with writing(path.parent):
                 part.replace(path)
             return
-    raise WrongContentError(f"{spec.name}: no mirror gave it: {'; '.join(problems)}")
+    raise WrongContentError(f"{spec.name}: no mirror has it: {'; '.join(problems)}")
 
 
 def _largest(spec: FileSpec) -> int:
-    """Bytes that a download may have."""
+    """Largest size of a download in bytes."""
     return largest_packed(spec.bytes) if spec.bytes else LARGEST_CHANGED
 
 
 def _transfer(url: str, headers: Mapping[str, str], part: Path, largest: int, progress: Progress) -> None:
-    """Downloads into `part`, going on where an earlier try stopped; a few tries."""
+    """Downloads into `part`, resuming an earlier try; a few tries."""
     if not url.startswith(("https://", "http://")):
-        raise WrongContentError("no http(s) address")
+        raise WrongContentError("not an http(s) address")
     for attempt in range(TRIES):
         try:
             return receive(url, headers, part, largest, progress)
@@ -263,4 +269,4 @@ def _reason(error: Exception) -> str:
         return f"the server answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         return f"unreachable ({error.reason})"
-    return f"the transfer broke off ({error})"
+    return f"the transfer was interrupted ({error})"

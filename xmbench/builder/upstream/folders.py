@@ -1,9 +1,9 @@
-"""A folder of many small upstream files as one file of a recipe: one sha256 over the list of what is in it.
+"""A directory of many small upstream files as one file of a recipe: one sha256 over the list of its files.
 
 The list has one line per file, sorted by name, `<sha256> <name>`: for a sound the sha256 of its rate and decoded
-samples and the name without its ending, so that a lossless re-encoding (wav, flac) is as good as the first; for
-anything else that of its bytes. Hidden files (`._name`, which macOS leaves in archives) and copies that a browser
-or a file manager made (`name (1).wav` with the content of `name.wav`) are passed over.
+samples and the name without its extension, so that a lossless re-encoding (wav, flac) is equal; for anything else that
+of its bytes. Hidden files (`._name`, which macOS leaves in archives) and copies made by a browser
+or file manager (`name (1).wav` with the content of `name.wav`) are skipped.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a folder holds.
+    """The content of a directory.
 
     Attributes:
         digest: sha256 of the list.
         members: one spec per file, named `<folder>/<path in it>`, with the sha256 and size of its bytes.
-        paths: where each lies, by name.
+        paths: of each, by name.
     """
 
     digest: str
@@ -53,7 +53,7 @@ class _Member:
 
 
 def matching(root: Path, spec: FileSpec) -> list[Path]:
-    """Files of a folder that match a spec's pattern, sorted by their names below it; endings are equal in kind."""
+    """Files of a directory that match a spec's pattern, sorted by relative name; sound extensions are equivalent."""
     patterns = {
         spec.pattern,
         *(spec.pattern.removesuffix(end) + other for end in SOUNDS for other in SOUNDS if spec.pattern.endswith(end)),
@@ -64,10 +64,10 @@ def matching(root: Path, spec: FileSpec) -> list[Path]:
 
 
 def listed(root: Path, spec: FileSpec) -> Listing:
-    """Reads every file of a folder once; those that are as they were when the folder was last read are remembered.
+    """Reads every file of a directory; digests of files that are unchanged since the last time are cached.
 
     Raises:
-        WrongContentError: files that are empty, or whose names no file system of another kind could hold.
+        WrongContentError: files that are empty, or whose names other file systems cannot hold.
         OSError: a file cannot be read.
     """
     found = {member.name: member for member in _members(root, spec)}
@@ -79,7 +79,7 @@ def listed(root: Path, spec: FileSpec) -> Listing:
     kept = [member for name, member in found.items() if name not in copies]
     _refuse(spec, [member.name for member in kept if not member.bytes], "empty file(s)", "fetch them again")
     specs = [
-        # Names of single files are freer than those that a recipe lists.
+        # Names of single files may have more forms than those that a recipe lists.
         FileSpec.model_construct(
             name=f"{spec.name}/{member.name}", sha256=member.sha256, bytes=member.bytes, split=spec.split
         )
@@ -97,7 +97,7 @@ def _members(root: Path, spec: FileSpec) -> Iterator[_Member]:
     paths = matching(root, spec)
     names = [path.relative_to(root).as_posix() for path in paths]
     odd = [ascii(name) for name in names if not _usable(name)]
-    _refuse(spec, odd, "file(s) with names that cannot be kept (line breaks, or no UTF-8)", "rename or remove them")
+    _refuse(spec, odd, "file(s) with names that cannot be kept (line breaks, or not UTF-8)", "rename or remove them")
     place = contents.remembered_file(root, f"folder {spec.pattern}")
     before, now, read = contents.recall(place), {}, 0
     for name, path in zip(names, paths, strict=True):
@@ -126,7 +126,7 @@ def _digested(name: str, path: Path) -> tuple[str, str]:
     try:
         samples, rate = audio.decode_mono_int16(data)
     except MediaError:
-        return raw, f"{raw} {stem}{dot}{ending}\n"  # a sound that cannot be read stands there with its bytes
+        return raw, f"{raw} {stem}{dot}{ending}\n"  # an unreadable sound is listed by its bytes
     return raw, f"{samples_digest(samples, rate).hex()} {stem}\n"
 
 

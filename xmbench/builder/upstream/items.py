@@ -1,6 +1,6 @@
-"""Single items by their address: fetched one by one, with a pause between two, and kept in the cache.
+"""Single items by address: fetched one by one, with pauses, and kept in the cache.
 
-How often a server is asked changes no item, so it is no part of a recipe: two environment variables set it.
+The pace changes no item, so it is not part of a recipe: two environment variables set it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _BUSY = {429, 503}
 
 
 class Items:
-    """Fetches items for one process; the pause holds for all processes of this machine, by a file per host.
+    """Fetches items for one process; the pause applies to all processes of this machine, by a file per host.
 
     Attributes:
-        requests: how many were made.
+        requests: number of requests made.
     """
 
     def __init__(self, offline: bool) -> None:
@@ -44,7 +44,7 @@ class Items:
         self.requests = 0
 
     def fetch(self, url: str) -> Path | Rejected:
-        """The file of an item, or why there is none; a host that is busy is asked no more.
+        """The file of an item, or why there is none; a busy host is not asked again.
 
         Raises:
             DocumentError: a variable of the environment is not a number.
@@ -55,19 +55,17 @@ class Items:
         if path.is_file():
             return path
         if self._offline:
-            return _failed("offline", f"{url[:200]}: not in the cache, and --offline forbids to fetch it")
+            return _failed("offline", f"{url[:200]}: not in the cache, and --offline forbids fetching it")
         try:
             host = urllib.parse.urlsplit(url).hostname or ""
         except ValueError:
             host = ""
         if not host or not url.startswith(("https://", "http://")):
-            return Rejected("fetch", "bad-address", f"{url[:200]!r} is no http(s) address")
+            return Rejected("fetch", "bad-address", f"{url[:200]!r} is not an http(s) address")
         if host in self._refused:
-            return _failed("busy", f"{url[:200]}: not asked for, after this: {self._refused[host]}")
+            return _failed("busy", f"{url[:200]}: not requested after this failure: {self._refused[host]}")
         if self.requests >= _number(REQUESTS_VARIABLE, _DEFAULT_REQUESTS):
-            return _failed(
-                "request-limit", f"{self.requests} requests were made, as many as {REQUESTS_VARIABLE} allows"
-            )
+            return _failed("request-limit", f"{self.requests} requests were made, the limit of {REQUESTS_VARIABLE}")
         make_folder(path.parent)
         with locked(path.with_name(f"{key}.lock"), wait=True):
             return path if path.is_file() else self._asked(url, host, path)
@@ -98,7 +96,7 @@ class Items:
 
 
 def _wait_for_turn(host: str) -> None:
-    """Waits until the pause since the last request to a host is over, and marks this one."""
+    """Waits until the pause since the last request to a host is over, and records this one."""
     name = hashlib.sha256(host.encode()).hexdigest()[:16]
     mark = make_folder(cache_folder() / "items" / "hosts") / name
     with locked(mark.with_suffix(".lock"), wait=True):

@@ -1,7 +1,7 @@
 """One HTTP transfer into a file, in bounded time and on bounded disk, whatever the server does.
 
-A watch cuts the connection when headers do not come, when the body comes slower than a limit, or when the whole takes
-longer than its size allows: a server that sends a byte a second would pass every timeout of a socket.
+A watchdog cuts the connection when headers are late, when the body is slower than a limit, or when the transfer takes
+longer than its size allows: a server that sends a byte a second would pass every socket timeout.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from xmbench.builder.upstream.contents import WrongContentError
 from xmbench.execution.progress import Progress
 from xmbench.storage.files import writing
 
-TIMEOUT_S = 30.0  # of a connection, of the headers, and the time in which LEAST_BYTES must come
+TIMEOUT_S = 30.0  # of a connection, of the headers, and the time in which LEAST_BYTES must arrive
 LEAST_BYTES = 30_000
-TOTAL_S = 300.0  # of a whole transfer, and a second more for each SLOWEST_BYTES_PER_S
+TOTAL_S = 300.0  # of a transfer, and a second more for each SLOWEST_BYTES_PER_S
 SLOWEST_BYTES_PER_S = 50_000
 _CHUNK = 1 << 18
 _TOLD_EVERY_S = 2.0
@@ -32,31 +32,31 @@ _HTTP = ("https://", "http://")
 
 
 class TooSlowError(Exception):
-    """A transfer that was cut; the text says why. What came is kept, so that a later try goes on."""
+    """A transfer that was cut; the text says why. The part is kept, so that a later try resumes."""
 
 
 def receive(url: str, headers: Mapping[str, str], part: Path, largest: int, progress: Progress) -> None:
-    """Downloads into `part`, going on where an earlier try stopped.
+    """Downloads into `part`, resuming an earlier try.
 
     Args:
         url: http or https.
-        headers: sent with this request, and with none that it is redirected to.
+        headers: sent with this request, and not with requests that it is redirected to.
         part: the file to write.
-        largest: bytes that the file may have.
+        largest: limit of the file in bytes.
         progress: called with lines of progress.
 
     Raises:
-        WrongContentError: more than `largest` bytes, or a size that is none; `part` is removed.
-        TooSlowError: headers or body come too slowly.
+        WrongContentError: more than `largest` bytes, or an invalid size; `part` is removed.
+        TooSlowError: headers or body are too slow.
         OSError, http.client.HTTPException, ValueError: the request or the transfer failed.
     """
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "xmbench"})
     for name, value in headers.items():
-        request.add_unredirected_header(name, value)  # the Hub redirects to other hosts, which get no token
+        request.add_unredirected_header(name, value)  # the Hub redirects to other hosts, which must not get the token
     if have:
         request.add_header("Range", f"bytes={have}-")
-    with _watched(largest) as watch, _opener(watch).open(request, timeout=TIMEOUT_S) as answer:
+    with _guarded(largest) as watch, _opener(watch).open(request, timeout=TIMEOUT_S) as answer:
         resumed = answer.status == http.client.PARTIAL_CONTENT
         got = have if resumed else 0
         total = got + _length(answer.headers.get("Content-Length"))
@@ -73,9 +73,9 @@ def receive(url: str, headers: Mapping[str, str], part: Path, largest: int, prog
 
 
 def _copy(
-    answer: Any, handle: IO[bytes], watch: _Watch, largest: int, known: tuple[int, int], progress: Progress
+    answer: Any, handle: IO[bytes], watch: _Watchdog, largest: int, known: tuple[int, int], progress: Progress
 ) -> int:
-    """Bytes of the body, written as they come."""
+    """Writes the body as it arrives."""
     got, told = 0, time.monotonic()
     while chunk := answer.read1(_CHUNK):
         got += len(chunk)
@@ -98,8 +98,8 @@ def _length(text: str | None) -> int:
     return int(stated)
 
 
-# ------------------------------------------------------------------------------------------------- the watch
-class _Watch:
+# ---------------------------------------------------------------------------------------------- the watchdog
+class _Watchdog:
     """Cuts the connections of one transfer when it is too slow."""
 
     def __init__(self, largest: int) -> None:
@@ -128,7 +128,7 @@ class _Watch:
         while not self._done.wait(max(0.0, min(TIMEOUT_S, self._ends - time.monotonic()))):
             got, before = self._bytes - before, self._bytes
             if time.monotonic() >= self._ends:
-                self._cut(f"the transfer took longer than its limit ({before / 1e6:.1f} MB came)")
+                self._cut(f"the transfer took longer than its limit ({before / 1e6:.1f} MB arrived)")
                 return
             if got < LEAST_BYTES:
                 self._cut(f"{got:,} bytes in {TIMEOUT_S:g} s")
@@ -142,8 +142,8 @@ class _Watch:
 
 
 @contextlib.contextmanager
-def _watched(largest: int) -> Iterator[_Watch]:
-    watch = _Watch(largest)
+def _guarded(largest: int) -> Iterator[_Watchdog]:
+    watch = _Watchdog(largest)
     try:
         yield watch
     except WrongContentError:
@@ -159,7 +159,7 @@ def _watched(largest: int) -> Iterator[_Watch]:
 
 
 class _Plain(http.client.HTTPConnection):
-    def __init__(self, *arguments: Any, watch: _Watch, **options: Any) -> None:
+    def __init__(self, *arguments: Any, watch: _Watchdog, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._watch = watch
 
@@ -169,7 +169,7 @@ class _Plain(http.client.HTTPConnection):
 
 
 class _Secure(http.client.HTTPSConnection):
-    def __init__(self, *arguments: Any, watch: _Watch, **options: Any) -> None:
+    def __init__(self, *arguments: Any, watch: _Watchdog, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._watch = watch
 
@@ -179,7 +179,7 @@ class _Secure(http.client.HTTPSConnection):
 
 
 class _PlainHandler(urllib.request.HTTPHandler):
-    def __init__(self, watch: _Watch) -> None:
+    def __init__(self, watch: _Watchdog) -> None:
         super().__init__()
         self._watch = watch
 
@@ -188,7 +188,7 @@ class _PlainHandler(urllib.request.HTTPHandler):
 
 
 class _SecureHandler(urllib.request.HTTPSHandler):
-    def __init__(self, watch: _Watch) -> None:
+    def __init__(self, watch: _Watchdog) -> None:
         super().__init__()
         self._watch = watch
 
@@ -205,5 +205,5 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener(watch: _Watch) -> urllib.request.OpenerDirector:
+def _opener(watch: _Watchdog) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(_PlainHandler(watch), _SecureHandler(watch), _Redirects())

@@ -1,8 +1,8 @@
-"""Upstream files that lie on this machine: found, checked, and read again only if they are still the same.
+"""Upstream files on this machine: found, checked, and later read only if they are still the same.
 
-A file is right when its *uncompressed* content has the size and sha256 of the recipe: a re-compressed copy is as
-good as the first. A copy of other content is refused, unless the user asks for it: then it is marked, in the
-manifest and in the card, and its own sha256 is kept.
+A file is right when its *uncompressed* content has the size and sha256 of the recipe: a re-compressed copy is
+equally right. Changed content is refused, unless the user accepts it: then it is marked in the manifest and in the
+card, with its own sha256.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Piece:
         name: as the recipe lists it.
         digest: the sha256 that was found.
         changed: the content is not the published one.
-        specs: the files that can be read: one, or those of a folder.
-        paths: where each lies, by name.
+        specs: the files that can be read: one, or those of a directory.
+        paths: of each, by name.
     """
 
     name: str
@@ -67,22 +67,22 @@ class VerifiedFiles:
         self.changed = tuple(piece.name for piece in self._pieces if piece.changed)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Everything but the content."""
+        """All but the content."""
         return VerifiedFiles, (self._title, self._pieces, self._offline)
 
     def names(self) -> tuple[str, ...]:
-        """Names of the files, as the recipe lists them; those of a folder by their names below it."""
+        """Names of the files, as the recipe lists them; those of a directory by their names below it."""
         return tuple(self._specs)
 
     def read(self, name: str) -> bytes:
-        """The uncompressed content of one small file; the last one read stays in memory.
+        """The uncompressed content of one small file; the last one is cached.
 
         Raises:
             UpstreamError: the recipe does not list it, or it has changed since it was checked.
         """
         path, spec = self._known(name)
         if self._last[0] != name:
-            self._last = ("", b"")  # two large files at once are not needed
+            self._last = ("", b"")  # never two large files in memory
             try:
                 self._last = (name, contents.read(path, spec))
             except WrongContentError as error:
@@ -95,7 +95,7 @@ class VerifiedFiles:
         return contents.stream(path, packed)
 
     def path(self, name: str) -> Path:
-        """A file with the uncompressed content of `name`: its own, or one that the cache holds; raises as `read`."""
+        """A file with the uncompressed content of `name`: its own, or one in the cache; raises as `read`."""
         path, spec, packed = self._checked(name)
         if not packed:
             return path
@@ -137,14 +137,14 @@ def file_at(path: Path, spec: FileSpec, accept_changed: bool = False) -> Piece:
     """One file, checked.
 
     Args:
-        path: where it lies, as it is or as .gz.
+        path: of the file, plain or as .gz.
         spec: what it should be.
-        accept_changed: take it even if its content is another.
+        accept_changed: accept changed content.
 
     Raises:
         WrongContentError: it is not the published one and that is not accepted, or it cannot be read.
     """
-    path = path.absolute()  # a worker may run elsewhere
+    path = path.absolute()  # a worker may have another working directory
     try:
         contents.check(path, spec)
     except WrongContentError:
@@ -157,7 +157,7 @@ def file_at(path: Path, spec: FileSpec, accept_changed: bool = False) -> Piece:
 
 
 def folder_at(root: Path, spec: FileSpec, accept_changed: bool = False) -> Piece:
-    """A folder of files, checked as one.
+    """A directory of files, checked together.
 
     Raises:
         WrongContentError: as `file_at`; or it holds no file of the pattern, or files that cannot be used.
@@ -178,7 +178,7 @@ def folder_at(root: Path, spec: FileSpec, accept_changed: bool = False) -> Piece
 
 
 def wanted_files(source: SourceSpec, folder: Path | None) -> tuple[FileSpec, ...]:
-    """The files of the published form that a folder holds; of the recipe's first form where it holds none."""
+    """The files of the published form in a directory; of the recipe's first form where there is none."""
     forms = [source.files_of(layout) for layout in source.layouts]
     for files in forms if folder is not None else ():
         archives = [archive for archive in source.archives if archive.name in {file.archive for file in files}]
@@ -188,24 +188,24 @@ def wanted_files(source: SourceSpec, folder: Path | None) -> tuple[FileSpec, ...
 
 
 def located(folder: Path, spec: FileSpec) -> Path | None:
-    """Where a file (as it is or as .gz) or a folder lies: in `folder`, else in a folder directly below it.
+    """Path of a file (plain or as .gz) or a directory: in `folder`, else in a directory directly below it.
 
     Raises:
-        UpstreamError: the folder cannot be read.
+        UpstreamError: the directory cannot be read.
     """
     names = (spec.name,) if spec.kind == "folder" else (spec.name, f"{spec.name}.gz")
-    there = Path.is_dir if spec.kind == "folder" else _is_no_folder
+    there = Path.is_dir if spec.kind == "folder" else _is_not_directory
     try:
         places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
         return next((place / name for place in places for name in names if there(place / name)), None)
     except OSError as error:
         raise UpstreamError(
-            f"the folder cannot be read ({error.strerror})",
+            f"the directory cannot be read ({error.strerror})",
             where=error.filename or folder,
-            todo="look at its permissions",
+            todo="check its permissions",
         ) from error
 
 
-def _is_no_folder(path: Path) -> bool:
-    """Whether something is there that is meant to be a file; what it is, is checked before it is read."""
+def _is_not_directory(path: Path) -> bool:
+    """Whether something other than a directory is there; its kind is checked before it is read."""
     return (path.exists() or path.is_symlink()) and not path.is_dir()
