@@ -17,6 +17,7 @@ import pytest
 from tests.making import submit
 from xmbench import registry
 from xmbench.evaluator import resume
+from xmbench.evaluator.environment import environment
 from xmbench.evaluator.evaluate import PROTOCOL, Scored, score
 from xmbench.evaluator.judge import load_judges
 from xmbench.evaluator.save import items_path, load_scored, partial_path, score_and_save
@@ -163,7 +164,7 @@ def test_what_an_edited_checkout_measured_before_the_edit_is_measured_again(
     folder = submit(digits, tmp_path / "s", noisy)
     parts = tmp_path / "result.partial"
     monkeypatch.setattr(resume, "INTERVAL_S", 0.0)
-    here = resume.environment("")
+    here = environment("")
     monkeypatch.setattr(resume, "environment", lambda _: here.model_copy(update={"commit": f"{'a' * 40}-dirty"}))
     monkeypatch.setattr(resume, "changes", lambda: "before")
     score(folder, digits, metrics=["corr2d"], partial=parts)
