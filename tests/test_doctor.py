@@ -59,7 +59,8 @@ def test_a_metric_that_is_off_is_said_with_how_much_and_where(monkeypatch: pytes
     real: Any = registry.metric("stoi")
 
     def off(pair: Pair) -> ItemState:
-        state = real.measure(pair)
+        state: ItemState = real.measure(pair)
+        assert state.state is not None
         return replace(state, state=state.state + 0.01 * (pair.id == "noise-5-db"))
 
     monkeypatch.setattr(registry, "metric", lambda name: replace(real, measure=off))

@@ -55,8 +55,8 @@ def fitted(name: str, folder: Path, examples: Examples, direction: Direction = "
 
 
 def conditions(examples: Examples, rows: list[int], direction: Direction = "a2i") -> Conditions:
-    forms = {"a2i": (examples.clips, examples.images), "i2a": (examples.images, examples.clips)}
-    inputs, references = forms[direction]
+    i2a = direction == "i2a"
+    inputs, references = (examples.images, examples.clips) if i2a else (examples.clips, examples.images)
     return Conditions(tuple(examples.ids[i] for i in rows), inputs[rows], examples.labels[rows], references[rows])
 
 

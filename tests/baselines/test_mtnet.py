@@ -89,7 +89,8 @@ def test_autoencoder_decoder_in_place_of_the_generator() -> None:
     with torch.device("meta"):
         net = MTNet(task_of(18140, 28), Config(decoder="ae"))
         assert net(torch.empty(2, 1, 28, 28))[2].shape == (2, 18140)
-    widths = [layer[0].out_features for layer in net.generator]  # type: ignore[index, union-attr]
+    generator: Any = net.generator
+    widths = [layer[0].out_features for layer in generator]
     assert widths == [2048, 4096, 18140]
 
 
@@ -126,8 +127,8 @@ def test_representation_loss_of_a_batch_and_of_samples() -> None:
     batch = mtnet.representation_loss(unit[0], unit[1], "batch")
     assert batch.item() == pytest.approx(mtnet.representation_loss(unit[0], unit[1], "sample").item(), abs=1e-6)
     for norm in ("batch", "sample"):
-        assert mtnet.representation_loss(code, code, norm).item() == pytest.approx(0.0, abs=1e-6)  # type: ignore[arg-type]
-        assert mtnet.representation_loss(code, -code, norm).item() == pytest.approx(2.0, abs=1e-6)  # type: ignore[arg-type]
+        assert mtnet.representation_loss(code, code, norm).item() == pytest.approx(0.0, abs=1e-6)
+        assert mtnet.representation_loss(code, -code, norm).item() == pytest.approx(2.0, abs=1e-6)
     printed = 1 - (code * audio).sum() / (code.square().sum().sqrt() * audio.square().sum().sqrt())
     assert mtnet.representation_loss(code, audio, "batch").item() == pytest.approx(printed.item(), abs=1e-6)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -177,7 +178,7 @@ def test_a_pair_trains_once_resumes_to_the_bit_and_writes_a_submission_per_direc
     with pytest.raises(KeyboardInterrupt):
         runner.run(baseline, digits, tmp_path / "broken", device="cpu", progress=interrupt)
     assert [path.name for path in (tmp_path / "broken" / "checkpoints").iterdir()] == ["pair.pt"]
-    options = {"device": "cpu", "resume": True, "progress": lines.append}
+    options: dict[str, Any] = {"device": "cpu", "resume": True, "progress": lines.append}
     resumed = runner.run(baseline, digits, tmp_path / "broken", **options)
     for one, other in zip(whole.written, resumed.written, strict=True):
         assert outputs(one.submission) == outputs(other.submission)

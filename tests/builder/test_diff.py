@@ -145,7 +145,12 @@ def test_many_rows_that_share_a_clip_are_compared_once(
     rewrite(copy, change)
     decoded: list[int] = []
     decode = audio.decode_mono_int16
-    monkeypatch.setattr(audio, "decode_mono_int16", lambda data: decoded.append(1) or decode(data))
+
+    def counted(data: bytes) -> Any:
+        decoded.append(1)
+        return decode(data)
+
+    monkeypatch.setattr(audio, "decode_mono_int16", counted)
     found = between(whole, copy)
     assert found.kinds["audio"].rows == 120
     assert len(decoded) == 2 * 3

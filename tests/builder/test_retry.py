@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def state(folder: Path) -> dict[str, bytes]:
 def test_what_failed_is_there_afterwards_as_if_it_never_had(
     flaky: ModuleType, spoken: Recipe, whole: Dataset, corpus: Corpus, tmp_path: Path
 ) -> None:
-    flaky.down |= {("one", "a"), ("two", "a")}
+    flaky.down.update({("one", "a"), ("two", "a")})
     part = build(spoken, tmp_path / "part", source=corpus.folder)
     assert part.digest != whole.digest
     lost = part.manifest.splits["train"].counts.failed["timeout"]
@@ -101,7 +102,7 @@ def test_what_failed_is_there_afterwards_as_if_it_never_had(
 def test_attempts_are_counted_and_only_what_fails_is_left(
     flaky: ModuleType, spoken: Recipe, whole: Dataset, corpus: Corpus, tmp_path: Path
 ) -> None:
-    flaky.down |= {("one", "a"), ("two", "b")}
+    flaky.down.update({("one", "a"), ("two", "b")})
     flaky.broken.add(("zero", "b"))
     out = build(spoken, tmp_path / "out", source=corpus.folder).folder
     flaky.down.discard(("one", "a"))
@@ -153,7 +154,7 @@ def test_nothing_to_do(whole: Dataset, corpus: Corpus) -> None:
 
 
 def test_a_limited_build_with_a_seed_and_another_engine(flaky: ModuleType, corpus: Corpus, tmp_path: Path) -> None:
-    arguments = {"source": corpus.folder, "limit": 12, "seed": 3, "speech": "flaky"}
+    arguments: dict[str, Any] = {"source": corpus.folder, "limit": 12, "seed": 3, "speech": "flaky"}
     whole = build(corpus.single, tmp_path / "whole", **arguments)
     shutil.rmtree(tmp_path / "cache")
     flaky.down.add(("one", "a"))

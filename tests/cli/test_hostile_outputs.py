@@ -66,6 +66,11 @@ def pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
+def link_to_a_pipe(path: Path) -> None:
+    pipe(path.parent / "p")
+    path.symlink_to("p")
+
+
 def listening(path: Path) -> None:
     """A socket; the name of one may have 107 characters, so that it is made where the path is short."""
     here = Path.cwd()
@@ -88,7 +93,7 @@ def content(data: bytes, suffix: str = ".wav") -> Write:
 
 FILES: dict[str, tuple[Write, str, str]] = {
     "pipe": (pipe, "unreadable", "a pipe, not a file"),
-    "link to a pipe": (lambda p: (pipe(p.parent / "p"), p.symlink_to("p")), "unreadable", "a pipe, not a file"),
+    "link to a pipe": (link_to_a_pipe, "unreadable", "a pipe, not a file"),
     "link to a device": (lambda p: p.symlink_to("/dev/zero"), "unreadable", "a link out of the submission"),
     "link out": (lambda p: p.symlink_to("/etc/passwd"), "unreadable", "a link out of the submission"),
     "link up": (lambda p: p.symlink_to("../../../secret.wav"), "unreadable", "a link out of the submission"),
@@ -344,7 +349,7 @@ def whole(rows: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-def changed(make: Callable[[bytes], bytes]) -> Callable[[Path, dict[str, bytes]], None]:
+def changed(make: Callable[[bytes], bytes]) -> Callable[[Path, dict[str, bytes]], object]:
     return lambda path, rows: path.write_bytes(make(whole(rows)))
 
 

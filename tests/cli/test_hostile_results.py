@@ -70,7 +70,8 @@ def test_a_system_has_a_name_of_one_line(digits: Dataset, tmp_path: Path) -> Non
     folder = submit(digits, tmp_path / "s")
     text = (folder / "submission.json").read_text()
     for bad in (r"two\nlines", r"\u001b[31mred", r"a\u2028b"):
-        (folder / "submission.json").write_text(re.sub(r'"system": "[^"]*"', lambda _, b=bad: f'"system": "{b}"', text))
+        system = f'"system": "{bad}"'.replace("\\", r"\\")  # as text, not as a template of `re.sub`
+        (folder / "submission.json").write_text(re.sub(r'"system": "[^"]*"', system, text))
         refused(xmbench("check", folder, "--data", digits.folder), "system")
 
 
@@ -284,8 +285,8 @@ def test_a_part_of_another_schema_is_left_alone(digits: Dataset, tmp_path: Path)
 
 
 def test_a_clip_without_samples_is_named(tmp_path: Path) -> None:
-    (tmp_path / "empty.wav").write_bytes(wav([]))
-    (tmp_path / "a.wav").write_bytes(wav([0.1] * 4000))
+    (tmp_path / "empty.wav").write_bytes(wav(np.zeros(0)))
+    (tmp_path / "a.wav").write_bytes(wav(np.full(4000, 0.1)))
     with pytest.raises(MediaError, match=r"empty\.wav"):
         score_files(tmp_path / "a.wav", tmp_path / "empty.wav")
     assert score_listed(tmp_path / "empty.wav", tmp_path / "a.wav")["status"] == "reference-unscorable"

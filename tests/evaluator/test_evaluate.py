@@ -65,6 +65,7 @@ def test_damaged_items_count_the_floor_and_the_mean_is_the_hand_computed_one(dig
     assert found.value == pytest.approx(np.mean(expected), abs=1e-9)
     assert found.coverage == pytest.approx(35 / 40)
     assert found.statuses == {"missing": 1, "non-finite": 1, "ok": 35, "silent": 1, "unreadable": 2}
+    assert found.value is not None
     assert found.low is not None
     assert found.high is not None
     assert found.low < found.value < found.high

@@ -91,6 +91,8 @@ def test_files_of_two_rates_and_a_list(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text("id,reference,output\nx,a.wav,b.wav\n")
     (job,) = read_list(tmp_path / "pairs.csv")
     assert (job.id, job.fault) == ("x", "")
+    assert job.reference is not None
+    assert job.output is not None
     assert score_files(job.reference, job.output)["corr2d"] > 0.95
 
 

@@ -69,7 +69,7 @@ def test_one_changed_digit_in_any_number_is_found(result: Path, made: tuple[Path
     """The last digit of every number in the scores, the intervals, the coverages and the judge's accuracy."""
     text = result.read_text()
     document = json.loads(text)
-    places = []
+    places: list[tuple[str, ...]] = []
     for name in document["scores"]:
         places += [("scores", name, key) for key in ("value", "low", "high", "n", "coverage", "floor")]
     places += [("bootstrap", key) for key in document["bootstrap"]]

@@ -111,7 +111,7 @@ def test_what_cannot_travel_back_is_said(shared: str, said: str) -> None:
 
 def test_a_task_that_cannot_be_sent_is_said() -> None:
     with pytest.raises(TypeError, match="pickle"):
-        list(run_tasks(work.add, [1, (i for i in range(2))], shared=0, workers=2))  # type: ignore[list-item]
+        list(run_tasks(work.process, [1, (i for i in range(2))], shared=0, workers=2))
 
 
 def test_what_a_worker_cannot_load_is_said_by_the_first_task() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -40,7 +41,7 @@ def written(path: Path, table: pa.Table, **options: object) -> Path:
         }
     ),
 )
-def test_whatever_a_writer_chooses_is_read(tmp_path: Path, values: list[bytes | None], options: dict) -> None:
+def test_whatever_a_writer_chooses_is_read(tmp_path: Path, values: list[bytes | None], options: dict[str, Any]) -> None:
     table = pa.table({"a": pa.array(values, pa.binary()), "n": pa.array(range(len(values)), pa.int64())})
     path = written(tmp_path / "t.parquet", table, **options)
     opened = open_table(path, {"a": ALL, "n": ALL}, len(values))

@@ -22,6 +22,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from tests.making import submit
+from tests.upstreams import Memory
 from xmbench import content
 from xmbench.builder import plan
 from xmbench.errors import MediaError, XmbenchError
@@ -50,19 +51,6 @@ class Reader:
     read: Callable[[bytes], bool]
 
 
-class OneFile:
-    """An upstream of a single file."""
-
-    def __init__(self, name: str, data: bytes) -> None:
-        self.name, self.data = name, data
-
-    def names(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    def read(self, name: str) -> bytes:
-        return self.data
-
-
 def idx_reader() -> Reader:
     """Unsigned bytes of one and three dimensions."""
     seeds = [
@@ -88,7 +76,7 @@ def pickle_reader() -> Reader:
     seeds.append(pickle.dumps({"labels": [1], "data": print}, 2))
 
     def read(data: bytes) -> bool:
-        upstream = OneFile(name, data)
+        upstream = Memory({name: data})
         entries = cifar.SOURCE.entries(upstream, CifarOptions(), TASK)
         return all(isinstance(raw, RawImage) for raw in cifar.SOURCE.read(upstream, CifarOptions(), TASK, entries))
 

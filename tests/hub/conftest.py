@@ -124,7 +124,7 @@ class Client:
         """
         self._notes.unlink(missing_ok=True)
         if alone or code:
-            out, err = (process := self.start(*arguments, code=code or PROGRAM, **changed)).communicate(
+            out, err = (process := self.start(*arguments, code=code or PROGRAM, stdin=False, **changed)).communicate(
                 timeout=TIMEOUT_S
             )
             status = process.returncode

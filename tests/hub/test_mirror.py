@@ -57,7 +57,8 @@ def commit(hub: FakeHub, upstream: dict[str, bytes]) -> str:
 
 
 def built(client: Client, recipe: Path, out: Path, source: str, alone: bool = False, **changed: str | None) -> Run:
-    return client.run("build", recipe, "--out", out, "--workers", 1, "--source", source, alone=alone, **changed)
+    arguments = ("build", recipe, "--out", out, "--workers", 1, "--source", source)
+    return client.run(*arguments, code="", alone=alone, **changed)
 
 
 def test_a_build_from_a_private_mirror_on_the_hub(

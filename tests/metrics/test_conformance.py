@@ -91,7 +91,7 @@ def test_gain_changes_neither_corr2d_nor_stoi(gain: float, seed: int) -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=20), st.integers(0, 5))
 def test_reduction_is_the_weighted_mean(values: list[float], seed: int) -> None:
-    weights = np.random.default_rng(seed).integers(0, 4, size=(3, len(values))) + 0.0
+    weights = np.random.default_rng(seed).integers(0, 4, size=(3, len(values))).astype(np.float64)
     weights[:, 0] += 1
     for name in SPEECH:
         found = registry.metric(name).reduce(np.array(values)[:, None], weights)

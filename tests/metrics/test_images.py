@@ -21,7 +21,8 @@ def drawn(seed: int, channels: int = 1, size: int = 28) -> NDArray[np.uint8]:
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size] / size
     shape = np.sin(rng.uniform(2, 9) * x + rng.uniform(2, 9) * y)[:, :, None] * rng.uniform(0.5, 1, channels)
-    return np.clip(180 * shape + rng.normal(0, 12, (size, size, channels)), 0, 255).astype(np.uint8)
+    pixels: NDArray[np.float64] = 180 * shape + rng.normal(0, 12, (size, size, channels))
+    return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
 def value(name: str, output: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:

@@ -76,6 +76,7 @@ def test_best_and_mean_are_those_of_a_search_by_hand(references: ClassReferences
     wanted = _nearest._coarse(output)
     near = sorted(own, key=lambda k: (-float(np.dot(shapes[k].astype(np.float64), wanted)), k))[:5]
     single = registry.metric(base)
+    assert single.floor is not None
     states = single.prepare([Pair("x", label, output, clip(references, k)) for k in near], context(references))
     values = [single.floor if s.state is None else s.state[0] for s in states]
     for take, expected in (("best", max(values)), ("mean", np.mean(values))):

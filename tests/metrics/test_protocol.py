@@ -40,7 +40,7 @@ def samples_of(clip: Any) -> np.ndarray:
 
 
 def pair(reference: np.ndarray, output: np.ndarray, name: str = "x") -> Pair:
-    return Pair(name, 0, Sound(np.float32(output), RATE_HZ), Sound(np.float32(reference), RATE_HZ))
+    return Pair(name, 0, Sound(output.astype(np.float32), RATE_HZ), Sound(reference.astype(np.float32), RATE_HZ))
 
 
 def states(name: str, pairs: Sequence[Pair]) -> list[ItemState]:
@@ -133,7 +133,7 @@ def test_what_cannot_be_measured_is_refused_with_a_status(kind: str, known: np.n
 def distorted(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The clip with noise of 0 to 30 dB below it."""
     level = np.sqrt(np.mean(np.square(clip))) * 10 ** (-rng.uniform(0, 30) / 20)
-    return np.float32(clip + rng.normal(0, level, len(clip)))
+    return np.asarray(clip + rng.normal(0, level, len(clip)), dtype=np.float32)
 
 
 def test_the_stock_libraries_say_the_same_on_real_recordings() -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.conftest import shared
 from tests.sources.test_pickles import Evil, published_names
+from tests.upstreams import Memory
 from xmbench.builder.plan import load_recipe
 from xmbench.errors import UpstreamError
 from xmbench.interfaces import AudioFormat, Entry, ImageFormat, RawImage, Rejected, Task
@@ -25,19 +26,6 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 FORMAT = (ImageFormat(32, 32, 3), AudioFormat(22050, 24020, 0.359, 1.089))
 TASK = Task(CLASSES, CLASSES, *FORMAT)
 BATCH = "cifar-10-batches-py/data_batch_1"
-
-
-class Memory:
-    """Upstream files in memory."""
-
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        self.files = files
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(self.files)
-
-    def read(self, name: str) -> bytes:
-        return self.files[name]
 
 
 def images(count: int, seed: int = 0) -> NDArray[np.uint8]:

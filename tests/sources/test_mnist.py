@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import shared
+from tests.upstreams import Memory
 from xmbench.errors import UpstreamError
 from xmbench.interfaces import AudioFormat, Entry, ImageFormat, RawImage, Task
 from xmbench.sources.mnist import FILES, SOURCE, MnistOptions, parse_idx
@@ -18,19 +18,6 @@ from xmbench.sources.mnist import FILES, SOURCE, MnistOptions, parse_idx
 TASK = Task(tuple("0123456789"), (), ImageFormat(28, 28, 1), AudioFormat(22050, 18140, 0.322, 0.823))
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-
-
-class Memory:
-    """Upstream files in memory."""
-
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        self.files = files
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(self.files)
-
-    def read(self, name: str) -> bytes:
-        return self.files[name]
 
 
 def idx(values: np.ndarray) -> bytes:

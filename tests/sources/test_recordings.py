@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.conftest import shared
+from tests.upstreams import Memory
 from xmbench.builder.plan import load_recipe
 from xmbench.errors import UpstreamError
 from xmbench.interfaces import AudioFormat, Entry, ImageFormat, RawClip, Rejected, Task
@@ -25,19 +25,6 @@ from xmbench.sources.recordings import SOURCE, RecordingsOptions, read_take
 TASK = Task(("0", "1"), ("zero", "one"), ImageFormat(28, 28, 1), AudioFormat(22050, 26460, 0.15, 1.2))
 OPTIONS = RecordingsOptions(train_speakers=("ann", "Bob"), test_speakers=("cy",))
 NAMES = [f"recordings/{word}_{who}_{take}.wav" for word in "10" for who in ("cy", "Bob", "ann") for take in (10, 9)]
-
-
-class Memory:
-    """Upstream files in memory."""
-
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        self.files = files
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(self.files)
-
-    def read(self, name: str) -> bytes:
-        return self.files[name]
 
 
 def entries(names: list[str], options: RecordingsOptions = OPTIONS, task: Task = TASK) -> list[Entry]:

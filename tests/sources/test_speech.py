@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from tests.upstreams import Memory
 from xmbench import registry
 from xmbench.engines import _espeak
 from xmbench.errors import DocumentError, UnknownNameError
@@ -24,24 +25,14 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 FORMAT = AudioFormat(22050, 18140, 0.322, 0.823)
 
 
-class Nothing:
-    """No files."""
-
-    def names(self) -> tuple[str, ...]:
-        return ()
-
-    def read(self, name: str) -> bytes:
-        raise AssertionError(name)
-
-
 def task(wanted: AudioFormat = FORMAT, words: tuple[str, ...] = WORDS) -> Task:
     return Task(words, words, ImageFormat(28, 28, 1), wanted)
 
 
 def spoken(options: SpeechOptions, wanted: Task) -> dict[str, RawClip | Rejected]:
-    entries = SOURCE.entries(Nothing(), options, wanted)
-    values = SOURCE.read(Nothing(), options, wanted, entries)
-    return {entry.key: raw for entry, raw in zip(entries, values, strict=True) if not hasattr(raw, "pixels")}
+    entries = SOURCE.entries(Memory(), options, wanted)
+    values = SOURCE.read(Memory(), options, wanted, entries)
+    return {entry.key: raw for entry, raw in zip(entries, values, strict=True) if isinstance(raw, RawClip | Rejected)}
 
 
 def digest(samples: NDArray[np.int16]) -> str:
@@ -107,7 +98,7 @@ def test_a_long_data_path_is_made_short(tmp_path: Path, monkeypatch: pytest.Monk
 def test_unknown_voices_are_all_named_with_the_nearest() -> None:
     options = SpeechOptions(voices=("en-us+Ande", "en-uss", "en-us+whisper", "en-us+f1"))
     with pytest.raises(UnknownNameError) as caught:
-        SOURCE.entries(Nothing(), options, task())
+        SOURCE.entries(Memory(), options, task())
     text = str(caught.value)
     assert "the nearest is 'Andre" in text or "the nearest is 'Andy'" in text
     assert "the nearest is 'en-us'" in text
@@ -117,9 +108,9 @@ def test_unknown_voices_are_all_named_with_the_nearest() -> None:
 
 def test_unknown_engine_and_impossible_rate() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'espeak-ng'"):
-        SOURCE.entries(Nothing(), SpeechOptions(engine="espeak", voices=("en-us",)), task())
+        SOURCE.entries(Memory(), SpeechOptions(engine="espeak", voices=("en-us",)), task())
     with pytest.raises(DocumentError, match="700"):
-        SOURCE.entries(Nothing(), SpeechOptions(voices=("en-us",), rates=(700,)), task())
+        SOURCE.entries(Memory(), SpeechOptions(voices=("en-us",), rates=(700,)), task())
 
 
 @pytest.mark.parametrize(
@@ -140,12 +131,12 @@ def test_options_that_make_no_sense(options: dict[str, Any], message: str) -> No
 
 def test_takes_of_one_name_are_refused() -> None:
     with pytest.raises(DocumentError, match="same name"):
-        SOURCE.entries(Nothing(), SpeechOptions(voices=("en-us",), rates=(120, 120)), task())
+        SOURCE.entries(Memory(), SpeechOptions(voices=("en-us",), rates=(120, 120)), task())
 
 
 def test_voices_by_split_are_groups() -> None:
     options = SpeechOptions(train_voices=("en-us", "en-us+m1"), test_voices=("en-us+m2",), pitches=(40, 60))
-    entries = SOURCE.entries(Nothing(), options, task())
+    entries = SOURCE.entries(Memory(), options, task())
     groups = {split: {entry.group for entry in entries if entry.split == split} for split in ("train", "test")}
     assert groups == {"train": {"en-us", "en-us-m1"}, "test": {"en-us-m2"}}
     assert len(entries) == 3 * 2 * 10

@@ -36,7 +36,7 @@ def test_rows_are_the_same_resident_or_through_pinned_memory(
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (free, free))
     examples = examples_of()
     data = Tensors(examples, run_in(tmp_path))
-    for rows in torch.randperm(200).split(30):
+    for rows in torch.split(torch.randperm(200), 30):
         clips = data.clip_index[rows]
         data.ahead(rows, clips)
         pixels, waveforms = data.pixels(rows), data.waveforms(clips)

@@ -37,7 +37,7 @@ def test_rows_are_the_same_read_ahead_or_not(tmp_path: Path, mapped: bool) -> No
     data = Tensors(examples, run_in(tmp_path))
     assert sorted([*data.rows.tolist(), *data.held_out.tolist()]) == list(range(50))
     assert data.validation_ids == tuple(examples.ids[i] for i in data.held_out)
-    batches = torch.randperm(50).split(12)
+    batches = torch.split(torch.randperm(50), 12)
     for rows, coming in zip(batches, [*batches[1:], None], strict=True):
         clips = data.clip_index[rows]
         pixels, waveforms = data.pixels(rows), data.waveforms(clips)

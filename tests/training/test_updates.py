@@ -184,7 +184,7 @@ def test_every_optimiser_learns_a_line(name: Any) -> None:
     for _ in range(300):
         made.zero_grad()
         error = (net(inputs) - wanted).square().mean()
-        error.backward()  # type: ignore[no-untyped-call]
+        error.backward()
         made.step()
     assert error.item() < 0.05
 

@@ -21,7 +21,7 @@ def loudest_row(png: bytes) -> float:
     """Height of the brightest row above the bottom, 0..1."""
     with Image.open(io.BytesIO(png)) as picture:
         grey = np.asarray(picture.convert("L"), dtype=float)
-    return 1 - (grey[:, 5:-5].mean(axis=1).argmax() + 0.5) / len(grey)
+    return 1 - (int(grey[:, 5:-5].mean(axis=1).argmax()) + 0.5) / len(grey)
 
 
 @pytest.mark.parametrize("frequency_hz", [300.0, 1000.0, 3000.0, 6000.0])

@@ -97,7 +97,7 @@ def a_preview(digits: Dataset, scored: Path, folder: Path, payload: str) -> Path
             texts = pa.array([f"{value}{payload}" for value in table.column(column).to_pylist()])
             table = table.set_column(table.schema.names.index(column), column, texts)
         pq.write_table(table, path)
-    row = LedgerRow(*(["item", *[payload] * 5, False, False, payload]))
+    row = LedgerRow("item", payload, payload, payload, payload, payload, False, False, payload)
     ledger.write(copy / "ledger.parquet", [row])
     manifest = hostile(Manifest, digits.manifest, payload, ("shards", "splits", "recipe.audio", "recipe.image"))
     manifest = manifest.model_copy(
