@@ -204,7 +204,7 @@ def _places(column: pa.DictionaryArray) -> list[int | None]:
 
 def _foreign_row(number: int, item_id: bytes | str | None) -> str:
     if item_id is None:
-        return f"row {number}: without an id"
+        return f"row {number}: no id"
     name = item_id if isinstance(item_id, str) else item_id[:500].decode("utf-8", "surrogateescape")
     return f"row {number}: the id '{shown(name)}' does not match {ID_PATTERN}"
 
