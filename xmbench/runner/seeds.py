@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     found = {part: int(part) for part in parts if re.fullmatch("[0-9]{1,10}", part) and int(part) < _SEED_END}
     problems = [f"{part[:40] or '(nothing)'}: not a seed" for part in parts if part not in found]
     known = [found[part] for part in parts if part in found]
-    problems += [f"{seed}: more than once" for seed in dict.fromkeys(known) if known.count(seed) > 1]
+    problems += [f"{seed}: more than once" for seed, count in Counter(known).items() if count > 1]
     if len(parts) > MOST_SEEDS:
         problems = [f"{len(parts):,} seeds"]
     if problems:
