@@ -158,4 +158,4 @@ def test_what_sees_labels_or_references_is_marked() -> None:
             assert baseline.model in ("identity", "griffin-lim")
         if model.oracle:
             assert baseline.kind in ("floor", "ceiling")
-            assert "sees labels" in baseline.description or "is handed references" in baseline.description
+            assert "sees labels" in baseline.description or "sees references" in baseline.description

@@ -204,7 +204,6 @@ def test_a_full_disk_is_reported_and_the_build_can_be_resumed(corpus: Corpus, bu
     code = """
         import resource, sys
         from pathlib import Path
-from typing import Any
         from xmbench.builder.build import build
         from xmbench.errors import OutputError
         from xmbench.formats.document import load_json

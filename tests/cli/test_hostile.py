@@ -73,6 +73,6 @@ def test_small_mistakes_are_refused(digits: Dataset, tmp_path: Path) -> None:
     refused(xmbench("leaderboard", "--dir", tmp_path, "build"), "after the command")
     refused(xmbench("fit-judge", digits.folder, "--steps", -1))
     (tmp_path / "l.csv").write_text(f"id,reference,output\n1,{'x' * 5000},b.wav\n")
-    refused(xmbench("pair", "--list", tmp_path / "l.csv"), "not there")
+    refused(xmbench("pair", "--list", tmp_path / "l.csv"), "do not exist")
     (tmp_path / "slow.wav").write_bytes(wav(np.ones(100) * 0.1, rate=1))
     refused(xmbench("pair", tmp_path / "slow.wav", tmp_path / "slow.wav"), "1 Hz")
