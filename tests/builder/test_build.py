@@ -343,7 +343,7 @@ def _interrupt(*args: object, **options: object) -> list[object]:
 # --------------------------------------------------------------------------------------- the former layout
 @pytest.fixture
 def former(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """A set as the first stage wrote it: several shards by a hash of the id, and no word about it."""
+    """A set as version 0.1 wrote it: several shards by a hash of the id, and no word about it."""
     monkeypatch.setattr(shards, "SHARD_ROWS", 40)
     with monkeypatch.context() as patch:
         patch.setattr("xmbench.builder.build.SORTED_LAYOUT", HASHED_LAYOUT)

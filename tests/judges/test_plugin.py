@@ -142,7 +142,7 @@ class InkGap:
 METRIC = InkGap()
 '''
 TODAY = {"declared": 'judges: tuple = ("first",)', "weights": 'context.judges["first"].weights'}
-BEFORE = {"declared": "needs_judge: bool = True", "weights": "context.judge"}  # as plug-ins of the first stage are
+BEFORE = {"declared": "needs_judge: bool = True", "weights": "context.judge"}  # as plug-ins for version 0.1 are
 
 
 @pytest.fixture
