@@ -621,7 +621,7 @@ def test_sorting_filtering_and_folding_in_a_browser(tmp_path: Path) -> None:
     def rows(state: str) -> tuple[list[list[float]], str]:
         """Values of the sorted column in each board that is shown, and the whole document."""
         text = in_browser(page, state, tmp_path / "profile")
-        assert re.search(r'<output id="told"[^>]*>\d+ boards?, \d+ rows?<', text)
+        assert re.search(r'<output id="shown"[^>]*>\d+ boards?, \d+ rows?<', text)
         shown = [part for part in re.findall(r"<section.*?</section>", text, re.DOTALL) if "hidden" not in part[:200]]
         found = []
         for part in shown:
