@@ -5,14 +5,13 @@ The pace changes no sound, so it is not part of a recipe: two environment variab
 
 from __future__ import annotations
 
-import os
 import time
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.errors import DocumentError
 from xmbench.interfaces import Engine, EngineFacts, Rejected
+from xmbench.storage.variables import number_of
 
 PAUSE_VARIABLE = "XMBENCH_SPEECH_PAUSE_S"
 REQUESTS_VARIABLE = "XMBENCH_SPEECH_REQUESTS"
@@ -22,12 +21,12 @@ _DEFAULT_REQUESTS = 500
 
 def pause_s() -> float:
     """Seconds between two requests; raises DocumentError for an invalid value."""
-    return _number(PAUSE_VARIABLE, _DEFAULT_PAUSE_S)
+    return number_of(PAUSE_VARIABLE, _DEFAULT_PAUSE_S)
 
 
 def most_requests() -> int:
     """Requests allowed in one build; raises DocumentError for an invalid value."""
-    return int(_number(REQUESTS_VARIABLE, _DEFAULT_REQUESTS))
+    return int(number_of(REQUESTS_VARIABLE, _DEFAULT_REQUESTS))
 
 
 class Paced:
@@ -57,14 +56,3 @@ class Paced:
         if isinstance(spoken, Rejected) and spoken.temporary:
             self._refusal = spoken
         return spoken
-
-
-def _number(variable: str, usual: float) -> float:
-    text = os.environ.get(variable, "")
-    try:
-        value = float(text) if text else usual
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e9:
-        raise DocumentError(f"{variable} is '{text}'", expected=f"a number from 0 on, like {usual:g}")
-    return value

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import time
 import urllib.error
 import urllib.parse
@@ -15,12 +14,12 @@ from pathlib import Path
 
 from xmbench.builder.upstream.contents import WrongContentError
 from xmbench.builder.upstream.transfer import TooSlowError, receive
-from xmbench.errors import DocumentError
 from xmbench.execution.progress import silent
 from xmbench.interfaces import Rejected
 from xmbench.storage.cache import cache_folder
 from xmbench.storage.files import byte_limit, make_folder
 from xmbench.storage.locks import locked
+from xmbench.storage.variables import number_of
 
 PAUSE_VARIABLE = "XMBENCH_ITEM_PAUSE_S"
 REQUESTS_VARIABLE = "XMBENCH_ITEM_REQUESTS"
@@ -64,7 +63,7 @@ class Items:
             return Rejected("fetch", "bad-address", f"{url[:200]!r} is not an http(s) address")
         if host in self._refused:
             return _failed("busy", f"{url[:200]}: not requested after this failure: {self._refused[host]}")
-        if self.requests >= _number(REQUESTS_VARIABLE, _DEFAULT_REQUESTS):
+        if self.requests >= number_of(REQUESTS_VARIABLE, _DEFAULT_REQUESTS):
             return _failed("request-limit", f"{self.requests} requests were made, the limit of {REQUESTS_VARIABLE}")
         make_folder(path.parent)
         with locked(path.with_name(f"{key}.lock"), wait=True):
@@ -100,7 +99,7 @@ def _wait_for_turn(host: str) -> None:
     name = hashlib.sha256(host.encode()).hexdigest()[:16]
     mark = make_folder(cache_folder() / "items" / "hosts") / name
     with locked(mark.with_suffix(".lock"), wait=True):
-        pause_s = _number(PAUSE_VARIABLE, _DEFAULT_PAUSE_S)
+        pause_s = number_of(PAUSE_VARIABLE, _DEFAULT_PAUSE_S)
         if mark.exists():
             time.sleep(min(pause_s, max(0.0, mark.stat().st_mtime + pause_s - time.time())))
         mark.touch()
@@ -108,14 +107,3 @@ def _wait_for_turn(host: str) -> None:
 
 def _failed(reason: str, detail: str) -> Rejected:
     return Rejected("fetch", reason, detail, temporary=True)
-
-
-def _number(variable: str, usual: float) -> float:
-    text = os.environ.get(variable, "")
-    try:
-        value = float(text) if text else usual
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e9:
-        raise DocumentError(f"{variable} is '{text}'", expected=f"a number from 0 on, like {usual:g}")
-    return value
