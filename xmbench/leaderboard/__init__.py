@@ -6,7 +6,8 @@
     leaderboards/<recipe>/<direction>/<system>--seed-1.json another seed of the system: one row with the first
     leaderboards/<recipe>/<direction>/reported-<name>.json  what a paper reports: a separate table, never ranked
     leaderboards/<recipe>/<direction>/pairs.json            paired differences of the results, computed by `add`
-    leaderboards/*.md, index.html                           generated
+    leaderboards/history/protocol-1/...                     results of an earlier protocol: never on a current board
+    leaderboards/*.md, index.html, history.html             generated
     leaderboards/.tables/                                   per-item values on this machine, for the next `add`
 
 `add` adds a result, `load` reads and checks all of them, `boards` ranks, `build` writes the pages.

@@ -81,10 +81,13 @@ def board_key(result: Result) -> tuple[str, ...]:
 
 
 def system_key(result: Result) -> tuple[str, ...]:
-    """What two results of a board must share to be runs of one system."""
+    """What two results of a board must share to be runs of one system.
+
+    The status is part of it: a self-reported run never changes the mean of verified ones.
+    """
     made = result.submission
     changed = json.dumps(made.changed, sort_keys=True)
-    return made.system, made.kind, made.baseline, made.preset, changed, made.control, *made.authors
+    return result.status, made.system, made.kind, made.baseline, made.preset, changed, made.control, *made.authors
 
 
 def entries(results: Sequence[Result]) -> list[Entry]:
