@@ -17,8 +17,8 @@ from xmbench.leaderboard.board import Board, Row
 from xmbench.leaderboard.details import details
 from xmbench.leaderboard.markdown import about_recipe
 from xmbench.leaderboard.pairs import Compared
+from xmbench.leaderboard.places import place
 from xmbench.leaderboard.site_style import SCRIPT, STYLE
-from xmbench.leaderboard.store import place
 
 _BAR_WIDTH = 150
 _BAR_HEIGHT = 16

@@ -21,8 +21,8 @@ from xmbench.formats.result import Result
 from xmbench.formats.submission import SUBMISSION_FILE
 from xmbench.interfaces import judges_of
 from xmbench.leaderboard import Board, boards, load
+from xmbench.leaderboard.admission import items_of
 from xmbench.leaderboard.board import board_key
-from xmbench.leaderboard.store import items_of
 from xmbench.storage.files import write_text
 from xmbench.views.report import confusion, facts, items, spread
 from xmbench.views.report.style import SCRIPT, STYLE
