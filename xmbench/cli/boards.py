@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xmbench.cli.tables import table
 from xmbench.cli.terminal import print
+from xmbench.errors import DatasetError, DocumentError
+
+if TYPE_CHECKING:
+    from xmbench.formats.dataset import Dataset
 
 Folder = Annotated[Path, typer.Option("--dir", help="Directory of the results.")]
 _DEFAULT = Path("leaderboards")
@@ -59,18 +63,53 @@ def build_pages(folder: Folder = _DEFAULT) -> None:
 
 def add_results(
     results: Annotated[list[Path], typer.Argument(metavar="RESULT", help="Files result.json.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The data set (default: found by its digest, if it is here).")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a result of the same system.")] = False,
     folder: Folder = _DEFAULT,
 ) -> None:
-    """Adds results to the boards and writes the pages."""
+    """Adds results to the boards and writes the pages.
+
+    Scores and intervals are recomputed from the per-item table. Floors, ceilings and references are made again from
+    the data set. Every result enters as self-reported: `xmbench leaderboard verify` scores its outputs again.
+    """
     from xmbench import leaderboard
 
     for path in results:
-        added = leaderboard.add(folder, path)
+        added = leaderboard.add(
+            folder, path, replace=replace, dataset=_dataset(path, data), progress=lambda line: print(line, flush=True)
+        )
         others = "other" if added.paired == 1 else "others"
         print(f"added {added.path}, compared item by item with {added.paired} {others}")
         for warning in added.warnings:
             print(f"  warning: {warning}", file=sys.stderr)
-    leaderboard.build(folder)
+    _build(folder)
+
+
+def _dataset(path: Path, data: Path | None) -> Dataset | None:
+    """The data set of a result: the named one, or the one with its digest, or None."""
+    from xmbench.evaluator.find import find_dataset
+    from xmbench.formats.dataset import open_dataset
+    from xmbench.formats.document import load_json
+    from xmbench.formats.result import Result
+
+    if data is not None:
+        return open_dataset(data)
+    try:
+        return find_dataset(load_json(path, Result).submission)
+    except DatasetError:
+        return None
+
+
+def _build(folder: Path) -> None:
+    """Writes the pages; a damaged file that was there before is named, and what was added stays."""
+    from xmbench import leaderboard
+
+    try:
+        leaderboard.build(folder)
+    except DocumentError as error:
+        print(f"  warning: the pages were not written\n{error}", file=sys.stderr)
 
 
 def report(

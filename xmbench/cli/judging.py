@@ -48,17 +48,19 @@ def render(found: Comparison) -> str:
             f"{s.a:.4f}",
             f"{s.b:.4f}",
             f"{s.difference:.4f}",
-            f"[{s.low:.4f}, {s.high:.4f}]",
-            f"{s.a_wins:.1%}",
+            "not estimable" if s.low is None or s.high is None else f"[{s.low:.4f}, {s.high:.4f}]",
+            "–" if s.p is None else f"{s.p:.4f}",
             f"{s.wins} / {s.ties} / {s.losses}",
         ]
         for s in found.scores
     ]
-    heads = ["metric", "A", "B", "A - B", "95 % interval", "A wins", "items won / tied / lost"]
+    heads = ["metric", "A", "B", "A - B", "95 % interval", "p", "items won / tied / lost"]
     lines = [f"A: {found.system_a}", f"B: {found.system_b}", f"on {found.track}", "", table(heads, rows), ""]
     lines += [s.sentence for s in found.scores]
     lines += [f"{name}: {reason}" for name, reason in found.unpaired.items()]
-    lines.append("* primary metric; A wins: share of the resamples; a failed item counts as the metric's lower bound")
+    lines.append(
+        "* primary metric; p: adjusted for the number of metrics (Holm); a failed item counts as the metric's lower bound"
+    )
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmbench.errors import CheckError, UnknownNameError
-from xmbench.leaderboard import history, item_columns, markdown, site
+from xmbench.leaderboard import history, markdown, site
 from xmbench.leaderboard.board import boards
 from xmbench.leaderboard.site_board import without_reports
 from xmbench.leaderboard.store import load
@@ -23,7 +23,7 @@ def pages(root: Path) -> dict[Path, str]:
     """
     _require(root)
     loaded = load(root, metrics=False)
-    found = boards(loaded.results, item_columns.stored(root, loaded.results))
+    found = boards(loaded.results, loaded.columns)
     earlier = history.kept(root)
     tracks = sorted({board.track for board in found} | {item.track for item in loaded.reported})
     made = {

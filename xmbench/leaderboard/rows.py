@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xmbench import registry
 from xmbench.errors import UnknownNameError
@@ -16,7 +17,27 @@ from xmbench.leaderboard.ranking import Column, Way
 from xmbench.statistics import FEW_SEEDS, members, of_mean
 
 Block = Literal["generators", "retrieval", "bounds", "self-reported"]
-Columns = Mapping[str, Column]
+
+class ItemValues(Protocol):
+    """The primary metric of every item of a result, as boards keep it: see `ranking.Column`."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """N ids, in the same order in every column of a board."""
+        ...
+
+    @property
+    def groups(self) -> Sequence[str]:
+        """N names of groups."""
+        ...
+
+    @property
+    def values(self) -> NDArray[np.floating]:
+        """Shape (N,); NaN if an item leaves the mean."""
+        ...
+
+
+Columns = Mapping[str, ItemValues]
 
 RANKED = ("learned", "retrieval")
 BLOCKS: dict[Block, str] = {
@@ -106,7 +127,7 @@ def columns_of(entry: Entry, columns: Columns) -> tuple[Column, ...]:
     if len(found) < len(entry.runs):
         return ()
     same = all(tuple(c.ids) == tuple(found[0].ids) and tuple(c.groups) == tuple(found[0].groups) for c in found)
-    return tuple(found) if same else ()
+    return tuple(Column(c.ids, c.groups, np.asarray(c.values, dtype=np.float64)) for c in found) if same else ()
 
 
 def _scores(entry: Entry, columns: Columns) -> Mapping[str, Score]:

@@ -12,7 +12,7 @@ from xmbench.leaderboard.board import Board, Row, interval_text
 from xmbench.leaderboard.details import details, listed, shared_facts
 from xmbench.leaderboard.markdown import about_recipe
 from xmbench.leaderboard.rows import BLOCKS, Block
-from xmbench.leaderboard.store import place
+from xmbench.leaderboard.places import place
 from xmbench.leaderboard.terms import marks, ways
 
 _REPORT = re.compile(r"<!--report-->.*?<!--/report-->", re.DOTALL)

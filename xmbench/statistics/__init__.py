@@ -8,9 +8,18 @@ means, and `several` judges all pairs of a board together.
 from __future__ import annotations
 
 from xmbench.statistics.counting import Counted, counted
-from xmbench.statistics.intervals import EQUAL, LEVEL, Difference, Interval, of_difference, of_mean
+from xmbench.statistics.intervals import EQUAL, LEVEL, Difference, Interval, Method, of_difference, of_mean
 from xmbench.statistics.means import FEW_GROUPS, FEW_SEEDS, Spread, clustered, exact_mean, members, over_seeds
-from xmbench.statistics.resampling import RESAMPLES, SEED, one_thread, resampled_means, resampled_weights
+from xmbench.statistics.resampling import (
+    RESAMPLES,
+    SEED,
+    ends,
+    of_reduction,
+    one_thread,
+    resampled_means,
+    resampled_weights,
+    separates,
+)
 from xmbench.statistics.several import holm
 
 __all__ = [
@@ -23,16 +32,20 @@ __all__ = [
     "Counted",
     "Difference",
     "Interval",
+    "Method",
     "Spread",
     "clustered",
     "counted",
+    "ends",
     "exact_mean",
     "holm",
     "members",
     "of_difference",
     "of_mean",
+    "of_reduction",
     "one_thread",
     "over_seeds",
     "resampled_means",
     "resampled_weights",
+    "separates",
 ]

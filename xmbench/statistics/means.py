@@ -74,12 +74,14 @@ def clustered(values: Floats, member: NDArray[np.intp]) -> Spread:
         values: shape (N,), N >= 1.
         member: shape (N,): each item's group, 0..G-1.
     """
-    sizes = np.bincount(member).astype(np.float64)
+    sizes: Floats = np.bincount(member).astype(np.float64)
     groups, n = len(sizes), len(values)
     if groups < 2:
         return Spread(math.inf, 1.0, groups)
     away = values - exact_mean(values)
-    sums = np.bincount(member, weights=away)  # (G,) n_g times the group's deviation
+    sums: Floats = np.asarray(
+        np.bincount(member, weights=away), dtype=np.float64
+    )  # (G,) n_g times the group's deviation
     if np.all(sizes == sizes[0]):
         return Spread(_sum(sums**2) / n**2 * groups / (groups - 1), groups - 1.0, groups)
     between = _variances(sizes, _correlation(away, sums, sizes))
@@ -156,5 +158,5 @@ def together(items: Spread, seeds: Sequence[Spread | None]) -> Spread:
     return Spread(variance, degrees, items.groups)
 
 
-def _sum(values: Floats) -> float:
+def _sum(values: NDArray[np.floating]) -> float:
     return math.fsum(values.tolist())
