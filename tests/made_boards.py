@@ -57,7 +57,7 @@ class Made:
     def add(self, system: str, values: Values, *, verified: bool = True, seed: int = 0, **fields: Any) -> Result:
         """A run of a system with the primary metric's value (N,) of each item; `others` are scores of other metrics."""
         others = {name: np.asarray(other) for name, other in fields.pop("others", {}).items()}
-        digest = sha(f"{system} {seed} {verified}")
+        digest = sha(f"{self.track} {system} {seed} {verified}")
         made = {**_MADE, "python": "3.11", "packages": {"numpy": "2"}}
         submission = Submission(
             **{"track": self.track, "dataset_digest": "d" * 64, "system": system, "seed": seed, **fields}

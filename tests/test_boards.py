@@ -67,7 +67,8 @@ def test_a_gate_without_its_row_lets_nothing_through_and_says_which_row_to_add()
     made.add_seeds("a net", seeds(0.7), others={"corr2d-best5": near(0.80)})
     board = made.board()
     assert ranks(board) == {"a net": None}
-    assert "xmbench run-baseline random-clip" in why(board)["a net"]
+    assert why(board) == {"a net": "the board has no verified row of random-clip"}
+    assert "xmbench run-baseline random-clip" in board.gates[0].text
 
 
 @pytest.mark.parametrize(

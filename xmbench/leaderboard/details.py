@@ -8,7 +8,7 @@ from xmbench.formats.result import Result, Score
 from xmbench.formats.submission import Submission
 from xmbench.html import escape, link, table
 from xmbench.leaderboard.board import Board, Row
-from xmbench.leaderboard.terms import judges_used, method_text, status_text
+from xmbench.leaderboard.terms import judges_used, method_text, status_text, threads_text
 
 Facts = Sequence[tuple[str, str]]
 
@@ -39,14 +39,13 @@ def shared_facts(board: Board) -> list[tuple[str, str]]:
 def _made(row: Row) -> list[tuple[str, str]]:
     """Of the first run; what differs between the seeds is in their own table."""
     made = row.result.submission
-    declared = "" if made.training_data == "open" else " (as stated, not checked)"
     return [
         ("made by", f"<code>{escape(made.command)}</code>" if made.command else "outputs were submitted"),
         ("by", ", ".join(map(escape, made.authors)) + (f" {link(made.url, made.url)}" if made.url else "")),
         ("status", escape(status_text(row.result))),
-        ("training data", escape(made.training_data) + declared),
-        ("judges in the system", f"{judges_used(made)} (not checked)"),
-        ("seed, hardware, threads", escape(" · ".join(filter(None, (_seed(made), made.hardware, _threads(made)))))),
+        ("training data", f"{escape(made.training_data)} (as stated, not checked)"),
+        ("judges in the system", f"{judges_used(made)} (as stated, not checked)"),
+        ("seed, hardware, threads (as stated)", escape(" · ".join(filter(None, (_seed(made), made.hardware, threads_text(made)))))),
         ("licence", escape(made.licence)),
         ("outputs", f"<code>{row.result.outputs_digest}</code>"),
         ("per-item table", f"<code>{row.result.items_digest}</code>"),
@@ -71,10 +70,6 @@ def _scored(result: Result) -> list[tuple[str, str]]:
 
 def _seed(made: Submission) -> str:
     return "" if made.seed is None else str(made.seed)
-
-
-def _threads(made: Submission) -> str:
-    return "" if made.threads is None else f"{made.threads} thread{'' if made.threads == 1 else 's'}"
 
 
 def _seeds(row: Row, board: Board) -> str:
@@ -107,20 +102,35 @@ def _range(row: Row, metric: str) -> str:
 
 def _scores(row: Row) -> str:
     rows = [
-        [
-            escape(name),
-            number(score.value),
-            f"{number(score.low)} … {number(score.high)}",
-            method_text(score),
-            f"{score.coverage:.1%}",
-            number(score.floor),
-            escape(statuses(score)),
-            escape(score.metric_version),
-        ]
+        [escape(name), number(score.value), f"{number(score.low)} … {number(score.high)}", escape(_measured(score))]
         for name, score in row.scores.items()
     ]
-    header = ("metric", "value", "95 % interval", "interval by", "coverage", "a failed item counts", "statuses", "version")
-    return table(header, rows)
+    return table(("metric", "value", "95 % interval", "items"), rows)
+
+
+def _measured(score: Score) -> str:
+    return "all ok" if set(score.statuses) == {"ok"} else f"{score.coverage:.1%}: {statuses(score)}"
+
+
+def metric_facts(board: Board) -> str:
+    """Of every metric what is the same for all rows, as a table."""
+    found = {}
+    for row in board.rows:
+        for name, score in row.scores.items():
+            if name not in found or (score.low is not None and found[name].low is None):
+                found[name] = score
+    rows = [
+        [
+            escape(name),
+            "higher" if score.higher_is_better else "lower",
+            number(score.floor),
+            method_text(score),
+            f"{score.smallest_difference:g}" if score.smallest_difference else "–",
+            escape(score.metric_version),
+        ]
+        for name, score in found.items()
+    ]
+    return table(("metric", "better", "a failed item counts", "interval by", "smallest difference", "version"), rows)
 
 
 def number(value: float | None) -> str:

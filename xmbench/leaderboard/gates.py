@@ -33,19 +33,17 @@ class Gate:
     @property
     def missing(self) -> str:
         """Which row the board needs; "" if it has it."""
-        if self.limit is not None:
-            return ""
-        name = self.spec.baseline
-        return (
-            f"nothing is ranked: the board needs a verified row of the baseline {name} with a value of "
-            f"{self.spec.metric} (`xmbench run-baseline {name}`)"
-        )
+        return "" if self.limit is not None else f"the board has no verified row of {self.spec.baseline}"
 
     @property
     def text(self) -> str:
         """What a row needs, in words."""
         if self.limit is None:
-            return self.missing
+            name = self.spec.baseline
+            return (
+                f"{self.spec.metric} at the level of {name}, and {self.missing}: nothing is ranked until it is added "
+                f"(xmbench run-baseline {name}) and verified"
+            )
         part = "" if self.spec.share == 1.0 else f"{self.spec.share:g} of "
         end = "lower" if self.higher_is_better else "upper"
         side = "at least" if self.higher_is_better else "at most"

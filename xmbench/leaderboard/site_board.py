@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from xmbench.formats.result import JudgeCard, Result, Score
+from xmbench.formats.result import Result, Score
 from xmbench.html import escape, table
 from xmbench.leaderboard.bars import interval_bar
 from xmbench.leaderboard.board import Board, Row, interval_text
-from xmbench.leaderboard.details import details, listed, shared_facts
+from xmbench.leaderboard.details import details, listed, metric_facts, shared_facts
 from xmbench.leaderboard.markdown import about_recipe
 from xmbench.leaderboard.rows import BLOCKS, Block
 from xmbench.leaderboard.places import place
-from xmbench.leaderboard.terms import marks, ways
+from xmbench.leaderboard.terms import claims, marks, methods_text, ways
 
 _REPORT = re.compile(r"<!--report-->.*?<!--/report-->", re.DOTALL)
 
@@ -76,40 +76,34 @@ def _facts(board: Board) -> str:
     return (
         f"<p class=facts>{escape(first.regime)} · {board.measure.n:,} items of the {escape(first.split)} split{groups}"
         f"{limit} · {escape(board.protocol)} · {escape(board.primary)} version {escape(board.version)}{smallest}"
-        f"<br>{escape(ways(board))}{gates}{zero}</p>{_judges(board)}"
-        f"<details class=common><summary>what all rows share</summary>{listed(shared_facts(board))}</details>"
+        f"<br>{escape(ways(board))} 95 % intervals: {escape(methods_text(board))}.{gates}{zero}</p>{_judges(board)}"
+        f"<details class=common><summary>what all rows share</summary>"
+        f"{metric_facts(board)}{listed(shared_facts(board))}</details>"
     )
 
 
 def _judges(board: Board) -> str:
-    """The judges with everything that is known of their errors."""
+    """The judges with everything that is known of their errors, one column each."""
     if not board.judges:
         return ""
-    known = [name for _, card in board.judges for name in card.accuracy]
-    kinds = [name for _, card in board.judges for name in card.false_accepts]
-    header = ["judge", *(f"accuracy on {escape(name)}" for name in dict.fromkeys(known))]
-    header += [f"takes {escape(name)} for a class" for name in dict.fromkeys(kinds)]
-    calibrated = any(card.calibration_error is not None for _, card in board.judges)
-    header += ["calibration error"] if calibrated else []
+    cards = [card for _, card in board.judges]
+    header = ["", *(f"{what}<br>{escape(card.name)} <code>{card.sha256[:12]}</code>" for what, card in board.judges)]
     rows = [
-        [
-            f"{escape(what)}: {escape(card.name)} <code>{card.sha256[:12]}</code>",
-            *(_share(card.accuracy.get(name)) for name in dict.fromkeys(known)),
-            *(_share(card.false_accepts.get(name)) for name in dict.fromkeys(kinds)),
-            *([_calibration(card)] if calibrated else []),
-        ]
-        for what, card in board.judges
+        [f"accuracy on {escape(name)}", *(_share(card.accuracy.get(name)) for card in cards)]
+        for name in dict.fromkeys(name for card in cards for name in card.accuracy)
     ]
-    missing = "" if kinds else "<p class=facts>False accepts of these judges were not measured.</p>"
-    return f"<div class=judges>{table(header, rows)}</div>{missing}"
+    rows += [
+        [f"takes {escape(name)} for one of its classes", *(_share(card.false_accepts.get(name)) for card in cards)]
+        for name in dict.fromkeys(name for card in cards for name in card.false_accepts)
+    ]
+    if not any(card.false_accepts for card in cards):
+        rows.append(["false accepts", *("not measured" for _ in cards)])
+    rows.append(["calibration error", *(_share(card.calibration_error) for card in cards)])
+    return f"<div class=judges>{table(header, rows)}</div>"
 
 
 def _share(value: float | None) -> str:
     return "<td class=n>–</td>" if value is None else f"<td class=n>{value:.3f}</td>"
-
-
-def _calibration(card: JudgeCard) -> str:
-    return _share(card.calibration_error)
 
 
 # ---------------------------------------------------------------------------------------------- rows
@@ -131,7 +125,7 @@ def _row(name: str, row: Row, board: Board, root: Path) -> str:
     cells = "".join(_cell(metric, row, board) for metric in _columns(board))
     report = "".join(_report(run, root) for run in row.runs)
     kind, preset = escape(row.result.submission.kind), escape(row.result.submission.preset or "none")
-    tags = "".join(f"<span class=tag>{escape(text)}</span>" for text in marks(row))
+    tags = "".join(f"<span class=tag>{escape(text)}</span>" for text in (*filter(None, [claims(row)]), *marks(row)))
     return (
         f'<tr class="row{shared}" id={name} data-kind="{kind}" data-preset="{preset}">'
         f"<td data-h=rank{_value(row.rank)}>{rank}</td>"

@@ -29,8 +29,9 @@ small{opacity:.8;font-size:.82em}.row td{padding:.25rem .45rem}.first{min-width:
 summary{cursor:pointer;font-size:.85rem}.terms dl{max-width:64rem}.terms dt{font-weight:600}.terms dd{margin:0 0 .4rem}
 .common dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem .8rem;margin:.3rem 0;font-size:.85rem}
 .common dd{margin:0;overflow-wrap:anywhere}
-.judges table{margin:.2rem 0}.judges th{white-space:normal;text-align:right;font-weight:400;vertical-align:bottom}
-.judges th:first-child{text-align:left;min-width:11rem}
+.judges table,.common table{margin:.2rem 0 .4rem;font-size:.8rem}.judges th:first-child,.common th{text-align:left}
+.judges td,.judges th,.common td,.common th{padding:.1rem .6rem .1rem 0;white-space:normal}
+.judges tbody th,.common tbody th{font-weight:400}
 [data-kind=floor]>td:first-child,[data-kind=ceiling]>td:first-child{opacity:.8}
 tr.row[data-kind=floor],tr.row[data-kind=ceiling]{background:var(--soft)}
 .more>td{text-align:left;white-space:normal;background:var(--soft);padding:.6rem}
@@ -49,7 +50,7 @@ form label{flex:1 1 8rem}form select{width:100%;max-width:none}
 tr.row{display:grid;grid-template-columns:1fr 1fr;padding:.5rem;border:1px solid var(--line);border-radius:8px}
 tr.row{margin:.6rem 0 0;gap:0 1rem}
 tr.row>td,tr.row>th{border:0;padding:.1rem 0;display:flex;gap:.5rem;justify-content:space-between;min-width:0}
-tr.row>td{flex-wrap:wrap}tr.row>td::before{content:attr(data-h);opacity:.75}
+tr.row>td{flex-wrap:wrap;gap:0 .5rem;font-size:.8rem}tr.row>td::before{content:attr(data-h);opacity:.75}
 tr.row>th{grid-column:1/-1;order:-2;display:block;font-size:.95rem}tr.row>.first{grid-column:1/-1;order:-1}
 tr.row>td[data-h=kind]{text-align:right}
 .shared>td:first-child{box-shadow:none}

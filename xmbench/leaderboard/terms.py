@@ -5,7 +5,7 @@ from __future__ import annotations
 from xmbench.formats.result import Result, Score
 from xmbench.formats.submission import Submission
 from xmbench.leaderboard.board import Board
-from xmbench.leaderboard.rows import Row
+from xmbench.leaderboard.rows import RANKED, Row
 from xmbench.statistics import FEW_GROUPS, FEW_SEEDS
 
 TERMS: tuple[tuple[str, str], ...] = (
@@ -83,6 +83,14 @@ def method_text(score: Score) -> str:
     return f"{_METHODS[score.method]}{groups}"
 
 
+def methods_text(board: Board) -> str:
+    """How the intervals of the primary metric were made."""
+    found = dict.fromkeys(
+        method_text(score) for row in board.rows if (score := row.scores.get(board.primary)) and score.value is not None
+    )
+    return "; ".join(found)
+
+
 def status_text(result: Result) -> str:
     """`verified at commit 0123456789ab`, or `self-reported`."""
     if result.status != "verified" or result.verified is None:
@@ -90,23 +98,27 @@ def status_text(result: Result) -> str:
     return f"verified at commit {result.verified.commit[:12] or 'unknown'}, {result.verified.created}"
 
 
+def threads_text(made: Submission) -> str:
+    """`1 thread`; "" if it is not known."""
+    return "" if made.threads is None else f"{made.threads} thread{'' if made.threads == 1 else 's'}"
+
+
 def judges_used(made: Submission) -> str:
     """What a submission says about judges in the system."""
-    return "not stated" if made.uses_judges is None else "declared: yes" if made.uses_judges else "declared: no"
+    return "not stated" if made.uses_judges is None else "yes" if made.uses_judges else "no"
+
+
+def claims(row: Row) -> str:
+    """The status of a system and what its submitter states, in a line; "" for bounds, which the tool makes."""
+    made = row.result.submission
+    if made.kind not in RANKED and row.verified:
+        return ""
+    return f"{row.result.status}; stated: {made.training_data} training data, judges in the system: {judges_used(made)}"
 
 
 def marks(row: Row) -> list[str]:
-    """What a reader must see beside a system's name, shortest first."""
-    made = row.result.submission
+    """What a reader must see beside a system's name: why it has no rank, or shares one."""
     found = []
-    if row.result.submission.kind == "learned" and len(row.runs) == 1:
-        found.append("1 seed")
-    if not row.verified:
-        found.append("self-reported")
-    if made.training_data == "open":
-        found.append("open training data")
-    if made.uses_judges:
-        found.append("uses the judges (declared)")
     if row.beyond_judge:
         found.append("above the reference itself: tie")
     if row.unranked and row.verified:
@@ -118,8 +130,7 @@ def ways(board: Board) -> str:
     """How the ranks of a board came about, as a sentence."""
     found = [row.by for row in board.rows if row.rank is not None]
     if not found:
-        missing = next((gate.missing for gate in board.gates if gate.missing), "")
-        return f"{missing[:1].upper()}{missing[1:]}." if missing else "No row is ranked."
+        return "No row is ranked."
     if "not estimable" in found:
         return "Differences are not estimable with so few groups: all systems tie."
     if not any(found):
