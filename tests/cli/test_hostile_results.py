@@ -32,7 +32,7 @@ from xmbench.formats.document import load_json
 from xmbench.formats.result import ReportedResult, Result
 from xmbench.html import histogram
 from xmbench.judges.words import fit
-from xmbench.leaderboard.store import slug
+from xmbench.leaderboard.places import slug
 from xmbench.views.preview import write_preview
 from xmbench.views.report import write_report
 

@@ -180,9 +180,7 @@ def _identity(new: _Newcomer, replace: bool) -> list[str]:
     if older is not None and older.submission.system != made.system:
         found.append(f"the name {made.system!r} gives the same file as {older.submission.system!r}")
     elif older is not None and not replace:
-        found.append(
-            f"{made.system!r} is on this board already: use --replace, or another name or seed"
-        )
+        found.append(f"{made.system!r} is on this board already: use --replace, or another name or seed")
     return found
 
 
