@@ -139,7 +139,7 @@ def test_an_invented_result_is_refused_where_table_and_scores_differ(
 def test_an_invented_table_has_the_scores_of_an_invention_and_no_rank(
     root: Path, results: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Numbers that fit each other can be typed by anyone: such a row stays self-reported until its outputs are scored."""
+    """Numbers that fit each other can be typed by anyone: such a row stays self-reported until it is verified."""
 
     def best(data: dict[str, Any]) -> None:
         named("Invented")(data)
@@ -254,7 +254,7 @@ def test_a_bound_with_other_settings_is_refused(
         "HONEST  NET",
         "Honest-Net",
         "H\u043en\u0435st N\u0435t",
-        "Hοnest Net",  # noqa: RUF001
+        "H\u03bfnest Net",
         "H0nest Net",
         "Honest\u00a0Net",
         "\u202eteN tsenoH",
