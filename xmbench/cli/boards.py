@@ -16,6 +16,7 @@ from xmbench.errors import CheckError, DatasetError, DocumentError
 
 if TYPE_CHECKING:
     from xmbench.formats.dataset import Dataset
+    from xmbench.leaderboard import Added
 
 Folder = Annotated[Path, typer.Option("--dir", help="Directory of the results.")]
 _DEFAULT = Path("leaderboards")
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     board.callback()(show_boards)
     board.command("build")(build_pages)
     board.command("add")(add_results)
+    board.command("anchors")(add_anchors)
     board.command("verify")(verify_results)
     app.command()(report)
     app.command()(demo)
@@ -83,11 +85,41 @@ def add_results(
         added = leaderboard.add(
             folder, path, replace=replace, dataset=_dataset(path, data), progress=lambda line: print(line, flush=True)
         )
-        others = "other" if added.paired == 1 else "others"
-        print(f"added {added.path}, compared item by item with {added.paired} {others}")
-        for warning in added.warnings:
-            print(f"  warning: {warning}", file=sys.stderr)
+        _print_added(added)
     _build(folder)
+
+
+def add_anchors(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A data set.")],
+    out: Annotated[Path | None, typer.Option(help="Directory of the runs (default: runs/RECIPE).")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Take the place of rows with other outputs.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that score.")] = os.cpu_count() or 1,
+    folder: Folder = _DEFAULT,
+) -> None:
+    """Runs, scores and adds every floor, ceiling and reference of a data set's tracks."""
+    from xmbench.formats.dataset import open_dataset
+    from xmbench.leaderboard import anchors
+
+    dataset = open_dataset(data)
+    made = anchors.add_anchors(
+        folder,
+        dataset,
+        out or Path("runs") / dataset.recipe.name,
+        replace=replace,
+        workers=workers,
+        command=shlex.join(["xmbench", *sys.argv[1:]]),
+        progress=lambda line: print(line, flush=True),
+    )
+    for added in made:
+        _print_added(added)
+    _build(folder)
+
+
+def _print_added(added: Added) -> None:
+    others = "other" if added.paired == 1 else "others"
+    print(f"added {added.path}, compared item by item with {added.paired} {others}")
+    for warning in added.warnings:
+        print(f"  warning: {warning}", file=sys.stderr)
 
 
 def verify_results(
