@@ -29,6 +29,7 @@ from xmbench.evaluator.scores import metric_scores
 from xmbench.evaluator.set_metrics import Finished, finished, item_values
 from xmbench.execution.engine import Engine, Workers
 from xmbench.formats.dataset import Dataset
+from xmbench.formats.intact import require_intact
 from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.result import JudgeCard, Result, Score
 from xmbench.interfaces import AgainstClass, ItemState, Metric, ScoringContext, judges_of
@@ -83,10 +84,12 @@ def score(
 
     Raises:
         SubmissionError: it was made for other data, or has no outputs.
+        DatasetError: the rows of the split are not those of its manifest.
         UnknownNameError: a metric that the track does not have.
         PrerequisiteError: a metric needs a judge and there is none.
     """
     opened = open_checked(submission, dataset)
+    require_intact(dataset, opened.track.split)
     opened = opened if track is None else replace(opened, track=track)
     names = _chosen(opened, metrics)
     judged = tuple(name for name in names if judges_of(registry.metric(name)))

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from xmbench import registry
 from xmbench.errors import UnknownNameError
+from xmbench.evaluator.clusters import Side
 from xmbench.evaluator.scores import metric_scores
 from xmbench.evaluator.set_metrics import Finished
 from xmbench.formats.result import Result, Score
@@ -116,7 +117,9 @@ def _score(metric: Metric, items: pa.Table) -> Score | None:
         if metric.floor is None or values.null_count:
             return None
         whole = {metric.name: Finished(values.to_numpy().astype(np.float64)[:, None], metric.centred)}
-    groups = [str(group) for group in items.column("group").to_pylist()]
+    groups: dict[Side, list[str]] = {
+        side: [str(group) for group in items.column(f"{side}_group").to_pylist()] for side in get_args(Side)
+    }
     try:
         with one_thread():
             return metric_scores({metric.name: states}, groups, whole)[metric.name]

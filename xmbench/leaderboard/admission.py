@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from xmbench.errors import DatasetError, DocumentError
+from xmbench.evaluator.evaluate import PROTOCOL
 from xmbench.evaluator.recompute import disagreements
 from xmbench.evaluator.save import load_scored
 from xmbench.execution.progress import silent
@@ -98,10 +99,10 @@ def add(
     there, damaged = _readable(root)
     new = _Newcomer(root, result, items, _target(root, result, there), there, damaged)
     recipe = installed({result.track.split("/")[0]}).get(result.track.split("/")[0])
-    if _is_there(new):
+    found = [*_claims(result, items, recipe), *_of_data(result, items, dataset), *_items_of_board(new)]
+    if not found and _is_there(new):
         return Added(new.target, (f"{new.target.name} is on the board already: nothing was changed",), _paired(new))
-    found = [*_identity(new, replace), *_claims(result, items, recipe), *_of_data(result, items, dataset)]
-    found += _items_of_board(new)
+    found = [*_identity(new, replace), *found]
     made = remake.of_tool(result.submission)
     if made:
         found += remake.undeclarable(result.submission)
@@ -180,15 +181,15 @@ def _identity(new: _Newcomer, replace: bool) -> list[str]:
     if older is not None and older.submission.system != made.system:
         found.append(f"the name {made.system!r} gives the same file as {older.submission.system!r}")
     elif older is not None and not replace:
-        found.append(
-            f"{made.system!r} is on this board already: use --replace, or another name or seed"
-        )
+        found.append(f"{made.system!r} is on this board already: use --replace, or another name or seed")
     return found
 
 
 def _claims(result: Result, items: pa.Table, recipe: Recipe | None) -> list[str]:
     """Whatever in a result contradicts itself, its track or its per-item table."""
     found = [*audit.problems(result), *audit.outdated(result, recipe), *audit.foreign(result, items)]
+    if result.protocol != PROTOCOL:
+        found.append(f"scored under {result.protocol}, and this is {PROTOCOL}")
     return [*dict.fromkeys(found), *disagreements(result, items)]
 
 

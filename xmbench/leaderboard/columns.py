@@ -130,6 +130,12 @@ def made_column(result: Result, items: pa.Table, *, every: bool) -> bytes | None
     return _written(table, facts)
 
 
+def primary_values(result: Result, items: pa.Table) -> NDArray[np.float32] | None:
+    """The primary metric of each item as `of` gives it, from a per-item table; None for distributions."""
+    found = item_scores.column(items, result.primary, result.scores[result.primary]) if has_column(result) else None
+    return None if found is None else column_values(found)
+
+
 def column_values(found: Counted) -> NDArray[np.float32]:
     """What each item counts, float32 (N,); NaN where it leaves the mean."""
     return np.where(found.counts, found.values, np.nan).astype(np.float32)

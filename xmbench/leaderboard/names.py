@@ -1,7 +1,7 @@
 """Names of systems: readable, of one script, and never mistakable for another system's.
 
-Scripts may be mixed as in the "highly restrictive" profile of Unicode Technical Standard 39: Latin with Han, Japanese or
-Korean, and nothing else. Two names are confusable if they are equal as a reader sees them: without case, accents,
+Scripts may be mixed as in the "highly restrictive" profile of Unicode Technical Standard 39: Latin with Han, Japanese
+or Korean, and nothing else. Two names are confusable if they are equal as a reader sees them: without case, accents,
 spaces and punctuation, and with look-alike letters of other scripts and digits taken for one.
 """
 
@@ -60,9 +60,8 @@ def problems(name: str) -> list[str]:
     normal = " ".join(unicodedata.normalize("NFKC", name).split())
     hidden = sorted({c for c in name if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn") or _BLANK.match(c)})
     if hidden:
-        found.append(
-            f"the name {shown(name)!r} has signs that nobody sees: {', '.join(f'U+{ord(c):04X}' for c in hidden)}"
-        )
+        codes = ", ".join(f"U+{ord(character):04X}" for character in hidden)
+        found.append(f"the name {shown(name)!r} has signs that nobody sees: {codes}")
     elif normal != name:
         found.append(f"the name {shown(name)!r} is not in its normal form (NFKC, single spaces): {shown(normal)!r}")
     if len(name) > LONGEST_NAME:

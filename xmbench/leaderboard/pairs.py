@@ -117,8 +117,8 @@ def column(items: pa.Table, metric: str, score: Score) -> Column | None:
     found = None if score.whole_set else item_scores.column(items, metric, score)
     if found is None:
         return None
-    ids, groups = (tuple(str(name) for name in items.column(key).to_pylist()) for key in ("id", "group"))
-    return Column(ids, groups, found)
+    ids = tuple(str(name) for name in items.column("id").to_pylist())
+    return Column(ids, tuple(item_scores.clusters(items, score)), found)
 
 
 def of_board(found: Sequence[Entry], columns: Mapping[str, Column]) -> Compared:
