@@ -30,7 +30,7 @@ def states(items: list[tuple[Status, float | None]]) -> list[ItemState]:
 def test_score_comparison_and_board_count_the_same_items(items: list[tuple[Status, float | None]], name: str) -> None:
     found = states(items)
     groups = [f"g{i}" for i in range(len(found))]
-    score = metric_scores({name: found}, groups, {})[name]
+    score = metric_scores({name: found}, {"condition": groups, "reference": groups}, {})[name]
     values = [None if item.state is None else float(item.state[0]) for item in found]
     table = pa.table(
         {

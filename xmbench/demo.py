@@ -18,7 +18,7 @@ from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
-from xmbench.leaderboard import Board, boards, compared
+from xmbench.leaderboard import Board, boards, item_columns
 from xmbench.runner import run
 from xmbench.views.gallery import Shown, write_gallery
 
@@ -62,8 +62,8 @@ def run_demo(out: Path, *, progress: Callable[[str], None]) -> Demo:
     build(recipe, out / "data" / RECIPE, progress=log)
     dataset = open_dataset(out / "data" / RECIPE)
     shown = [_system(name, preset, dataset, out / "runs", log) for name, preset in SYSTEMS]
-    known = compared([(system.result, system.items) for system in shown])
-    (board,) = boards([system.result for system in shown], known)
+    known = item_columns.from_tables([(system.result, system.items) for system in shown])
+    (board,) = boards([system.result for system in shown], known, scored_here=True)
     page = write_gallery(dataset, shown, out / "index.html")
     log("done")
     return Demo(board, page)

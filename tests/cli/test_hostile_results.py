@@ -32,7 +32,7 @@ from xmbench.formats.document import load_json
 from xmbench.formats.result import ReportedResult, Result
 from xmbench.html import histogram
 from xmbench.judges.words import fit
-from xmbench.leaderboard.store import slug
+from xmbench.leaderboard.places import slug
 from xmbench.views.preview import write_preview
 from xmbench.views.report import write_report
 
@@ -171,24 +171,6 @@ def test_texts_of_others_are_plain_text_in_markdown(scored: Path, tmp_path: Path
     cell = row.split(" | ")[1]
     assert "<script" not in cell
     assert "](" not in cell.replace("\\](", "")
-
-
-def test_a_damaged_file_elsewhere_leaves_the_boards_as_they_were(scored: Path, tmp_path: Path) -> None:
-    boards = tmp_path / "boards"
-    (boards / "other" / "i2a").mkdir(parents=True)
-    (boards / "other" / "i2a" / "x.json").write_text("[]")
-    with pytest.raises(DocumentError, match="is a list"):
-        leaderboard.add(boards, scored)
-    assert [path.name for path in boards.rglob("*") if path.is_file()] == ["x.json"]
-
-
-def test_a_replaced_result_is_reported(digits: Dataset, scored: Path, tmp_path: Path) -> None:
-    boards = tmp_path / "boards"
-    leaderboard.add(boards, scored)
-    assert not any("replaces" in warning for warning in leaderboard.add(boards, scored).warnings)
-    folder = submit(digits, tmp_path / "s", lambda _i, _k, x: 0.5 * x)
-    score_and_save(folder, digits, tmp_path / "r.json")
-    assert any("replaces" in warning for warning in leaderboard.add(boards, tmp_path / "r.json").warnings)
 
 
 def test_pages_that_are_not_text_are_out_of_date_and_built_again(scored: Path, tmp_path: Path) -> None:

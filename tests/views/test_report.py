@@ -16,19 +16,22 @@ from numpy.typing import NDArray
 
 from tests.browsing import asks_for_nothing
 from tests.making import submit
-from xmbench import leaderboard, registry
+from xmbench import content, leaderboard, registry
 from xmbench.builder.build import build
 from xmbench.cli import main
 from xmbench.errors import DatasetError, SubmissionError
 from xmbench.evaluator.save import load_scored, score_and_save
 from xmbench.evaluator.verdicts import Verdicts
+from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset, open_dataset
+from xmbench.formats.document import load_toml
 from xmbench.formats.items import read_image
 from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.submission import Submission
 from xmbench.interfaces import ItemState, Metric, Pair, ScoringContext, Status
 from xmbench.media import image
 from xmbench.media.signal import Picture
+from xmbench.runner import run
 from xmbench.views.report import write_report
 from xmbench.views.report.confusion import matrix, section
 from xmbench.views.report.items import choose
@@ -150,32 +153,32 @@ def test_best_median_and_worst_by_the_primary_metric(scored: Path) -> None:
 
 def test_the_bounds_of_the_board_are_shown(digits: Dataset, scored: Path, tmp_path: Path) -> None:
     boards = tmp_path / "boards"
-    for name, kind in (("the floor", "floor"), ("the ceiling", "ceiling")):
+    for name in ("random-clip", "oracle-class"):
         folder = tmp_path / name
-        make = spoken if kind == "floor" else lambda _, __, reference: 0.5 * reference
-        submit(digits, folder / "submission", make, system=name, kind=kind)
-        score_and_save(folder / "submission", digits, folder / "result.json")
-        leaderboard.add(boards, folder / "result.json")
+        done = run(
+            load_toml(content.find("baselines", name), Baseline), digits, folder / "run", progress=lambda _: None
+        )
+        score_and_save(done.submission, digits, folder / "result.json")
+        leaderboard.add(boards, folder / "result.json", dataset=digits)
     write_report(scored, tmp_path / "page.html", data=digits.folder, root=boards)
     text = (tmp_path / "page.html").read_text()
     assert [row[0] for row in cells(text, "with the lower and upper bounds")] == [
         "a &amp; &lt;b&gt;",
-        "the ceiling",
-        "the floor",
+        "Oracle class, stored clip",
+        "Random training clip",
     ]
-    assert "<b>a</b> the ceiling" in text
+    assert "<b>a</b> Oracle class, stored clip" in text
     assert len(asks_for_nothing(text).of("figure")) == 3 * 18 + 3
 
 
 def test_a_board_of_another_protocol_is_not_shown(digits: Dataset, scored: Path, tmp_path: Path) -> None:
     folder = tmp_path / "old"
-    submit(digits, folder / "submission", system="the old ceiling", kind="ceiling")
+    submit(digits, folder / "submission", spoken, system="the old system")
     score_and_save(folder / "submission", digits, folder / "result.json")
-    text = (folder / "result.json").read_text()
-    (folder / "result.json").write_text(text.replace('"xmbench-protocol/2"', '"xmbench-protocol/0"'))
-    leaderboard.add(tmp_path / "boards", folder / "result.json")
+    added = leaderboard.add(tmp_path / "boards", folder / "result.json")
+    added.path.write_text(added.path.read_text().replace('"xmbench-protocol/2"', '"xmbench-protocol/1"'))
     write_report(scored, tmp_path / "page.html", data=digits.folder, root=tmp_path / "boards")
-    assert "the old ceiling" not in (tmp_path / "page.html").read_text()
+    assert "the old system" not in (tmp_path / "page.html").read_text()
 
 
 def test_without_the_submission_there_are_tables_and_a_reason(scored: Path, tmp_path: Path) -> None:

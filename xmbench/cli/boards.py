@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xmbench.cli.tables import table
 from xmbench.cli.terminal import print
+from xmbench.errors import CheckError, DatasetError, DocumentError
+
+if TYPE_CHECKING:
+    from xmbench.formats.dataset import Dataset
+    from xmbench.leaderboard import Added
 
 Folder = Annotated[Path, typer.Option("--dir", help="Directory of the results.")]
 _DEFAULT = Path("leaderboards")
@@ -24,6 +31,8 @@ def register(app: typer.Typer) -> None:
     board.callback()(show_boards)
     board.command("build")(build_pages)
     board.command("add")(add_results)
+    board.command("anchors")(add_anchors)
+    board.command("verify")(verify_results)
     app.command()(report)
     app.command()(demo)
 
@@ -59,18 +68,130 @@ def build_pages(folder: Folder = _DEFAULT) -> None:
 
 def add_results(
     results: Annotated[list[Path], typer.Argument(metavar="RESULT", help="Files result.json.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The data set (default: found by its digest, if it is here).")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a result of the same system.")] = False,
     folder: Folder = _DEFAULT,
 ) -> None:
-    """Adds results to the boards and writes the pages."""
+    """Adds results to the boards and writes the pages.
+
+    Scores and intervals are recomputed from the per-item table. Floors, ceilings and references are made again from
+    the data set. Every result enters as self-reported: `xmbench leaderboard verify` scores its outputs again.
+    """
     from xmbench import leaderboard
 
     for path in results:
-        added = leaderboard.add(folder, path)
-        others = "other" if added.paired == 1 else "others"
-        print(f"added {added.path}, compared item by item with {added.paired} {others}")
-        for warning in added.warnings:
-            print(f"  warning: {warning}", file=sys.stderr)
-    leaderboard.build(folder)
+        added = leaderboard.add(
+            folder, path, replace=replace, dataset=_dataset(path, data), progress=lambda line: print(line, flush=True)
+        )
+        _print_added(added)
+    _build(folder)
+
+
+def add_anchors(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A data set.")],
+    out: Annotated[Path | None, typer.Option(help="Directory of the runs (default: runs/RECIPE).")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Take the place of rows with other outputs.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that score.")] = os.cpu_count() or 1,
+    folder: Folder = _DEFAULT,
+) -> None:
+    """Runs, scores and adds every floor, ceiling and reference of a data set's tracks."""
+    from xmbench.formats.dataset import open_dataset
+    from xmbench.leaderboard import anchors
+
+    dataset = open_dataset(data)
+    made = anchors.add_anchors(
+        folder,
+        dataset,
+        out or Path("runs") / dataset.recipe.name,
+        replace=replace,
+        workers=workers,
+        command=shlex.join(["xmbench", *sys.argv[1:]]),
+        progress=lambda line: print(line, flush=True),
+    )
+    for added in made:
+        _print_added(added)
+    _build(folder)
+
+
+def _print_added(added: Added) -> None:
+    others = "other" if added.paired == 1 else "others"
+    print(f"added {added.path}, compared item by item with {added.paired} {others}")
+    for warning in added.warnings:
+        print(f"  warning: {warning}", file=sys.stderr)
+
+
+def verify_results(
+    data: Annotated[Path, typer.Option("--data", help="A data set, or a directory of data sets.")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Systems, or files without .json.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every result of the boards.")] = False,
+    submissions: Annotated[
+        Path | None, typer.Option(help="Directory with the submissions, at any depth; found by their outputs' digest.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, max=1e-6, help="Allowed difference of a number, for another processor.")
+    ] = 0.0,
+    check: Annotated[bool, typer.Option("--check", help="Compare only: no status is written.")] = False,
+    folder: Folder = _DEFAULT,
+) -> None:
+    """Scores results of the boards again from their outputs; those that agree get the status "verified".
+
+    Floors, ceilings and references are made again where no submission is there. Exit code 1 if a result does not
+    agree, or its outputs are not there; every difference is printed.
+    """
+    from xmbench.leaderboard import verification
+
+    if bool(names) == every:
+        raise typer.BadParameter("name the results, or give --all")
+    options = verification.Options(
+        submissions,
+        data,
+        workers=workers,
+        tolerance=tolerance,
+        command=shlex.join(["xmbench", *sys.argv[1:]]),
+        write=not check,
+        progress=lambda line: print(line, flush=True),
+    )
+    wrong = []
+    for found in verification.verify(folder, names or [], options):
+        for difference in found.differences:
+            print(f"  - {difference}")
+        for note in found.notes:
+            print(f"  note: {note}")
+        said = "NOT what its outputs score" if found.differences else f"what its outputs score ({found.source})"
+        print(f"  {said}{', marked as verified' if found.marked else ''}", flush=True)
+        wrong += [f"{found.path}: {len(found.differences)} differences"] if found.differences else []
+    if not check:
+        _build(folder)
+    if wrong:
+        raise CheckError("results that their outputs do not give", where=folder, problems=wrong)
+
+
+def _dataset(path: Path, data: Path | None) -> Dataset | None:
+    """The data set of a result: the named one, or the one with its digest, or None."""
+    from xmbench.evaluator.find import find_dataset
+    from xmbench.formats.dataset import open_dataset
+    from xmbench.formats.document import load_json
+    from xmbench.formats.result import Result
+
+    if data is not None:
+        return open_dataset(data)
+    try:
+        return find_dataset(load_json(path, Result).submission)
+    except DatasetError:
+        return None
+
+
+def _build(folder: Path) -> None:
+    """Writes the pages; a damaged file that was there before is named, and what was added stays."""
+    from xmbench import leaderboard
+
+    try:
+        leaderboard.build(folder)
+    except DocumentError as error:
+        print(f"  warning: the pages were not written\n{error}", file=sys.stderr)
 
 
 def report(

@@ -48,17 +48,19 @@ def render(found: Comparison) -> str:
             f"{s.a:.4f}",
             f"{s.b:.4f}",
             f"{s.difference:.4f}",
-            f"[{s.low:.4f}, {s.high:.4f}]",
-            f"{s.a_wins:.1%}",
+            "not estimable" if s.low is None or s.high is None else f"[{s.low:.4f}, {s.high:.4f}]",
+            "–" if s.p is None else f"{s.p:.4f}",
             f"{s.wins} / {s.ties} / {s.losses}",
         ]
         for s in found.scores
     ]
-    heads = ["metric", "A", "B", "A - B", "95 % interval", "A wins", "items won / tied / lost"]
+    heads = ["metric", "A", "B", "A - B", "95 % interval", "p", "items won / tied / lost"]
     lines = [f"A: {found.system_a}", f"B: {found.system_b}", f"on {found.track}", "", table(heads, rows), ""]
     lines += [s.sentence for s in found.scores]
     lines += [f"{name}: {reason}" for name, reason in found.unpaired.items()]
-    lines.append("* primary metric; A wins: share of the resamples; a failed item counts as the metric's lower bound")
+    lines.append(
+        "* primary metric; p: adjusted for the number of metrics (Holm); a failed item counts as the metric's lower bound"
+    )
     return "\n".join(lines)
 
 
@@ -71,16 +73,12 @@ def verify(
         float,
         typer.Option(min=0.0, max=1e-3, help="Allowed difference of a number, for another processor; 0: every digit."),
     ] = 0.0,
-    write: Annotated[bool, typer.Option("--write", help='If it agrees, set the status "verified" in RESULT.')] = False,
     as_json: AsJson = False,
 ) -> None:
     """Scores a submission again and compares; exit code 0 if the result agrees, 1 if not."""
     from xmbench.evaluator.find import open_for
-    from xmbench.evaluator.verify import mark_verified
     from xmbench.evaluator.verify import verify as run
 
-    if write and tolerance:
-        raise typer.BadParameter("--write needs every digit: leave --tolerance out")
     opened, dataset = open_for(submission, data)
     progress = Progress()
     found = run(
@@ -95,11 +93,9 @@ def verify(
     if as_json:
         print(json.dumps(_to_dict(found)))
     else:
-        _print_verification(found, result, write)
+        _print_verification(found, result)
     if found.differences:
         raise typer.Exit(1)
-    if write:
-        mark_verified(result, found)
 
 
 def _to_dict(found: Verification) -> dict[str, Any]:
@@ -111,7 +107,7 @@ def _to_dict(found: Verification) -> dict[str, Any]:
     }
 
 
-def _print_verification(found: Verification, path: Path, write: bool) -> None:
+def _print_verification(found: Verification, path: Path) -> None:
     for difference in found.differences[:MAX_LISTED]:
         print(f"  - {difference}")
     if len(found.differences) > MAX_LISTED:
@@ -121,7 +117,6 @@ def _print_verification(found: Verification, path: Path, write: bool) -> None:
     else:
         table_said = "with its per-item table" if found.table_checked else "by the digest of its per-item table"
         print(f"{path} is what the submission scores, {table_said}")
-        print('status "verified" written' if write else 'its status may be set to "verified" (--write does it)')
     for note in found.notes:
         print(f"  note: {note}")
 

@@ -1,7 +1,8 @@
 """Two results on the same items: the paired difference, how sure it is, and whether the data can separate them.
 
-Nothing is measured again: both per-item tables are read, and both systems get identical resamples of the
-groups (paired, clustered percentile bootstrap, Efron 1979).
+Nothing is measured again: both per-item tables are read. The interval is that of the items' differences, over the
+groups of what the metric depends on. All metrics are tested at once, so the verdicts use p-values that are adjusted for
+their number (Holm, 1979); the printed interval is that of the metric alone.
 """
 
 from __future__ import annotations
@@ -12,19 +13,28 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from xmbench.errors import DocumentError
 from xmbench.evaluator.save import load_scored
-from xmbench.formats.item_scores import column
+from xmbench.formats.item_scores import clusters, column
 from xmbench.formats.result import Result, Score
-from xmbench.statistics import EQUAL, RESAMPLES, SEED, Counted, ends, resampled_means, separates
+from xmbench.statistics import (
+    EQUAL,
+    FEW_GROUPS,
+    LEVEL,
+    RESAMPLES,
+    SEED,
+    Counted,
+    Difference,
+    holm,
+    members,
+    of_difference,
+)
 
-FEW_GROUPS = 10
 _DISTRIBUTION = "not paired: a distribution has no per-item values"
 _OTHER_TABLE = "not paired: the per-item values do not give this score"
 
-Verdict = Literal["A is better", "B is better", "the data cannot separate them"]
+Verdict = Literal["A is better", "B is better", "the data cannot separate them", "cannot be estimated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +44,12 @@ class PairedScore:
     Attributes:
         a, b: the scores as the results state them.
         difference: a - b.
-        low, high: 95 % interval of the difference.
-        a_wins: share of the resamples in which A is better, 0..1.
+        low, high: 95 % interval of the difference; None where there are too few groups.
+        p: two-sided p-value, adjusted for the number of metrics that are compared; None where there are too few groups.
+        smallest_difference: a smaller one decides nothing.
         wins, ties, losses: items on which A is better, equal or worse; a failed item counts the metric's floor.
         n: items that count for both.
-        groups: clusters among them.
+        groups: clusters among them, of the side that the metric depends on.
         sentence: the verdict as text, with n and groups.
     """
 
@@ -46,9 +57,10 @@ class PairedScore:
     a: float
     b: float
     difference: float
-    low: float
-    high: float
-    a_wins: float
+    low: float | None
+    high: float | None
+    p: float | None
+    smallest_difference: float
     wins: int
     ties: int
     losses: int
@@ -96,14 +108,14 @@ def compare(first: Path, second: Path) -> Comparison:
         if name not in a.scores or name not in b.scores:
             unpaired[name] = f"not paired: only {'A' if name in a.scores else 'B'} has it"
             continue
-        found = [_column(name, r.scores[name], t) for r, t in ((a, items_a), (b, items_b))]
-        if isinstance(found[0], str) or isinstance(found[1], str):
-            unpaired[name] = next(reason for reason in found if isinstance(reason, str))
+        both = [_column(name, r.scores[name], t) for r, t in ((a, items_a), (b, items_b))]
+        if isinstance(both[0], str) or isinstance(both[1], str):
+            unpaired[name] = next(reason for reason in both if isinstance(reason, str))
         else:
-            paired[name] = found[0], found[1]
-    groups = [str(group) for group in items_a.column("group").to_pylist()]
-    draws = _draws(paired, groups, RESAMPLES, SEED) if paired else {}
-    scores = tuple(_paired(name, a, b, paired[name], draws[name], groups) for name in paired)
+            paired[name] = both[0], both[1]
+    found = {name: _difference(*pair, clusters(items_a, a.scores[name])) for name, pair in paired.items()}
+    adjusted = dict(zip(found, holm([difference.p for difference in found.values()]), strict=True))
+    scores = tuple(_paired(name, a, b, paired[name], found[name], adjusted[name]) for name in paired)
     return Comparison(a.track, a.primary, a.submission.system, b.submission.system, scores, unpaired)
 
 
@@ -132,8 +144,9 @@ def differences(a: Result, b: Result) -> list[str]:
 def _item_differences(a: pa.Table, b: pa.Table) -> list[str]:
     return [
         f"per-item tables: the column '{name}' differs"
-        for name in ("id", "label", "group")
-        if not a.column(name).equals(b.column(name))
+        for name in ("id", "label", "group", "condition_group", "reference_group")
+        if (name in a.column_names) != (name in b.column_names)
+        or (name in a.column_names and not a.column(name).equals(b.column(name)))
     ]
 
 
@@ -147,55 +160,57 @@ def _column(name: str, score: Score, items: pa.Table) -> Counted | str:
     return found if found is not None and found.makes_up(score.value) else _OTHER_TABLE
 
 
-def _draws(
-    paired: dict[str, tuple[Counted, Counted]], groups: list[str], resamples: int, seed: int
-) -> dict[str, NDArray[np.float64]]:
-    """A - B in every resample, by metric; identical resamples for both systems and all metrics."""
-    both = [own for pair in paired.values() for own in pair]
-    values, counts = (np.stack(part, axis=1) for part in zip(*((c.values, c.counts) for c in both), strict=True))
-    stacked = resampled_means(values, counts, groups, resamples, seed)
-    return {name: stacked[:, 2 * i] - stacked[:, 2 * i + 1] for i, name in enumerate(paired)}
+def _difference(a: Counted, b: Counted, groups: list[str]) -> Difference:
+    """A - B over the items that count for both."""
+    both = a.counts & b.counts
+    if not both.any():
+        return Difference(float("nan"), None, None, 1.0, 0)
+    member = members(np.asarray(groups, dtype=object)[both])
+    return of_difference([a.values[both]], [b.values[both]], member)
 
 
 def _paired(
-    name: str, a: Result, b: Result, pair: tuple[Counted, Counted], draws: NDArray[np.float64], groups: list[str]
+    name: str, a: Result, b: Result, pair: tuple[Counted, Counted], found: Difference, adjusted: float
 ) -> PairedScore:
     score_a, score_b = a.scores[name], b.scores[name]
     assert score_a.value is not None  # _column gives no values otherwise
     assert score_b.value is not None
-    low, high = ends(draws)
     both = pair[0].counts & pair[1].counts
     better = 1.0 if score_a.higher_is_better else -1.0
     gains = better * (pair[0].values - pair[1].values)[both]
-    known = draws[~np.isnan(draws)]
-    clusters = len({group for group, counted in zip(groups, both, strict=True) if counted})
-    verdict = _verdict(min(better * low, better * high), max(better * low, better * high), clusters)
-    size = f"{len(gains):,} items in {clusters:,} group{'s' if clusters != 1 else ''}"
-    shown = f"[{low:.4f}, {high:.4f}]"
     difference = score_a.value - score_b.value
-    sentence = f"{name}: {verdict} (A - B = {difference:.4f} {shown}; {size})"
-    if clusters < FEW_GROUPS:
-        sentence += "; with so few groups the interval itself is rough"
+    smallest = max(score_a.smallest_difference, score_b.smallest_difference)
+    verdict = _verdict(found, better * difference, adjusted, smallest)
+    shown = "" if found.low is None else f" [{found.low:.4f}, {found.high:.4f}]"
+    size = f"{len(gains):,} items in {found.groups:,} group{'s' if found.groups != 1 else ''}"
+    sentence = f"{name}: {verdict} (A - B = {difference:.4f}{shown}; {size})"
+    if found.low is None:
+        sentence += f"; an interval needs {FEW_GROUPS} groups"
+    elif adjusted <= 1.0 - LEVEL and abs(difference) < smallest:
+        sentence += f"; a difference below {smallest:g} does not count"
     return PairedScore(
         metric=name,
         a=score_a.value,
         b=score_b.value,
         difference=difference,
-        low=low,
-        high=high,
-        a_wins=float((better * known > EQUAL).mean()),
+        low=found.low,
+        high=found.high,
+        p=None if found.low is None else adjusted,
+        smallest_difference=smallest,
         wins=int((gains > EQUAL).sum()),
         ties=int((np.abs(gains) <= EQUAL).sum()),
         losses=int((gains < -EQUAL).sum()),
         n=len(gains),
-        groups=clusters,
+        groups=found.groups,
         verdict=verdict,
         sentence=sentence,
     )
 
 
-def _verdict(low: float, high: float, clusters: int) -> Verdict:
-    """The verdict from the interval of A's gain."""
-    if not separates(low, high, clusters):
+def _verdict(found: Difference, gain: float, adjusted: float, smallest: float) -> Verdict:
+    """The verdict from A's gain, in the direction of the metric."""
+    if found.low is None:
+        return "cannot be estimated"
+    if adjusted > 1.0 - LEVEL or abs(gain) < smallest:
         return "the data cannot separate them"
-    return "A is better" if low > 0.0 else "B is better"
+    return "A is better" if gain > 0.0 else "B is better"

@@ -19,6 +19,7 @@ from xmbench import registry
 from xmbench.errors import PrerequisiteError, UnknownNameError, nearest
 from xmbench.evaluator.check import OpenedSubmission, Problem, id_problems, open_checked
 from xmbench.evaluator.class_references import gathered
+from xmbench.evaluator.clusters import Side, groups_of_sides
 from xmbench.evaluator.environment import environment
 from xmbench.evaluator.item_records import ItemRecords, distinct_pairs
 from xmbench.evaluator.judge import LoadedJudge, judging_context
@@ -28,6 +29,7 @@ from xmbench.evaluator.scores import metric_scores
 from xmbench.evaluator.set_metrics import Finished, finished, item_values
 from xmbench.execution.engine import Engine, Workers
 from xmbench.formats.dataset import Dataset
+from xmbench.formats.intact import require_intact
 from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.result import JudgeCard, Result, Score
 from xmbench.interfaces import AgainstClass, ItemState, Metric, ScoringContext, judges_of
@@ -82,10 +84,12 @@ def score(
 
     Raises:
         SubmissionError: it was made for other data, or has no outputs.
+        DatasetError: the rows of the split are not those of its manifest.
         UnknownNameError: a metric that the track does not have.
         PrerequisiteError: a metric needs a judge and there is none.
     """
     opened = open_checked(submission, dataset)
+    require_intact(dataset, opened.track.split)
     opened = opened if track is None else replace(opened, track=track)
     names = _chosen(opened, metrics)
     judged = tuple(name for name in names if judges_of(registry.metric(name)))
@@ -108,10 +112,12 @@ def score(
     columns = {name: _items(registry.metric(name), records, kept.states) for name in names}
     with one_thread():
         whole = finished(columns, records, dataset, opened.track, judging)
-        scores = metric_scores(columns, records.groups, whole)
-    items = _items_table(records, dataset, columns, whole)
+        groups = groups_of_sides(dataset.recipe, opened.track.direction, records.ids, records.groups)
+        scores = metric_scores(columns, groups, whole)
+    items = _items_table(records, dataset, groups, columns, whole)
     cards = [each.card if each and judged else None for each in (judge, second_judge)]
-    result = _result(opened, dataset, records, scores, items, cards, command)
+    clusters = len(set(groups[_primary_side(opened.track, scores)]))
+    result = _result(opened, dataset, records, scores, items, cards, command, clusters)
     return Scored(result, items, (*id_problems(opened), *records.problems), kept.resumed)
 
 
@@ -139,6 +145,7 @@ def _result(
     items: pa.Table,
     cards: Sequence[JudgeCard | None],
     command: str,
+    clusters: int,
 ) -> Result:
     """The document, without the name of its per-item table; `cards` are of the judge and the second judge."""
     manifest, track = dataset.manifest, opened.track
@@ -159,11 +166,16 @@ def _result(
         scores=scores,
         judge=cards[0],
         second_judge=cards[1],
-        bootstrap={"resamples": RESAMPLES, "seed": SEED, "clusters": len(set(records.groups))},
+        bootstrap={"resamples": RESAMPLES, "seed": SEED, "clusters": clusters},
         items_table="",
         items_digest=items_digest(items),
         environment=environment(command),
     )
+
+
+def _primary_side(track: TrackSpec, scores: Mapping[str, Score]) -> Side:
+    """The side whose groups are the clusters of the primary metric; of the reference if it is not scored."""
+    return (scores[track.primary].depends_on or "reference") if track.primary in scores else "reference"
 
 
 def items_digest(items: pa.Table) -> str:
@@ -237,7 +249,11 @@ def _items(metric: Metric, records: ItemRecords, states: dict[bytes, States]) ->
 
 
 def _items_table(
-    records: ItemRecords, dataset: Dataset, columns: dict[str, list[ItemState]], whole: Mapping[str, Finished]
+    records: ItemRecords,
+    dataset: Dataset,
+    groups: Mapping[Side, Sequence[str]],
+    columns: dict[str, list[ItemState]],
+    whole: Mapping[str, Finished],
 ) -> pa.Table:
     names = dataset.recipe.classes.names
     data = {
@@ -245,6 +261,8 @@ def _items_table(
         "label": pa.array(records.labels, pa.int64()),
         "class": pa.array([names[label] for label in records.labels], pa.string()),
         "group": pa.array(records.groups, pa.string()),
+        "condition_group": pa.array(groups["condition"], pa.string()),
+        "reference_group": pa.array(groups["reference"], pa.string()),
         "take": pa.array(records.takes, pa.string()),
         "output_sha256": pa.array(records.output_digests, pa.string()),
         "status": pa.array([str(status) for status in records.statuses], pa.string()),

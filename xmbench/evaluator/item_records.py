@@ -13,6 +13,7 @@ from xmbench import registry
 from xmbench.evaluator.check import OpenedSubmission, Problem, severity_of
 from xmbench.evaluator.decode import Decoded, decode_output
 from xmbench.evaluator.measure import Work, kept, prepare, reference
+from xmbench.evaluator.outputs_digest import digest_of
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_clip, read_image
 from xmbench.interfaces import SIDES, Pair, ScoringContext, Status
@@ -55,8 +56,7 @@ class ItemRecords:
     @property
     def outputs_digest(self) -> str:
         """sha256 over (id, sha256 of the output's bytes)."""
-        lines = "".join(f"{i} {d}\n" for i, d in zip(self.ids, self.output_digests, strict=True))
-        return hashlib.sha256(lines.encode()).hexdigest()
+        return digest_of(zip(self.ids, self.output_digests, strict=True))
 
 
 def distinct_pairs(

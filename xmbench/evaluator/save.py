@@ -136,7 +136,7 @@ def read_items(path: Path, result: Result) -> pa.Table:
         DocumentError: missing, damaged, or larger than the result's own can be.
     """
     rows = max((score.n for score in result.scores.values()), default=0)
-    columns = 8 + 2 * len(result.scores)
+    columns = 10 + 2 * len(result.scores)
     bound = rows * _LONGEST_CELL + _SLACK
     return open_table(path, None, rows, bound=bound).read(columns * bound)
 
@@ -144,6 +144,7 @@ def read_items(path: Path, result: Result) -> pa.Table:
 def _unfit(result: Result, items: pa.Table) -> list[str]:
     """Columns that are missing or of another type: a digest alone says nothing about them."""
     wanted = {name: pa.string() for name in ("id", "class", "group", "output_sha256", "status", "detail")}
+    wanted |= {f"{score.depends_on}_group": pa.string() for score in result.scores.values() if score.depends_on}
     wanted["label"] = pa.int64()
     for name in result.scores:
         if name in items.column_names:

@@ -22,7 +22,6 @@ from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import pick_rows
 from xmbench.formats.recipe import TrackSpec
 from xmbench.interfaces import SIDES, ItemState, Metric, Pair, ScoringContext, WholeSet
-from xmbench.statistics import LEVEL, resampled_weights
 
 BATCH = 64  # neutral outputs that are measured in one call
 
@@ -95,11 +94,3 @@ def _neutral_states(
 def item_values(metric: Metric, done: Finished) -> list[float | None]:
     """Each item's own value for the per-item table; None if the metric has no values of single items."""
     return [None if metric.floor is None else float(value) for value in done.table[:, 0]]
-
-
-def centred_interval(metric: Metric, done: Finished, value: float, groups: Sequence[str]) -> tuple[float, float]:
-    """The 95 % interval of a score whose bootstrap is biased: the resamples' spread, centred at the value."""
-    drawn = np.concatenate([metric.reduce(done.table, weights) for weights in resampled_weights(groups)])
-    tail = 100.0 * (1.0 - LEVEL) / 2.0
-    low, high = np.percentile(drawn, [tail, 100.0 - tail]) - drawn.mean()
-    return max(metric.low, value + float(low)), min(metric.high, value + float(high))

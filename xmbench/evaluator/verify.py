@@ -1,7 +1,8 @@
 """Is this result what the submission scores? Everything is measured again and the complete document is compared.
 
-Only where and when it was made (`environment`, the submission's date and hardware), the name of the table and the
-status may differ: a rerun of a result's own command is verified.
+Only where and when it was made (`environment`, the submission's date, hardware and threads), the name of the table and
+the status may differ: a rerun of a result's own command is verified. Nothing is written: `xmbench leaderboard verify`
+marks results of a board.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.result import Environment, Result
-from xmbench.storage.files import write_text
 
 # A rerun of a result's own command has another date, and may have another machine.
-_FREE = ("environment", "items_table", "status", "submission.created", "submission.hardware")
+_FREE = frozenset({"environment", "items_table", "status", "verified"})
+_FREE |= {f"submission.{name}" for name in ("created", "hardware", "threads")}
 _ABSENT = "(nothing)"
 
 
@@ -52,12 +53,14 @@ class Verification:
         table_checked: whether the per-item table was found; its digest in the result is compared either way.
         notes: differences between the two machines and versions, which are not errors.
         result: as the file states it.
+        items: the per-item table of the new scoring.
     """
 
     differences: tuple[Difference, ...]
     table_checked: bool
     notes: tuple[str, ...]
     result: Result
+    items: pa.Table
 
 
 def verify(
@@ -101,7 +104,7 @@ def verify(
     )
     table = _table(path, result)
     notes = (*_newer(result, opened.track), *_environments(result.environment, environment("")))
-    return Verification(_differences(result, again, table, tolerance), table is not None, notes, result)
+    return Verification(_differences(result, again, table, tolerance), table is not None, notes, result, again.items)
 
 
 def _differences(result: Result, again: Scored, table: pa.Table | None, tolerance: float) -> tuple[Difference, ...]:
@@ -137,18 +140,6 @@ def _newer(result: Result, current: TrackSpec) -> Iterator[str]:
     if added:
         more = f"the track has since got {', '.join(added)}: score the submission again to add them"
         yield f"scored on the track {result.track_digest[:12]}; {more}"
-
-
-def mark_verified(path: Path, verification: Verification) -> None:
-    """Writes the status "verified" into a result without differences.
-
-    Raises:
-        ValueError: it has differences.
-        OutputError: the file cannot be written.
-    """
-    if verification.differences:
-        raise ValueError("a result with differences is not marked as verified")
-    write_text(path, verification.result.model_copy(update={"status": "verified"}).to_json())
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

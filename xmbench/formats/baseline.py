@@ -38,8 +38,9 @@ class Baseline(Document):
     version says `direction = "i2a"`, which is read as `directions = ["i2a"]`.
 
     Attributes:
-        anchor: "floor" or "ceiling" where its score is 0 or 1 of the normalised scores of its direction; a row of
-            that kind, run as it is shipped.
+        anchor: an end of the normalised scores of its direction; a row of that kind, run as it is shipped. "floor":
+            its outputs do not depend on the condition, and the best of these rows is 0. "ceiling": its outputs are
+            the references themselves, and its row is 1.
     """
 
     schema_: Literal["xmbench/baseline/1"] = Field(alias="schema")

@@ -26,3 +26,14 @@ def column(items: pa.Table, metric: str, score: Score) -> Counted | None:
     measured = values.is_valid().to_numpy().astype(np.bool_)
     statuses = items.column(f"{metric}:status").to_pylist()
     return counted(values.fill_null(score.floor).to_numpy(), measured, statuses, score.floor, score.left_out)
+
+
+def clusters(items: pa.Table, score: Score) -> list[str]:
+    """The group of each item among which a score varies: N names.
+
+    Args:
+        items: the table that `xmbench score` writes.
+        score: of a metric in it, as the result states it.
+    """
+    column = f"{score.depends_on}_group"
+    return [str(name) for name in items.column(column if column in items.column_names else "group").to_pylist()]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+import pyarrow as pa
+
 from xmbench import registry
 from xmbench.errors import UnknownNameError
 from xmbench.formats.recipe import Recipe, TrackSpec
@@ -16,6 +18,7 @@ from xmbench.interfaces import Metric, WholeSet, judges_of
 from xmbench.leaderboard.board import installed_track
 from xmbench.leaderboard.entries import Entry, board_key, entries
 from xmbench.leaderboard.pairs import Pairing
+from xmbench.printable import shown
 
 _CLOSE = 1e-9
 
@@ -41,6 +44,15 @@ def problems(result: Result, *, metrics: bool = True) -> list[str]:
     return found + _judge(result, judged)
 
 
+def foreign(result: Result, items: pa.Table) -> list[str]:
+    """Columns of a per-item table that `xmbench score` does not write for this track."""
+    known = {"id", "label", "class", "group", "condition_group", "reference_group", "take"}
+    known |= {"output_sha256", "status", "detail"}
+    known |= {text for name in result.track_spec.metrics for text in (name, f"{name}:status")}
+    found = [name for name in items.column_names if name not in known]
+    return [f"its per-item table has the unknown column(s) {', '.join(map(shown, found))}"] if found else []
+
+
 def _identity(result: Result) -> list[str]:
     found = [
         f"{name}: {getattr(result, name)!r}, but its submission says {getattr(result.submission, name)!r}"
@@ -51,6 +63,8 @@ def _identity(result: Result) -> list[str]:
     score = result.scores.get(result.primary)
     if score is None or score.value is None:
         found.append(f"the primary metric {result.primary} has no value")
+    if (result.status == "verified") != (result.verified is not None) or result.status == "reported":
+        found.append(f"status {result.status!r} {'with' if result.verified else 'without'} a record of a verification")
     return found
 
 
@@ -132,6 +146,11 @@ def outdated(result: Result, recipe: Recipe | None) -> list[str]:
     found += [f"no score of {name}, which the recipe now has" for name in added]
     if track.primary != result.primary:
         found.append(f"primary metric {result.primary}, but the recipe says {track.primary}")
+    invented = [name for name in result.track_spec.metrics if name not in track.metrics]
+    found += [f"{name} is not a metric of the recipe's track" for name in invented]
+    own = result.track_spec
+    if not (invented or added) and (own.metrics, own.gates) != (track.metrics, track.gates):
+        found.append("its track has other gates, or its metrics in another order, than the recipe's")
     return found
 
 

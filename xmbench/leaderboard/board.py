@@ -2,78 +2,40 @@
 
 A board has results of one data set digest, protocol, version of the primary metric and pair of judges; results that
 differ in any of these are on another board. If a track gets another metric, older rows stay, without a value for it.
-Lower and upper bounds (kinds floor and ceiling) are on every board and have no rank. A system has one row with all its
-seeds, and is ranked by their mean. Systems that the data do not separate share a rank: by a paired bootstrap if the
-pair was compared, else by overlapping 95 % intervals; each row says which.
+
+Ranked are verified generators with three or more seeds, and, apart from them, verified systems that play or show stored
+items; both must pass the track's gates. All pairs of a kind are compared item by item and judged together: systems that
+the data do not separate share a rank. Lower and upper bounds and references have none, nor have self-reported rows.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from xmbench import content
-from xmbench.errors import UnknownNameError
 from xmbench.formats import tracks
-from xmbench.formats.baseline import Baseline
-from xmbench.formats.document import load_toml
-from xmbench.formats.recipe import Recipe, TrackSpec
+from xmbench.formats.recipe import GateSpec, Recipe, TrackSpec
 from xmbench.formats.result import JudgeCard, Result, Score
-from xmbench.leaderboard.entries import Entry, board_key, entries
-from xmbench.leaderboard.pairs import Compared, Pairing
-from xmbench.statistics import separates
+from xmbench.leaderboard.entries import board_key, entries
+from xmbench.leaderboard.gates import Gate, gates_of
+from xmbench.leaderboard.ranking import System, ranked
+from xmbench.leaderboard.rows import RANKED, Columns, Row, columns_of, in_order, rows_of, too_few_seeds
+from xmbench.leaderboard.scale import Scale, scale_of
 
-__all__ = ["RANKED", "Board", "Row", "Way", "board_key", "boards", "cell", "installed", "separated"]
-
-RANKED = ("learned", "reference")
-
-Way = Literal["", "paired", "intervals"]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a board.
-
-    Attributes:
-        rank: None for lower and upper bounds and for results without the primary metric.
-        entry: the system: one run, or several with different seeds.
-        by: how it was compared with the first of the rank above or of its own; "" if it was not compared.
-        normalised: 0 at the random training item, 1 at the oracle's class; None if one of them is not on the board, or
-            the oracle's class is not better.
-    """
-
-    rank: int | None
-    entry: Entry
-    by: Way = ""
-    normalised: float | None = None
-
-    @property
-    def result(self) -> Result:
-        """The first run: who, what and how."""
-        return self.entry.result
-
-    @property
-    def runs(self) -> tuple[Result, ...]:
-        """One result for each seed."""
-        return self.entry.runs
-
-    @property
-    def scores(self) -> Mapping[str, Score]:
-        """The scores of the row: means over the seeds."""
-        return self.entry.scores
+__all__ = ["RANKED", "Board", "Row", "board_key", "boards", "cell", "installed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """One track on one data set digest: rows from best to worst.
+    """One track on one data set digest: rows block by block, from best to worst.
 
     Attributes:
         data_digest: of the recipe; None if all results are of version 0.1 on an unknown recipe.
         current: whether the installed recipe builds this data and names these judges; None if no recipe of that name
             is installed.
-        floor, ceiling: values of the two rows between which scores are normalised.
+        scale: between which values scores are normalised.
+        gates: what a row needs to be ranked.
     """
 
     track: str
@@ -84,13 +46,28 @@ class Board:
     metrics: tuple[str, ...]
     rows: tuple[Row, ...]
     current: bool | None = True
-    floor: float | None = None
-    ceiling: float | None = None
+    scale: Scale = Scale()
+    gates: tuple[Gate, ...] = ()
+
+    @property
+    def measure(self) -> Score:
+        """A score of the primary metric: version, direction and smallest difference are the same for all rows."""
+        return next(row.scores[self.primary] for row in self.rows)
 
     @property
     def version(self) -> str:
         """Of the primary metric."""
-        return next(row.scores[self.primary].metric_version for row in self.rows)
+        return self.measure.metric_version
+
+    @property
+    def smallest_difference(self) -> float:
+        """Of the primary metric: a smaller difference of two systems is never a rank."""
+        return _smallest_difference(self.rows, self.primary)
+
+    @property
+    def groups(self) -> int | None:
+        """Independent groups behind the primary scores; None where no result says so."""
+        return max((score.groups for row in self.rows if (score := row.scores[self.primary]).groups), default=None)
 
     @property
     def limit(self) -> int | None:
@@ -113,12 +90,14 @@ class Board:
         return [(what, card) for what, card in cards.items() if card is not None]
 
 
-def boards(results: Sequence[Result], compared: Compared | None = None) -> list[Board]:
+def boards(results: Sequence[Result], columns: Columns | None = None, *, scored_here: bool = False) -> list[Board]:
     """Groups results and ranks each group by its primary metric.
 
     Args:
         results: in any order.
-        compared: paired differences by the digests of two per-item tables.
+        columns: the primary metric of every item, by the digest of the result's per-item table. Without those of two
+            systems their intervals are compared, which separates fewer of them.
+        scored_here: the results were scored by this process: they are ranked whatever their status.
 
     Returns:
         Boards by track; those of an installed recipe first, complete data sets before limited ones.
@@ -127,8 +106,10 @@ def boards(results: Sequence[Result], compared: Compared | None = None) -> list[
     for result in results:
         grouped[board_key(result)].append(result)
     recipes = installed({result.track.split("/")[0] for result in results})
-    anchors = anchoring({result.submission.baseline for result in results if result.submission.baseline})
-    found = [_board(entries(group), compared or Compared(), recipes, anchors) for group in grouped.values()]
+    found = []
+    for group in grouped.values():
+        rows = rows_of(entries(group), columns or {}, scored_here=scored_here)
+        found.append(_board(rows, columns or {}, recipes.get(group[0].track.split("/")[0])))
     return sorted(found, key=lambda b: (b.track, b.current is False, b.limit or float("inf"), b.dataset_digest))
 
 
@@ -145,104 +126,83 @@ def installed_track(result: Result, recipe: Recipe | None) -> TrackSpec | None:
 
 
 def _is_current(result: Result, recipe: Recipe) -> bool:
-    """Whether a result fits the installed recipe, except for metrics that were added later."""
+    """Whether a result fits the installed recipe, except for metrics and gates that were added later."""
     track, own = installed_track(result, recipe), result.track_spec
-    return track is not None and track == own.model_copy(update={"metrics": track.metrics})
+    return track is not None and track == own.model_copy(update={"metrics": track.metrics, "gates": track.gates})
 
 
-def anchoring(names: Collection[str]) -> dict[str, str]:
-    """The baselines among these whose TOML makes them an end of the normalised scores, and which end."""
-    found: dict[str, str] = {}
-    for name in sorted(names):
-        try:
-            baseline = load_toml(content.find("baselines", name), Baseline)
-        except UnknownNameError:
-            continue
-        if baseline.anchor:
-            found[name] = baseline.anchor
-    return found
-
-
-def _board(
-    found: Sequence[Entry], compared: Compared, recipes: Mapping[str, Recipe], anchors: Mapping[str, str]
-) -> Board:
-    first, runs = found[0].result, [run for entry in found for run in entry.runs]
-    primary, recipe = first.primary, recipes.get(first.track.split("/")[0])
-    floor, ceiling = (_anchor(found, primary, kind, anchors) for kind in ("floor", "ceiling"))
-    rows: list[Row] = []
-    rank, position, best = 0, 0, None
-    for entry in sorted(found, key=lambda entry: _sort_key(entry, primary)):
-        score = entry.scores.get(primary)
-        by: Way = ""
-        known = _normalised(score, floor, ceiling)
-        if entry.result.submission.kind not in RANKED or score is None or score.value is None:
-            rows.append(Row(None, entry, by, known))
-            continue
-        position += 1
-        tied = False
-        if best is not None:
-            tied, by = _tied(best, entry, compared)
-        if not tied:
-            rank, best = position, entry
-        rows.append(Row(rank, entry, by, known))
+def _board(rows: Sequence[Row], columns: Columns, recipe: Recipe | None) -> Board:
+    runs = [run for row in rows for run in row.runs]
+    first, primary = runs[0], runs[0].primary
+    scale, gates = scale_of(rows, primary), gates_of(_gate_specs(runs, recipe), rows)
+    judged = [replace(row, unranked=_unranked(row, primary, gates)) for row in rows]
+    known = [replace(row, normalised=scale.normalised(row.scores.get(primary))) for row in judged]
     return Board(
         first.track,
         first.dataset_digest,
         next((run.data_digest for run in runs if run.data_digest), None),
         first.protocol,
         primary,
-        tuple(dict.fromkeys(name for entry in found for name in entry.scores)),
-        tuple(rows),
+        tuple(dict.fromkeys(name for row in rows for name in row.scores)),
+        tuple(in_order(_ranked(known, primary, columns, scale), primary)),
         None if recipe is None else any(_is_current(run, recipe) for run in runs),
-        floor,
-        ceiling,
+        scale,
+        gates,
     )
 
 
-def _anchor(found: Sequence[Entry], primary: str, kind: str, anchors: Mapping[str, str]) -> float | None:
-    """The value of a row of that kind that the anchoring baseline made in its shipped configuration."""
-    for entry in found:
-        made, score = entry.result.submission, entry.scores.get(primary)
-        shipped = not (made.preset or made.changed or made.control)
-        if made.kind == kind == anchors.get(made.baseline) and shipped and score is not None:
-            return score.value
-    return None
+def _gate_specs(runs: Sequence[Result], recipe: Recipe | None) -> list[GateSpec]:
+    """The gates of the installed recipe; else every gate that a result of the board was scored under."""
+    for run in runs:
+        track = installed_track(run, recipe)
+        if track is not None:
+            return list(track.gates)
+    return list(dict.fromkeys(gate for run in runs for gate in run.track_spec.gates))
 
 
-def _normalised(score: Score | None, floor: float | None, ceiling: float | None) -> float | None:
-    if score is None or score.value is None or floor is None or ceiling is None:
-        return None
-    if floor == ceiling or (ceiling > floor) != score.higher_is_better:  # better systems would score lower
-        return None
-    return (score.value - floor) / (ceiling - floor)
+def _unranked(row: Row, primary: str, gates: Sequence[Gate]) -> str:
+    """Why a system gets no rank; "" if it gets one, or never has one."""
+    if row.result.submission.kind not in RANKED:
+        return ""
+    if not row.verified:
+        return "self-reported"
+    if row.value(primary) is None:
+        return f"no value of {primary}"
+    missing = [gate.missing for gate in gates if gate.missing]
+    failed = [why for gate in gates if (why := gate.failure(row))]
+    return next(iter((*missing, *failed, too_few_seeds(row))))
 
 
-def _sort_key(entry: Entry, primary: str) -> tuple[float, str]:
-    score = entry.scores.get(primary)
-    if score is None or score.value is None:
-        return float("inf"), entry.result.submission.system
-    return (-score.value if score.higher_is_better else score.value), entry.result.submission.system
+def _ranked(rows: Sequence[Row], primary: str, columns: Columns, scale: Scale) -> list[Row]:
+    """The rows with ranks: generators among themselves, and systems with stored items among themselves."""
+    found = [row for row in rows if row.result.submission.kind not in RANKED or row.unranked]
+    for kind in RANKED:
+        mine = [row for row in rows if row.result.submission.kind == kind and not row.unranked]
+        if not mine:
+            continue
+        placed = ranked(
+            [_system(str(i), row, primary, columns) for i, row in enumerate(mine)],
+            higher_is_better=mine[0].scores[primary].higher_is_better,
+            smallest_difference=_smallest_difference(mine, primary),
+            identity=scale.one,
+        )
+        for row, place in zip(mine, placed, strict=True):
+            better = tuple(mine[int(name)].entry.digest for name in place.worse_than)
+            found.append(
+                replace(row, rank=place.rank, by=place.by, better=better, beyond_judge=place.beyond_judge)
+            )
+    return found
 
 
-def _tied(best: Entry, other: Entry, compared: Compared) -> tuple[bool, Way]:
-    """Whether two systems share a rank, and how that was decided."""
-    pair = compared.between(best, other)
-    if pair is not None:
-        return not separated(pair, best.result), "paired"
-    primary = best.result.primary
-    alone = best.result.bootstrap.get("clusters", 0) < 2  # its intervals have no width
-    return alone or _overlap(best.scores[primary], other.scores[primary]), "intervals"
+def _system(name: str, row: Row, primary: str, columns: Columns) -> System:
+    score = row.scores[primary]
+    degrees = score.groups - 1.0 if score.method == "cluster-t" and score.groups else None
+    assert score.value is not None  # a row without a value is not ranked
+    return System(name, score.value, score.low, score.high, columns_of(row.entry, columns), degrees)
 
 
-def separated(pair: Pairing, one: Result) -> bool:
-    """Whether the data separate two systems of a board that were compared; `one` is either of them."""
-    return separates(pair.low, pair.high, one.bootstrap.get("clusters", 0))
-
-
-def _overlap(a: Score, b: Score) -> bool:
-    if a.low is None or a.high is None or b.low is None or b.high is None:
-        return False
-    return a.low <= b.high and b.low <= a.high
+def _smallest_difference(rows: Sequence[Row], primary: str) -> float:
+    return max((row.scores[primary].smallest_difference for row in rows if primary in row.scores), default=0.0)
 
 
 def cell(score: Score | None, *, interval: bool) -> str:
@@ -252,8 +212,15 @@ def cell(score: Score | None, *, interval: bool) -> str:
     if score.value is None:
         return "–"
     text = f"{score.value:.4f}"
-    if interval and score.low is not None and score.high is not None:
-        text += f" [{score.low:.4f}, {score.high:.4f}]"
+    if interval:
+        text += f" {interval_text(score)}"
     if score.coverage < 1.0:
         text += f" ({score.coverage:.0%})"
     return text
+
+
+def interval_text(score: Score) -> str:
+    """The 95 % interval, or why there is none."""
+    if score.low is not None and score.high is not None:
+        return f"[{score.low:.4f}, {score.high:.4f}]"
+    return "[not estimable]" if score.groups is None else f"[not estimable: {score.groups} groups]"

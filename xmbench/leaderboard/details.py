@@ -1,49 +1,71 @@
-"""Details of a row of a board: who made it and how, every digest, every status, its paired comparisons."""
+"""Details of a row of a board: who made it and how, every digest, every status, its comparisons with other systems."""
 
 from __future__ import annotations
 
-from xmbench.formats.result import Score
+from collections.abc import Sequence
+
+from xmbench.formats.result import Result, Score
 from xmbench.formats.submission import Submission
 from xmbench.html import escape, link, table
-from xmbench.leaderboard.board import Board, Row, separated
-from xmbench.leaderboard.pairs import Compared
+from xmbench.leaderboard.board import Board, Row
+from xmbench.leaderboard.terms import judges_used, method_text, status_text, threads_text
+
+Facts = Sequence[tuple[str, str]]
 
 
-def details(row: Row, board: Board, compared: Compared) -> str:
-    """The folded part of a row, as HTML."""
+def details(row: Row, board: Board) -> str:
+    """The folded part of a row, as HTML; what all rows of the board share is told once, above them."""
     result = row.result
-    parts = [_facts(row), _seeds(row, board), _scores(row), _pairs(row, board, compared)]
+    common = set(shared_facts(board))
+    facts = [*_made(row), *(fact for fact in _scored(result) if fact not in common)]
+    parts = [listed(facts), _seeds(row, board), _scores(row), _others(row, board)]
     if result.submission.notes:
         notes = "".join(f"<li>{escape(note)}</li>" for note in result.submission.notes)
         parts.append(f"<h3>differences from its source</h3><ul>{notes}</ul>")
     return f"<div class=detail>{''.join(parts)}</div>"
 
 
-def _facts(row: Row) -> str:
-    """Facts of the first run; what differs between the seeds is in their own table."""
-    result = row.result
-    made, scored = result.submission, result.environment
-    judge, second = result.judge, result.second_judge
-    facts = [
+def listed(facts: Facts) -> str:
+    """Facts as a list of names with HTML; without those that are empty."""
+    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{text}</dd>' for name, text in facts if text)}</dl>"
+
+
+def shared_facts(board: Board) -> list[tuple[str, str]]:
+    """Facts of the scoring that are the same in every run of the board."""
+    runs = [_scored(run) for row in board.rows for run in row.runs]
+    return [fact for fact in runs[0] if all(fact in other for other in runs[1:])]
+
+
+def _made(row: Row) -> list[tuple[str, str]]:
+    """Of the first run; what differs between the seeds is in their own table."""
+    made = row.result.submission
+    return [
         ("made by", f"<code>{escape(made.command)}</code>" if made.command else "outputs were submitted"),
         ("by", ", ".join(map(escape, made.authors)) + (f" {link(made.url, made.url)}" if made.url else "")),
-        ("training data", escape(made.training_data)),
-        ("seed, hardware", escape(" · ".join(filter(None, (_seed(made), made.hardware))))),
+        ("status", escape(status_text(row.result))),
+        ("training data", f"{escape(made.training_data)} (as stated, not checked)"),
+        ("judges in the system", f"{judges_used(made)} (as stated, not checked)"),
+        ("seed, hardware, threads (as stated)", escape(" · ".join(filter(None, (_seed(made), made.hardware, threads_text(made)))))),
         ("licence", escape(made.licence)),
-        ("scored by", f"<code>{escape(scored.command)}</code>"),
+        ("outputs", f"<code>{row.result.outputs_digest}</code>"),
+        ("per-item table", f"<code>{row.result.items_digest}</code>"),
+    ]
+
+
+def _scored(result: Result) -> list[tuple[str, str]]:
+    scored, judge, second = result.environment, result.judge, result.second_judge
+    return [
+        ("scored by", f"<code>{escape(scored.command)}</code>" if scored.command else ""),
         ("commit", f"<code>{escape(scored.commit or 'unknown')}</code>, xmbench {escape(scored.xmbench)}"),
-        ("machine", escape(f"{scored.machine}, Python {scored.python}, {scored.created}")),
+        ("scored", escape(scored.created)),
+        ("machine", escape(f"{scored.machine}, Python {scored.python}")),
         ("packages", escape(", ".join(f"{name} {version}" for name, version in scored.packages.items()))),
         ("judge", f"{escape(judge.name)} <code>{judge.sha256}</code>" if judge else ""),
         ("second judge", f"{escape(second.name)} <code>{second.sha256}</code>" if second else ""),
         ("data set", f"<code>{result.dataset_digest}</code>"),
         ("recipe (data)", f"<code>{result.data_digest}</code>" if result.data_digest else ""),
         ("track (metrics, judges)", f"<code>{result.track_digest}</code>"),
-        ("outputs", f"<code>{result.outputs_digest}</code>"),
-        ("per-item table", f"<code>{result.items_digest}</code>"),
-        ("status", escape(result.status)),
     ]
-    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{text}</dd>' for name, text in facts if text)}</dl>"
 
 
 def _seed(made: Submission) -> str:
@@ -66,7 +88,8 @@ def _seeds(row: Row, board: Board) -> str:
     rows.append(["lowest to highest", *(_range(row, name) for name in board.metrics), "", ""])
     header = ("seed", *map(escape, board.metrics), "outputs", "commit")
     note = (
-        f"The row shows means over these {len(row.runs)} seeds. Its intervals are over items: the mean of the seeds' "
+        f"The row shows means over these {len(row.runs)} seeds. Intervals of {escape(board.primary)}: "
+        f"{escape(method_text(row.scores[board.primary]))}, items and seeds; of the other metrics: the mean of the seeds' "
         "own ends. The command, machine and digests above are those of the first seed."
     )
     return f"<h3>each seed</h3><p>{note}</p>{table(header, rows)}"
@@ -79,20 +102,35 @@ def _range(row: Row, metric: str) -> str:
 
 def _scores(row: Row) -> str:
     rows = [
-        [
-            escape(name),
-            number(score.value),
-            f"{number(score.low)} … {number(score.high)}",
-            f"{score.n:,}",
-            f"{score.coverage:.1%}",
-            number(score.floor),
-            escape(statuses(score)),
-            escape(score.metric_version),
-        ]
+        [escape(name), number(score.value), f"{number(score.low)} … {number(score.high)}", escape(_measured(score))]
         for name, score in row.scores.items()
     ]
-    header = ("metric", "value", "95 % interval", "items", "coverage", "a failed item counts", "statuses", "version")
-    return table(header, rows)
+    return table(("metric", "value", "95 % interval", "items"), rows)
+
+
+def _measured(score: Score) -> str:
+    return "all ok" if set(score.statuses) == {"ok"} else f"{score.coverage:.1%}: {statuses(score)}"
+
+
+def metric_facts(board: Board) -> str:
+    """Of every metric what is the same for all rows, as a table."""
+    found = {}
+    for row in board.rows:
+        for name, score in row.scores.items():
+            if name not in found or (score.low is not None and found[name].low is None):
+                found[name] = score
+    rows = [
+        [
+            escape(name),
+            "higher" if score.higher_is_better else "lower",
+            number(score.floor),
+            method_text(score),
+            f"{score.smallest_difference:g}" if score.smallest_difference else "–",
+            escape(score.metric_version),
+        ]
+        for name, score in found.items()
+    ]
+    return table(("metric", "better", "a failed item counts", "interval by", "smallest difference", "version"), rows)
 
 
 def number(value: float | None) -> str:
@@ -105,22 +143,16 @@ def statuses(score: Score) -> str:
     return ", ".join(f"{count:,} {status}" for status, count in score.statuses.items())
 
 
-def _pairs(row: Row, board: Board, compared: Compared) -> str:
+def _others(row: Row, board: Board) -> str:
+    """The differences from the other ranked rows of the block, and whether the data support them."""
+    others = [other for other in board.rows if other.block == row.block and other.rank is not None and other is not row]
+    if row.rank is None:
+        return f"<p>No rank: {escape(row.unranked)}.</p>" if row.unranked else ""
+    if not others:
+        return ""
     rows = []
-    for other in board.rows:
-        pair = None if other is row else compared.between(row.entry, other.entry)
-        if pair is not None:
-            verdict = "yes" if separated(pair, row.result) else "no"
-            difference = f"{pair.difference:+.4f}"
-            rows.append(
-                [escape(other.result.submission.system), difference, f"{pair.low:+.4f} … {pair.high:+.4f}", verdict]
-            )
-    if not rows:
-        return "<p>Not compared item by item with another row.</p>"
-    header = (
-        f"{escape(board.primary)}, this row minus",
-        "difference",
-        "95 % interval, paired",
-        "the data separate them",
-    )
-    return table(header, rows)
+    for other in others:
+        difference = float(row.value(board.primary) or 0.0) - float(other.value(board.primary) or 0.0)
+        worse, better = other.entry.digest in row.better, row.entry.digest in other.better
+        rows.append([escape(other.name), f"{difference:+.4f}", "worse" if worse else "better" if better else "tie"])
+    return table((f"{escape(board.primary)}, this row minus", "difference", "this row is"), rows)

@@ -91,11 +91,11 @@ def entries(results: Sequence[Result]) -> list[Entry]:
     """Groups results by board and system.
 
     Runs are distinguished by their seed: a result without one, or with a seed that another one has, is a separate
-    entry.
+    entry. So are verified and self-reported runs: nobody's claim changes the mean of verified ones.
     """
     found: dict[tuple[object, ...], list[Result]] = defaultdict(list)
     for result in results:
-        key: tuple[object, ...] = (board_key(result), system_key(result))
+        key: tuple[object, ...] = (board_key(result), system_key(result), result.status)
         seed = result.submission.seed
         alone = seed is None or any(run.submission.seed == seed for run in found[key])
         found[(*key, len(found)) if alone else key].append(result)

@@ -1,20 +1,18 @@
 """Which systems of a board the data separate: differences of the primary metric under one paired bootstrap.
 
 Two systems are scored on the same items, so their scores vary together over the resamples; the interval of the
-difference is narrower than the two separate intervals suggest. Per-item tables are too large to keep with the results,
-so each pair is compared when a result is added, and the comparisons are kept in `pairs.json` with the results.
+difference is narrower than the two separate intervals suggest. The values of the items are kept with the results
+(`columns`). Boards of protocol 1 have none: their comparisons are in `pairs.json`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -24,10 +22,6 @@ from xmbench.formats.recipe import Name, Sha256
 from xmbench.formats.result import Result, Score
 from xmbench.leaderboard.entries import Entry, entries
 from xmbench.statistics import RESAMPLES, SEED, Counted, ends, resampled_means
-from xmbench.storage.files import make_folder, replacing, write_text
-
-PAIRS_FILE = "pairs.json"
-TABLES = ".tables"
 
 
 class Pairing(Part):
@@ -46,7 +40,7 @@ class Pairing(Part):
 
 
 class Pairs(Document):
-    """`pairs.json`: the paired comparisons of one track."""
+    """`pairs.json`: the paired comparisons of one track under protocol 1."""
 
     schema_: Literal["xmbench/pairs/1"] = Field(default="xmbench/pairs/1", alias="schema")
     track: str
@@ -123,8 +117,18 @@ def column(items: pa.Table, metric: str, score: Score) -> Column | None:
     found = None if score.whole_set else item_scores.column(items, metric, score)
     if found is None:
         return None
-    ids, groups = (tuple(str(name) for name in items.column(key).to_pylist()) for key in ("id", "group"))
-    return Column(ids, groups, found)
+    ids = tuple(str(name) for name in items.column("id").to_pylist())
+    return Column(ids, tuple(item_scores.clusters(items, score)), found)
+
+
+def of_board(found: Sequence[Entry], columns: Mapping[str, Column]) -> Compared:
+    """Compares every two entries of a board whose values are known.
+
+    Args:
+        found: the entries.
+        columns: by the digests of the results' per-item tables.
+    """
+    return Compared.of(pair for i, entry in enumerate(found) for pair in pair_up(entry, found[i + 1 :], columns))
 
 
 def compare(first: Sequence[Column], others: Sequence[Sequence[Column]]) -> list[tuple[float, float, float]]:
@@ -183,53 +187,4 @@ def compared(scored: Sequence[tuple[Result, pa.Table]]) -> Compared:
         own = column(items, result.primary, result.scores[result.primary])
         if own is not None:
             columns[result.items_digest] = own
-    known = entries([result for result, _ in scored])
-    return Compared.of(pair for i, entry in enumerate(known) for pair in pair_up(entry, known[i + 1 :], columns))
-
-
-def write_pairs(path: Path, track: str, found: Iterable[Pairing], there: Sequence[Entry]) -> None:
-    """Writes the pairings between existing entries; removes the file if there is none."""
-    digests = {entry.digest for entry in there}
-    rows = {(pair.metric, *sorted((pair.a, pair.b))): pair for pair in found if {pair.a, pair.b} <= digests}
-    if rows:
-        write_text(path, Pairs(track=track, pairs=tuple(rows[key] for key in sorted(rows))).to_json())
-    else:
-        path.unlink(missing_ok=True)
-
-
-# ------------------------------------------------------------------------------------------- kept on this machine
-def keep(root: Path, result: Result, found: Column) -> None:
-    """Keeps a result's column for the next `add`; version control ignores the directory.
-
-    Raises:
-        OutputError: the directory cannot be written.
-    """
-    folder = make_folder(root / TABLES)
-    write_text(folder / ".gitignore", "*\n")
-    table = pa.table({"id": found.ids, "group": found.groups, "value": found.values, "kept": found.kept})
-    with replacing(_place(root, result)) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-
-
-def kept_column(root: Path, result: Result) -> Column | None:
-    """The column of a result if it is available and gives the score that the result states."""
-    try:
-        table = pq.read_table(_place(root, result))
-        ids, groups = (tuple(table.column(name).to_pylist()) for name in ("id", "group"))
-        values, kept = (table.column(name).to_numpy() for name in ("value", "kept"))
-    except (OSError, KeyError, pa.ArrowException):
-        return None
-    found = Counted(values, kept)
-    return Column(ids, groups, found) if found.makes_up(result.scores[result.primary].value) else None
-
-
-def forget(root: Path, results: Sequence[Result]) -> None:
-    """Removes the columns of results that no longer exist."""
-    wanted = {_place(root, result).name for result in results}
-    for path in (root / TABLES).glob("*.parquet"):
-        if path.name not in wanted:
-            path.unlink()
-
-
-def _place(root: Path, result: Result) -> Path:
-    return root / TABLES / f"{result.items_digest}.parquet"
+    return of_board(entries([result for result, _ in scored]), columns)

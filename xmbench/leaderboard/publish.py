@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmbench.errors import CheckError, UnknownNameError
-from xmbench.leaderboard import markdown, site
+from xmbench.leaderboard import history, markdown, site
 from xmbench.leaderboard.board import boards
+from xmbench.leaderboard.site_board import without_reports
 from xmbench.leaderboard.store import load
 from xmbench.storage.files import write_text
 
@@ -22,7 +23,8 @@ def pages(root: Path) -> dict[Path, str]:
     """
     _require(root)
     loaded = load(root, metrics=False)
-    found = boards(loaded.results, loaded.compared)
+    found = boards(loaded.results, loaded.columns)
+    earlier = history.kept(root)
     tracks = sorted({board.track for board in found} | {item.track for item in loaded.reported})
     made = {
         root / f"{track.replace('/', '-')}.md": markdown.page(
@@ -30,8 +32,10 @@ def pages(root: Path) -> dict[Path, str]:
         )
         for track in tracks
     }
-    made[root / "README.md"] = markdown.index(found, tracks)
-    made[root / INDEX] = site.page(found, loaded.reported, loaded.compared, root)
+    made[root / "README.md"] = markdown.index(found, tracks, history.index_lines(earlier))
+    made[root / INDEX] = site.page(found, loaded.reported, root, history.PAGE if earlier else "")
+    if earlier:
+        made[root / history.PAGE] = history.page(earlier)
     return made
 
 
@@ -62,7 +66,7 @@ def check(root: Path) -> None:
     stale = [
         str(path)
         for path, text in pages(root).items()
-        if not path.is_file() or site.without_reports(path.read_text(errors="replace")) != site.without_reports(text)
+        if not path.is_file() or without_reports(path.read_text(errors="replace")) != without_reports(text)
     ]
     if stale:
         raise CheckError("generated pages are out of date", problems=stale, todo="xmbench leaderboard build")

@@ -24,10 +24,18 @@ small{opacity:.8;font-size:.82em}.row td{padding:.25rem .45rem}.first{min-width:
 .axis{stroke:currentColor;opacity:.25}
 .mark{stroke:currentColor;stroke-width:1.5;opacity:.75}.bar text{fill:currentColor;font-size:12px}
 .shared>td:first-child{box-shadow:inset 3px 0 var(--mark)}
+.title>th{text-align:left;padding:.6rem .45rem .2rem;white-space:normal}
+.tag{display:block;font-weight:400;font-size:.8rem;max-width:22rem}.tag::before{content:"· "}
+summary{cursor:pointer;font-size:.85rem}.terms dl{max-width:64rem}.terms dt{font-weight:600}.terms dd{margin:0 0 .4rem}
+.common dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem .8rem;margin:.3rem 0;font-size:.85rem}
+.common dd{margin:0;overflow-wrap:anywhere}
+.judges table,.common table{margin:.2rem 0 .4rem;font-size:.8rem}.judges th:first-child,.common th{text-align:left}
+.judges td,.judges th,.common td,.common th{padding:.1rem .6rem .1rem 0;white-space:normal}
+.judges tbody th,.common tbody th{font-weight:400}
 [data-kind=floor]>td:first-child,[data-kind=ceiling]>td:first-child{opacity:.8}
 tr.row[data-kind=floor],tr.row[data-kind=ceiling]{background:var(--soft)}
 .more>td{text-align:left;white-space:normal;background:var(--soft);padding:.6rem}
-.detail{max-width:70rem}.detail h3{font-size:.85rem;margin:.8rem 0 .2rem}.detail table{margin:.6rem 0}
+.detail{max-width:70rem}.detail p{font-size:.85rem;margin:.4rem 0}.detail h3{font-size:.85rem;margin:.8rem 0 .2rem}.detail table{margin:.6rem 0}
 .detail tbody th{font-weight:400}
 .detail dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem .8rem;margin:0}
 .detail dt{opacity:.8}.detail dd{margin:0;overflow-wrap:anywhere}.detail ul{margin:0;padding-left:1.1rem}
@@ -37,11 +45,12 @@ tr.row[data-kind=floor],tr.row[data-kind=ceiling]{background:var(--soft)}
 @media(max-width:48rem){body{margin:.8rem auto}form{position:static}
 form label{flex:1 1 8rem}form select{width:100%;max-width:none}
 .board:not(.paper)>.wide>table,.board:not(.paper)>.wide>table>tbody{display:block}
-.board:not(.paper)>.wide>table>thead{display:none}
+.board:not(.paper)>.wide>table>thead{display:none}.title,.title>th{display:block}.tag{max-width:none}
+.common dl{grid-template-columns:1fr}
 tr.row{display:grid;grid-template-columns:1fr 1fr;padding:.5rem;border:1px solid var(--line);border-radius:8px}
 tr.row{margin:.6rem 0 0;gap:0 1rem}
 tr.row>td,tr.row>th{border:0;padding:.1rem 0;display:flex;gap:.5rem;justify-content:space-between;min-width:0}
-tr.row>td{flex-wrap:wrap}tr.row>td::before{content:attr(data-h);opacity:.75}
+tr.row>td{flex-wrap:wrap;gap:0 .5rem;font-size:.8rem}tr.row>td::before{content:attr(data-h);opacity:.75}
 tr.row>th{grid-column:1/-1;order:-2;display:block;font-size:.95rem}tr.row>.first{grid-column:1/-1;order:-1}
 tr.row>td[data-h=kind]{text-align:right}
 .shared>td:first-child{box-shadow:none}
@@ -54,25 +63,27 @@ SCRIPT = """
 const form=document.querySelector('form'),shown=document.getElementById('shown');
 const names=['recipe','track','protocol','kind','preset','sort'];
 const boards=[...document.querySelectorAll('section.board')];
-const rows=boards.map(b=>[...b.querySelectorAll('tr.row')].map(r=>[r,r.nextElementSibling]));
+const blocks=boards.map(b=>[...b.querySelectorAll('tbody.block')]);
+const rows=blocks.map(found=>found.map(t=>[...t.querySelectorAll('tr.row')].map(r=>[r,r.nextElementSibling])));
 const opened=new Set();
 function value(row,at){const c=row.children[at];
 return 'v' in c.dataset?Number(c.dataset.v):at===1||at===2?c.textContent.trim():null}
-function order(board,pairs,key,turn){const heads=[...board.querySelectorAll('.wide>table>thead th[data-k]')];
-const at=heads.findIndex(h=>h.dataset.k===key);heads.forEach(h=>h.removeAttribute('aria-sort'));let sorted=[...pairs];
-if(at>=0){const down=(heads[at].dataset.better==='high')!==turn;
-heads[at].setAttribute('aria-sort',down?'descending':'ascending');
-sorted.sort(([a],[b])=>{const x=value(a,at),y=value(b,at);if(x===null||y===null)return(x===null)-(y===null);
-const c=typeof x==='string'?x.localeCompare(y):x-y;return down?-c:c})}else if(turn)sorted.reverse();
-if(sorted.length)sorted[0][0].parentNode.append(...sorted.flat())}
+function order(board,blocks,key,turn){const heads=[...board.querySelectorAll('.wide>table>thead th[data-k]')];
+const at=heads.findIndex(h=>h.dataset.k===key);heads.forEach(h=>h.removeAttribute('aria-sort'));
+const down=at>=0&&(heads[at].dataset.better==='high')!==turn;
+if(at>=0)heads[at].setAttribute('aria-sort',down?'descending':'ascending');
+for(const pairs of blocks){const sorted=[...pairs];if(at>=0)sorted.sort(([a],[b])=>{const x=value(a,at),y=value(b,at);if(x===null||y===null)return(x===null)-(y===null);
+const c=typeof x==='string'?x.localeCompare(y):x-y;return down?-c:c});else if(turn)sorted.reverse();
+sorted[0][0].parentNode.append(...sorted.flat())}}
 function show(){const f=form.elements,want=n=>f[n].value;let seen=0,systems=0;
 boards.forEach((board,i)=>{const d=board.dataset,paper=board.classList.contains('paper');let some=paper;
-for(const[row,more]of rows[i]){row.hidden=(!!want('kind')&&row.dataset.kind!==want('kind'))||
+for(const[row,more]of rows[i].flat()){row.hidden=(!!want('kind')&&row.dataset.kind!==want('kind'))||
 (!!want('preset')&&row.dataset.preset!==want('preset'));more.hidden=row.hidden||!opened.has(row.id);
 row.querySelector('.fold').setAttribute('aria-expanded',String(opened.has(row.id)));some=some||!row.hidden}
+blocks[i].forEach((t,k)=>t.hidden=rows[i][k].every(([r])=>r.hidden));
 const wrong=n=>!!want(n)&&n in d&&d[n]!==want(n);
 board.hidden=!some||wrong('recipe')||wrong('track')||wrong('protocol');
-if(!board.hidden&&!paper){seen++;systems+=rows[i].filter(([r])=>!r.hidden).length}
+if(!board.hidden&&!paper){seen++;systems+=rows[i].flat().filter(([r])=>!r.hidden).length}
 order(board,rows[i],want('sort'),f.turn.checked)});
 shown.value=seen+(seen===1?' board, ':' boards, ')+systems+(systems===1?' row':' rows')}
 function read(){const h=new URLSearchParams(location.hash.slice(1));

@@ -20,7 +20,8 @@ from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_clip
 from xmbench.formats.result import Result
 from xmbench.html import data_uri, document, escape, player
-from xmbench.leaderboard import Compared, boards, cell, compared
+from xmbench.leaderboard import boards, cell, item_columns
+from xmbench.leaderboard.rows import Columns
 from xmbench.media import audio
 from xmbench.media.signal import Media, Sound
 from xmbench.storage.files import write_text
@@ -66,8 +67,8 @@ def write_gallery(dataset: Dataset, systems: Sequence[Shown], out: Path, *, item
         for system, made, values in zip(systems, outputs, scores, strict=True):
             cards.append(_card(system.result.submission.system, "", made.get(item_id), values[item_id]))
         sections.append(_section(dataset, row, cards))
-    pairs = compared([(system.result, system.items) for system in systems])
-    write_text(out, _page(dataset, [system.result for system in systems], pairs, sections))
+    columns = item_columns.from_tables([(system.result, system.items) for system in systems])
+    write_text(out, _page(dataset, [system.result for system in systems], columns, sections))
     return out
 
 
@@ -134,7 +135,7 @@ def _section(dataset: Dataset, row: dict[str, Any], cards: Sequence[str]) -> str
     )
 
 
-def _page(dataset: Dataset, results: Sequence[Result], pairs: Compared, sections: Sequence[str]) -> str:
+def _page(dataset: Dataset, results: Sequence[Result], columns: Columns, sections: Sequence[str]) -> str:
     recipe = dataset.recipe
     facts = (
         f"{escape(recipe.title)} · {escape(recipe.regime)} · {dataset.count(results[0].split)} items in "
@@ -142,13 +143,13 @@ def _page(dataset: Dataset, results: Sequence[Result], pairs: Compared, sections
     )
     body = (
         f"<h1>{escape(recipe.name)}: outputs of the systems</h1><p>{facts}</p>"
-        f"{_table(results, pairs)}<h2>Items</h2>{''.join(sections)}"
+        f"{_table(results, columns)}<h2>Items</h2>{''.join(sections)}"
     )
     return document(f"{recipe.name}: outputs", body, style=_STYLE)
 
 
-def _table(results: Sequence[Result], pairs: Compared) -> str:
-    (board, *_) = boards(results, pairs)
+def _table(results: Sequence[Result], columns: Columns) -> str:
+    (board, *_) = boards(results, columns, scored_here=True)
     heads = "".join(f"<th>{escape(name)}{' ★' if name == board.primary else ''}</th>" for name in board.metrics)
     lines = []
     for row in board.rows:

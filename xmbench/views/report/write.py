@@ -21,8 +21,8 @@ from xmbench.formats.result import Result
 from xmbench.formats.submission import SUBMISSION_FILE
 from xmbench.interfaces import judges_of
 from xmbench.leaderboard import Board, boards, load
+from xmbench.leaderboard.admission import items_of
 from xmbench.leaderboard.board import board_key
-from xmbench.leaderboard.store import items_of
 from xmbench.storage.files import write_text
 from xmbench.views.report import confusion, facts, items, spread
 from xmbench.views.report.style import SCRIPT, STYLE
@@ -109,7 +109,7 @@ def _board(result: Result, root: Path | None) -> Board | None:
     if root is None or not root.is_dir():
         return None
     loaded, wanted = load(root, metrics=False), board_key(result)
-    for board in boards(loaded.results, loaded.compared):
+    for board in boards(loaded.results, loaded.columns):
         key = board_key(board.rows[0].result)
         if key[:-1] == wanted[:-1] and wanted[-1] in (key[-1], ""):  # "": scored without the primary metric
             return board

@@ -1,0 +1,134 @@
+"""Makes results of boards from the values of their items, without scoring anything."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench import leaderboard
+from xmbench.formats.recipe import GateSpec, TrackSpec
+from xmbench.formats.result import Environment, JudgeCard, Result, Score, Verified
+from xmbench.formats.submission import Submission
+from xmbench.leaderboard.ranking import Column
+from xmbench.statistics import members, of_mean
+
+Values = NDArray[np.floating[Any]]
+JUDGE = JudgeCard(
+    name="digits",
+    sha256="1" * 64,
+    local=False,
+    accuracy={"held-out voices": 0.99, "real recordings": 0.904},
+    false_accepts={"other words": 0.031, "near-homophones": 0.12, "music": 0.0},
+    calibration_error=0.021,
+)
+_MADE = {"xmbench": "0.1", "commit": "a" * 40, "machine": "a machine", "command": "xmbench score", "created": "today"}
+
+
+def sha(text: str) -> str:
+    """A digest that belongs to the text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Results of one board, with the values of their items.
+
+    Attributes:
+        groups: N group names.
+        primary: its metric.
+        gates: of the track.
+        higher: whether more of the primary metric is better.
+        smallest: the smallest difference of the primary metric.
+    """
+
+    groups: tuple[str, ...]
+    primary: str = "word-accuracy-agreed"
+    gates: tuple[GateSpec, ...] = ()
+    higher: bool = True
+    smallest: float = 0.0
+    track: str = "made-up/i2a"
+    results: list[Result] = field(default_factory=list)
+    columns: dict[str, Column] = field(default_factory=dict)
+
+    def add(self, system: str, values: Values, *, verified: bool = True, seed: int = 0, **fields: Any) -> Result:
+        """A run of a system with the primary metric's value (N,) of each item; `others` are scores of other metrics."""
+        others = {name: np.asarray(other) for name, other in fields.pop("others", {}).items()}
+        digest = sha(f"{self.track} {system} {seed} {verified}")
+        made = {**_MADE, "python": "3.11", "packages": {"numpy": "2"}}
+        submission = Submission(
+            **{"track": self.track, "dataset_digest": "d" * 64, "system": system, "seed": seed, **fields}
+        )
+        scores = {self.primary: self._score(values, self.higher)}
+        scores |= {name: self._score(other, True) for name, other in others.items()}
+        result = Result(
+            protocol="xmbench-protocol/2",
+            track=self.track,
+            regime="multi-take",
+            split="test",
+            primary=self.primary,
+            track_spec=TrackSpec(
+                direction="i2a" if self.track.endswith("i2a") else "a2i",
+                metrics=tuple({**dict.fromkeys(scores), **dict.fromkeys(gate.metric for gate in self.gates)}),
+                primary=self.primary,
+                gates=self.gates,
+            ),
+            track_digest="2" * 64,
+            data_digest="3" * 64,
+            dataset_digest="d" * 64,
+            outputs_digest=digest,
+            submission=submission,
+            scores=scores,
+            judge=JUDGE,
+            bootstrap={"resamples": 1000, "seed": 1},
+            items_table="result.items.parquet",
+            items_digest=digest,
+            environment=Environment.model_validate(made),
+            status="verified" if verified else "self-reported",
+            verified=Verified.model_validate(_MADE) if verified else None,
+        )
+        self.results.append(result)
+        self.columns[digest] = Column(tuple(f"{i:05d}" for i in range(len(values))), self.groups, np.asarray(values))
+        return result
+
+    def add_seeds(self, system: str, runs: list[Values], **fields: Any) -> None:
+        """A system with several seeds."""
+        for seed, values in enumerate(runs):
+            self.add(system, values, seed=seed, **fields)
+
+    def board(self) -> leaderboard.Board:
+        """The only board of the results."""
+        (board,) = leaderboard.boards(self.results, self.columns)
+        return board
+
+    def _score(self, values: Values, higher: bool) -> Score:
+        found = of_mean([np.asarray(values, dtype=np.float64)], members(self.groups), low=-np.inf, high=np.inf)
+        return Score(
+            value=float(np.mean(values)),
+            low=found.low,
+            high=found.high,
+            n=len(values),
+            coverage=1.0,
+            unit="",
+            higher_is_better=higher,
+            floor=0.0,
+            metric_version="1",
+            statuses={"ok": len(values)},
+            depends_on="condition",
+            groups=found.groups,
+            method=found.method,
+            smallest_difference=self.smallest,
+        )
+
+
+def ranks(board: leaderboard.Board) -> dict[str, int | None]:
+    """The rank of each system, in the order of the board."""
+    return {row.name: row.rank for row in board.rows}
+
+
+def why(board: leaderboard.Board) -> dict[str, str]:
+    """Why systems have no rank."""
+    return {row.name: row.unranked for row in board.rows if row.unranked}

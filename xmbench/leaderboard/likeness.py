@@ -1,0 +1,74 @@
+"""Whether a system's outputs are those of a floor or a ceiling: item by item, over every metric.
+
+An item is alike if half of the metrics give both systems the same value up to 0.5 % of the metric's range: one changed
+sample moves one or two metrics far, and the median hardly. Metrics of which items only have 0 or 1 (a judge's verdicts)
+do not take part: two good systems agree in them. A system is refused if more than half of its usable outputs are alike,
+or have the very bytes of the other's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from xmbench import registry
+from xmbench.errors import UnknownNameError
+from xmbench.formats import item_scores
+from xmbench.formats.result import Result
+from xmbench.leaderboard.columns import Stored, column_values
+
+TOLERANCE = 0.005  # of a metric's range
+MOST_ALIKE = 0.5  # of the usable outputs
+
+
+def alike(result: Result, items: pa.Table, other: Stored) -> str:
+    """Why a system cannot be told from a row that the tool made; "" if it can.
+
+    Args:
+        result: of the system.
+        items: its per-item table.
+        other: every metric of the other row, on the same items.
+    """
+    usable = np.array([status == "ok" for status in items.column("status").to_pylist()], dtype=np.bool_)
+    if not usable.any() or any(len(values) != len(usable) for values in other.values.values()):
+        return ""
+    width = len(other.outputs[0]) if other.outputs else 0
+    own = [text[:width] for text in items.column("output_sha256").to_pylist()]
+    same = np.array([a == b for a, b in zip(own, other.outputs, strict=True)]) if width else np.zeros(len(own), bool)
+    share = float(same[usable].mean())
+    if share > MOST_ALIKE:
+        return f"{share:.0%} of its outputs are the same files"
+    near, metrics = _near(result, items, other.values)
+    share = float(near[usable].mean())
+    return f"{share:.0%} of its outputs have the same values in {metrics} metrics" if share > MOST_ALIKE else ""
+
+
+def _near(result: Result, items: pa.Table, others: Mapping[str, NDArray[np.float32]]) -> tuple[NDArray[np.bool_], int]:
+    """Which items are alike (N,), and by how many metrics that was decided."""
+    distances = []
+    for name, score in result.scores.items():
+        span = _span(name)
+        found = item_scores.column(items, name, score)
+        if found is None or name not in others or span is None:
+            continue
+        own, known = column_values(found).astype(np.float64), others[name].astype(np.float64)
+        if set(np.unique(np.concatenate([own, known])[~np.isnan(np.concatenate([own, known]))])) <= {0.0, 1.0}:
+            continue
+        distances.append(np.abs(own - known) / span)
+    if not distances:
+        return np.zeros(items.num_rows, dtype=np.bool_), 0
+    table = np.nan_to_num(np.stack(distances), nan=np.inf)
+    return np.asarray(np.median(table, axis=0) <= TOLERANCE, dtype=np.bool_), len(distances)
+
+
+def _span(name: str) -> float | None:
+    """Width of a metric's bounds; None for one that is not installed or has no bounds."""
+    try:
+        metric = registry.metric(name)
+    except UnknownNameError:
+        return None
+    span = float(metric.high - metric.low)
+    return span if np.isfinite(span) and span > 0 else None

@@ -1,0 +1,177 @@
+"""Rows of a board: a system with its seeds, the block in which it stands, and whether it may be ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmbench import registry
+from xmbench.errors import UnknownNameError
+from xmbench.formats.result import Result, Score
+from xmbench.leaderboard.entries import Entry
+from xmbench.leaderboard.ranking import Column, Way
+from xmbench.statistics import FEW_SEEDS, members, of_mean
+
+Block = Literal["generators", "retrieval", "bounds", "self-reported"]
+
+class ItemValues(Protocol):
+    """The primary metric of every item of a result, as boards keep it: see `ranking.Column`."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """N ids, in the same order in every column of a board."""
+        ...
+
+    @property
+    def groups(self) -> Sequence[str]:
+        """N names of groups."""
+        ...
+
+    @property
+    def values(self) -> NDArray[np.floating]:
+        """Shape (N,); NaN if an item leaves the mean."""
+        ...
+
+
+Columns = Mapping[str, ItemValues]
+
+RANKED = ("learned", "retrieval")
+BLOCKS: dict[Block, str] = {
+    "generators": "Generators",
+    "retrieval": "Retrieval: stored clips or images, ranked among themselves",
+    "bounds": "Lower bounds, upper bounds and references: never ranked",
+    "self-reported": "Self-reported: not scored again by the maintainers, not ranked",
+}
+_BLOCK_OF: dict[str, Block] = {"learned": "generators", "retrieval": "retrieval"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a board.
+
+    Attributes:
+        entry: the system: one run, or several with different seeds.
+        scores: of the row: means over the seeds. The interval of the primary metric is over items and seeds.
+        verified: whether every run of it was scored again by the maintainers, or here and now.
+        rank: None where a row has none.
+        by: how it was compared with the others of its block; "" if it was not.
+        better: digests of the entries of its block that are better.
+        beyond_judge: it scores better than the reference itself: there the judge is the limit.
+        unranked: why a system has no rank; "" for bounds, which never have one.
+        normalised: 0 at the best row that ignores the condition, 1 at the reference itself; None without both.
+    """
+
+    entry: Entry
+    scores: Mapping[str, Score]
+    verified: bool = True
+    rank: int | None = None
+    by: Way = ""
+    better: tuple[str, ...] = ()
+    beyond_judge: bool = False
+    unranked: str = ""
+    normalised: float | None = None
+
+    @property
+    def result(self) -> Result:
+        """The first run: who, what and how."""
+        return self.entry.result
+
+    @property
+    def runs(self) -> tuple[Result, ...]:
+        """One result for each seed."""
+        return self.entry.runs
+
+    @property
+    def name(self) -> str:
+        """Of the system."""
+        return self.result.submission.system
+
+    @property
+    def block(self) -> Block:
+        """Where the row stands."""
+        return _BLOCK_OF.get(self.result.submission.kind, "bounds") if self.verified else "self-reported"
+
+    @property
+    def baseline(self) -> str:
+        """The baseline that made a verified row as it is shipped; "" for every other row."""
+        made = self.result.submission
+        return made.baseline if self.verified and not (made.preset or made.changed or made.control) else ""
+
+    def value(self, metric: str) -> float | None:
+        """Its score, if it has one."""
+        score = self.scores.get(metric)
+        return None if score is None else score.value
+
+
+def rows_of(found: Iterable[Entry], columns: Columns, *, scored_here: bool) -> list[Row]:
+    """The rows of a board, not ranked yet.
+
+    Args:
+        found: its systems.
+        columns: the primary metric of every item, by the digest of the result's per-item table; as far as known.
+        scored_here: the results were scored by this process, so that none is only reported.
+    """
+    return [
+        Row(entry, _scores(entry, columns), scored_here or all(run.status == "verified" for run in entry.runs))
+        for entry in found
+    ]
+
+
+def columns_of(entry: Entry, columns: Columns) -> tuple[Column, ...]:
+    """The columns of all seeds; none if one is not known or has other items."""
+    found = [columns[run.items_digest] for run in entry.runs if run.items_digest in columns]
+    if len(found) < len(entry.runs):
+        return ()
+    same = all(tuple(c.ids) == tuple(found[0].ids) and tuple(c.groups) == tuple(found[0].groups) for c in found)
+    return tuple(Column(c.ids, c.groups, np.asarray(c.values, dtype=np.float64)) for c in found) if same else ()
+
+
+def _scores(entry: Entry, columns: Columns) -> Mapping[str, Score]:
+    """Of several seeds, the primary metric's interval is made again, over items and seeds."""
+    scores, runs = entry.scores, columns_of(entry, columns)
+    primary = entry.result.primary
+    if len(entry.runs) == 1 or not runs or primary not in scores or scores[primary].value is None:
+        return scores
+    table = np.stack([np.asarray(run.values, dtype=np.float64) for run in runs])
+    counts = ~np.isnan(table).any(axis=0)
+    if not counts.any():
+        return scores
+    low, high = _bounds(primary)
+    member = members(np.asarray(runs[0].groups, dtype=object)[counts])
+    found = of_mean(list(table[:, counts]), member, low=low, high=high)
+    ends = {"low": found.low, "high": found.high, "method": found.method, "groups": found.groups}
+    return {**scores, primary: scores[primary].model_copy(update=ends)}
+
+
+def _bounds(metric: str) -> tuple[float, float]:
+    try:
+        found = registry.metric(metric)
+    except UnknownNameError:
+        return -np.inf, np.inf
+    return found.low, found.high
+
+
+def in_order(rows: Sequence[Row], primary: str) -> list[Row]:
+    """Block by block; in each the ranked rows first, from the best to the worst."""
+    return sorted(rows, key=lambda row: _sort_key(row, primary))
+
+
+def _sort_key(row: Row, primary: str) -> tuple[int, float, float, str]:
+    score = row.scores.get(primary)
+    value = float("inf")
+    if score is not None and score.value is not None:
+        value = -score.value if score.higher_is_better else score.value
+    rank = float("inf") if row.rank is None else float(row.rank)
+    return list(BLOCKS).index(row.block), rank, value, row.name
+
+
+def too_few_seeds(row: Row) -> str:
+    """Why a generator's number of seeds is too small; "" if it is not."""
+    count = len(row.runs)
+    if row.result.submission.kind != "learned" or count >= FEW_SEEDS:
+        return ""
+    return f"{count} {'seed' if count == 1 else 'seeds'}: a generator is ranked with {FEW_SEEDS} or more"

@@ -1,0 +1,51 @@
+"""What enters a mean, how sure a score is, and which systems the data separate.
+
+Everything that is printed comes from here: `counting` says which items enter a mean and with what, `means` how a mean
+varies over groups and seeds, `intervals` makes intervals and p-values of that, `resampling` those of scores that are no
+means, and `several` judges all pairs of a board together.
+"""
+
+from __future__ import annotations
+
+from xmbench.statistics.counting import Counted, counted
+from xmbench.statistics.intervals import EQUAL, LEVEL, Difference, Interval, Method, of_difference, of_mean
+from xmbench.statistics.means import FEW_GROUPS, FEW_SEEDS, Spread, clustered, exact_mean, members, over_seeds
+from xmbench.statistics.resampling import (
+    RESAMPLES,
+    SEED,
+    ends,
+    of_reduction,
+    one_thread,
+    resampled_means,
+    resampled_weights,
+    separates,
+)
+from xmbench.statistics.several import holm
+
+__all__ = [
+    "EQUAL",
+    "FEW_GROUPS",
+    "FEW_SEEDS",
+    "LEVEL",
+    "RESAMPLES",
+    "SEED",
+    "Counted",
+    "Difference",
+    "Interval",
+    "Method",
+    "Spread",
+    "clustered",
+    "counted",
+    "ends",
+    "exact_mean",
+    "holm",
+    "members",
+    "of_difference",
+    "of_mean",
+    "of_reduction",
+    "one_thread",
+    "over_seeds",
+    "resampled_means",
+    "resampled_weights",
+    "separates",
+]

@@ -1,0 +1,162 @@
+"""How sure a mean is when items come in groups: its variance, degrees of freedom, interval and p-value.
+
+Items of a group (speaker, video, piece) vary together, so the groups are what was drawn. The variance is that of a
+ratio estimator, from the groups' sums of deviations. With groups of unequal size it is made unbiased, and gets its
+degrees of freedom (Satterthwaite, 1946), under a model with a random effect of each group (Bell and McCaffrey, 2002;
+Imbens and Kolesar, 2016); with groups of equal size both are the textbook's: G / (G - 1), and G - 1 degrees.
+
+Several seeds of a system are a second way in which its mean varies: runs of the same system on the same items
+(Cameron, Gelbach and Miller, 2011, two-way clustering).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+FEW_GROUPS = 5  # with fewer, nothing is said about how sure a score is
+FEW_SEEDS = 3  # with fewer, nothing is said about how a score varies with the seed
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How a mean varies.
+
+    Attributes:
+        variance: of the mean.
+        degrees: of freedom of the variance; infinite if it is known.
+        groups: independent groups behind it.
+    """
+
+    variance: float
+    degrees: float
+    groups: int
+
+    @property
+    def estimable(self) -> bool:
+        """Whether there are groups enough to say anything."""
+        return self.groups >= FEW_GROUPS
+
+    def quantile(self, level: float = 0.95) -> float:
+        """How many standard errors the interval of that level reaches to each side."""
+        return float(stats.t.ppf(0.5 + level / 2.0, self.degrees))
+
+    def p_value(self, difference: float) -> float:
+        """Two-sided: how often the mean would be so far from 0 if the true one is 0. In 0..1."""
+        if difference == 0.0:
+            return 1.0
+        if self.variance <= 0.0:
+            return 0.0
+        return float(2.0 * stats.t.sf(abs(difference) / math.sqrt(self.variance), self.degrees))
+
+
+def exact_mean(values: Floats) -> float:
+    """The mean of values (N,), from a sum without rounding errors: the same in any order on any machine."""
+    return math.fsum(values.tolist()) / len(values)
+
+
+def members(groups: Sequence[str] | NDArray[np.str_]) -> NDArray[np.intp]:
+    """Each item's group as a number 0..G-1: (N,)."""
+    return np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1]
+
+
+def clustered(values: Floats, member: NDArray[np.intp]) -> Spread:
+    """How the mean of values varies from one draw of the groups to the next.
+
+    Args:
+        values: shape (N,), N >= 1.
+        member: shape (N,): each item's group, 0..G-1.
+    """
+    sizes: Floats = np.bincount(member).astype(np.float64)
+    groups, n = len(sizes), len(values)
+    if groups < 2:
+        return Spread(math.inf, 1.0, groups)
+    away = values - exact_mean(values)
+    sums: Floats = np.asarray(
+        np.bincount(member, weights=away), dtype=np.float64
+    )  # (G,) n_g times the group's deviation
+    if np.all(sizes == sizes[0]):
+        return Spread(_sum(sums**2) / n**2 * groups / (groups - 1), groups - 1.0, groups)
+    between = _variances(sizes, _correlation(away, sums, sizes))
+    scale, degrees = _satterthwaite(sizes / n, between)
+    return Spread(_sum(sums**2) / n**2 * scale, degrees, groups)
+
+
+def _correlation(away: Floats, sums: Floats, sizes: Floats) -> float:
+    """The intra-class correlation by analysis of variance, within 0..1."""
+    n, groups = len(away), len(sizes)
+    explained = _sum(sums**2 / sizes)
+    between = explained / (groups - 1)
+    within = (_sum(away**2) - explained) / (n - groups) if n > groups else 0.0
+    typical = (n - _sum(sizes**2) / n) / (groups - 1)
+    total = between + (typical - 1.0) * within
+    return min(1.0, max(0.0, (between - within) / total)) if total > 0.0 else 0.0
+
+
+def _variances(sizes: Floats, correlation: float) -> Floats:
+    """Variance of each group's mean under a random effect of the group, up to a factor: (G,)."""
+    return np.asarray(correlation + (1.0 - correlation) / sizes)
+
+
+def _satterthwaite(shares: Floats, variances: Floats) -> tuple[float, float]:
+    """What makes the sum of squared (share times deviation) unbiased, and its degrees of freedom.
+
+    Args:
+        shares: p (G,), each group's share of the items.
+        variances: v (G,), of the groups' means. The deviations from the total mean have the covariance
+            v_g [g = h] - q_g - q_h + s with q = p v, s = sum p^2 v: the variance of the total mean.
+    """
+    weight, q = shares**2, shares * variances
+    s = _sum(weight * variances)
+    diagonal = variances - 2.0 * q + s
+    trace = _sum(weight * diagonal)
+    w, wq, wqq = _sum(weight), _sum(weight * q), _sum(weight * q**2)
+    squares = s * s * w * w + 2.0 * w * wqq - 4.0 * s * w * wq + 2.0 * wq * wq
+    squares += _sum(weight**2 * (diagonal**2 - (s - 2.0 * q) ** 2))
+    return s / trace, max(1.0, trace * trace / squares)
+
+
+def over_seeds(runs: Floats, member: NDArray[np.intp]) -> Spread:
+    """How the mean over items and seeds varies.
+
+    With fewer than `FEW_SEEDS` runs it is that of the items only.
+
+    Args:
+        runs: shape (S, N): the same N items in S runs of one system.
+        member: shape (N,): each item's group, 0..G-1.
+    """
+    items = clustered(runs.mean(axis=0), member)
+    return together(items, [from_seeds(runs, member)])
+
+
+def from_seeds(runs: Floats, member: NDArray[np.intp]) -> Spread | None:
+    """The part of the seeds alone, without what the items already show; None with fewer than `FEW_SEEDS` runs."""
+    count = len(runs)
+    if count < FEW_SEEDS:
+        return None
+    scores = np.array([exact_mean(run) for run in runs])
+    rest = runs - runs.mean(axis=0) - (scores - scores.mean())[:, None]
+    shared = sum(clustered(run, member).variance for run in rest) / (count - 1) / count
+    variance = float(scores.var(ddof=1)) / count
+    return Spread(max(0.0, variance - shared), count - 1.0, count)
+
+
+def together(items: Spread, seeds: Sequence[Spread | None]) -> Spread:
+    """The spread of a mean that varies with the items and, independently, with the seeds of one or two systems."""
+    parts = [items, *(part for part in seeds if part is not None)]
+    variance = sum(part.variance for part in parts)
+    if variance <= 0.0 or not math.isfinite(variance):
+        return items
+    degrees = variance**2 / sum(part.variance**2 / part.degrees for part in parts)
+    return Spread(variance, degrees, items.groups)
+
+
+def _sum(values: NDArray[np.floating]) -> float:
+    return math.fsum(values.tolist())

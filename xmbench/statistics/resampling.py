@@ -1,0 +1,121 @@
+"""A seeded bootstrap over per-item states, clustered by group, for scores that are no means of items.
+
+Items that share a group (speaker, video, piece) are drawn together. No metric is recomputed: `reduce` runs on the
+cached states with the weights of each resample.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from xmbench.statistics.intervals import EQUAL, LEVEL, Interval
+from xmbench.statistics.means import FEW_GROUPS, Spread, members
+
+RESAMPLES = 1000
+SEED = 20261121
+_CHUNK = 50
+
+Reduce = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+
+
+def resampled_weights(
+    groups: Sequence[str], resamples: int = RESAMPLES, seed: int = SEED
+) -> Iterator[NDArray[np.float64]]:
+    """How often each item counts in each resample, in chunks of shape (<= 50, N).
+
+    The draws depend on the groups' sorted names only, so two systems that were scored on the same items get
+    the same resamples (paired comparison).
+    """
+    member = members(groups)
+    names = int(member.max()) + 1
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, _CHUNK):
+        size = min(_CHUNK, resamples - start)
+        drawn = rng.integers(names, size=(size, names))
+        counts = np.stack([np.bincount(row, minlength=names) for row in drawn])
+        yield counts[:, member].astype(np.float64)
+
+
+def one_thread() -> threadpool_limits:
+    """A context in which matrix products take their sums in one order on any number of cores."""
+    return threadpool_limits(limits=1, user_api="blas")
+
+
+def resampled_means(
+    values: NDArray[np.float64],
+    counts: NDArray[np.bool_],
+    groups: Sequence[str],
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> NDArray[np.float64]:
+    """Means of several systems or metrics under the same resamples: differences of columns are paired.
+
+    Args:
+        values: shape (N, S).
+        counts: shape (N, S): which items enter each mean.
+        groups: N group names.
+        resamples: how many.
+        seed: of the resamples.
+
+    Returns:
+        shape (resamples, S); NaN where a resample has no item that counts.
+    """
+    kept, shares = np.where(counts, values, 0.0), counts.astype(np.float64)
+    complete, means = bool(counts.all()), []
+    with one_thread(), np.errstate(invalid="ignore"):
+        for weights in resampled_weights(groups, resamples, seed):
+            totals = weights.sum(axis=1, keepdims=True) if complete else weights @ shares
+            means.append((weights @ kept) / totals)
+    return np.concatenate(means)
+
+
+def of_reduction(
+    reduce: Reduce,
+    states: NDArray[np.float64],
+    groups: Sequence[str],
+    *,
+    centred: bool = False,
+    low: float = -math.inf,
+    high: float = math.inf,
+    seed: int = SEED,
+) -> Interval:
+    """The interval of a score that is not the mean of its items: its resamples, widened for few groups.
+
+    With few groups a bootstrap spreads too little: sqrt((G - 1) / G) of what it should, and its percentiles are those
+    of a normal distribution, not of Student's with G - 1 degrees. The distances of its percentiles are scaled by both.
+
+    Args:
+        reduce: the metric's reduction.
+        states: shape (N, D), N >= 1.
+        groups: N group names.
+        centred: repeated items shift the score: the distances are from the resamples' own mean, not from the score.
+        low, high: bounds of the score; the interval stays within.
+        seed: of the resamples.
+    """
+    count = len(set(groups))
+    if count < FEW_GROUPS:
+        return Interval.none(count)
+    drawn = np.concatenate([reduce(states, weights) for weights in resampled_weights(groups, seed=seed)])
+    value = float(reduce(states, np.ones((1, len(states))))[0])
+    known = drawn[~np.isnan(drawn)]
+    away = np.array(ends(known)) - (known.mean() if centred else value)
+    wider = Spread(1.0, count - 1.0, count).quantile(LEVEL) / Spread(1.0, math.inf, count).quantile(LEVEL)
+    first, last = value + away * wider * math.sqrt(count / (count - 1))
+    return Interval(max(low, min(value, float(first))), min(high, max(value, float(last))), "bootstrap", count)
+
+
+def ends(draws: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % percentile interval of the resamples (R,); those that are NaN do not count."""
+    tail = 100.0 * (1.0 - LEVEL) / 2.0
+    low, high = np.nanpercentile(draws, [tail, 100.0 - tail])
+    return float(low), float(high)
+
+
+def separates(low: float, high: float, groups: int) -> bool:
+    """Whether the interval of a paired difference excludes zero; with few groups nothing is said."""
+    return groups >= FEW_GROUPS and (low > EQUAL or high < -EQUAL)
