@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import numpy as np
-
 from xmbench.errors import SubmissionError
 from xmbench.evaluator.decode import Decoded, decode_output
 from xmbench.evaluator.output_table import MOST_LISTED
 from xmbench.evaluator.outputs import Outputs, RawOutput, find_outputs, open_submission
+from xmbench.evaluator.stored import content, copies
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.submission import OUTPUT_FOLDER, OUTPUT_TABLE, Submission
-from xmbench.media.signal import Media, Sound
 
 
 class Severity(StrEnum):
@@ -35,6 +33,9 @@ _MILDER = {
     "clipped": Severity.note,
     "even": Severity.note,
     "identical": Severity.note,
+    "uses-judges": Severity.warning,
+    "declaration": Severity.note,
+    "retrieval": Severity.note,
 }
 
 
@@ -156,13 +157,14 @@ def check(submission: Path | OpenedSubmission, dataset: Dataset) -> CheckReport:
         SubmissionError: the submission was made for other data, or has no outputs.
     """
     opened = open_checked(submission, dataset)
-    found = id_problems(opened)
+    found = [*_declared(opened.submission), *id_problems(opened)]
     same: Counter[bytes] = Counter()
     for raw, decoded in decoded_outputs(opened, dataset):
         same[content(decoded.media) if decoded.media else hashlib.sha256(raw.data).digest()] += 1
         if decoded.status != "ok":
             found.append(Problem(raw.id, decoded.status, decoded.detail, severity_of(decoded.status)))
         found += [Problem(raw.id, note.kind, note.detail, severity_of(note.kind)) for note in decoded.notes]
+    found += _stored(opened, dataset, same)
     repeated = sum(count for count in same.values() if count > 1)
     if repeated:
         detail = f"{repeated} outputs are identical to another one"
@@ -172,10 +174,32 @@ def check(submission: Path | OpenedSubmission, dataset: Dataset) -> CheckReport:
     return CheckReport(opened.submission.track, len(opened.ids), problems, notes)
 
 
-def content(media: Media) -> bytes:
-    """sha256 of samples or pixels: the same for two files that encode the same."""
-    values = media.samples if isinstance(media, Sound) else media.pixels
-    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).digest()
+_QUESTION = (
+    'state "uses_judges": false if no judge of the package, and none of its weights, is part of the system or of its '
+    "training; else true"
+)
+
+
+def _declared(submission: Submission) -> list[Problem]:
+    """What a submission states, or leaves open, about the judges that grade it."""
+    if submission.uses_judges:
+        detail = "a system that uses the package's judges, or their weights, is not ranked"
+        return [Problem("", "uses-judges", detail, severity_of("uses-judges"))]
+    if submission.uses_judges is None and submission.kind in ("learned", "retrieval"):
+        return [Problem("", "declaration", _QUESTION, severity_of("declaration"))]
+    return []
+
+
+def _stored(opened: OpenedSubmission, dataset: Dataset, contents: Counter[bytes]) -> list[Problem]:
+    """A system that gives stored items out exactly as they are is no generator."""
+    if opened.submission.kind != "learned":
+        return []
+    found = copies(contents, dataset, opened.track.direction, opened.track.split)
+    if not found:
+        return []
+    counts = " and ".join(f"{count:,} of the split {split}" for split, count in found.items())
+    detail = f'outputs that are exact copies of stored items: {counts}; the kind of such a system is "retrieval"'
+    return [Problem("", "retrieval", detail, severity_of("retrieval"))]
 
 
 def decoded_outputs(opened: OpenedSubmission, dataset: Dataset) -> Iterator[tuple[RawOutput, Decoded]]:

@@ -1,9 +1,11 @@
 """One submitted output -> a sound or picture in the data set's format, or the reason why not.
 
 Rate and channels must be the recipe's; the length is cut or zero-padded at the end (the protocol's length
-policy); float samples beyond -1..1 are clipped, as a player would. A file that is far too large (`largest_output`)
-is unreadable: its header is enough to refuse it. An image must have the recipe's size and channels in 8 bits: nothing
-is resized, rescaled or converted. An image of a single colour is a valid output: it is judged, with a note.
+policy); float samples beyond -1..1 are clipped, as a player would. What is cut must be silence: a sound that
+continues after the fixed length is scored on what is kept, and is a problem of the submission ("too-long"). A file
+that is far too large (`largest_output`) is unreadable: its header is enough to refuse it. An image must have the
+recipe's size and channels in 8 bits: nothing is resized, rescaled or converted. An image of a single colour is a valid
+output: it is judged, with a note.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xmbench.errors import MediaError
 from xmbench.evaluator.outputs import RawOutput, largest_output
@@ -20,6 +23,9 @@ from xmbench.interfaces import SIDES, AudioFormat, Direction, ImageFormat, Modal
 from xmbench.media import audio, image
 from xmbench.media.array import decode_npy
 from xmbench.media.signal import Media, Picture, Sound
+
+SILENT_BELOW_DB = -60.0  # of the peak that is kept: softer than this, what is cut counts as silence
+SMALLEST_STEP = 1 / 32768  # of 16-bit samples: rounding and dither after the end are silence too
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An output in memory, or a status other than "ok", with its notes."""
+    """An output in memory, or a status that is not usable, with its notes.
+
+    With the status "too-long" there is an output in memory: what the fixed length keeps of it.
+    """
 
     status: Status
     media: Media | None = None
@@ -76,16 +85,29 @@ def _sound(raw: RawOutput, wanted: AudioFormat, largest: int) -> Decoded:
     if not np.isfinite(mono).all():
         return Decoded("non-finite", None, f"{int((~np.isfinite(mono)).sum())} samples are NaN or infinite")
     notes = []
-    if len(mono) != wanted.samples:
-        detail = f"{len(mono)} samples, expected {wanted.samples}: cut or zero-padded at the end"
-        notes.append(Note("length", detail))
     fitted = np.asarray(audio.fit_length(mono, wanted.samples), dtype=np.float32)
     if np.abs(fitted).max(initial=0.0) > 1.0:
         notes.append(Note("clipped", "samples beyond -1..1 were clipped"))
         fitted = np.clip(fitted, -1.0, 1.0)
+    length = f"{len(mono)} samples, expected {wanted.samples}"
+    hidden = _beyond(mono, fitted)
+    if len(mono) != wanted.samples and not hidden:
+        notes.insert(0, Note("length", f"{length}: cut or zero-padded at the end"))
     if not fitted.any():
-        return Decoded("silent", None, "every sample is zero", tuple(notes))
-    return Decoded("ok", Sound(fitted, wanted.sample_rate_hz), "", tuple(notes))
+        return Decoded("silent", None, "; ".join(filter(None, ["every sample is zero", hidden])), tuple(notes))
+    sound = Sound(fitted, wanted.sample_rate_hz)
+    if hidden:
+        return Decoded("too-long", sound, f"{length}: cut at the end, but {hidden}", tuple(notes))
+    return Decoded("ok", sound, "", tuple(notes))
+
+
+def _beyond(mono: NDArray[np.float32], kept: NDArray[np.float32]) -> str:
+    """What is cut off, if it is not silence; else ""."""
+    peak = float(np.abs(kept).max(initial=0.0))
+    cut = float(np.abs(mono[len(kept) :]).max(initial=0.0))
+    if cut <= max(peak * 10 ** (SILENT_BELOW_DB / 20), SMALLEST_STEP):
+        return ""
+    return f"the sound continues: a sample of {min(cut, 1.0):.2g} after the end, {peak:.2g} is the largest before it"
 
 
 def _picture(raw: RawOutput, wanted: ImageFormat) -> Decoded:

@@ -46,7 +46,7 @@ class ItemRecords:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Items whose output exists but cannot be used."""
+        """Items whose output exists but cannot be used, or not all of it."""
         return tuple(
             Problem(item_id, status, detail, severity_of(status))
             for item_id, status, detail in zip(self.ids, self.statuses, self.details, strict=True)

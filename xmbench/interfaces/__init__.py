@@ -42,11 +42,12 @@ from xmbench.interfaces.source import (
     Upstream,
     yielded,
 )
-from xmbench.interfaces.task import SIDES, AudioFormat, Direction, ImageFormat, Modality, Sides, Status, Task
+from xmbench.interfaces.task import SIDES, USABLE, AudioFormat, Direction, ImageFormat, Modality, Sides, Status, Task
 
 __all__ = [
     "ROLES",
     "SIDES",
+    "USABLE",
     "AgainstClass",
     "Annotator",
     "Attribute",

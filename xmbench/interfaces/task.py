@@ -9,8 +9,19 @@ from typing import Literal
 Modality = Literal["image", "audio"]
 Direction = Literal["i2a", "a2i"]
 Status = Literal[
-    "ok", "missing", "unreadable", "non-finite", "silent", "too-short", "reference-unscorable", "metric-error"
+    "ok",
+    "missing",
+    "unreadable",
+    "non-finite",
+    "silent",
+    "too-short",
+    "too-long",
+    "reference-unscorable",
+    "metric-error",
 ]
+# Of outputs that are scored. "too-long": what the fixed length cuts off is not silence; the rest is scored, and the
+# submission has a problem.
+USABLE: frozenset[Status] = frozenset({"ok", "too-long"})
 
 
 @dataclass(frozen=True, slots=True)

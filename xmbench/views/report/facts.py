@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from xmbench.formats.result import Result, Score
 from xmbench.html import escape, link, share, table
+from xmbench.interfaces import USABLE
 from xmbench.leaderboard import Board, Row, cell
 from xmbench.leaderboard.details import number, statuses
 from xmbench.views.report.values import per_item
@@ -120,7 +121,7 @@ def classes(result: Result, items: pa.Table) -> str:
     columns = per_item(result, items)
     labels = np.asarray(items.column("label").to_pylist())
     names = dict(zip(labels.tolist(), items.column("class").to_pylist(), strict=True))
-    failed = np.asarray([status != "ok" for status in items.column("status").to_pylist()])
+    failed = np.asarray([status not in USABLE for status in items.column("status").to_pylist()])
     kinds = sorted(names)
     means = {name: [_mean(own.values[(labels == k) & own.kept]) for k in kinds] for name, own in columns.items()}
     rows = []
@@ -150,8 +151,8 @@ def _shaded(values: Sequence[float | None], position: int) -> str:
 def failed(items: pa.Table) -> str:
     """Items whose output could not be used, with the reason; notes on the others are counted."""
     columns = [items.column(name).to_pylist() for name in ("id", "class", "status", "detail")]
-    rows = [row for row in zip(*columns, strict=True) if row[2] != "ok"]
-    noted = sum(1 for *_, status, detail in zip(*columns, strict=True) if status == "ok" and detail)
+    rows = [row for row in zip(*columns, strict=True) if row[2] not in USABLE]
+    noted = sum(1 for *_, status, detail in zip(*columns, strict=True) if status in USABLE and detail)
     more = f"<p class=sub>{noted:,} usable outputs have a note (another length, clipping).</p>" if noted else ""
     if not rows:
         return f"<h2>Failed items</h2><p>None: every output could be used.</p>{more}"

@@ -18,7 +18,7 @@ from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import pick_rows, read_clip, read_image
 from xmbench.formats.result import Result
 from xmbench.html import data_uri, escape, player, waveform
-from xmbench.interfaces import SIDES, Modality
+from xmbench.interfaces import SIDES, USABLE, Modality
 from xmbench.leaderboard.pairs import column
 from xmbench.media import audio, image
 from xmbench.media.signal import Media, Picture, Sound
@@ -76,7 +76,7 @@ def _order(result: Result, items: pa.Table) -> NDArray[np.int64]:
     columns = [(column(items, name, result.scores[name]), result.scores[name]) for name in names]
     keys = [own.values * (-1 if score.higher_is_better else 1) for own, score in columns if own is not None]
     status = "status" if columns[0][0] is None else f"{names[0]}:status"
-    usable = np.asarray([found == "ok" for found in items.column(status).to_pylist()])
+    usable = np.asarray([found in USABLE for found in items.column(status).to_pylist()])
     # Without a primary value per item, the other metrics decide; without any, the order of the ids.
     order = np.lexsort(keys[::-1]) if keys else np.arange(items.num_rows)
     return np.asarray(order[usable[order]], dtype=np.int64)
