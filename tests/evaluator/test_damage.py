@@ -28,7 +28,7 @@ from xmbench.media import audio
 
 ITEMS, LENGTH, RATE = 1000, 18140, 22050
 METRICS = ["corr2d", "pesq-nb", "stoi", "stoi-strict"]
-FLOORS = {"corr2d": -1.0, "pesq-nb": 0.999, "stoi": 0.0}
+FLOORS = {"corr2d": -1.0, "pesq-nb": 0.999, "stoi": -1.0}
 
 Write = Callable[[Path, np.ndarray], None]
 
@@ -224,7 +224,7 @@ def test_the_penalised_mean_is_the_one_computed_by_hand(
         reference = audio.to_float(examples.clips[examples.clip_index[i]])
         if item_id in victims and DAMAGES[victims[item_id]].status != "ok":
             itself = xmbench.score_pair(reference, reference, RATE)["stoi-strict"]
-            found = {**FLOORS, "strict": np.nan if itself is None else 0.0}  # too short for any output
+            found = {**FLOORS, "strict": np.nan if itself is None else -1.0}  # too short for any output
         else:
             (path,) = (folder / "outputs").glob(f"{item_id}.*")
             found = by_hand(path, reference, known)

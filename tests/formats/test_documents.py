@@ -24,8 +24,17 @@ def test_every_recipe_is_right_and_named_after_its_file(name: str) -> None:
     assert recipe.licence
     assert all(source.licence and source.attribution for source in recipe.sources.values())
     for track in recipe.tracks:
-        heard = "corr2d" if recipe.regime == "single-take" else "word-accuracy"
+        many_words = "corr2d-best5" if len(recipe.classes.words) == 100 else "word-accuracy-agreed"
+        heard = "corr2d-floored" if recipe.regime == "single-take" else many_words
         assert track.primary == {"i2a": heard, "a2i": "image-accuracy"}[track.direction]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_spoken_track_that_ranks_by_judges_has_the_gate_against_sounds_made_for_them(name: str) -> None:
+    track = load_toml(content.find("recipes", name), Recipe).track("i2a")
+    assert track is not None
+    gates = [(gate.metric, gate.baseline, gate.share) for gate in track.gates]
+    assert gates == ([("corr2d-best5", "random-clip", 1.0)] if track.primary == "word-accuracy-agreed" else [])
 
 
 def test_digests_are_of_the_content_not_of_the_text() -> None:
@@ -45,7 +54,7 @@ def test_an_unknown_name_gets_the_nearest() -> None:
 def test_all_mistakes_in_a_recipe_are_listed(tmp_path: Path) -> None:
     text = content.find("recipes", "digits-ad").read_text()
     text = text.replace("sample_rate_hz", "sample_rate").replace('regime = "single-take"', 'regime = "one-take"')
-    text = text.replace('primary = "corr2d"', 'primary = "corr2"').replace("title = ", "titel = ", 1)
+    text = text.replace('primary = "corr2d-floored"', 'primary = "corr2"').replace("title = ", "titel = ", 1)
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(DocumentError) as caught:

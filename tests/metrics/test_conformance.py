@@ -78,7 +78,7 @@ def test_pairs_do_not_influence_each_other(name: str) -> None:
 @given(st.floats(0.05, 8.0), st.integers(0, 1000))
 def test_gain_changes_neither_corr2d_nor_stoi(gain: float, seed: int) -> None:
     reference = voiced(seed)
-    for name in ("corr2d", "corr2d-linear", "stoi", "estoi"):
+    for name in ("corr2d", "corr2d-floored", "corr2d-linear", "stoi", "estoi"):
         metric = registry.metric(name)
         plain, louder = metric.prepare(
             [Pair("a", 0, voiced(seed + 1), reference), Pair("b", 0, voiced(seed + 1, gain), reference)], CONTEXT

@@ -24,8 +24,8 @@ from xmbench.measures.pesq import raw_from_lqo
 from xmbench.media import audio
 from xmbench.media.signal import Sound
 
-SPEECH = ("corr2d", "corr2d-linear", "pesq", "pesq-nb", "pesq-wb", "stoi", "stoi-strict", "estoi")
-CHEAP = ("corr2d", "corr2d-linear", "stoi", "estoi")
+SPEECH = ("corr2d", "corr2d-floored", "corr2d-linear", "pesq", "pesq-nb", "pesq-wb", "stoi", "stoi-strict", "estoi")
+CHEAP = ("corr2d", "corr2d-floored", "corr2d-linear", "stoi", "estoi")
 FIXED = 13_168  # samples at 16 kHz: the fixed length of the digit sets
 TASK = Task(("0",), ("zero",), ImageFormat(28, 28, 1), AudioFormat(RATE_HZ, FIXED, 0.3, 0.823))
 CONTEXT = ScoringContext(TASK)

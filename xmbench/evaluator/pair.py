@@ -18,7 +18,7 @@ from xmbench.storage.files import read_bytes
 
 _RATES = (4_000, 384_000)
 LARGEST_FILE = 1 << 26  # bytes, as a file and decoded: twelve minutes at 22,050 Hz
-METRICS = ("corr2d", "corr2d-linear", "pesq", "pesq-nb", "pesq-wb", "stoi", "stoi-strict", "estoi")
+METRICS = ("corr2d", "corr2d-floored", "corr2d-linear", "pesq", "pesq-nb", "pesq-wb", "stoi", "stoi-strict", "estoi")
 
 
 def score_pair(reference: ArrayLike, output: ArrayLike, sample_rate_hz: int) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 Ning et al., Audio Description from Image by Modal Translation Network, eq. 12; the power 0.3 is that of Akbari et al.,
 Lip2AudSpec, ICASSP 2018.
+
+The power lifts what is inaudible: a value 60 dB below the peak still counts an eighth of it. `floored` clips both
+spectrograms there, so that noise nobody hears in a pause neither costs nor earns anything.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 CORR2D_POWER = 0.3
+FLOOR_DB = -60.0  # of the reference's peak
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +32,39 @@ def compress(spectrogram: ArrayLike, power: float = CORR2D_POWER) -> Floats:
     """
     values = np.asarray(spectrogram, dtype=np.float64)
     return values if power == 1.0 else np.power(values, power)
+
+
+def floored(reference: ArrayLike, output: ArrayLike) -> tuple[Floats, Floats]:
+    """Two compressed spectrograms, clipped from below at 60 dB under the reference's peak.
+
+    The auditory spectrogram is linear in amplitude: 60 dB are a factor of 1e-3 before the power, 1e-3^0.3 = 0.126
+    after it. With c = max(r) 1e-3^0.3, the reference becomes max(r, c). The output's floor is c at the output's own
+    level: c mean(o) / mean(r), both means over the bins in which r > c. So a gain of the output changes nothing.
+    The level is neither the output's peak nor its energy: one click would raise those and hide everything else under
+    the floor. A mean of compressed values hardly moves with a few loud bins, and only what is made where the reference
+    has sound moves it.
+
+    Args:
+        reference: (frames, 128), an auditory spectrogram after the power 0.3.
+        output: the same shape, the same power.
+
+    Returns:
+        Both, clipped, for `correlation2d`. An output without any sound where the reference has it is not clipped.
+
+    Raises:
+        ValueError: the shapes differ or the arrays are empty.
+
+    >>> floored([[1.0, 0.5, 0.0]], [[2.0, 1.0, 0.1]])[1].round(3)
+    array([[2.   , 1.   , 0.252]])
+    """
+    r, o = np.asarray(reference, dtype=np.float64), np.asarray(output, dtype=np.float64)
+    if r.shape != o.shape or not r.size:
+        raise ValueError(f"expected two arrays of one shape, not empty, got {r.shape} and {o.shape}")
+    floor = r.max() * 10 ** (FLOOR_DB / 20 * CORR2D_POWER)
+    heard = r > floor
+    if not heard.any():
+        return r, o  # a silent reference has no peak
+    return np.maximum(r, floor), np.maximum(o, floor * o[heard].mean() / r[heard].mean())
 
 
 def correlation2d(a: ArrayLike, b: ArrayLike) -> float | None:

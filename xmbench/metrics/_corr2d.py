@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from xmbench.interfaces import ItemState, Pair
 from xmbench.measures.auditory_spectrogram import auditory_spectrogram
-from xmbench.measures.corr2d import CORR2D_POWER, compress, correlation2d
+from xmbench.measures.corr2d import CORR2D_POWER, compress, correlation2d, floored
 from xmbench.media.signal import Sound
 from xmbench.metrics._speech import at_16_khz, sounds
 
@@ -26,6 +26,16 @@ def correlate(pair: Pair, *, linear: bool) -> ItemState:
     """One Pearson correlation over all time-frequency bins, -1..1."""
     shape = spectrum if linear else compressed
     reference, output = (shape(sound) for sound in sounds(pair))
+    return _state(reference, output)
+
+
+def correlate_floored(pair: Pair) -> ItemState:
+    """The same after the power, with both clipped at 60 dB under the reference's peak."""
+    reference, output = (compressed(sound) for sound in sounds(pair))
+    return _state(*floored(reference, output))
+
+
+def _state(reference: NDArray[np.float64], output: NDArray[np.float64]) -> ItemState:
     value = correlation2d(reference, output)
     if value is not None:
         return ItemState("ok", np.array([value]))

@@ -12,7 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.errors import PrerequisiteError
-from xmbench.interfaces import ItemState, Judge, JudgeRole, JudgeWeights, Modality, Pair, ScoringContext, Status, Task
+from xmbench.interfaces import (
+    ROLES,
+    ItemState,
+    Judge,
+    JudgeRole,
+    JudgeWeights,
+    Modality,
+    Pair,
+    ScoringContext,
+    Status,
+    Task,
+)
 from xmbench.judges.loading import load
 from xmbench.judges.reference_embeddings import embedded_references
 from xmbench.metrics._mean import mean
@@ -63,6 +74,16 @@ def named(pairs: Sequence[Pair], given: JudgeWeights, task: Task) -> Matrix:
         for pair, row in zip(pairs, ordered, strict=True):
             pair.shared[key] = row
     return np.stack([pair.shared[key] for pair in pairs])
+
+
+def both_named(pairs: Sequence[Pair], context: ScoringContext, metric: str) -> list[tuple[int, int]]:
+    """The classes that the first and the second judge name, K for none.
+
+    Raises:
+        PrerequisiteError: one of the judges is missing, or has other classes.
+    """
+    one, other = (named(pairs, judge_weights(context, role, metric), context.task).argmax(axis=1) for role in ROLES)
+    return [(int(left), int(right)) for left, right in zip(one, other, strict=True)]
 
 
 def verdicts(pairs: Sequence[Pair], given: JudgeWeights, task: Task) -> list[ItemState]:
@@ -132,6 +153,7 @@ class Accuracy:
     floor: float = 0.0
     left_out: frozenset[Status] = frozenset()
     named_class: int = 1
+    smallest_difference: float = 0.01  # one item in a hundred
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
         """What the judge finds in each output.

@@ -52,6 +52,8 @@ class NearestMetric:
     higher_is_better: bool = True
     judges: tuple[JudgeRole, ...] = ()
     against_class: bool = True
+    depends_on: Literal["condition"] = "condition"  # the references of the class are the same for all its items
+    smallest_difference: float = 0.0
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
         """One state per pair.

@@ -74,6 +74,7 @@ class SpeechMetric:
     modality: Modality = "audio"
     higher_is_better: bool = True
     judges: tuple[JudgeRole, ...] = ()
+    smallest_difference: float = 0.0
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
         """One state per pair."""

@@ -25,4 +25,5 @@ METRIC = SpeechMetric(
     citation="Ning et al., Audio Description from Image by Modal Translation Network, eq. 12; "
     "Akbari et al., Lip2AudSpec, ICASSP 2018 (power 0.3)",
     measure=partial(correlate, linear=False),
+    smallest_difference=0.005,
 )

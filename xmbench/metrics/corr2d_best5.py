@@ -1,7 +1,7 @@
 """corr2d-best5: the best Corr2D against the five nearest references of the class.
 
 The largest of the values of `corr2d` against the K = 5 references (all of them where there are fewer) whose auditory
-spectrograms correlate most with the output's. In -1..1, higher is better; a failed item counts the floor.
+spectrograms correlate most with the output's. In -1..1, higher is better; a failed item counts -1.
 
     >>> from xmbench.metrics._examples import noisy_buzz, takes
     >>> with takes() as context:
@@ -25,4 +25,5 @@ METRIC = NearestMetric(
     citation="the protocol of xmbench, multi-take sets; see corr2d",
     measure=partial(correlate, linear=False),
     take="best",
+    smallest_difference=0.005,
 )

@@ -22,4 +22,5 @@ METRIC = SpeechMetric(
     floor=-1.0,
     citation="Ning et al., Audio Description from Image by Modal Translation Network, eq. 12",
     measure=partial(correlate, linear=True),
+    smallest_difference=0.005,
 )

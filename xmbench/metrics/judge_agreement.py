@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.interfaces import ItemState, JudgeRole, Modality, Pair, ScoringContext, Status
-from xmbench.metrics._judged import judge_weights, named
+from xmbench.metrics._judged import both_named
 from xmbench.metrics._mean import mean
 
 
@@ -40,6 +40,7 @@ class JudgeAgreement:
     left_out: frozenset[Status] = frozenset()
     judges: tuple[JudgeRole, ...] = ("first", "second")
     citation: str = "the protocol of xmbench: two frozen judges of different architectures"
+    smallest_difference: float = 0.01
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
         """The classes that the two judges give each output.
@@ -47,12 +48,9 @@ class JudgeAgreement:
         Raises:
             PrerequisiteError: one of the judges is missing, or has other words.
         """
-        one, other = (
-            named(pairs, judge_weights(context, role, self.name), context.task).argmax(axis=1) for role in self.judges
-        )
         return [
-            ItemState("ok", np.array([float(left == right), float(left), float(right)]))
-            for left, right in zip(one, other, strict=True)
+            ItemState("ok", np.array([float(one == other), float(one), float(other)]))
+            for one, other in both_named(pairs, context, self.name)
         ]
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

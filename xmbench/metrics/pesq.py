@@ -23,4 +23,5 @@ METRIC = SpeechMetric(
     floor=-0.5,
     citation="ITU-T P.862; the inverse of P.862.1, eq. 1",
     measure=partial(narrow, value="raw"),
+    smallest_difference=0.05,
 )

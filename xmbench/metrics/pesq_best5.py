@@ -1,7 +1,7 @@
 """pesq-best5: the best raw PESQ against the five nearest references of the class.
 
 The largest of the values of `pesq` against the K = 5 references (all of them where there are fewer) whose auditory
-spectrograms correlate most with the output's. In -0.5..4.5, higher is better; a failed item counts the floor.
+spectrograms correlate most with the output's. In -0.5..4.5, higher is better; a failed item counts -0.5.
 
     >>> from xmbench.metrics._examples import noisy_buzz, takes
     >>> with takes() as context:
@@ -25,4 +25,5 @@ METRIC = NearestMetric(
     citation="the protocol of xmbench, multi-take sets; see pesq",
     measure=partial(narrow, value="raw"),
     take="best",
+    smallest_difference=0.05,
 )

@@ -23,4 +23,5 @@ METRIC = SpeechMetric(
     citation="ITU-T P.862.1",
     measure=partial(narrow, value="lqo"),
     unit="MOS-LQO",
+    smallest_difference=0.05,
 )

@@ -21,4 +21,5 @@ METRIC = SpeechMetric(
     citation="ITU-T P.862.2",
     measure=wide,
     unit="MOS-LQO",
+    smallest_difference=0.05,
 )

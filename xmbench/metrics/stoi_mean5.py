@@ -1,7 +1,7 @@
 """stoi-mean5: the mean STOI against the five nearest references of the class.
 
 The mean of the values of `stoi` against the K = 5 references (all of them where there are fewer) whose auditory
-spectrograms correlate most with the output's. In -1..1, higher is better; a failed item counts the floor.
+spectrograms correlate most with the output's. In -1..1, higher is better; a failed item counts -1.
 
     >>> from xmbench.metrics._examples import noisy_buzz, takes
     >>> with takes() as context:
@@ -18,11 +18,12 @@ from xmbench.metrics._stoi import intelligibility
 
 METRIC = NearestMetric(
     name="stoi-mean5",
-    version="1",
+    version="2",
     low=-1.0,
     high=1.0,
-    floor=0.0,
+    floor=-1.0,
     citation="the protocol of xmbench, multi-take sets; see stoi",
     measure=partial(intelligibility, measure="stoi"),
     take="mean",
+    smallest_difference=0.01,
 )
