@@ -57,6 +57,32 @@ def inside(points: Points, centres: Points, squared_radii: NDArray[np.float64]) 
     return found
 
 
+def times_inside(points: Points, centres: Points, squared_radii: NDArray[np.float64]) -> NDArray[np.float64]:
+    """In how many balls around the centres (M, D) each point of (N, D) is.
+
+    >>> times_inside(np.array([[0.5], [2.5]]), np.array([[0.0], [1.0]]), np.array([1.0, 4.0]))
+    array([2., 1.])
+    """
+    found = np.zeros(len(points))
+    if len(centres):
+        for rows, distances in squared_distances(points, centres):
+            found[rows] = (distances <= squared_radii[None] * (1.0 + SAME)).sum(axis=1)
+    return found
+
+
+def covered(centres: Points, squared_radii: NDArray[np.float64], points: Points) -> NDArray[np.bool_]:
+    """Whether the ball around each centre of (M, D) holds any of the points (N, D).
+
+    >>> covered(np.array([[0.0], [4.0]]), np.array([1.0, 1.0]), np.array([[0.5], [2.5]]))
+    array([ True, False])
+    """
+    found = np.zeros(len(centres), dtype=bool)
+    if len(points):
+        for rows, distances in squared_distances(centres, points):
+            found[rows] = (distances <= squared_radii[rows, None] * (1.0 + SAME)).any(axis=1)
+    return found
+
+
 def mean_distance_to_others(points: Points) -> NDArray[np.float64]:
     """Mean Euclidean distance of each point of (N, D) to the other ones; 0 for a single point.
 
