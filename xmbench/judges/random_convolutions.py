@@ -76,7 +76,8 @@ def _features(images: Tensor, channels: int) -> Tensor:
     layers, projection = _weights(channels)
     found = []
     for kernel, bias in layers:
-        images = functional.relu(functional.conv2d(functional.pad(images, (1, 1, 1, 1), mode="replicate"), kernel, bias))
+        padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
+        images = functional.relu(functional.conv2d(padded, kernel, bias))
         found += [functional.adaptive_avg_pool2d(images, grid).flatten(1) for grid in _GRIDS]
         images = functional.avg_pool2d(images, 2, ceil_mode=True)
     return torch.cat(found, dim=1) @ projection

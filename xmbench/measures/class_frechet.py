@@ -99,7 +99,7 @@ def distances(outputs: Matrix, references: Matrix, usable: NDArray[np.bool_], we
 def _covariance(
     points: Matrix, shares: Matrix, mean: Matrix, total: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scatter about the mean of the weighted points: along the first axes (B, K, K), and in all others together (B,)."""
+    """Scatter about the mean of weighted points: along the first axes (B, K, K), in all others together (B,)."""
     near, far = points[:, :AXES], points[:, AXES:]
     products = (near[:, :, None] * near[:, None, :]).reshape(len(points), -1)
     size = near.shape[1]

@@ -78,7 +78,7 @@ def with_failures(
     reach; the last term grows with C1, to which a failed item adds nothing. So no points within the reach of the
     mean, in place of the failed items, have a larger distance.
 
-    >>> with_failures(np.array([[0.0], [0.0]]), np.ones(2), 2.0, np.zeros(1), np.array([[1.0]]), 3.0)  # 4/3 (0 + 9) / 2 + 1
+    >>> with_failures(np.array([[0.0], [0.0]]), np.ones(2), 2.0, np.zeros(1), np.array([[1.0]]), 3.0)  # 2 * 9 / 3 + 1
     7.0
     """
     kept = float(counts.sum())
@@ -87,4 +87,4 @@ def with_failures(
     own = moments(points, counts)[1] * max(kept - 1.0, 1.0) if kept else np.zeros_like(cov)
     least = max(total - 1.0, 1.0)
     shared = float(np.trace(own / least) + np.trace(cov) - frechet(mean, own / least, mean, cov))
-    return max(0.0, squares / total * total / least + float(np.trace(cov)) - shared)
+    return max(0.0, squares / least + float(np.trace(cov)) - shared)

@@ -2,10 +2,10 @@
 
 Lower is better. A class is the items of one label. In an embedding, the squared Frechet distance of a class's outputs
 to its references is taken (`xmbench.measures.class_frechet`: 16 principal axes of the class, the other directions
-together) and divided by the references' spread within a class, the trace of their covariance, averaged over classes.
-So 0 is the references themselves, and 1 the class's mean at every item: right on average, without any spread.
-In an image embedding the mean image is off the centre as well, and scores above 1. Right images with a wrong one among
-them are charged for it, and so are wrong or missing modes: neither accuracy nor variety alone makes it small.
+together) and divided by the references' spread within a class, the trace of their covariance, averaged over classes. So
+0 is the references themselves, and 1 the class's mean at every item: right on average, without any spread. In an image
+embedding the mean image is off the centre as well, and scores above 1. Right images with a wrong one among them are
+charged for it, and so are wrong or missing modes: neither accuracy nor variety alone makes it small.
 
 It is computed in the judge's embedding and in one of fixed random convolutions (`xmbench.judges.random_convolutions`),
 and the worse (larger) of the two means counts: a pattern that the judge does not see changes the other one.

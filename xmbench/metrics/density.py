@@ -3,11 +3,12 @@
 Naeem et al., Reliable Fidelity and Diversity Metrics for Generative Models, 2020, eq. 4. A reference's neighbourhood is
 the ball that reaches to its fifth nearest other reference; an output counts the number of balls that hold it, divided
 by five. Unlike `precision` it is not led by a single isolated reference with a large ball. Outputs where references are
-dense score above 1, so more is not always better: real held-out items score about 1, the references themselves
-about 1.2, since each is in its own ball. References that repeat count once. The balls are fixed over all items; the bootstrap draws items.
+dense score above 1, so more is not always better: real held-out items score about 1, the references themselves about
+1.2, since each is in its own ball. References that repeat count once. The balls are fixed over all items; the bootstrap
+draws items.
 
-At least 0, higher is better; a failed item counts 0. Eight references on a line (D = 1), their balls reaching 5, 4, 3, 3,
-3, 3, 4, 5, and outputs half a unit further along, the last one far away:
+At least 0, higher is better; a failed item counts 0. Eight references on a line (D = 1), their balls reaching 5, 4, 3,
+3, 3, 3, 4, 5, and outputs half a unit further along, the last one far away:
 
     >>> import numpy as np
     >>> known = np.arange(8.0)[:, None]

@@ -8,9 +8,9 @@ A failed item counts 0, and its output might have been next to any other: for ea
 neighbour less, and with three or more nowhere. Otherwise leaving out outputs that lie close together would make the
 balls of the others larger, and the score with them.
 
-Known weakness of the published measure (Naeem et al., Reliable Fidelity and Diversity Metrics, 2020): an output that
-is isolated has a large ball. Class means alone score 0.00 on 2,000 items of MNIST, with ten real images among them
-0.64. `coverage` does not have it. Read it with `diversity` and `class-frechet-distance`, never alone.
+Known weakness of the published measure (Naeem et al., Reliable Fidelity and Diversity Metrics, 2020): an output that is
+isolated has a large ball. Class means alone score 0.00 on 2,000 items of MNIST, with ten real images among them 0.64.
+`coverage` does not have it. Read it with `diversity` and `class-frechet-distance`, never alone.
 
 In 0..1, higher is better. Five references (D = 2), and outputs that are all near the first four of them:
 
