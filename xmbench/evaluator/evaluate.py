@@ -27,6 +27,7 @@ from xmbench.evaluator.measure import CHUNK, JUDGE_BATCH, JUDGED_PER_WORKER, Chu
 from xmbench.evaluator.resume import Measurements, measurements
 from xmbench.evaluator.scores import metric_scores
 from xmbench.evaluator.set_metrics import Finished, finished, item_values
+from xmbench.evaluator.training_items import with_training
 from xmbench.execution.engine import Engine, Workers
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.intact import require_intact
@@ -101,7 +102,7 @@ def score(
         )
     if not plain:
         workers = max(1, min(workers, len(opened.ids) // JUDGED_PER_WORKER))
-    judging = judging_context(dataset, judge, second_judge)
+    judging = with_training(judging_context(dataset, judge, second_judge), dataset, opened.track, judged)
     records = ItemRecords()
     stamps = " ".join(each.stamp for each in (judge, second_judge) if each)
     kept = measurements(partial, dataset, names, stamps, PROTOCOL)

@@ -14,6 +14,7 @@ from xmbench.interfaces.engine import Engine, EngineFacts, Spoken
 from xmbench.interfaces.judge import ROLES, FitOption, FittableKind, FittedJudge, Judge, JudgeKind, JudgeRole
 from xmbench.interfaces.metric import (
     AgainstClass,
+    AgainstTraining,
     ClassReferences,
     ItemState,
     JudgeWeights,
@@ -21,6 +22,7 @@ from xmbench.interfaces.metric import (
     Naming,
     Pair,
     ScoringContext,
+    TrainingEmbeddings,
     WholeSet,
     depends_on,
     judges_of,
@@ -49,6 +51,7 @@ __all__ = [
     "SIDES",
     "USABLE",
     "AgainstClass",
+    "AgainstTraining",
     "Annotator",
     "Attribute",
     "AttributeTypes",
@@ -91,6 +94,7 @@ __all__ = [
     "Spoken",
     "Status",
     "Task",
+    "TrainingEmbeddings",
     "Upstream",
     "WholeSet",
     "depends_on",

@@ -55,6 +55,17 @@ class ClassReferences:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingEmbeddings:
+    """The distinct training items of a data set as networks embed them: who copied one is found by it.
+
+    Attributes:
+        files: sha256 of a network's weights -> a .npy file that every process may map: float32 (M, D).
+    """
+
+    files: Mapping[str, Path]
+
+
+@dataclass(frozen=True, slots=True)
 class JudgeWeights:
     """A judge's weights, as sent to the processes that score.
 
@@ -84,6 +95,7 @@ class ScoringContext:
         task: of the data set.
         judges: the track's judges by role.
         references: the classes' references, for metrics that declare `against_class` (see `AgainstClass`).
+        training: the training split, for metrics that declare `against_training` (see `AgainstTraining`).
         kept: directory for what metrics derive from the data set's references, the same in every submission; its name
             identifies the data set and all that the numbers depend on. None: nothing is kept.
     """
@@ -91,6 +103,7 @@ class ScoringContext:
     task: Task
     judges: Mapping[JudgeRole, JudgeWeights] = field(default_factory=dict)
     references: ClassReferences | None = None
+    training: TrainingEmbeddings | None = None
     kept: Path | None = None
 
     @property
@@ -184,6 +197,13 @@ class AgainstClass(Protocol):
     """What a metric has in addition when it compares an output with several references of its class."""
 
     against_class: bool
+
+
+@runtime_checkable
+class AgainstTraining(Protocol):
+    """What a metric has in addition when it compares an output with the training items."""
+
+    against_training: bool
 
 
 @runtime_checkable

@@ -1,8 +1,8 @@
-"""A judge's embeddings of a data set's references, cached between runs: a second submission does not embed them again.
+"""Embeddings of a data set's references, cached between runs: a second submission does not embed them again.
 
 ::
 
-    <directory>/<sha256 of the judge>-<device>.f32     records of: sha256 of the item, embedding (float32), check
+    <directory>/<sha256 of the network>-<device>.f32     records of: sha256 of the item, embedding (float32), check
 
 The directory is named by the data set, the versions and the machine, so that what is read is what would be computed.
 Records are appended under a lock, by any number of processes; an incomplete or damaged one is skipped and computed
@@ -15,35 +15,48 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.errors import OutputError
-from xmbench.interfaces import Judge
 from xmbench.media.signal import Media, Sound
 from xmbench.storage.locks import locked
 
 _KEY, _CHECK = 32, 8  # bytes
 
 
+class Embedder(Protocol):
+    """What embeds items: a judge, or another network."""
+
+    @property
+    def embedding_size(self) -> int:
+        """D, any number."""
+        ...
+
+    def embed(self, items: Sequence[Media]) -> NDArray[np.float32]:
+        """Float32 (N, D)."""
+        ...
+
+
 def embedded_references(
-    items: Sequence[Media], judge: Judge, folder: Path, judge_sha256: str, device: str
+    items: Sequence[Media], network: Embedder, folder: Path, sha256: str, device: str
 ) -> NDArray[np.float32]:
     """Embeddings (N, D) of references: from the cache, or computed and added to it.
 
     Args:
         items: references of one data set.
-        judge: embeds.
+        network: embeds.
         folder: see above.
-        judge_sha256: of the judge's weights.
-        device: where the judge computes.
+        sha256: of the network's weights.
+        device: where it computes.
     """
-    known = _Kept.of(folder / f"{judge_sha256}-{device.replace(':', '-')}.f32", judge.embedding_size)
+    known = _Kept.of(folder / f"{sha256}-{device.replace(':', '-')}.f32", network.embedding_size)
     keys = [_key(item) for item in items]
     lacking = {key: item for key, item in zip(keys, items, strict=True) if key not in known.rows}
     if lacking:
-        known.add(list(lacking), judge.embed(list(lacking.values())))
+        known.add(list(lacking), network.embed(list(lacking.values())))
     return np.stack([known.rows[key] for key in keys])
 
 

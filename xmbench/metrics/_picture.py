@@ -39,6 +39,7 @@ class PictureMetric:
     modality: Modality = "image"
     higher_is_better: bool = True
     judges: tuple[JudgeRole, ...] = ()
+    smallest_difference: float = 0.0
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
         """One state per pair."""

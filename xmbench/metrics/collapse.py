@@ -1,12 +1,14 @@
 """collapse: share of outputs that repeat another output. Lower is better.
 
 An output repeats another one if the two are identical or nearly so: in the judge's embedding nearer than a tenth of the
-median distance from a reference to its nearest other reference. If references repeat (single-take data) that median is
-0, and only identical outputs count. Items of all classes are compared. A failed item counts 1.
-The neighbours are fixed over all items; the bootstrap draws items.
+median distance from a reference to its nearest other reference. References that are the same (single-take data) count
+once in that median; with a single one it is the length of its embedding. So noise that nobody sees does not make copies
+of one picture different. Items of all classes are compared. The neighbours are fixed over all items; the bootstrap
+draws items.
 
-Leaving out all but one of several repeated outputs makes the share smaller, but every item left out counts 1 here and
-the floor of every other metric: read it with the coverage.
+A failed item counts 1, and might have been the twin of another output: for each, the output that is nearest to
+repeating another counts 1 too, and outputs within twice the distance repeat each other. So leaving out all but one of
+several repeated outputs gains nothing over handing in all of them.
 
 A deterministic system gives one output for one condition: if conditions repeat, so do its outputs.
 
@@ -41,7 +43,7 @@ class Collapse:
     """Value of an item: 1 if another output is the same or nearly so, else 0; without an output 1."""
 
     name: str = "collapse"
-    version: str = "1"
+    version: str = "2"
     modality: Modality | Literal["any"] = "any"
     unit: str = ""
     low: float = 0.0
@@ -51,6 +53,7 @@ class Collapse:
     left_out: frozenset[Status] = frozenset()
     judges: tuple[JudgeRole, ...] = ("first",)
     centred: bool = False
+    smallest_difference: float = 0.01  # one item in a hundred
     citation: str = "the protocol of xmbench: share of outputs with a (near-)identical other output"
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
@@ -59,17 +62,29 @@ class Collapse:
 
     def finish(self, states: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(N, 2 D + 1) -> (N, 1)."""
-        near = NEAR**2 * float(np.median(nearest_others(references(states), 1)))
+        near = NEAR**2 * _usual(references(states))
         found = np.ones((len(states), 1))
-        if usable.sum() == 1:
-            found[usable, 0] = 0.0
-        elif usable.any():
-            found[usable, 0] = nearest_others(outputs(states[usable]), 1) <= near
+        distances = nearest_others(outputs(states[usable]), 1)
+        failed = len(states) - len(distances)
+        if len(distances) == 1:
+            distances[:] = np.inf
+        repeats = distances <= (4.0 * near if failed else near)  # squares: twice the distance
+        unique = np.flatnonzero(~repeats)
+        repeats[unique[np.argsort(distances[unique], kind="stable")[:failed]]] = True
+        found[usable, 0] = repeats
         return found
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weighted shares."""
         return mean(states, weights)
+
+
+def _usual(references: NDArray[np.float64]) -> float:
+    """The squared distance of distinct references (N, D) to their nearest other one, median."""
+    known = np.unique(references, axis=0)
+    if len(known) == 1:
+        return float(np.square(known).sum())
+    return float(np.median(nearest_others(known, 1)))
 
 
 METRIC = Collapse()

@@ -3,8 +3,9 @@
 In the judge's embedding, d(i) is the mean Euclidean distance of output i to the other outputs of its class, r(i) the
 same among the references. A class scores sum d / sum r, at most 1 (noise that varies more than the references is not
 better than they are); the score is the mean over classes, weighted by their items. One picture per class scores 0,
-the references themselves 1. A failed item has d = 0. A class whose references are all identical requires no diversity
-and scores its share of usable outputs. Distances are fixed over all items; the bootstrap draws items.
+the references themselves 1. A failed item has d = 0: by the triangle inequality, leaving an output out never adds more
+to the d of the others than its own d was. A class whose references are all identical requires no diversity and scores
+its share of usable outputs. Distances are fixed over all items; the bootstrap draws items.
 
 In 0..1, higher is better. Outputs (D = 1) half as far apart as their references:
 
@@ -44,6 +45,7 @@ class Diversity:
     left_out: frozenset[Status] = frozenset()
     judges: tuple[JudgeRole, ...] = ("first",)
     centred: bool = False
+    smallest_difference: float = 0.02  # real items drawn again differ by as much
     citation: str = "the protocol of xmbench: within-class mean pairwise distance of outputs over that of references"
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:

@@ -4,9 +4,10 @@ Lower is better. Two normal distributions are fitted, and their squared Frechet 
 |m1 - m2|^2 + tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2). Its unit is the judge's own: numbers under different judges, or
 on splits of different size, cannot be compared (few items make it larger).
 
-A failed item is kept: the embedding of the neutral output (black, silence) replaces its output, so that leaving items
-out moves the outputs away from the references. Resampling repeats items, which makes the distance larger; the interval
-is therefore the value and the spread of the resamples around their own mean.
+An output counts at most ten times the references' spread (the root of their variance) from the references' mean. A
+failed item counts that distance and adds nothing to the outputs' variety (`xmbench.measures.frechet.with_failures`): no
+output in its place scores worse, so that leaving items out gains nothing. Resampling repeats items, which makes the
+distance larger; the interval is therefore the value and the spread of the resamples around their own mean.
 
 At least 0. Outputs (D = 1) that are the references moved by 3, with the same spread: the distance is 3^2.
 
@@ -27,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.interfaces import ItemState, JudgeRole, Modality, Pair, ScoringContext, Status
-from xmbench.measures.frechet import Matrix, frechet, moments
+from xmbench.measures.frechet import Matrix, frechet, moments, reach_of, with_failures, within
 from xmbench.metrics._judged import embedded, outputs, references
 
 
@@ -36,7 +37,7 @@ class FrechetDistance:
     """An item has no value of its own; its state is the embeddings of output and reference."""
 
     name: str = "frechet-distance"
-    version: str = "1"
+    version: str = "2"
     modality: Modality | Literal["any"] = "any"
     unit: str = ""
     low: float = 0.0
@@ -53,8 +54,11 @@ class FrechetDistance:
         return embedded(pairs, context, self.name)
 
     def finish(self, states: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(N, 2 D + 1) -> (N, 2 D)."""
-        return states[:, :-1]
+        """(N, 2 D + 1) -> (N, 2 D + 2): outputs within the reach, references, the reach, usable."""
+        made, known = outputs(states), references(states)
+        reach = reach_of(known)
+        column = np.full((len(states), 1), reach)
+        return np.hstack([within(made, known.mean(axis=0), reach), known, column, usable[:, None]])
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Distances of B weighted samples."""
@@ -64,7 +68,11 @@ class FrechetDistance:
 def _of_sample(states: Matrix, weights: NDArray[np.float64]) -> float:
     drawn = weights > 0
     own, counts = states[drawn], weights[drawn]
-    return frechet(*moments(outputs(own), counts), *moments(references(own), counts))
+    pairs, reach, usable = own[:, :-2], float(own[0, -2]), own[:, -1] > 0
+    made, known = outputs(pairs), moments(references(pairs), counts)
+    if usable.all():
+        return frechet(*moments(made, counts), *known)
+    return with_failures(made[usable], counts[usable], float(counts[~usable].sum()), *known, reach)
 
 
 METRIC = FrechetDistance()

@@ -47,6 +47,7 @@ class Precision:
     left_out: frozenset[Status] = frozenset()
     judges: tuple[JudgeRole, ...] = ("first",)
     centred: bool = False
+    smallest_difference: float = 0.02  # real items drawn again differ by as much
     citation: str = "Kynkaanniemi et al., Improved Precision and Recall Metric for Assessing Generative Models, 2019"
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:

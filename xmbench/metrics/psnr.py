@@ -32,4 +32,5 @@ METRIC = PictureMetric(
     unit="dB",
     citation="Huynh-Thu and Ghanbari, Scope of validity of PSNR in image/video quality assessment, 2008",
     measure=measure,
+    smallest_difference=0.2,  # dB: a step of quality that viewers do not tell apart
 )

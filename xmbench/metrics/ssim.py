@@ -36,4 +36,5 @@ METRIC = PictureMetric(
     floor=-1.0,
     citation="Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, 2004, eq. 13",
     measure=measure,
+    smallest_difference=0.01,  # a step of quality that viewers do not tell apart
 )
