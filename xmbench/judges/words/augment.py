@@ -1,8 +1,8 @@
 """Makes realistic training examples from synthesised words, as mel bands.
 
 Synthesis differs from recordings in vocal tracts, tempo, room, channel, noise and in how clean its formants are;
-each of these is varied here. A tenth of every batch is not a word: silence, noise, tones, babble, averages of
-many words, chopped and reversed words.
+each of these is varied here. Some rows of every batch are made of its words: "none" (silence, noise, tones, babble) and
+"other word" (reversed, chopped, halves, two words in a row).
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from torch import Tensor
 from xmbench.judges.words.features import BANDS, FRAMES, HOP, RATE_HZ, WINDOW, mel_bands, normalised, power
 from xmbench.media.audio import resample
 
-NONE_SHARE = 0.1
+NONE_SHARE, OTHER_SHARE = 0.06, 0.1  # of a batch, made of its words
+_HALF = (0.3, 0.55)  # of a word: so much of its beginning or of its end is another word
 _TRACTS = 400  # different vocal tracts
 _TRACT_RANGE = (0.78, 1.25)
 _FRAMES_PER_WORD = (20.0, 85.0)
-_PART = 64  # clips whose spectra are computed together
+_LOUDEST = 32767.0
 _TEMPO_RANGE = (0.65, 1.5)
 
 
@@ -33,9 +34,9 @@ class Augmenter:
     Args:
         clips: float32 (T,), trimmed words.
         sample_rate_hz: of all of them.
-        labels: class of each.
+        labels: class of each; K is another word, K + 1 none.
         weights: how often each is drawn, relative to the others.
-        classes: K; label K means none.
+        classes: K.
         seed: of everything random.
         frames: of an example; longer than usual for lists of long words.
     """
@@ -52,13 +53,9 @@ class Augmenter:
     ) -> None:
         wide = [resample(np.trim_zeros(clip, "b"), sample_rate_hz, 2 * RATE_HZ) for clip in clips]
         self.lengths = torch.tensor([len(clip) for clip in wide])
-        self.samples = torch.zeros(len(wide), int(self.lengths.max()) + 1)
+        self.samples = torch.zeros(len(wide), int(self.lengths.max()) + 1, dtype=torch.int16)  # tens of thousands
         for row, clip in zip(self.samples, wide, strict=True):
-            row[: len(clip)] = torch.from_numpy(clip)
-        self.samples /= self.samples.abs().amax(1, keepdim=True)
-        self.spectra = torch.empty(len(wide), WINDOW + 1, 1 + self.samples.shape[1] // (2 * HOP))
-        for start in range(0, len(wide), _PART):
-            self.spectra[start : start + _PART] = _spectra(self.samples[start : start + _PART])
+            row[: len(clip)] = torch.from_numpy(np.rint(clip * (_LOUDEST / max(np.abs(clip).max(), 1e-9))))
         self.labels = torch.tensor(labels)
         self.weights = torch.tensor(weights, dtype=torch.float64)
         self.classes = classes
@@ -103,13 +100,16 @@ class Augmenter:
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
         """Features (size, BANDS, frames) and labels (size,)."""
         chosen = torch.multinomial(self.weights, size, replacement=True, generator=self.generator)
-        bands = self._spoken(chosen)
-        bands, active = self._timed(bands, self.lengths[chosen] / (2 * HOP))
         labels = self.labels[chosen].clone()
-        none = int(size * NONE_SHARE)
-        labels[:none] = self.classes
+        none, other = int(size * NONE_SHARE), int(size * OTHER_SHARE)
+        halves = torch.zeros(size, dtype=torch.bool)
+        halves[none + other // 2 : none + other] = True
+        bands, active = self._timed(self._spoken(chosen), self.lengths[chosen] / (2 * HOP), halves)
+        labels[:none] = self.classes + 1
+        own = labels < self.classes
+        labels[none : none + other][own[none : none + other]] = self.classes
         level = bands.mean(1).sum(1) / active.sum(1).clamp_min(1)
-        bands = torch.cat([self._no_words(bands, active, level, none), bands[none:]])
+        bands = torch.cat([self._made(bands, active, level, none, none + other // 2), bands[none + other // 2 :]])
         bands = self._recorded(self._in_room(bands))
         level[none:] = (bands.mean(1).sum(1) / active.sum(1).clamp_min(1))[none:]
         return self._masked(normalised(self._noisy(bands, active, level, none))), labels
@@ -119,17 +119,19 @@ class Augmenter:
         gain = 2 + 8 * self.uniform(len(chosen), 1)
         driven = (self.uniform(len(chosen), 1) < 0.15)[:, 0]
         tracts = self.tracts[torch.randint(_TRACTS, (len(chosen),), generator=self.generator)]
-        longest = int(self.lengths[chosen].max())
-        spectra = self.spectra[chosen, :, : longest // (2 * HOP) + 3]
+        samples = self.samples[chosen, : int(self.lengths[chosen].max()) + 4 * HOP] / _LOUDEST
         if driven.any():
-            loud = torch.tanh(self.samples[chosen[driven]] * gain[driven])
-            spectra[driven] = _spectra(loud)[:, :, : spectra.shape[2]]
-        return torch.einsum("bft,bfm->bmt", spectra, tracts)
+            samples[driven] = torch.tanh(samples[driven] * gain[driven])
+        return torch.einsum("bft,bfm->bmt", power(samples, 2 * WINDOW, 2 * HOP), tracts)
 
-    def _timed(self, bands: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Another tempo, uneven within the word, at another place; (B, BANDS, frames) and where the word is."""
+    def _timed(self, bands: Tensor, frames: Tensor, halves: Tensor) -> tuple[Tensor, Tensor]:
+        """Another tempo, uneven within the word, at another place; (B, BANDS, frames) and where the word is.
+
+        Of the rows `halves`, the beginning or the end of the word.
+        """
         rows, _, available = bands.shape
-        wanted = self._wanted(frames)
+        kept = _HALF[0] + self.uniform(rows) * (_HALF[1] - _HALF[0])
+        wanted = self._wanted(frames) * torch.where(halves, kept.sqrt(), torch.ones(rows))
         clock = torch.cumsum(torch.exp(self.curve(rows, 7, 0.35, self.frames)), 1)
         clock = (clock - clock[:, :1]) / (clock[:, -1:] - clock[:, :1])
         start = (self.frames - wanted) / 2 + self.normal(rows) * 4
@@ -140,6 +142,9 @@ class Augmenter:
         share = tick - before
         within = clock.gather(1, before) * (1 - share) + clock.gather(1, before + 1) * share
         first, last = self.uniform(rows, 1) * 0.15, 1 - self.uniform(rows, 1) * 0.15
+        beginning = (self.uniform(rows) < 0.5)[:, None]
+        first = torch.where(halves[:, None] & ~beginning, 1 - kept[:, None], first)
+        last = torch.where(halves[:, None] & beginning, kept[:, None], last)
         source = (first + within * (last - first)) * frames[:, None]
         left = source.floor().long().clamp(0, available - 2)
         weight = (source - left).clamp(0, 1)[:, None]
@@ -155,11 +160,13 @@ class Augmenter:
         drawn = torch.exp(low + self.uniform(len(frames)) * (high - low))
         return drawn if self.frames == FRAMES else (drawn * frames).clamp(_FRAMES_PER_WORD[0], self.frames - 6)
 
-    def _no_words(self, bands: Tensor, active: Tensor, level: Tensor, count: int) -> Tensor:
-        """(count, BANDS, frames) of sounds that are not words; noise is added to all later."""
-        kinds = (self._silence, self._chopped, self._average, self._reversed, self._tones, self._hiss)
+    def _made(self, bands: Tensor, active: Tensor, level: Tensor, none: int, count: int) -> Tensor:
+        """(count, BANDS, frames): `none` sounds that are not words, then other words; noise is added to all later."""
+        sounds = (self._silence, self._average, self._tones, self._hiss)
+        words = (self._chopped, self._reversed, self._reversed, self._two)
         found = []
         for row in range(count):
+            kinds = sounds if row < none else words
             make = kinds[int(torch.randint(len(kinds), (1,), generator=self.generator))]
             found.append(make(bands, active, level, row))
         return torch.stack(found) if found else bands[:0]
@@ -186,6 +193,18 @@ class Augmenter:
 
     def _reversed(self, bands: Tensor, active: Tensor, level: Tensor, row: int) -> Tensor:
         return bands[row].flip(1)
+
+    def _two(self, bands: Tensor, active: Tensor, level: Tensor, row: int) -> Tensor:
+        """Two words in a row, in the time of one."""
+        parts = []
+        for other in (row, int(self.uniform(1) * len(bands))):
+            word = bands[other][:, active[other] > 0] / level[other].clamp_min(1e-12)
+            parts.append(word if word.shape[1] else bands[other])
+        joined = torch.cat(parts, 1)
+        size = min(self.frames, max(8, int(joined.shape[1] * (0.5 + 0.3 * float(self.uniform(1))))))
+        joined = F.interpolate(joined[None], size, mode="linear", align_corners=True)[0]
+        before = (self.frames - size) // 2
+        return F.pad(joined, (before, self.frames - size - before)) * level[row]
 
     def _tones(self, bands: Tensor, active: Tensor, level: Tensor, row: int) -> Tensor:
         found = torch.zeros_like(bands[row])
@@ -266,11 +285,6 @@ class Augmenter:
             bands = bands.masked_fill(((band >= first) & (band < first + width))[..., None], 0.0)
         first, width = self.uniform(rows, 1) * self.frames, self.uniform(rows, 1) * 12
         return bands.masked_fill(((time >= first) & (time < first + width))[:, None], -1.0)
-
-
-def _spectra(samples: Tensor) -> Tensor:
-    """(B, T) at twice the judge's rate -> power spectra (B, 257, T')."""
-    return power(samples, 2 * WINDOW, 2 * HOP)
 
 
 def _blurred(bands: Tensor, width: int) -> Tensor:

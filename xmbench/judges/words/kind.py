@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from xmbench.judges.words.convolutional import SpokenWordJudge
     from xmbench.judges.words.recurrent import RecurrentWordJudge
 
-_CONVOLUTIONAL, _RECURRENT = "xmbench/spoken-word-judge/1", "xmbench/recurrent-word-judge/1"
+_CONVOLUTIONAL = ("xmbench/spoken-word-judge/2", "xmbench/spoken-word-judge/1")
+_RECURRENT = ("xmbench/recurrent-word-judge/2", "xmbench/recurrent-word-judge/1")
 
 
 def word_judge(data: bytes, device: str = "cpu") -> SpokenWordJudge | RecurrentWordJudge:
@@ -29,7 +30,7 @@ def word_judge(data: bytes, device: str = "cpu") -> SpokenWordJudge | RecurrentW
     """
     from xmbench.judges.words import convolutional, recurrent
 
-    if header(data)["format"] == _RECURRENT:
+    if header(data)["format"] in _RECURRENT:
         return recurrent.RecurrentWordJudge.from_bytes(data, device)
     return convolutional.SpokenWordJudge.from_bytes(data, device)
 
@@ -57,7 +58,7 @@ class WordJudges:
 
     name: str = "words"
     modality: Modality = "audio"
-    formats: tuple[str, ...] = (_CONVOLUTIONAL, _RECURRENT)
+    formats: tuple[str, ...] = (*_CONVOLUTIONAL, *_RECURRENT)
     weights: Path | None = Path(__file__).parent / "weights"
     needs: str = "clips of spoken words, one word per class"
     options: tuple[FitOption, ...] = (
