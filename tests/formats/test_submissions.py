@@ -51,7 +51,7 @@ def test_a_submission_of_the_first_schema_gets_the_facts_of_its_command(
 ) -> None:
     made = written(tmp_path, command=command, authors=["xmbench"])
     assert facts(made) == expected
-    assert made.schema_ == "xmbench/submission/2"
+    assert made.schema_ == "xmbench/submission/3"
     (tmp_path / "submission.json").write_text(made.to_json())
     assert load_json(tmp_path / "submission.json", Submission) == made
 

@@ -172,7 +172,7 @@ def test_a_board_of_another_protocol_is_not_shown(digits: Dataset, scored: Path,
     submit(digits, folder / "submission", system="the old ceiling", kind="ceiling")
     score_and_save(folder / "submission", digits, folder / "result.json")
     text = (folder / "result.json").read_text()
-    (folder / "result.json").write_text(text.replace('"xmbench-protocol/1"', '"xmbench-protocol/0"'))
+    (folder / "result.json").write_text(text.replace('"xmbench-protocol/2"', '"xmbench-protocol/0"'))
     leaderboard.add(tmp_path / "boards", folder / "result.json")
     write_report(scored, tmp_path / "page.html", data=digits.folder, root=tmp_path / "boards")
     assert "the old ceiling" not in (tmp_path / "page.html").read_text()

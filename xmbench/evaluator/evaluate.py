@@ -33,7 +33,7 @@ from xmbench.formats.result import JudgeCard, Result, Score
 from xmbench.interfaces import AgainstClass, ItemState, Metric, ScoringContext, judges_of
 from xmbench.statistics import RESAMPLES, SEED, one_thread
 
-PROTOCOL = "xmbench-protocol/1"
+PROTOCOL = "xmbench-protocol/2"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from xmbench.formats.model import Document, Part
 from xmbench.formats.recipe import Name
+from xmbench.formats.submission import SystemKind
 from xmbench.interfaces import Direction
 
 
@@ -47,7 +48,7 @@ class Baseline(Document):
     description: str
     model: Name
     directions: tuple[Direction, ...] = Field(default=("i2a",), min_length=1)
-    kind: Literal["learned", "reference", "floor", "ceiling"]
+    kind: SystemKind
     anchor: Literal["", "floor", "ceiling"] = ""
     seed: int = 0
     config: dict[str, Any] = Field(default_factory=dict)

@@ -116,8 +116,23 @@ def _without_recipe_digest(data: Raw) -> Raw:
     return {**rest, "data_digest": _DATA_DIGESTS.get(str(data.get("recipe_digest"))[:16])}
 
 
+def _submission_2(data: Raw) -> Raw:
+    """The new fields say "not known" where they are absent."""
+    return {**data, "schema": "xmbench/submission/3"}
+
+
+def _result_2(data: Raw) -> Raw:
+    """Protocol 1: the new fields of a score say so where they are absent."""
+    found = {**data, "schema": "xmbench/result/3"}
+    if isinstance(data.get("submission"), dict):
+        found["submission"] = migrated(data["submission"], "xmbench/submission/3")
+    return found
+
+
 _STEPS: dict[str, Callable[[Raw], Raw]] = {
     "xmbench/dataset/1": _dataset_1,
     "xmbench/submission/1": _submission_1,
     "xmbench/result/1": _result_1,
+    "xmbench/submission/2": _submission_2,
+    "xmbench/result/2": _result_2,
 }

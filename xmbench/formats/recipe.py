@@ -197,10 +197,27 @@ class JudgeSpec(Part):
     sha256: Sha256
 
 
+class GateSpec(Part):
+    """What a row needs to be ranked: a second metric at least at the level of a baseline's row on the same board.
+
+    The limit is `share` times the nearer end of the baseline's 95 % interval (its value where it has no interval).
+
+    Attributes:
+        metric: of the track.
+        baseline: whose row, in its shipped configuration, gives the level.
+        share: of that level.
+    """
+
+    metric: Name
+    baseline: Name
+    share: float = Field(default=1.0, gt=0)
+
+
 class TrackSpec(Part):
     """One task on a data set: a direction, the split that is scored, the metrics, and the judges that some of them use.
 
-    `second_judge` is of another architecture: it shows whether a score depends on the judge.
+    `second_judge` is of another architecture: it shows whether a score depends on the judge. `gates` decide which
+    rows are ranked, never a score.
     """
 
     direction: Direction
@@ -209,11 +226,14 @@ class TrackSpec(Part):
     primary: Name
     judge: JudgeSpec | None = None
     second_judge: JudgeSpec | None = None
+    gates: tuple[GateSpec, ...] = ()
 
     @model_validator(mode="after")
     def _has_primary(self) -> TrackSpec:
         if self.primary not in self.metrics:
             raise ValueError(f"primary metric {self.primary!r} is not among the track's metrics")
+        if absent := [gate.metric for gate in self.gates if gate.metric not in self.metrics]:
+            raise ValueError(f"gate on {', '.join(absent)}, which is not among the track's metrics")
         return self
 
     def track_digest(self, versions: Mapping[str, str]) -> str:

@@ -16,12 +16,16 @@ class Score(Part):
 
     Attributes:
         value: penalised mean: a failed item counts as the metric's lower bound. None where nothing could be measured.
-        low, high: 95 % bootstrap interval.
+        low, high: 95 % interval; None where it cannot be estimated.
         n: items of the split.
         coverage: share of the items with their own value, 0..1.
         statuses: how many items have each status.
         left_out: statuses of items without a value that are excluded from the mean.
         whole_set: the metric scores all items together: every item counts, whatever its status.
+        depends_on: the side whose groups are the clusters of the interval; "" in results of protocol 1.
+        groups: clusters among the items that count; None in results of protocol 1.
+        method: how the interval was made; "none" where there are too few groups for one.
+        smallest_difference: a smaller difference of two systems is never a rank.
     """
 
     value: float | None
@@ -36,18 +40,28 @@ class Score(Part):
     statuses: dict[str, int]
     left_out: tuple[str, ...] = ()
     whole_set: bool = False
+    depends_on: Literal["", "condition", "reference"] = ""
+    groups: int | None = None
+    method: Literal["", "bootstrap", "cluster-t", "wilson", "none"] = ""
+    smallest_difference: float = 0.0
 
 
 class JudgeCard(Part):
     """The judge behind a classifier-based score, with its accuracy on real data, and its device.
 
     Scores are defined on the CPU; on another device the last digits differ.
+
+    Attributes:
+        false_accepts: kind of sound or image that is none of its classes -> share that it takes for one of them, 0..1.
+        calibration_error: expected calibration error on held-out items, 0..1.
     """
 
     name: Name
     sha256: Sha256
     local: bool
     accuracy: dict[str, float]
+    false_accepts: dict[str, float] = Field(default_factory=dict)
+    calibration_error: float | None = None
     device: str = "cpu"
 
 
@@ -63,6 +77,16 @@ class Environment(Part):
     created: str
 
 
+class Verified(Part):
+    """Who recomputed a result from its published outputs: the maintainers' `xmbench leaderboard verify`."""
+
+    xmbench: str
+    commit: str
+    machine: str
+    command: str
+    created: str
+
+
 class Result(Document):
     """Scores of one submission. `xmbench verify` recomputes them, so an edited number is found.
 
@@ -70,10 +94,11 @@ class Result(Document):
         data_digest: of the recipe that the data set was built from; None in results of version 0.1 on an unknown one.
         track: its public name, like `mnist-ad/i2a`.
         track_spec: the track as it was when this was scored.
+        verified: how the status "verified" came about; None otherwise.
         track_digest: of `track_spec` with the versions of the metrics that are scored here.
     """
 
-    schema_: Literal["xmbench/result/2"] = Field(default="xmbench/result/2", alias="schema")
+    schema_: Literal["xmbench/result/3"] = Field(default="xmbench/result/3", alias="schema")
     protocol: str
     track: str
     regime: Literal["single-take", "multi-take"]
@@ -94,6 +119,7 @@ class Result(Document):
     items_digest: Sha256
     environment: Environment
     status: Literal["verified", "self-reported", "reported"] = "self-reported"
+    verified: Verified | None = None
 
     @property
     def versions(self) -> dict[str, str]:

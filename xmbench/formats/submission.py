@@ -12,6 +12,7 @@ from xmbench.formats.recipe import Sha256
 SUBMISSION_FILE = "submission.json"
 OUTPUT_FOLDER = "outputs"
 OUTPUT_TABLE = "outputs.parquet"
+SystemKind = Literal["learned", "retrieval", "reference", "floor", "ceiling"]
 _NAME_OR_NOTHING = f"^$|{NAME_PATTERN}"
 
 
@@ -25,16 +26,22 @@ class Submission(Document):
         baseline: name of the baseline that the runner ran; "" for every other system.
         preset: of the baseline; "" for none.
         changed: settings that differ from the baseline's (`--set`), by name.
+        kind: "learned" generates; "retrieval" plays or shows stored items; "reference", "floor" and "ceiling" are rows
+            that help to read a board.
         control: "shuffled-conditions" where each item was made from another item's condition.
+        training_data: "closed": nothing but the training split of the data set was used.
+        threads: of the processor in training; None if it is not known.
+        uses_judges: whether a judge of the package, or its weights, is part of the system or of its training; None if
+            it is not stated.
         command: for people, to repeat the run; never parsed.
     """
 
-    schema_: Literal["xmbench/submission/2"] = Field(default="xmbench/submission/2", alias="schema")
+    schema_: Literal["xmbench/submission/3"] = Field(default="xmbench/submission/3", alias="schema")
     track: str = Field(pattern=r"^[a-z0-9-]+/(i2a|a2i)$")
     dataset_digest: Sha256
     data_digest: Sha256 | None = None
     system: str = Field(min_length=1, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")  # one line, no control characters
-    kind: Literal["learned", "reference", "floor", "ceiling"] = "learned"
+    kind: SystemKind = "learned"
     baseline: str = Field(default="", pattern=_NAME_OR_NOTHING)
     preset: str = Field(default="", pattern=_NAME_OR_NOTHING)
     changed: dict[str, Any] = Field(default_factory=dict)
@@ -44,6 +51,8 @@ class Submission(Document):
     training_data: Literal["closed", "open"] = "closed"
     seed: int | None = None
     hardware: str = ""
+    threads: int | None = Field(default=None, ge=1)
+    uses_judges: bool | None = None
     licence: str = ""
     created: str = ""
     command: str = ""

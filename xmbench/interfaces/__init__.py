@@ -22,7 +22,9 @@ from xmbench.interfaces.metric import (
     Pair,
     ScoringContext,
     WholeSet,
+    depends_on,
     judges_of,
+    smallest_difference,
 )
 from xmbench.interfaces.model import Classifier, Conditions, Examples, Generator, Model, Run, SeesReferences, item_rng
 from xmbench.interfaces.source import (
@@ -90,7 +92,9 @@ __all__ = [
     "Task",
     "Upstream",
     "WholeSet",
+    "depends_on",
     "item_rng",
     "judges_of",
+    "smallest_difference",
     "yielded",
 ]

@@ -118,6 +118,9 @@ class Metric(Protocol):
         judges: roles of the track's judges that it uses; empty for none. A metric with judges is prepared in id order,
             in batches of one fixed size.
         citation: the paper and the equation.
+
+    Optional attributes, read by `depends_on` and `smallest_difference`: the side of the items that its values vary
+    with, and the difference below which two systems are equal in practice.
     """
 
     name: str
@@ -157,6 +160,23 @@ def judges_of(metric: Metric) -> tuple[JudgeRole, ...]:
     if not getattr(metric, "needs_judge", False):
         return ()
     return ("second",) if getattr(metric, "second", False) else ("first",)
+
+
+def depends_on(metric: Metric) -> Literal["condition", "reference"]:
+    """Whose groups are the clusters of its interval.
+
+    Unless the metric says so (`depends_on`), it is the condition for metrics of a judge, which look at the output
+    alone, and the reference for all others.
+    """
+    stated: Literal["condition", "reference"] | None = getattr(metric, "depends_on", None)
+    if stated is not None:
+        return stated
+    return "condition" if judges_of(metric) and not isinstance(metric, WholeSet) else "reference"
+
+
+def smallest_difference(metric: Metric) -> float:
+    """The difference of two systems that is never a rank, in the metric's unit; 0 unless the metric states it."""
+    return float(getattr(metric, "smallest_difference", 0.0))
 
 
 @runtime_checkable
