@@ -2,9 +2,10 @@
 
 usage: python speak_words.py RECIPE.toml OUT [--few]        (needs the programs that voices.py names)
 
-Writes OUT/words (the recipe's words), OUT/other-words (for training) and, for tests only, OUT/sounds/<kind>: other words
-and near-homophones that are not among those of the training, by all voices. `--few` speaks fewer takes of each of the
-recipe's words, for long lists. Files are <word>_<voice>_<number>.wav at 16 kHz, trimmed at -40 dB, a hyphen for a space.
+Writes OUT/words (the recipe's words), OUT/other-words (for training) and, for tests only, OUT/sounds/<kind>: other
+words and near-homophones that are not among those of the training, by all voices. `--few` speaks fewer takes of each of
+the recipe's words, for long lists. Files are <word>_<voice>_<number>.wav at 16 kHz, trimmed at -40 dB, with a hyphen
+for a space.
 """
 
 from __future__ import annotations
@@ -77,8 +78,10 @@ def main() -> None:
         speak("words", own_words(list(recipe.classes.words), "--few" in sys.argv))
         speak("sounds/other-words", other_words(others(lists["test"]), testing, 1, 1))
         speak("sounds/near-homophones", other_words(others(near.get("test", "")), testing, 1, 2))
-        speak("other-words", other_words(others(lists["train"] + lists["nonce"]), training, 1, 3))
-        speak("other-words-near", other_words(others(near.get("train", "")), training, NEAR_TAKES, 4))
+        nearest = set(near.get("train", "").split())
+        far = [word for word in others(lists["train"] + lists["nonce"]) if word not in nearest]
+        speak("other-words", other_words(far, training, 1, 3))
+        speak("other-words", other_words(sorted(nearest), training, NEAR_TAKES, 4))
 
 
 if __name__ == "__main__":

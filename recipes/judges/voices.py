@@ -1,13 +1,14 @@
 """The English voices that speak for the judges: eSpeak NG, flite, festival, RHVoice and SVOX Pico.
 
-eSpeak NG comes with xmbench. The others are Debian packages (13, "trixie", with `contrib non-free`): flite, festival,
-festvox-kallpc16k, festvox-kdlpc16k, festvox-us-slt-hts, rhvoice, rhvoice-english, libttspico-utils. Their voices are cut
-or modelled from real speakers, which eSpeak's are not.
+eSpeak NG comes with xmbench. The others are Debian packages (13, "trixie", with `non-free`): flite, festival,
+festvox-kallpc16k, festvox-kdlpc16k, festvox-us-slt-hts, rhvoice, rhvoice-english, libttspico-utils. Their voices are
+cut or modelled from real speakers, which eSpeak's are not.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,17 @@ REAL = (
     *(f"rhvoice-{voice}" for voice in RHVOICE),
     *(f"pico-{voice}" for voice in PICO),
 )
+
+
+LICENCES = {  # the beginning of a voice's name -> the licence of the voice, as Debian states it
+    "espeak": "GPL-3.0-or-later (the programme; no rights are claimed in what it speaks)",
+    "flite": "BSD-like (Carnegie Mellon University)",
+    "festival": "BSD-like (Carnegie Mellon University, University of Edinburgh, Oregon Graduate Institute)",
+    "festival-cmu-us-slt": "BSD-3-Clause (Carnegie Mellon University, Nagoya Institute of Technology)",
+    "rhvoice": "GPL-2.0-or-later",
+    "rhvoice-slt": "BSD-like (Carnegie Mellon University)",
+    "pico": "Apache-2.0 (voice data without their sources)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +95,9 @@ def spoken(utterances: Sequence[Utterance], folder: Path) -> Iterator[tuple[Utte
             rate, pitch = round(_ESPEAK_WPM / one.stretch), round(min(99, max(1, 50 * one.pitch)))
             yield one, _finished(_espeak.speak(one.text, voice, rate, pitch), _espeak.SAMPLE_RATE_HZ)
         else:
-            subprocess.run(_command(one, engine, voice, kept), input=one.text, text=True, check=True, capture_output=True)
+            subprocess.run(
+                _command(one, engine, voice, kept), input=one.text, text=True, check=True, capture_output=True
+            )
             yield one, _read(kept)
     yield from _festival(festival, folder)
 
@@ -128,7 +142,7 @@ def _finished(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def write(utterances: Sequence[Utterance], out: Path, folder: Path) -> int:
-    """Speaks and writes OUT/<word>_<voice>_<number>.wav; returns how many.
+    """Speaks and writes OUT/<word>_<voice>_<number>.wav, and OUT/licences.json; returns how many.
 
     Args:
         utterances: what to speak.
@@ -136,6 +150,7 @@ def write(utterances: Sequence[Utterance], out: Path, folder: Path) -> int:
         folder: for temporary files.
     """
     out.mkdir(parents=True, exist_ok=True)
+    (out / "licences.json").write_text(json.dumps(LICENCES, indent=1) + "\n", "utf-8")
     numbers = itertools.count()
     for one, clip in spoken(utterances, folder):
         name = f"{one.word.replace(' ', '-')}_{one.voice}_{next(numbers):05d}.wav"

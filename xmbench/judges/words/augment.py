@@ -7,6 +7,7 @@ each of these is varied here. Some rows of every batch are made of its words: "n
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -16,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xmbench.judges.words.features import BANDS, FRAMES, HOP, RATE_HZ, WINDOW, mel_bands, normalised, power
+from xmbench.judges.words.features import BANDS, FRAMES, HOP, RATE_HZ, WINDOW, mel_bands, normalised
 from xmbench.media.audio import resample
 
 NONE_SHARE, OTHER_SHARE = 0.06, 0.1  # of a batch, made of its words
@@ -24,8 +25,8 @@ _HALF = (0.3, 0.55)  # of a word: so much of its beginning or of its end is anot
 _TRACTS = 400  # different vocal tracts
 _TRACT_RANGE = (0.78, 1.25)
 _FRAMES_PER_WORD = (20.0, 85.0)
-_LOUDEST = 32767.0
 _TEMPO_RANGE = (0.65, 1.5)
+_SHAPE = torch.hann_window(2 * WINDOW)
 
 
 class Augmenter:
@@ -51,16 +52,6 @@ class Augmenter:
         seed: int,
         frames: int = FRAMES,
     ) -> None:
-        wide = [resample(np.trim_zeros(clip, "b"), sample_rate_hz, 2 * RATE_HZ) for clip in clips]
-        self.lengths = torch.tensor([len(clip) for clip in wide])
-        self.samples = torch.zeros(len(wide), int(self.lengths.max()) + 1, dtype=torch.int16)  # tens of thousands
-        for row, clip in zip(self.samples, wide, strict=True):
-            row[: len(clip)] = torch.from_numpy(np.rint(clip * (_LOUDEST / max(np.abs(clip).max(), 1e-9))))
-        self.labels = torch.tensor(labels)
-        self.weights = torch.tensor(weights, dtype=torch.float64)
-        self.classes = classes
-        self.frames = frames
-        self.generator = torch.Generator().manual_seed(seed)
         rng = np.random.default_rng(seed)
         low, high = (math.log(value) for value in _TRACT_RANGE)
         knots, edges = np.linspace(0, BANDS + 1, 6), np.arange(BANDS + 2)
@@ -72,6 +63,18 @@ class Augmenter:
                 for _ in range(_TRACTS)
             ]
         )
+        self.tracts = self.tracts[:, : 1 + int(self.tracts.amax((0, 2)).nonzero().max())]  # bins above reach no band
+        wide = [resample(np.trim_zeros(clip, "b"), sample_rate_hz, 2 * RATE_HZ) for clip in clips]
+        self.words = [torch.from_numpy(clip / max(np.abs(clip).max(), 1e-9)).half() for clip in wide]
+        self.lengths = torch.tensor([len(clip) for clip in wide])
+        self.counts = 1 + self.lengths // (2 * HOP)
+        self.starts = torch.cumsum(self.counts, 0) - self.counts
+        self.frames_of_all = torch.cat([self._amplitudes(word.float()) for word in self.words]).half()
+        self.labels = torch.tensor(labels)
+        self.weights = torch.tensor(weights, dtype=torch.float64)
+        self.classes = classes
+        self.frames = frames
+        self.generator = torch.Generator().manual_seed(seed)
         self.bins = (mel_bands(WINDOW // 2 + 1) > 0).float().sum(0).clamp_min(1.5)
 
     # ------------------------------------------------------------------------------------- randomness
@@ -116,13 +119,24 @@ class Augmenter:
 
     def _spoken(self, chosen: Tensor) -> Tensor:
         """Words as mel bands (B, BANDS, T'), each with another vocal tract, some overdriven."""
-        gain = 2 + 8 * self.uniform(len(chosen), 1)
-        driven = (self.uniform(len(chosen), 1) < 0.15)[:, 0]
+        driven = torch.nonzero(self.uniform(len(chosen)) < 0.15)[:, 0]
+        gains = 2 + 8 * self.uniform(len(driven))
         tracts = self.tracts[torch.randint(_TRACTS, (len(chosen),), generator=self.generator)]
-        samples = self.samples[chosen, : int(self.lengths[chosen].max()) + 4 * HOP] / _LOUDEST
-        if driven.any():
-            samples[driven] = torch.tanh(samples[driven] * gain[driven])
-        return torch.einsum("bft,bfm->bmt", power(samples, 2 * WINDOW, 2 * HOP), tracts)
+        counts = self.counts[chosen]
+        place = torch.arange(int(counts.max()) + 2)[None]
+        index = self.starts[chosen][:, None] + torch.minimum(place, counts[:, None] - 1)
+        amplitudes = self.frames_of_all[index].float() * (place < counts[:, None])[..., None]
+        for row, gain in zip(driven.tolist(), gains.tolist(), strict=True):
+            loud = self._amplitudes(torch.tanh(self.words[int(chosen[row])].float() * gain))
+            amplitudes[row, : len(loud)] = loud
+        return torch.bmm(amplitudes.square(), tracts).transpose(1, 2)
+
+    def _amplitudes(self, samples: Tensor) -> Tensor:
+        """(T,) at twice the judge's rate -> amplitude spectra (T', bins)."""
+        spectrum = torch.stft(
+            samples, 2 * WINDOW, 2 * HOP, window=_SHAPE, center=True, pad_mode="constant", return_complex=True
+        )
+        return torch.view_as_real(spectrum[: self.tracts.shape[1]]).square().sum(2).sqrt().T
 
     def _timed(self, bands: Tensor, frames: Tensor, halves: Tensor) -> tuple[Tensor, Tensor]:
         """Another tempo, uneven within the word, at another place; (B, BANDS, frames) and where the word is.
@@ -229,7 +243,7 @@ class Augmenter:
         response[:, 0] = 1
         spectrum = torch.fft.rfft(bands, 2 * self.frames) * torch.fft.rfft(response, 2 * self.frames)[:, None]
         bands = torch.fft.irfft(spectrum, 2 * self.frames)[..., : self.frames].clamp_min(0)
-        whispered = F.avg_pool1d(bands.transpose(1, 2), 5, 1, 2).transpose(1, 2) * self.grain(rows)
+        whispered = _blurred(bands, 5) * self.grain(rows)
         return torch.where(self.sometimes(rows, 0.12) > 0, whispered, bands)
 
     def _recorded(self, bands: Tensor) -> Tensor:
@@ -287,7 +301,13 @@ class Augmenter:
         return bands.masked_fill(((time >= first) & (time < first + width))[:, None], -1.0)
 
 
+@functools.cache
+def _blur(width: int) -> Tensor:
+    """(BANDS, BANDS): each row the mean over neighbouring bands, of which those at the ends count several times."""
+    near = (torch.arange(BANDS)[:, None] + torch.arange(width)[None] - width // 2).clamp(0, BANDS - 1)
+    return F.one_hot(near, BANDS).float().mean(1)
+
+
 def _blurred(bands: Tensor, width: int) -> Tensor:
-    """Mean over neighbouring bands."""
-    padded = F.pad(bands.transpose(1, 2), (width // 2, width // 2), mode="replicate")
-    return F.avg_pool1d(padded, width, 1).transpose(1, 2)
+    """Mean over neighbouring bands, (B, BANDS, T)."""
+    return torch.matmul(_blur(width), bands)

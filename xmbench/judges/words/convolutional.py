@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from xmbench.judges.stored import batched, exactly, pack, require, unpack
 from xmbench.judges.words.features import BANDS, FRAMES, features
-from xmbench.judges.words.rejecting import REJECTS, Rejection
+from xmbench.judges.words.rejecting import PLAIN, REJECTS, Rejection
 
 FORMAT, FIRST_FORMAT = "xmbench/spoken-word-judge/2", "xmbench/spoken-word-judge/1"
 BATCH = 64
@@ -85,7 +85,7 @@ class SpokenWordJudge:
     data: bytes
     frames: int = FRAMES
     device: str = "cpu"
-    rejection: Rejection = Rejection()
+    rejection: Rejection = PLAIN
 
     @classmethod
     def of(
@@ -97,7 +97,7 @@ class SpokenWordJudge:
     ) -> SpokenWordJudge:
         """A judge of trained networks, rounded to what is stored, so that tests see what users get."""
         about: dict[str, Any] = {"format": FORMAT, "words": tuple(class_names), "networks": len(networks)}
-        about |= {"bands": BANDS, "frames": frames, "rejection": asdict(rejection or Rejection())}
+        about |= {"bands": BANDS, "frames": frames, "rejection": asdict(rejection or PLAIN)}
         if networks[0].channels != CHANNELS:
             about["channels"] = networks[0].channels
         return cls.from_bytes(pack(about, networks))

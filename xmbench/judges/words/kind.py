@@ -63,14 +63,23 @@ class WordJudges:
     needs: str = "clips of spoken words, one word per class"
     options: tuple[FitOption, ...] = (
         FitOption("voices", "Directory of more training clips <word>_<voice>_*.wav.", Path),
-        FitOption("hold-out", "A voice of that directory to test on instead.", many=True, needs="voices"),
+        FitOption("other-words", "Directory of clips of other words to reject, <word>_<voice>_*.wav.", Path),
+        FitOption("hold-out", "A voice of these directories to test on instead.", many=True, needs="voices"),
         FitOption(
             "voices-share",
-            "Share of the draws from that directory (default: 0.8).",
+            "Share of the draws of words from that directory (default: 0.8).",
             float,
             between=(0.0, 1.0),
             needs="voices",
         ),
+        FitOption(
+            "others-share",
+            "Share of the draws from the directory of other words (default: 0.4).",
+            float,
+            between=(0.0, 1.0),
+            needs="other-words",
+        ),
+        FitOption("sounds", "Directory of sounds that are none of the words, <kind>/*.wav, to test on.", Path),
         FitOption("recordings", "Directory of real recordings <class>_*.wav to test on.", Path),
         FitOption("architecture", "recurrent makes a second judge.", choices=("convolutional", "recurrent")),
         FitOption("beside", "Another judge's weights: how often the two agree.", Path),

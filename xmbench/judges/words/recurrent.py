@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from xmbench.judges.stored import batched, pack, require, unpack
 from xmbench.judges.words.convolutional import EMBEDDING, batches
 from xmbench.judges.words.features import BANDS, FRAMES
-from xmbench.judges.words.rejecting import REJECTS, Rejection
+from xmbench.judges.words.rejecting import PLAIN, REJECTS, Rejection
 
 FORMAT, FIRST_FORMAT = "xmbench/recurrent-word-judge/2", "xmbench/recurrent-word-judge/1"
 CEPSTRA = 16
@@ -109,19 +109,15 @@ class RecurrentWordJudge:
     data: bytes
     frames: int = FRAMES
     device: str = "cpu"
-    rejection: Rejection = Rejection()
+    rejection: Rejection = PLAIN
 
     @classmethod
     def of(
-        cls,
-        class_names: Sequence[str],
-        network: RecurrentNet,
-        frames: int = FRAMES,
-        rejection: Rejection | None = None,
+        cls, class_names: Sequence[str], network: RecurrentNet, frames: int = FRAMES, rejection: Rejection | None = None
     ) -> RecurrentWordJudge:
         """A judge of a trained network, rounded to what is stored, so that tests see what users get."""
         about: dict[str, Any] = {"format": FORMAT, "words": tuple(class_names), "networks": 1, "cepstra": CEPSTRA}
-        about |= {"frames": frames, "hidden": network.hidden, "rejection": asdict(rejection or Rejection())}
+        about |= {"frames": frames, "hidden": network.hidden, "rejection": asdict(rejection or PLAIN)}
         return cls.from_bytes(pack(about, [network]))
 
     def probabilities(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:

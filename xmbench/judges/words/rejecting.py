@@ -47,3 +47,6 @@ class Rejection:
         scaled = logits / self.temperature
         words, rejected = scaled[:, : -self.outputs], torch.logsumexp(scaled[:, -self.outputs :], 1, keepdim=True)
         return torch.softmax(torch.cat([words, rejected + self.bias], 1), 1)
+
+
+PLAIN = Rejection()

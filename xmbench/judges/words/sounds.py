@@ -74,8 +74,10 @@ def _notes(rng: np.random.Generator, size: int, rate: int) -> NDArray[np.float64
     base = _pitch(rng, size, rate)[0]
     made = []
     for part in parts:
-        hz = base * 2 ** (rng.integers(-7, 8) / 12) * _pitch(rng, max(int(part), 1), rate)
-        made.append(_harmonic(rng, hz / hz.mean() * base * 2 ** (rng.integers(-7, 8) / 12), rate) * _shape(rng, len(hz)))
+        hz = _pitch(rng, max(int(part), 1), rate)
+        made.append(
+            _harmonic(rng, hz / hz.mean() * base * 2 ** (rng.integers(-7, 8) / 12), rate) * _shape(rng, len(hz))
+        )
     return np.concatenate(made)[:size]
 
 
