@@ -1,80 +1,87 @@
-"""Speaks the words of a recipe with every English voice of flite and festival, as more clips for a judge.
+"""Speaks the words of a recipe, and other words, with many voices: what the judges are trained on.
 
-usage: python speak_words.py RECIPE.toml OUT [--few]      (needs the programs `flite` and `text2wave`, and the festival
-voices kal_diphone, ked_diphone and cmu_us_slt_arctic_hts; Debian: flite, festival, festvox-kallpc16k,
-festvox-kdlpc16k, festvox-us-slt-hts)
+usage: python speak_words.py RECIPE.toml OUT [--few]        (needs the programs that voices.py names)
 
-Writes OUT/<word>_<voice>_<number>.wav, trimmed at -40 dB; a space in a word becomes a hyphen. `--few` speaks 42 takes
-of a word instead of 180, for long lists of words. These voices are cut or modelled from real speakers, which eSpeak's
-are not: a judge that was trained on eSpeak alone recognises real speech much worse.
+Writes OUT/words (the recipe's words), OUT/other-words (for training) and, for tests only, OUT/sounds/<kind>: other
+words and near-homophones that are not among those of the training, by all voices. `--few` speaks fewer takes of each of
+the recipe's words, for long lists. Files are <word>_<voice>_<number>.wav at 16 kHz, trimmed at -40 dB, with a hyphen
+for a space.
 """
 
 from __future__ import annotations
 
 import itertools
-import shutil
-import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import numpy as np
-import soundfile
+from voices import REAL, Utterance, missing_programs, write
 
+from xmbench import content
 from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
 
-FLITE = {"kal16": (90, 110, 140), "kal": (100,), "awb": (90, 120, 150), "rms": (80, 105, 130), "slt": (150, 180, 220)}
-FLITE_STRETCH = (0.85, 1.0, 1.2, 1.45)
-FLITE_ENDS = ("", ".", "?")
-FESTIVAL = ("kal_diphone", "ked_diphone", "cmu_us_slt_arctic_hts")
-FESTIVAL_STRETCH = (0.85, 1.0, 1.25, 1.5)
-FESTIVAL_ENDS = ("", "?")
+STRETCHES, PITCHES, ENDS = (0.8, 1.0, 1.25, 1.5), (0.8, 1.0, 1.25), ("", ".", "?")
+FEW_STRETCHES, FEW_PITCHES = (0.85, 1.2), (0.85, 1.2)
+ESPEAK_TAKES, NEAR_TAKES = 8, 3  # eSpeak voices for each other word; so many times as many takes of near-homophones
+VOICES_OF = "mnist-ad-voices"  # a recipe with eSpeak voices for training and others for the test
+OTHERS = Path(__file__).with_name("other-words.toml")
 
 
-def trimmed(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Without leading and trailing 10 ms frames 40 dB below the loudest."""
-    frame = rate // 100
-    count = len(samples) // frame
-    energy = np.square(samples[: count * frame]).reshape(count, frame).mean(axis=1)
-    loud = np.flatnonzero(energy > energy.max() * 1e-4)
-    return samples[loud[0] * frame : (loud[-1] + 1) * frame]
+def own_words(words: list[str], few: bool) -> list[Utterance]:
+    """Every word by every voice that is modelled from a speaker, at several tempos and pitches."""
+    stretches, pitches, ends = (FEW_STRETCHES, FEW_PITCHES, ENDS[:2]) if few else (STRETCHES, PITCHES, ENDS)
+    made = []
+    for voice, word, stretch in itertools.product(REAL, words, stretches):
+        fixed = voice.startswith("festival-") or voice == "flite-kal"
+        for pitch, end in itertools.product((1.0,) if fixed else pitches, ends):
+            made.append(Utterance(word, voice, stretch, pitch, end))
+    return made
+
+
+def other_words(words: list[str], espeak: list[str], takes: int, seed: int) -> list[Utterance]:
+    """Every word `takes` times by each voice that is modelled from a speaker, and by some of eSpeak's, as drawn."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for word, _ in itertools.product(words, range(takes)):
+        some = rng.choice(espeak, min(len(espeak), ESPEAK_TAKES), replace=False)
+        for voice in (*REAL, *(f"espeak-{name}" for name in some)):
+            stretch, pitch = (round(float(np.exp(rng.uniform(-0.25, 0.4))), 2), round(float(rng.uniform(0.8, 1.25)), 2))
+            made.append(Utterance(word, voice, stretch, pitch, str(rng.choice(ENDS))))
+    return made
 
 
 def main() -> None:
     """Synthesises and writes the clips."""
-    few = "--few" in sys.argv[1:]
     given = [argument for argument in sys.argv[1:] if argument != "--few"]
-    if len(given) != 2 or not all(map(shutil.which, ("flite", "text2wave"))):
-        sys.exit(__doc__)
-    words = load_toml(Path(given[0]), Recipe).classes.words
+    if len(given) != 2 or missing_programs():
+        sys.exit(f"{__doc__}\nmissing: {', '.join(missing_programs()) or 'an argument'}")
+    recipe = load_toml(Path(given[0]), Recipe)
+    lists = tomllib.loads(OTHERS.read_text())
+    near = lists["near"].get("digits" if "zero" in recipe.classes.words else recipe.name, {})
+    own = set(recipe.classes.words)
+    voices = load_toml(content.find("recipes", VOICES_OF), Recipe).sources["speech"].options
+
+    def others(text: str) -> list[str]:
+        return [word for word in dict.fromkeys(text.split()) if word not in own]
+
     out = Path(given[1])
-    out.mkdir(parents=True, exist_ok=True)
-    number = itertools.count()
-    every_other = slice(0, 3, 2) if few else slice(None)
-    with tempfile.TemporaryDirectory() as folder:
-        spoken = Path(folder) / "spoken.wav"
+    training, testing = voices["train_voices"], voices["test_voices"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
 
-        def keep(word: str, voice: str) -> None:
-            samples, rate = soundfile.read(spoken)
-            clip = trimmed(samples, rate)
-            name = f"{word.replace(' ', '-')}_{voice}_{next(number):05d}.wav"
-            soundfile.write(out / name, 0.6 * clip / np.abs(clip).max(), rate)
+        def speak(what: str, utterances: list[Utterance]) -> None:
+            print(f"wrote {write(utterances, out / what, folder)} clips to {out / what}", flush=True)
 
-        for (voice, pitches), word in itertools.product(FLITE.items(), words):
-            settings = (pitches[every_other], FLITE_STRETCH[every_other], FLITE_ENDS[every_other])
-            for pitch, stretch, end in itertools.product(*settings):
-                setting = ["--setf", f"int_f0_target_mean={pitch}", "--setf", f"duration_stretch={stretch}"]
-                command = ["flite", "-voice", voice, *setting, "-t", word + end, "-o", str(spoken)]
-                subprocess.run(command, check=True, capture_output=True)
-                keep(word, f"flite-{voice}")
-        ends = FESTIVAL_ENDS[every_other]
-        for voice, word, stretch, end in itertools.product(FESTIVAL, words, FESTIVAL_STRETCH[every_other], ends):
-            setting = ["-eval", f"(voice_{voice})", "-eval", f"(Parameter.set 'Duration_Stretch {stretch})"]
-            command = ["text2wave", *setting, "-o", str(spoken)]
-            subprocess.run(command, input=word + end, text=True, check=True, capture_output=True)
-            keep(word, f"festival-{voice.replace('_', '-')}")
-    print(f"wrote {next(number)} clips to {out}")
+        speak("words", own_words(list(recipe.classes.words), "--few" in sys.argv))
+        speak("sounds/other-words", other_words(others(lists["test"]), testing, 1, 1))
+        speak("sounds/near-homophones", other_words(others(near.get("test", "")), testing, 1, 2))
+        nearest = set(near.get("train", "").split())
+        far = [word for word in others(lists["train"] + lists["nonce"]) if word not in nearest]
+        speak("other-words", other_words(far, training, 1, 3))
+        speak("other-words", other_words(sorted(nearest), training, NEAR_TAKES, 4))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from xmbench.formats.recipe import JudgeSpec
 from xmbench.interfaces import AudioFormat, ImageFormat, JudgeWeights, Pair, ScoringContext, Task
 from xmbench.judges.words import fit as fitting
 from xmbench.judges.words import recurrent
+from xmbench.judges.words.clips import recorded
 from xmbench.judges.words.convolutional import EMBEDDING, SpokenWordJudge, WordNet
 from xmbench.judges.words.kind import word_judge
 from xmbench.judges.words.recurrent import RecurrentNet, RecurrentWordJudge
@@ -104,7 +105,7 @@ def test_weights_of_another_format_are_refused(first: SpokenWordJudge, second: R
     with pytest.raises(PrerequisiteError, match="another judge"):
         RecurrentWordJudge.from_bytes(first.data)
     with pytest.raises(PrerequisiteError, match="another judge"):
-        word_judge(second.data.replace(b"recurrent-word-judge/1", b"recurrent-word-judge/9"))
+        word_judge(second.data.replace(b"recurrent-word-judge/2", b"recurrent-word-judge/9"))
 
 
 def test_training_is_seeded(clips: list[Clip]) -> None:
@@ -132,7 +133,7 @@ def test_two_word_classes_are_found_by_file_name(tmp_path: Path, clips: list[Cli
     dataset = cast(Dataset, SimpleNamespace(recipe=SimpleNamespace(task=task)))
     for name in ("oak_tree_anna_1.wav", "oak-tree_ben_2.wav", "oak_anna_3.wav", "bee_x-y_4.wav", "beetle_ben_5.wav"):
         write(tmp_path / "v", name, clips[0])
-    (found,) = fitting._recorded(tmp_path / "v", dataset).values()
+    (found,) = recorded(tmp_path / "v", dataset).values()
     assert sorted(zip(found.labels, found.speakers, strict=True)) == [(0, "anna"), (0, "ben"), (1, "anna"), (2, "x-y")]
 
 

@@ -81,7 +81,7 @@ def test_damaged_bytes_are_refused(untrained: SpokenWordJudge, damage: object) -
 
 
 def test_weights_of_another_format_are_refused(untrained: SpokenWordJudge) -> None:
-    data = untrained.data.replace(b"spoken-word-judge/1", b"spoken-word-judge/9")
+    data = untrained.data.replace(b"spoken-word-judge/2", b"spoken-word-judge/9")
     with pytest.raises(PrerequisiteError, match="another judge"):
         SpokenWordJudge.from_bytes(data)
 

@@ -22,6 +22,22 @@ class Tested(Part):
     by_speaker: dict[str, float] = Field(default_factory=dict)
 
 
+class FalseAccepts(Part):
+    """How often a judge takes inputs that are none of its classes for one of them, and for which."""
+
+    share: float = Field(ge=0, le=1)
+    n: int = Field(ge=0)
+    by_class: dict[str, float] = Field(default_factory=dict)
+
+
+class Calibrated(Part):
+    """How far a judge's confidence is from its accuracy: the expected calibration error over bins of equal width."""
+
+    error: float = Field(ge=0, le=1)
+    bins: int = Field(gt=0)
+    n: int = Field(ge=0)
+
+
 class StoredJudge(Document):
     """What is known of a judge whose weights are in a file.
 
@@ -35,12 +51,15 @@ class StoredJudge(Document):
         classes: the K classes, in its own order.
         embedding_size: D.
         accuracy: test on real data -> its outcome.
+        false_accepts: kind of input that is none of the classes (other-words, instruments, ...) -> its outcome.
+        calibration: test of `accuracy` -> its outcome.
+        voices: family of voices (or other source of what it was trained on) -> licence.
         command, seed, versions: how it was fitted.
         data: name of a data set that it was trained on -> dataset digest.
         details: fields of its kind.
     """
 
-    schema_: Literal["xmbench/judge/2"] = Field(default="xmbench/judge/2", alias="schema")
+    schema_: Literal["xmbench/judge/3"] = Field(default="xmbench/judge/3", alias="schema")
     name: Name
     kind: Name
     role: JudgeRole = "first"
@@ -52,6 +71,9 @@ class StoredJudge(Document):
     classes: tuple[str, ...] = Field(min_length=1)
     embedding_size: int = Field(gt=0)
     accuracy: dict[str, Tested] = Field(default_factory=dict)
+    false_accepts: dict[str, FalseAccepts] = Field(default_factory=dict)
+    calibration: dict[str, Calibrated] = Field(default_factory=dict)
+    voices: dict[str, str] = Field(default_factory=dict)
     command: str = ""
     seed: int | None = None
     data: dict[str, str] = Field(default_factory=dict)

@@ -53,7 +53,7 @@ class JudgeCard(Part):
 
     Attributes:
         false_accepts: kind of sound or image that is none of its classes -> share that it takes for one of them, 0..1.
-        calibration_error: expected calibration error on held-out items, 0..1.
+        calibration_error: expected calibration error, 0..1, of the held-out test with the largest.
     """
 
     name: Name

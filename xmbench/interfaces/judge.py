@@ -113,6 +113,10 @@ class FittedJudge:
         role: "second" for a judge in addition to a first one, to show whether a score depends on the judge.
         details: further facts for the record (JSON values).
         packages: whose versions shaped the weights, in addition to xmbench and numpy.
+        false_accepts: kind of input that is none of the classes -> {"share": 0..1 taken for one of them, "n": items,
+            and "by_class": name -> 0..1}.
+        calibration: test -> {"error": expected calibration error, 0..1, "bins": of it, "n": items}.
+        voices: family of voices, or other source of the training -> its licence.
     """
 
     weights: bytes = field(repr=False)
@@ -122,6 +126,9 @@ class FittedJudge:
     role: JudgeRole = "first"
     details: Mapping[str, Any] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
+    false_accepts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    calibration: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    voices: Mapping[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable

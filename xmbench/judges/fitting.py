@@ -11,7 +11,7 @@ from typing import Any
 from xmbench import registry
 from xmbench.errors import DatasetError, PrerequisiteError, UnknownNameError
 from xmbench.formats.dataset import Dataset
-from xmbench.formats.judge import StoredJudge, Tested
+from xmbench.formats.judge import Calibrated, FalseAccepts, StoredJudge, Tested
 from xmbench.interfaces import FittableKind, JudgeKind, Modality
 from xmbench.judges.loading import load
 from xmbench.judges.records import WEIGHTS
@@ -140,6 +140,9 @@ def fit(
         classes=judge.class_names,
         embedding_size=judge.embedding_size,
         accuracy={test: Tested.model_validate(found) for test, found in done.accuracy.items()},
+        false_accepts={kind: FalseAccepts.model_validate(found) for kind, found in done.false_accepts.items()},
+        calibration={test: Calibrated.model_validate(found) for test, found in done.calibration.items()},
+        voices=dict(done.voices),
         command=command,
         seed=seed,
         data={dataset.recipe.name: dataset.digest for dataset in datasets},

@@ -47,10 +47,16 @@ class LoadedJudge:
 
     @property
     def card(self) -> JudgeCard:
-        """The judge as a result names it."""
-        accuracy = {test: found.accuracy for test, found in self.record.accuracy.items()}
+        """The judge as a result names it; its calibration error is that of the test with the largest."""
+        record = self.record
         return JudgeCard(
-            name=self.record.name, sha256=self.record.sha256, local=self.local, accuracy=accuracy, device=self.device
+            name=record.name,
+            sha256=record.sha256,
+            local=self.local,
+            accuracy={test: found.accuracy for test, found in record.accuracy.items()},
+            false_accepts={kind: found.share for kind, found in record.false_accepts.items()},
+            calibration_error=max((found.error for found in record.calibration.values()), default=None),
+            device=self.device,
         )
 
     @property
@@ -72,7 +78,7 @@ def shipped() -> Iterator[Path]:
 
 
 def read_record(path: Path) -> StoredJudge:
-    """A record of either version; its name is that of its file.
+    """A record of any version; its name is that of its file.
 
     Args:
         path: the `.json`; for a local judge it may be missing, and the record is then read from the weights.
@@ -88,8 +94,8 @@ def read_record(path: Path) -> StoredJudge:
         )
     known = _json(path) if path.is_file() else {}
     try:
-        if known.get("schema") == "xmbench/judge/2":
-            return parse(known | {"name": path.stem}, StoredJudge, path)
+        if known.get("schema") in ("xmbench/judge/3", "xmbench/judge/2"):  # version 2 lacks what may be left out
+            return parse(known | {"schema": "xmbench/judge/3", "name": path.stem}, StoredJudge, path)
         tests = {test: _tested(found) for test, found in known.get("accuracy", {}).items()}
     except (DocumentError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(path) from error

@@ -94,19 +94,19 @@ def pack(about: Mapping[str, Any], networks: Sequence[nn.Module]) -> bytes:
     return bytes(save(tensors, {"judge": header}))  # one key: the order of several is not fixed
 
 
-def tensors(data: bytes, expected: str) -> dict[str, Tensor]:
+def tensors(data: bytes, expected: str | tuple[str, ...]) -> dict[str, Tensor]:
     """The tensors of a judge's file.
 
     Raises:
-        PrerequisiteError: the file is damaged, or of another format than `expected`.
+        PrerequisiteError: the file is damaged, or of another format than `expected` (or those).
     """
-    about = header(data)
-    if about["format"] != expected:
-        raise PrerequisiteError("the weights are of another judge", where=about["format"], expected=expected)
+    about, known = header(data), _formats(expected)
+    if about["format"] not in known:
+        raise PrerequisiteError("the weights are of another judge", where=about["format"], expected=" or ".join(known))
     try:
         return load(data)
     except Exception as error:  # any damage to the file
-        raise PrerequisiteError("the judge's weights cannot be read", expected=f"a file of {expected}") from error
+        raise PrerequisiteError("the judge's weights cannot be read", expected=f"a file of {known[0]}") from error
 
 
 def restore(network: nn.Module, stored: Mapping[str, Tensor], number: int) -> None:
@@ -131,13 +131,13 @@ def restore(network: nn.Module, stored: Mapping[str, Tensor], number: int) -> No
 
 
 def unpack(
-    data: bytes, expected: str, make: Callable[[dict[str, Any]], AnyNetwork]
+    data: bytes, expected: str | tuple[str, ...], make: Callable[[dict[str, Any]], AnyNetwork]
 ) -> tuple[dict[str, Any], tuple[AnyNetwork, ...]]:
     """The header of a judge's file, and its networks in evaluation mode, with weights as they are stored.
 
     Args:
         data: what `pack` gave.
-        expected: the format.
+        expected: the format, or the formats, that can be read.
         make: gives an untrained network for a header.
 
     Raises:
@@ -147,10 +147,15 @@ def unpack(
     try:
         networks = tuple(make(about) for _ in range(about["networks"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PrerequisiteError("the judge's weights cannot be read", expected=f"a file of {expected}") from error
+        formats = " or ".join(_formats(expected))
+        raise PrerequisiteError("the judge's weights cannot be read", expected=f"a file of {formats}") from error
     for number, network in enumerate(networks):
         restore(network, stored, number)
     return about, networks
+
+
+def _formats(expected: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (expected,) if isinstance(expected, str) else expected
 
 
 def _along(scale: Tensor, value: Tensor) -> Tensor:

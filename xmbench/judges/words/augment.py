@@ -1,12 +1,13 @@
 """Makes realistic training examples from synthesised words, as mel bands.
 
 Synthesis differs from recordings in vocal tracts, tempo, room, channel, noise and in how clean its formants are;
-each of these is varied here. A tenth of every batch is not a word: silence, noise, tones, babble, averages of
-many words, chopped and reversed words.
+each of these is varied here. Some rows of every batch are made of its words: "none" (silence, noise, tones, babble) and
+"other word" (reversed, chopped, halves, two words in a row).
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -16,15 +17,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xmbench.judges.words.features import BANDS, FRAMES, HOP, RATE_HZ, WINDOW, mel_bands, normalised, power
+from xmbench.judges.words.features import BANDS, FRAMES, HOP, RATE_HZ, WINDOW, mel_bands, normalised
 from xmbench.media.audio import resample
 
-NONE_SHARE = 0.1
+NONE_SHARE, OTHER_SHARE = 0.06, 0.1  # of a batch, made of its words
+_HALF = (0.3, 0.55)  # of a word: so much of its beginning or of its end is another word
 _TRACTS = 400  # different vocal tracts
 _TRACT_RANGE = (0.78, 1.25)
 _FRAMES_PER_WORD = (20.0, 85.0)
-_PART = 64  # clips whose spectra are computed together
 _TEMPO_RANGE = (0.65, 1.5)
+_SHAPE = torch.hann_window(2 * WINDOW)
 
 
 class Augmenter:
@@ -33,9 +35,9 @@ class Augmenter:
     Args:
         clips: float32 (T,), trimmed words.
         sample_rate_hz: of all of them.
-        labels: class of each.
+        labels: class of each; K is another word, K + 1 none.
         weights: how often each is drawn, relative to the others.
-        classes: K; label K means none.
+        classes: K.
         seed: of everything random.
         frames: of an example; longer than usual for lists of long words.
     """
@@ -50,20 +52,6 @@ class Augmenter:
         seed: int,
         frames: int = FRAMES,
     ) -> None:
-        wide = [resample(np.trim_zeros(clip, "b"), sample_rate_hz, 2 * RATE_HZ) for clip in clips]
-        self.lengths = torch.tensor([len(clip) for clip in wide])
-        self.samples = torch.zeros(len(wide), int(self.lengths.max()) + 1)
-        for row, clip in zip(self.samples, wide, strict=True):
-            row[: len(clip)] = torch.from_numpy(clip)
-        self.samples /= self.samples.abs().amax(1, keepdim=True)
-        self.spectra = torch.empty(len(wide), WINDOW + 1, 1 + self.samples.shape[1] // (2 * HOP))
-        for start in range(0, len(wide), _PART):
-            self.spectra[start : start + _PART] = _spectra(self.samples[start : start + _PART])
-        self.labels = torch.tensor(labels)
-        self.weights = torch.tensor(weights, dtype=torch.float64)
-        self.classes = classes
-        self.frames = frames
-        self.generator = torch.Generator().manual_seed(seed)
         rng = np.random.default_rng(seed)
         low, high = (math.log(value) for value in _TRACT_RANGE)
         knots, edges = np.linspace(0, BANDS + 1, 6), np.arange(BANDS + 2)
@@ -75,6 +63,18 @@ class Augmenter:
                 for _ in range(_TRACTS)
             ]
         )
+        self.tracts = self.tracts[:, : 1 + int(self.tracts.amax((0, 2)).nonzero().max())]  # bins above reach no band
+        wide = [resample(np.trim_zeros(clip, "b"), sample_rate_hz, 2 * RATE_HZ) for clip in clips]
+        self.words = [torch.from_numpy(clip / max(np.abs(clip).max(), 1e-9)).half() for clip in wide]
+        self.lengths = torch.tensor([len(clip) for clip in wide])
+        self.counts = 1 + self.lengths // (2 * HOP)
+        self.starts = torch.cumsum(self.counts, 0) - self.counts
+        self.frames_of_all = torch.cat([self._amplitudes(word.float()) for word in self.words]).half()
+        self.labels = torch.tensor(labels)
+        self.weights = torch.tensor(weights, dtype=torch.float64)
+        self.classes = classes
+        self.frames = frames
+        self.generator = torch.Generator().manual_seed(seed)
         self.bins = (mel_bands(WINDOW // 2 + 1) > 0).float().sum(0).clamp_min(1.5)
 
     # ------------------------------------------------------------------------------------- randomness
@@ -103,33 +103,49 @@ class Augmenter:
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
         """Features (size, BANDS, frames) and labels (size,)."""
         chosen = torch.multinomial(self.weights, size, replacement=True, generator=self.generator)
-        bands = self._spoken(chosen)
-        bands, active = self._timed(bands, self.lengths[chosen] / (2 * HOP))
         labels = self.labels[chosen].clone()
-        none = int(size * NONE_SHARE)
-        labels[:none] = self.classes
+        none, other = int(size * NONE_SHARE), int(size * OTHER_SHARE)
+        halves = torch.zeros(size, dtype=torch.bool)
+        halves[none + other // 2 : none + other] = True
+        bands, active = self._timed(self._spoken(chosen), self.lengths[chosen] / (2 * HOP), halves)
+        labels[:none] = self.classes + 1
+        own = labels < self.classes
+        labels[none : none + other][own[none : none + other]] = self.classes
         level = bands.mean(1).sum(1) / active.sum(1).clamp_min(1)
-        bands = torch.cat([self._no_words(bands, active, level, none), bands[none:]])
+        bands = torch.cat([self._made(bands, active, level, none, none + other // 2), bands[none + other // 2 :]])
         bands = self._recorded(self._in_room(bands))
         level[none:] = (bands.mean(1).sum(1) / active.sum(1).clamp_min(1))[none:]
         return self._masked(normalised(self._noisy(bands, active, level, none))), labels
 
     def _spoken(self, chosen: Tensor) -> Tensor:
         """Words as mel bands (B, BANDS, T'), each with another vocal tract, some overdriven."""
-        gain = 2 + 8 * self.uniform(len(chosen), 1)
-        driven = (self.uniform(len(chosen), 1) < 0.15)[:, 0]
+        driven = torch.nonzero(self.uniform(len(chosen)) < 0.15)[:, 0]
+        gains = 2 + 8 * self.uniform(len(driven))
         tracts = self.tracts[torch.randint(_TRACTS, (len(chosen),), generator=self.generator)]
-        longest = int(self.lengths[chosen].max())
-        spectra = self.spectra[chosen, :, : longest // (2 * HOP) + 3]
-        if driven.any():
-            loud = torch.tanh(self.samples[chosen[driven]] * gain[driven])
-            spectra[driven] = _spectra(loud)[:, :, : spectra.shape[2]]
-        return torch.einsum("bft,bfm->bmt", spectra, tracts)
+        counts = self.counts[chosen]
+        place = torch.arange(int(counts.max()) + 2)[None]
+        index = self.starts[chosen][:, None] + torch.minimum(place, counts[:, None] - 1)
+        amplitudes = self.frames_of_all[index].float() * (place < counts[:, None])[..., None]
+        for row, gain in zip(driven.tolist(), gains.tolist(), strict=True):
+            loud = self._amplitudes(torch.tanh(self.words[int(chosen[row])].float() * gain))
+            amplitudes[row, : len(loud)] = loud
+        return torch.bmm(amplitudes.square(), tracts).transpose(1, 2)
 
-    def _timed(self, bands: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Another tempo, uneven within the word, at another place; (B, BANDS, frames) and where the word is."""
+    def _amplitudes(self, samples: Tensor) -> Tensor:
+        """(T,) at twice the judge's rate -> amplitude spectra (T', bins)."""
+        spectrum = torch.stft(
+            samples, 2 * WINDOW, 2 * HOP, window=_SHAPE, center=True, pad_mode="constant", return_complex=True
+        )
+        return torch.view_as_real(spectrum[: self.tracts.shape[1]]).square().sum(2).sqrt().T
+
+    def _timed(self, bands: Tensor, frames: Tensor, halves: Tensor) -> tuple[Tensor, Tensor]:
+        """Another tempo, uneven within the word, at another place; (B, BANDS, frames) and where the word is.
+
+        Of the rows `halves`, the beginning or the end of the word.
+        """
         rows, _, available = bands.shape
-        wanted = self._wanted(frames)
+        kept = _HALF[0] + self.uniform(rows) * (_HALF[1] - _HALF[0])
+        wanted = self._wanted(frames) * torch.where(halves, kept.sqrt(), torch.ones(rows))
         clock = torch.cumsum(torch.exp(self.curve(rows, 7, 0.35, self.frames)), 1)
         clock = (clock - clock[:, :1]) / (clock[:, -1:] - clock[:, :1])
         start = (self.frames - wanted) / 2 + self.normal(rows) * 4
@@ -140,6 +156,9 @@ class Augmenter:
         share = tick - before
         within = clock.gather(1, before) * (1 - share) + clock.gather(1, before + 1) * share
         first, last = self.uniform(rows, 1) * 0.15, 1 - self.uniform(rows, 1) * 0.15
+        beginning = (self.uniform(rows) < 0.5)[:, None]
+        first = torch.where(halves[:, None] & ~beginning, 1 - kept[:, None], first)
+        last = torch.where(halves[:, None] & beginning, kept[:, None], last)
         source = (first + within * (last - first)) * frames[:, None]
         left = source.floor().long().clamp(0, available - 2)
         weight = (source - left).clamp(0, 1)[:, None]
@@ -155,11 +174,13 @@ class Augmenter:
         drawn = torch.exp(low + self.uniform(len(frames)) * (high - low))
         return drawn if self.frames == FRAMES else (drawn * frames).clamp(_FRAMES_PER_WORD[0], self.frames - 6)
 
-    def _no_words(self, bands: Tensor, active: Tensor, level: Tensor, count: int) -> Tensor:
-        """(count, BANDS, frames) of sounds that are not words; noise is added to all later."""
-        kinds = (self._silence, self._chopped, self._average, self._reversed, self._tones, self._hiss)
+    def _made(self, bands: Tensor, active: Tensor, level: Tensor, none: int, count: int) -> Tensor:
+        """(count, BANDS, frames): `none` sounds that are not words, then other words; noise is added to all later."""
+        sounds = (self._silence, self._average, self._tones, self._hiss)
+        words = (self._chopped, self._reversed, self._reversed, self._two)
         found = []
         for row in range(count):
+            kinds = sounds if row < none else words
             make = kinds[int(torch.randint(len(kinds), (1,), generator=self.generator))]
             found.append(make(bands, active, level, row))
         return torch.stack(found) if found else bands[:0]
@@ -187,6 +208,18 @@ class Augmenter:
     def _reversed(self, bands: Tensor, active: Tensor, level: Tensor, row: int) -> Tensor:
         return bands[row].flip(1)
 
+    def _two(self, bands: Tensor, active: Tensor, level: Tensor, row: int) -> Tensor:
+        """Two words in a row, in the time of one."""
+        parts = []
+        for other in (row, int(self.uniform(1) * len(bands))):
+            word = bands[other][:, active[other] > 0] / level[other].clamp_min(1e-12)
+            parts.append(word if word.shape[1] else bands[other])
+        joined = torch.cat(parts, 1)
+        size = min(self.frames, max(8, int(joined.shape[1] * (0.5 + 0.3 * float(self.uniform(1))))))
+        joined = F.interpolate(joined[None], size, mode="linear", align_corners=True)[0]
+        before = (self.frames - size) // 2
+        return F.pad(joined, (before, self.frames - size - before)) * level[row]
+
     def _tones(self, bands: Tensor, active: Tensor, level: Tensor, row: int) -> Tensor:
         found = torch.zeros_like(bands[row])
         for _ in range(1 + int(self.uniform(1) * 3)):
@@ -210,7 +243,7 @@ class Augmenter:
         response[:, 0] = 1
         spectrum = torch.fft.rfft(bands, 2 * self.frames) * torch.fft.rfft(response, 2 * self.frames)[:, None]
         bands = torch.fft.irfft(spectrum, 2 * self.frames)[..., : self.frames].clamp_min(0)
-        whispered = F.avg_pool1d(bands.transpose(1, 2), 5, 1, 2).transpose(1, 2) * self.grain(rows)
+        whispered = _blurred(bands, 5) * self.grain(rows)
         return torch.where(self.sometimes(rows, 0.12) > 0, whispered, bands)
 
     def _recorded(self, bands: Tensor) -> Tensor:
@@ -268,12 +301,13 @@ class Augmenter:
         return bands.masked_fill(((time >= first) & (time < first + width))[:, None], -1.0)
 
 
-def _spectra(samples: Tensor) -> Tensor:
-    """(B, T) at twice the judge's rate -> power spectra (B, 257, T')."""
-    return power(samples, 2 * WINDOW, 2 * HOP)
+@functools.cache
+def _blur(width: int) -> Tensor:
+    """(BANDS, BANDS): each row the mean over neighbouring bands, of which those at the ends count several times."""
+    near = (torch.arange(BANDS)[:, None] + torch.arange(width)[None] - width // 2).clamp(0, BANDS - 1)
+    return F.one_hot(near, BANDS).float().mean(1)
 
 
 def _blurred(bands: Tensor, width: int) -> Tensor:
-    """Mean over neighbouring bands."""
-    padded = F.pad(bands.transpose(1, 2), (width // 2, width // 2), mode="replicate")
-    return F.avg_pool1d(padded, width, 1).transpose(1, 2)
+    """Mean over neighbouring bands, (B, BANDS, T)."""
+    return torch.matmul(_blur(width), bands)

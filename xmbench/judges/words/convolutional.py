@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from xmbench.judges.stored import batched, exactly, pack, require, unpack
 from xmbench.judges.words.features import BANDS, FRAMES, features
+from xmbench.judges.words.rejecting import PLAIN, REJECTS, Rejection
 
-FORMAT = "xmbench/spoken-word-judge/1"
+FORMAT, FIRST_FORMAT = "xmbench/spoken-word-judge/2", "xmbench/spoken-word-judge/1"
 BATCH = 64
 EMBEDDING = 64
 CHANNELS = (12, 24, 40, 60)
@@ -31,9 +32,11 @@ def _block(inputs: int, outputs: int, kernel: tuple[int, int], padding: tuple[in
 
 
 class WordNet(nn.Module):
-    """Mel bands (B, 40, T) -> logits (B, K + 1); the last class is "none". Shapes below are for T = 96."""
+    """Mel bands (B, 40, T) -> logits (B, K + R): the words, then `REJECTS`. Shapes below are for T = 96."""
 
-    def __init__(self, classes: int, dropout: float = 0.2, channels: Sequence[int] = CHANNELS) -> None:
+    def __init__(
+        self, classes: int, dropout: float = 0.2, channels: Sequence[int] = CHANNELS, rejects: int = len(REJECTS)
+    ) -> None:
         super().__init__()
         a, b, c, d = self.channels = tuple(channels)
         self.bands = nn.Sequential(
@@ -48,7 +51,7 @@ class WordNet(nn.Module):
         self.far = nn.Sequential(nn.Conv1d(d, d, 5, padding=4, dilation=2, bias=False), nn.BatchNorm1d(d), nn.ReLU())
         self.embedding = nn.Sequential(nn.Linear(2 * d, EMBEDDING), nn.BatchNorm1d(EMBEDDING), nn.ReLU())
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(EMBEDDING, classes + 1)
+        self.head = nn.Linear(EMBEDDING, classes + rejects)
 
     def embed(self, bands: Tensor) -> Tensor:
         """(B, 40, T) -> (B, 64)."""
@@ -59,7 +62,7 @@ class WordNet(nn.Module):
         return found
 
     def forward(self, bands: Tensor) -> Tensor:
-        """(B, 40, T) -> (B, K + 1)."""
+        """(B, 40, T) -> (B, K + R)."""
         logits: Tensor = self.head(self.dropout(self.embed(bands)))
         return logits
 
@@ -74,6 +77,7 @@ class SpokenWordJudge:
         data: the safetensors file that they were read from.
         frames: of a clip that the networks get.
         device: where the networks compute.
+        rejection: how it rejects.
     """
 
     class_names: tuple[str, ...]
@@ -81,18 +85,25 @@ class SpokenWordJudge:
     data: bytes
     frames: int = FRAMES
     device: str = "cpu"
+    rejection: Rejection = PLAIN
 
     @classmethod
-    def of(cls, class_names: Sequence[str], networks: Sequence[WordNet], frames: int = FRAMES) -> SpokenWordJudge:
+    def of(
+        cls,
+        class_names: Sequence[str],
+        networks: Sequence[WordNet],
+        frames: int = FRAMES,
+        rejection: Rejection | None = None,
+    ) -> SpokenWordJudge:
         """A judge of trained networks, rounded to what is stored, so that tests see what users get."""
         about: dict[str, Any] = {"format": FORMAT, "words": tuple(class_names), "networks": len(networks)}
-        about |= {"bands": BANDS, "frames": frames}
+        about |= {"bands": BANDS, "frames": frames, "rejection": asdict(rejection or PLAIN)}
         if networks[0].channels != CHANNELS:
             about["channels"] = networks[0].channels
         return cls.from_bytes(pack(about, networks))
 
     def probabilities(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
-        """Probabilities of the words: float32 (N, K + 1), rows sum to 1, the last column is "none".
+        """Probabilities of the words: float32 (N, K + 1), rows sum to 1, the last column is "none of them".
 
         Args:
             clips: N clips, float32 (T,), any length; only relative levels matter.
@@ -107,7 +118,11 @@ class SpokenWordJudge:
 
     def _vote(self, batch: Tensor) -> Tensor:
         votes = torch.stack([torch.log_softmax(network(batch), 1) for network in self.networks]).mean(0)
-        return torch.softmax(votes, 1)
+        return self.rejection.probabilities(votes)
+
+    def rejecting(self, rejection: Rejection) -> SpokenWordJudge:
+        """The same networks with another rejection."""
+        return self.of(self.class_names, self.networks, self.frames, rejection)
 
     @classmethod
     def from_bytes(cls, data: bytes, device: str = "cpu") -> SpokenWordJudge:
@@ -135,10 +150,11 @@ def batches(
 @functools.lru_cache(maxsize=4)
 def _unpack(data: bytes, device: str) -> SpokenWordJudge:
     require(device)
-    about, networks = unpack(data, FORMAT, _untrained)
+    about, networks = unpack(data, (FORMAT, FIRST_FORMAT), _untrained)
     placed = tuple(network.to(device) for network in networks)
-    return SpokenWordJudge(tuple(about["words"]), placed, data, about["frames"], device)
+    return SpokenWordJudge(tuple(about["words"]), placed, data, about["frames"], device, Rejection.of(about))
 
 
 def _untrained(about: dict[str, Any]) -> WordNet:
-    return WordNet(len(about["words"]), channels=about.get("channels", CHANNELS))
+    rejects = Rejection.of(about).outputs
+    return WordNet(len(about["words"]), channels=about.get("channels", CHANNELS), rejects=rejects)

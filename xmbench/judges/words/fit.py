@@ -1,27 +1,29 @@
-"""Fits a spoken-word judge on the distinct training clips of data sets, and tests it."""
+"""Fits a spoken-word judge on the distinct training clips of data sets, other words and made sounds, and tests it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.errors import DatasetError, MediaError, PrerequisiteError, UnknownNameError
+from xmbench.errors import DatasetError, PrerequisiteError, UnknownNameError
 from xmbench.formats.dataset import Dataset
-from xmbench.formats.items import read_clip
 from xmbench.interfaces import FittedJudge
 from xmbench.interfaces import Judge as AnyJudge
 from xmbench.judges.loading import load
-from xmbench.judges.words import training
+from xmbench.judges.words import measuring, training
+from xmbench.judges.words.clips import ByRate, Clips, collect, common_words, licences, others, recorded, sounds_by_kind
 from xmbench.judges.words.convolutional import SpokenWordJudge
 from xmbench.judges.words.features import BANDS, HIGH_HZ, HOP, RATE_HZ, frames_for
+from xmbench.judges.words.measuring import Heard
 from xmbench.judges.words.recurrent import RecurrentWordJudge
+from xmbench.judges.words.sounds import synthesised
 from xmbench.judges.words.training import Architecture
 from xmbench.media import audio
 from xmbench.media.signal import Sound
@@ -30,34 +32,47 @@ from xmbench.storage.files import read_bytes
 Judge = SpokenWordJudge | RecurrentWordJudge
 NAME = "spoken-word"
 SECOND = "-second"  # ends the name of a second judge's files
-VOICES_SHARE = 0.8  # of the draws, if a directory of more voices is given: they are closer to real speech
+VOICES_SHARE = 0.8  # of the draws of words, if a directory of more voices is given: they are closer to real speech
+OTHERS_SHARE = 0.4  # of the draws, if a directory of other words is given
+SOUNDS_SHARE = 0.07  # of the draws
+RECORDINGS = "real recordings"
+SYNTHESISED = 3000  # sounds
+_RATE_HZ = 2 * RATE_HZ  # of training clips
 
 
 @dataclass(slots=True)
-class _Clips:
-    """Distinct clips at one rate, with labels and speakers."""
+class _Material:
+    """Training clips at one rate with what they are drawn for, and tests by name.
 
-    samples: list[NDArray[np.float32]] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    speakers: list[str] = field(default_factory=list)
-    takes: set[tuple[str, int]] = field(default_factory=set)
+    Attributes:
+        clips: label K is another word, K + 1 no word.
+        sources: of each clip: "data", "voices", "others" or "sounds".
+        tests: of words.
+        none: of anything else, by kind.
+        held_out: voices that are in no training clip.
+    """
 
-    def __len__(self) -> int:
-        return len(self.samples)
+    clips: Clips = field(default_factory=Clips)
+    sources: list[str] = field(default_factory=list)
+    tests: dict[str, ByRate] = field(default_factory=dict)
+    none: dict[str, ByRate] = field(default_factory=dict)
+    held_out: set[str] = field(default_factory=set)
 
-    def add(self, samples: NDArray[np.float32], label: int, speaker: str) -> None:
-        self.samples.append(samples)
-        self.labels.append(label)
-        self.speakers.append(speaker)
+    def add(self, source: str, samples: NDArray[np.float32], rate: int, label: int, speaker: str) -> None:
+        self.clips.add(audio.resample(samples, rate, _RATE_HZ), label, speaker)
+        self.sources.append(source)
 
 
 def fit_spoken_word_judge(
     datasets: Sequence[Dataset],
     *,
     voices: Path | None = None,
+    other_words: Path | None = None,
     hold_out: Sequence[str] = (),
     voices_share: float = VOICES_SHARE,
+    others_share: float = OTHERS_SHARE,
     recordings: Path | None = None,
+    sounds: Path | None = None,
     architecture: Architecture = "convolutional",
     beside: Path | None = None,
     seed: int = 0,
@@ -70,9 +85,12 @@ def fit_spoken_word_judge(
         datasets: their training clips are used, each distinct take once; the first defines classes and rate,
             and its test split is the held-out test.
         voices: directory of more training clips, `<class or word>_<voice>_<number>.wav`, with hyphens for spaces.
-        hold_out: voices of that directory that are not used for training but for separate tests.
-        voices_share: share of the draws from that directory, 0..1.
+        other_words: directory of clips of other words, `<word>_<voice>_<number>.wav`, that the judge learns to reject.
+        hold_out: voices of these directories that are not used for training but for separate tests.
+        voices_share: share of the draws of words from `voices`, 0..1.
+        others_share: share of all draws from `other_words`, 0..1.
         recordings: directory of real recordings `<class or word>_<speaker>_<number>.wav`, for a test only.
+        sounds: directory of sounds that are none of the words, in a directory for each kind, for a test only.
         architecture: of the networks; "recurrent" makes a second judge.
         beside: weights of another judge; the record then says how often the two agree.
         seed: of the training.
@@ -83,70 +101,153 @@ def fit_spoken_word_judge(
         DatasetError: the data sets differ in words or rate.
         UnknownNameError, MediaError: a directory has no clips of these words, or one that cannot be read.
     """
-    words = _common(datasets)
-    train, test, tests = _own_clips(datasets)
-    own = len(train)
-    tests |= _more_voices(voices, hold_out, datasets[0], train) if voices else {}
-    if recordings is not None:
-        tests["real recordings"] = _recorded(recordings, datasets[0])
+    words = common_words(datasets)
+    material = _own_clips(datasets)
+    if voices is not None:
+        _more(material, "voices", recorded(voices, datasets[0]), hold_out)
+    if other_words is not None:
+        _more(material, "others", others(other_words, datasets[0]), hold_out)
+    _check_held(material, hold_out, voices)
+    for sound in synthesised(SYNTHESISED, _RATE_HZ, seed):
+        material.add("sounds", sound, _RATE_HZ, len(words) + 1, "")
+    _add_tests(material, recordings, sounds, datasets[0])
     other = _other_judge(beside, words) if beside else None
-    audio_format = datasets[0].recipe.audio
     judge = training.fit(
-        train.samples,
-        audio_format.sample_rate_hz,
-        train.labels,
+        material.clips.samples,
+        _RATE_HZ,
+        material.clips.labels,
         words,
-        weights=_weights(own, len(train), voices_share),
+        weights=_weights(material, voices_share, others_share),
         seed=seed,
         steps=steps,
-        frames=frames_for(audio_format.max_duration_s),
+        frames=frames_for(datasets[0].recipe.audio.max_duration_s),
         architecture=architecture,
         progress=progress,
     )
-    second = architecture == "recurrent"
-    return FittedJudge(
-        judge.data,
-        NAME + SECOND if second else NAME,
-        {what: _accuracy(judge, clips) for what, clips in tests.items()},
-        sees=f"{BANDS} mel bands up to {HIGH_HZ:.0f} Hz, {judge.frames} frames of {1000 * HOP // RATE_HZ} ms",
-        role="second" if second else "first",
-        details={
-            "architecture": architecture,
-            **(_agreement(judge, other, tests) if other else {}),
-            "training_clips": len(train),
-            "training_voices": sorted(set(train.speakers)),
-            "held_out_voices": sorted({*test.speakers, *hold_out}),
-        },
-        packages=("torch", "soxr"),
+    spoken = zip(material.sources, material.clips.speakers, strict=True)
+    about = {
+        "training_voices": sorted({speaker for source, speaker in spoken if source in ("data", "voices")}),
+        "shares": {"voices": voices_share, "other_words": others_share, "sounds": SOUNDS_SHARE},
+    }
+    return _fitted(
+        judge, material, other, about, _licences(material, datasets, {"voices": voices, "others": other_words})
     )
 
 
-def _own_clips(datasets: Sequence[Dataset]) -> tuple[_Clips, _Clips, dict[str, dict[int, _Clips]]]:
-    """The data sets' training clips, the first one's test clips, and these as a test by name and rate."""
-    train, test = _Clips(), _Clips()
+def _licences(material: _Material, datasets: Sequence[Dataset], folders: Mapping[str, Path | None]) -> dict[str, str]:
+    """Licences of the voices: a data set has one for its clips, a directory may state those of its voices."""
+    found = {}
     for dataset in datasets:
-        _collect(dataset, "train", train)
-    _collect(datasets[0], "test", test)
-    name = "clips of the test split" if test.takes & train.takes else "held-out voices"
-    return train, test, {name: {datasets[0].recipe.audio.sample_rate_hz: test}}
+        source = dataset.recipe.sources[dataset.recipe.pairing.clip_source]
+        found[f"{dataset.recipe.name}: {source.title}"] = source.licence
+    spoken = set(zip(material.sources, material.clips.speakers, strict=True))
+    for source_name, folder in folders.items():
+        if folder is not None:
+            found |= licences(folder, sorted(speaker for source, speaker in spoken if source == source_name))
+    return found
 
 
-def _more_voices(
-    folder: Path, hold_out: Sequence[str], dataset: Dataset, train: _Clips
-) -> dict[str, dict[int, _Clips]]:
-    """Adds a directory's clips to the training; those of held-out voices are returned as tests by name."""
-    rate = dataset.recipe.audio.sample_rate_hz
-    held: dict[str, dict[int, _Clips]] = {}
-    for clip_rate, clips in _recorded(folder, dataset).items():
+def _own_clips(datasets: Sequence[Dataset]) -> _Material:
+    """The data sets' training clips, and the first one's test clips as a test."""
+    material, test, rate = _Material(), Clips(), datasets[0].recipe.audio.sample_rate_hz
+    own = Clips()
+    for dataset in datasets:
+        collect(dataset, "train", own)
+    collect(datasets[0], "test", test)
+    for samples, label, speaker in zip(own.samples, own.labels, own.speakers, strict=True):
+        material.add("data", samples, rate, label, speaker)
+    name = "clips of the test split" if test.takes & own.takes else "held-out voices"
+    material.tests[name] = {rate: test}
+    material.held_out |= set(test.speakers)
+    return material
+
+
+def _more(material: _Material, source: str, found: ByRate, hold_out: Sequence[str]) -> None:
+    """Adds a directory's clips to the training; words of held-out voices are tests by name."""
+    for rate, clips in found.items():
         for samples, label, speaker in zip(clips.samples, clips.labels, clips.speakers, strict=True):
-            if speaker in hold_out:
-                held.setdefault(f"held-out {speaker}", {}).setdefault(clip_rate, _Clips()).add(samples, label, speaker)
-            else:
-                train.add(audio.resample(samples, clip_rate, rate), label, speaker)
-    missing = sorted({f"held-out {voice}" for voice in hold_out} - set(held))
+            if speaker not in hold_out:
+                material.add(source, samples, rate, label, speaker)
+            elif source == "voices":
+                test = material.tests.setdefault(f"held-out {speaker}", {})
+                test.setdefault(rate, Clips()).add(samples, label, speaker)
+
+
+def _check_held(material: _Material, hold_out: Sequence[str], voices: Path | None) -> None:
+    missing = sorted({f"held-out {voice}" for voice in hold_out} - set(material.tests))
     if missing:
-        raise UnknownNameError(f"no clips of {', '.join(missing)} voices", where=folder)
-    return held
+        raise UnknownNameError(f"no clips of {', '.join(missing)} voices", where=voices)
+    material.held_out |= set(hold_out)
+
+
+def _add_tests(material: _Material, words: Path | None, sounds: Path | None, dataset: Dataset) -> None:
+    """Real recordings, and what is none of the words: noise, words reversed or cut in half, directories of sounds."""
+    material.none = {"noise": measuring.noise(), **measuring.made(next(iter(material.tests.values())))}
+    if words is not None:
+        material.tests[RECORDINGS] = recorded(words, dataset)
+        made = measuring.made(material.tests[RECORDINGS])
+        material.none |= {f"{kind}-recordings": clips for kind, clips in made.items()}
+    if sounds is not None:
+        material.none |= sounds_by_kind(sounds)
+
+
+def _weights(material: _Material, voices_share: float, others_share: float) -> list[float]:
+    """Splits the draws between the sources, independent of their numbers; every voice of `voices` is drawn as often."""
+    present = set(material.sources)
+    shares = {"others": others_share, "sounds": SOUNDS_SHARE}
+    words = 1.0 - sum(share for source, share in shares.items() if source in present)
+    own = words * (1.0 - voices_share) if "voices" in present else words
+    shares |= {"data": own, "voices": words - own}
+    several = Counter(material.sources)
+    speakers = Counter(zip(material.sources, material.clips.speakers, strict=True))
+    voices = len({speaker for source, speaker in speakers if source == "voices"})
+
+    def chance(source: str, speaker: str) -> float:
+        return shares[source] / (voices * speakers[source, speaker] if source == "voices" else several[source])
+
+    return [chance(*key) for key in zip(material.sources, material.clips.speakers, strict=True)]
+
+
+def _fitted(
+    judge: Judge, material: _Material, other: _OtherJudge | None, about: Mapping[str, Any], voices: Mapping[str, str]
+) -> FittedJudge:
+    """The outcome of all tests, and what the record says besides."""
+    second = isinstance(judge, RecurrentWordJudge)
+    heard = {test: Heard.of(judge, clips) for test, clips in material.tests.items()}
+    none = {kind: Heard.of(judge, clips) for kind, clips in material.none.items()}
+    several = Counter(material.sources)
+    details = {
+        "architecture": "recurrent" if second else "convolutional",
+        **(_agreement(judge, other, material.tests) if other else {}),
+        "rejection": asdict(judge.rejection),
+        f"accepted_when_{measuring.KEPT:.0%}_are_kept".replace("%", "_percent"): {
+            test: {
+                kind: round(measuring.accepted_when_kept(words.accepting, sounds.accepting), 4)
+                for kind, sounds in none.items()
+            }
+            for test, words in heard.items()
+        },
+        "training_clips": several["data"] + several["voices"],
+        "training_clips_of_other_words": several["others"],
+        "training_sounds": several["sounds"],
+        "held_out_voices": sorted(material.held_out),
+        **about,
+    }
+    return FittedJudge(
+        judge.data,
+        NAME + SECOND if second else NAME,
+        {test: found.accuracy() for test, found in heard.items()},
+        sees=f"{BANDS} mel bands up to {HIGH_HZ:.0f} Hz, {judge.frames} frames of {1000 * HOP // RATE_HZ} ms",
+        role="second" if second else "first",
+        details=details,
+        packages=("torch", "soxr"),
+        false_accepts={kind: found.false_accepts() for kind, found in none.items()},
+        calibration={
+            test: {"error": round(found.calibration_error(), 4), "bins": measuring.BINS, "n": len(found.labels)}
+            for test, found in heard.items()
+        },
+        voices=voices,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,87 +277,14 @@ def _other_judge(path: Path, words: Sequence[str]) -> _OtherJudge:
     return _OtherJudge(path.stem, hashlib.sha256(weights).hexdigest(), other)
 
 
-def _agreement(judge: Judge, other: _OtherJudge, tests: dict[str, dict[int, _Clips]]) -> dict[str, Any]:
+def _agreement(judge: Judge, other: _OtherJudge, tests: Mapping[str, ByRate]) -> dict[str, Any]:
     """How often two judges agree, right or wrong, in each test."""
     first, agreement = other.judge, {}
     for what, clips in tests.items():
         agree = [
-            _recognised(judge, part, rate) == first.probabilities([Sound(c, rate) for c in part.samples]).argmax(axis=1)
+            judge.probabilities(part.samples, rate).argmax(axis=1)
+            == first.probabilities([Sound(c, rate) for c in part.samples]).argmax(axis=1)
             for rate, part in clips.items()
         ]
         agreement[what] = round(float(np.concatenate(agree).mean()), 6)
     return {"agreement": {"with": other.name, "sha256": other.sha256, "share": agreement}}
-
-
-def _weights(own: int, total: int, share: float) -> list[float]:
-    """Splits the draws between the data sets' clips and the directory's, independent of their numbers."""
-    if total == own:
-        return [1.0] * own
-    return [(1.0 - share) / own] * own + [share / (total - own)] * (total - own)
-
-
-def _words(dataset: Dataset) -> list[str]:
-    return list(dataset.recipe.task.words or dataset.recipe.task.class_names)
-
-
-def _common(datasets: Sequence[Dataset]) -> list[str]:
-    words, rate = _words(datasets[0]), datasets[0].recipe.audio.sample_rate_hz
-    for dataset in datasets:
-        if _words(dataset) != words or dataset.recipe.audio.sample_rate_hz != rate:
-            raise DatasetError(
-                "the data sets have other words or another sample rate",
-                where=dataset.folder,
-                expected=f"{', '.join(words)} at {rate} Hz",
-            )
-    return words
-
-
-def _collect(dataset: Dataset, split: str, clips: _Clips) -> None:
-    """Adds each distinct take of a split once."""
-    for row in dataset.rows(split, ["audio", "label", "take", "speaker"]):
-        key = (str(row["take"]), int(row["label"]))
-        if key not in clips.takes:
-            clips.takes.add(key)
-            clips.add(audio.to_float(read_clip(row, dataset)), key[1], str(row["speaker"]))
-
-
-def _recorded(folder: Path, dataset: Dataset) -> dict[int, _Clips]:
-    """Clips of a directory by sample rate; files of other words are ignored."""
-    spellings = {
-        spelling: label
-        for said in (dataset.recipe.task.class_names, _words(dataset))
-        for label, name in enumerate(said)
-        for spelling in (name, name.replace(" ", "-").replace("_", "-"))
-    }
-    found: dict[int, _Clips] = defaultdict(_Clips)
-    for path in sorted(folder.glob("*_*.wav")):
-        word = max((known for known in spellings if path.stem.startswith(f"{known}_")), key=len, default=None)
-        if word is None:
-            continue
-        try:
-            samples, rate = audio.decode(path.read_bytes())
-        except (OSError, MediaError) as error:
-            raise MediaError(f"a clip cannot be read ({error})", where=path) from error
-        speaker = path.stem.removeprefix(f"{word}_").split("_")[0]
-        found[rate].add(samples[:, 0], spellings[word], speaker)
-    if not found:
-        raise UnknownNameError("no clips of these words", where=folder, expected="files <class or word>_<voice>_*.wav")
-    return found
-
-
-def _recognised(judge: Judge, clips: _Clips, rate: int) -> NDArray[np.int64]:
-    return np.asarray(judge.probabilities(clips.samples, rate).argmax(axis=1))
-
-
-def _accuracy(judge: Judge, clips_by_rate: dict[int, _Clips]) -> dict[str, Any]:
-    """Accuracy over all clips, and by speaker."""
-    right: dict[str, list[bool]] = defaultdict(list)
-    for rate, clips in clips_by_rate.items():
-        for speaker, label, word in zip(clips.speakers, clips.labels, _recognised(judge, clips, rate), strict=True):
-            right[speaker].append(bool(label == word))
-    every = [value for values in right.values() for value in values]
-    return {
-        "accuracy": round(float(np.mean(every)), 6),
-        "n": len(every),
-        "by_speaker": {name: round(float(np.mean(values)), 4) for name, values in sorted(right.items())},
-    }

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from xmbench.judges.words.convolutional import SpokenWordJudge
     from xmbench.judges.words.recurrent import RecurrentWordJudge
 
-_CONVOLUTIONAL, _RECURRENT = "xmbench/spoken-word-judge/1", "xmbench/recurrent-word-judge/1"
+_CONVOLUTIONAL = ("xmbench/spoken-word-judge/2", "xmbench/spoken-word-judge/1")
+_RECURRENT = ("xmbench/recurrent-word-judge/2", "xmbench/recurrent-word-judge/1")
 
 
 def word_judge(data: bytes, device: str = "cpu") -> SpokenWordJudge | RecurrentWordJudge:
@@ -29,7 +30,7 @@ def word_judge(data: bytes, device: str = "cpu") -> SpokenWordJudge | RecurrentW
     """
     from xmbench.judges.words import convolutional, recurrent
 
-    if header(data)["format"] == _RECURRENT:
+    if header(data)["format"] in _RECURRENT:
         return recurrent.RecurrentWordJudge.from_bytes(data, device)
     return convolutional.SpokenWordJudge.from_bytes(data, device)
 
@@ -57,19 +58,28 @@ class WordJudges:
 
     name: str = "words"
     modality: Modality = "audio"
-    formats: tuple[str, ...] = (_CONVOLUTIONAL, _RECURRENT)
+    formats: tuple[str, ...] = (*_CONVOLUTIONAL, *_RECURRENT)
     weights: Path | None = Path(__file__).parent / "weights"
     needs: str = "clips of spoken words, one word per class"
     options: tuple[FitOption, ...] = (
         FitOption("voices", "Directory of more training clips <word>_<voice>_*.wav.", Path),
-        FitOption("hold-out", "A voice of that directory to test on instead.", many=True, needs="voices"),
+        FitOption("other-words", "Directory of clips of other words to reject, <word>_<voice>_*.wav.", Path),
+        FitOption("hold-out", "A voice of these directories to test on instead.", many=True, needs="voices"),
         FitOption(
             "voices-share",
-            "Share of the draws from that directory (default: 0.8).",
+            "Share of the draws of words from that directory (default: 0.8).",
             float,
             between=(0.0, 1.0),
             needs="voices",
         ),
+        FitOption(
+            "others-share",
+            "Share of the draws from the directory of other words (default: 0.4).",
+            float,
+            between=(0.0, 1.0),
+            needs="other-words",
+        ),
+        FitOption("sounds", "Directory of sounds that are none of the words, <kind>/*.wav, to test on.", Path),
         FitOption("recordings", "Directory of real recordings <class>_*.wav to test on.", Path),
         FitOption("architecture", "recurrent makes a second judge.", choices=("convolutional", "recurrent")),
         FitOption("beside", "Another judge's weights: how often the two agree.", Path),

@@ -11,7 +11,8 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +22,11 @@ from torch import Tensor, nn
 from xmbench.judges.stored import batched, pack, require, unpack
 from xmbench.judges.words.convolutional import EMBEDDING, batches
 from xmbench.judges.words.features import BANDS, FRAMES
+from xmbench.judges.words.rejecting import PLAIN, REJECTS, Rejection
 
-FORMAT = "xmbench/recurrent-word-judge/1"
+FORMAT, FIRST_FORMAT = "xmbench/recurrent-word-judge/2", "xmbench/recurrent-word-judge/1"
 CEPSTRA = 16
-_HIDDEN = (64, 48)
+HIDDEN = (64, 48)
 _STRIDE = 3  # frames read together
 _SLOPE_FRAMES = 2  # on either side
 
@@ -52,13 +54,15 @@ def slopes(values: Tensor) -> Tensor:
 
 
 class RecurrentNet(nn.Module):
-    """Mel bands (B, 40, T) -> logits (B, K + 1); the last class is "none"."""
+    """Mel bands (B, 40, T) -> logits (B, K + R): the words, then `REJECTS`."""
 
     table: Tensor
 
-    def __init__(self, classes: int, dropout: float = 0.2) -> None:
+    def __init__(
+        self, classes: int, dropout: float = 0.2, hidden: Sequence[int] = HIDDEN, rejects: int = len(REJECTS)
+    ) -> None:
         super().__init__()
-        first, second = _HIDDEN
+        first, second = self.hidden = tuple(hidden)
         self.register_buffer("table", cosines(), persistent=False)
         self.scaled = nn.BatchNorm1d(3 * CEPSTRA)
         self.first = nn.GRU(_STRIDE * 3 * CEPSTRA, first, batch_first=True, bidirectional=True)
@@ -66,7 +70,7 @@ class RecurrentNet(nn.Module):
         self.look = nn.Linear(2 * second, 1)
         self.embedding = nn.Sequential(nn.Linear(4 * second, EMBEDDING), nn.BatchNorm1d(EMBEDDING), nn.ReLU())
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(EMBEDDING, classes + 1)
+        self.head = nn.Linear(EMBEDDING, classes + rejects)
 
     def embed(self, bands: Tensor) -> Tensor:
         """(B, 40, T) -> (B, 64)."""
@@ -82,7 +86,7 @@ class RecurrentNet(nn.Module):
         return found
 
     def forward(self, bands: Tensor) -> Tensor:
-        """(B, 40, T) -> (B, K + 1)."""
+        """(B, 40, T) -> (B, K + R)."""
         logits: Tensor = self.head(self.dropout(self.embed(bands)))
         return logits
 
@@ -97,6 +101,7 @@ class RecurrentWordJudge:
         data: the safetensors file that it was read from.
         frames: of a clip that the network gets.
         device: where the network computes.
+        rejection: how it rejects.
     """
 
     class_names: tuple[str, ...]
@@ -104,28 +109,37 @@ class RecurrentWordJudge:
     data: bytes
     frames: int = FRAMES
     device: str = "cpu"
+    rejection: Rejection = PLAIN
 
     @classmethod
-    def of(cls, class_names: Sequence[str], network: RecurrentNet, frames: int = FRAMES) -> RecurrentWordJudge:
+    def of(
+        cls, class_names: Sequence[str], network: RecurrentNet, frames: int = FRAMES, rejection: Rejection | None = None
+    ) -> RecurrentWordJudge:
         """A judge of a trained network, rounded to what is stored, so that tests see what users get."""
-        about = {"format": FORMAT, "words": tuple(class_names), "networks": 1, "cepstra": CEPSTRA, "frames": frames}
+        about: dict[str, Any] = {"format": FORMAT, "words": tuple(class_names), "networks": 1, "cepstra": CEPSTRA}
+        about |= {"frames": frames, "hidden": network.hidden, "rejection": asdict(rejection or PLAIN)}
         return cls.from_bytes(pack(about, [network]))
 
     def probabilities(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
-        """Probabilities of the words: float32 (N, K + 1), rows sum to 1, the last column is "none".
+        """Probabilities of the words: float32 (N, K + 1), rows sum to 1, the last column is "none of them".
 
         Args:
             clips: N clips, float32 (T,), any length; only relative levels matter.
             sample_rate_hz: of all of them.
         """
         seen = batches(clips, sample_rate_hz, self.frames)
-        return batched(
-            seen, lambda batch: torch.softmax(self.network(batch), 1), len(self.class_names) + 1, self.device
-        )
+        return batched(seen, self._heard, len(self.class_names) + 1, self.device)
 
     def embed(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
         """The embedding, float32 (N, 64), for distances between sets of clips."""
         return batched(batches(clips, sample_rate_hz, self.frames), self.network.embed, EMBEDDING, self.device)
+
+    def _heard(self, batch: Tensor) -> Tensor:
+        return self.rejection.probabilities(self.network(batch))
+
+    def rejecting(self, rejection: Rejection) -> RecurrentWordJudge:
+        """The same network with another rejection."""
+        return self.of(self.class_names, self.network, self.frames, rejection)
 
     @classmethod
     def from_bytes(cls, data: bytes, device: str = "cpu") -> RecurrentWordJudge:
@@ -140,5 +154,11 @@ class RecurrentWordJudge:
 @functools.lru_cache(maxsize=4)
 def _unpack(data: bytes, device: str) -> RecurrentWordJudge:
     require(device)
-    about, (network,) = unpack(data, FORMAT, lambda known: RecurrentNet(len(known["words"])))
-    return RecurrentWordJudge(tuple(about["words"]), network.to(device), data, about["frames"], device)
+    about, (network,) = unpack(data, (FORMAT, FIRST_FORMAT), _untrained)
+    placed = network.to(device)
+    return RecurrentWordJudge(tuple(about["words"]), placed, data, about["frames"], device, Rejection.of(about))
+
+
+def _untrained(about: dict[str, Any]) -> RecurrentNet:
+    rejects = Rejection.of(about).outputs
+    return RecurrentNet(len(about["words"]), hidden=about.get("hidden", HIDDEN), rejects=rejects)

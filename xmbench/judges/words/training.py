@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from xmbench.judges.words.augment import Augmenter
-from xmbench.judges.words.convolutional import CHANNELS, SpokenWordJudge, WordNet
+from xmbench.judges.words.convolutional import SpokenWordJudge, WordNet
 from xmbench.judges.words.features import FRAMES
 from xmbench.judges.words.recurrent import RecurrentNet, RecurrentWordJudge
 
@@ -23,27 +23,27 @@ Architecture = Literal["convolutional", "recurrent"]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many networks vote, how long each is trained, how wide a convolutional one is, and whether in bfloat16."""
+    """How many networks vote, how long each is trained, how wide it is, and whether in bfloat16."""
 
     networks: int
     steps: int
-    channels: tuple[int, int, int, int] = CHANNELS
-    half: bool = False
-    dropout: float = 0.2
+    channels: tuple[int, int, int, int] = (16, 32, 64, 96)
+    hidden: tuple[int, int] = (96, 64)
+    half: bool = True
+    dropout: float = 0.1
 
 
-SHORT_WORDS = Size(3, 500)
-# For longer words: at the same size and training time, one wide network distinguishes more words than three.
-LONG_WORDS = Size(1, 1400, (16, 32, 64, 96), half=True, dropout=0.1)
-RECURRENT_SHORT, RECURRENT_LONG = Size(1, 1200), Size(1, 1800, dropout=0.1)
+# At the same size and training time, one wide network distinguishes more words than three narrow ones.
+SHORT_WORDS, LONG_WORDS = Size(1, 5000), Size(1, 5000)
+RECURRENT_SHORT, RECURRENT_LONG = Size(1, 4500), Size(1, 4500)
 _SECOND_SEED = 500  # the second judge never gets the first one's draws
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
-_BATCH = 96
+_BATCH = 128
 _PEAK_LR = 4e-3
 _WEIGHT_DECAY = 1e-2
 _SMOOTHING = 0.1
-_AVERAGE = 0.99
-_LOG_EVERY = 100
+_AVERAGE = 0.998  # of the weights, after every step
+_LOG_EVERY = 250
 
 
 def fit(
@@ -65,7 +65,7 @@ def fit(
     Args:
         clips: distinct takes, float32 (T,), trimmed words; trailing zeros are ignored.
         sample_rate_hz: of all clips.
-        labels: class of each clip, 0..K-1.
+        labels: class of each clip, 0..K-1; K for another word, K + 1 for a sound that is no word.
         class_names: the K words.
         weights: how often each clip is drawn, relative to the others.
         seed: of initial weights, batches and augmentation.
@@ -95,7 +95,7 @@ def fit(
 
     if architecture == "recurrent":
         return RecurrentWordJudge.of(
-            class_names, train(lambda: RecurrentNet(classes, size.dropout), _SECOND_SEED), frames
+            class_names, train(lambda: RecurrentNet(classes, size.dropout, size.hidden), _SECOND_SEED), frames
         )
     trained = [train(lambda: WordNet(classes, size.dropout, size.channels), number) for number in range(count)]
     return SpokenWordJudge.of(class_names, trained, frames)
@@ -113,11 +113,12 @@ def _train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = make()
-        averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGE), use_buffers=True)  # type: ignore[no-untyped-call]
+        average = get_ema_multi_avg_fn(min(_AVERAGE, 1 - 10 / (steps + 10)))  # type: ignore[no-untyped-call]
+        averaged = AveragedModel(network, multi_avg_fn=average, use_buffers=True)  # a short training forgets sooner
         optimiser = torch.optim.AdamW(network.parameters(), _PEAK_LR, weight_decay=_WEIGHT_DECAY)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _PEAK_LR, steps, pct_start=0.15)
         network.train()
-        if half:
+        if half and isinstance(network, WordNet):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         running = 0.0
         for step in range(1, steps + 1):
