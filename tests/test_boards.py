@@ -68,7 +68,7 @@ def test_a_gate_without_its_row_lets_nothing_through_and_says_which_row_to_add()
     board = made.board()
     assert ranks(board) == {"a net": None}
     assert why(board) == {"a net": "the board has no verified row of random-clip"}
-    assert "xmbench run-baseline random-clip" in board.gates[0].text
+    assert "xmbench leaderboard anchors" in board.gates[0].text
 
 
 @pytest.mark.parametrize(
@@ -177,6 +177,15 @@ def test_a_difference_below_the_smallest_is_never_a_rank() -> None:
         assert ranks(made.board())["b"] == rank
 
 
+def test_rounding_is_never_a_rank() -> None:
+    """Three seeds with the same outputs as one: their means differ in the last digit."""
+    made = Made(ALONE)
+    base = near(0.7)
+    made.add_seeds("a", [base] * 3, kind="retrieval")
+    made.add("b", base, kind="retrieval")
+    assert ranks(made.board()) == {"a": 1, "b": 1}
+
+
 def test_two_groups_have_no_interval_and_all_systems_tie() -> None:
     made = Made(tuple(f"speaker {i % 2}" for i in range(N)))
     made.add_seeds("a", seeds(0.9))
@@ -227,7 +236,9 @@ def test_a_constant_gets_no_credit() -> None:
     assert max(known[name] or 0 for name in ("Mean waveform", "Random training clip", "White noise")) <= 0.0
 
 
-@pytest.mark.parametrize("claim", [{"verified": False}, {"changed": {"a": 1}}, {"baseline": "mtnet"}, {"kind": "learned"}])
+@pytest.mark.parametrize(
+    "claim", [{"verified": False}, {"changed": {"a": 1}}, {"baseline": "mtnet"}, {"kind": "learned"}]
+)
 def test_nobody_declares_an_end_of_the_scale(claim: dict[str, object]) -> None:
     made = Made(ALONE)
     made.add("Identity", share(0.2), **{**IDENTITY, **claim})

@@ -22,6 +22,7 @@ from xmbench.leaderboard.gates import Gate, gates_of
 from xmbench.leaderboard.ranking import System, ranked
 from xmbench.leaderboard.rows import RANKED, Columns, Row, columns_of, in_order, rows_of, too_few_seeds
 from xmbench.leaderboard.scale import Scale, scale_of
+from xmbench.statistics import EQUAL
 
 __all__ = ["RANKED", "Board", "Row", "board_key", "boards", "cell", "installed"]
 
@@ -183,14 +184,12 @@ def _ranked(rows: Sequence[Row], primary: str, columns: Columns, scale: Scale) -
         placed = ranked(
             [_system(str(i), row, primary, columns) for i, row in enumerate(mine)],
             higher_is_better=mine[0].scores[primary].higher_is_better,
-            smallest_difference=_smallest_difference(mine, primary),
+            smallest_difference=max(EQUAL, _smallest_difference(mine, primary)),
             identity=scale.one,
         )
         for row, place in zip(mine, placed, strict=True):
             better = tuple(mine[int(name)].entry.digest for name in place.worse_than)
-            found.append(
-                replace(row, rank=place.rank, by=place.by, better=better, beyond_judge=place.beyond_judge)
-            )
+            found.append(replace(row, rank=place.rank, by=place.by, better=better, beyond_judge=place.beyond_judge))
     return found
 
 

@@ -45,7 +45,10 @@ def _made(row: Row) -> list[tuple[str, str]]:
         ("status", escape(status_text(row.result))),
         ("training data", f"{escape(made.training_data)} (as stated, not checked)"),
         ("judges in the system", f"{judges_used(made)} (as stated, not checked)"),
-        ("seed, hardware, threads (as stated)", escape(" · ".join(filter(None, (_seed(made), made.hardware, threads_text(made)))))),
+        (
+            "seed, hardware, threads (as stated)",
+            escape(" · ".join(filter(None, (_seed(made), made.hardware, threads_text(made))))),
+        ),
         ("licence", escape(made.licence)),
         ("outputs", f"<code>{row.result.outputs_digest}</code>"),
         ("per-item table", f"<code>{row.result.items_digest}</code>"),

@@ -101,7 +101,9 @@ def _separated(path: Path) -> dict[frozenset[str], bool]:
         raise DocumentError("not the pairs of a track", where=path, problems=[str(error)]) from error
 
 
-def _ranks(results: Sequence[Result], separated: Mapping[frozenset[str], bool]) -> tuple[tuple[int | None, Result], ...]:
+def _ranks(
+    results: Sequence[Result], separated: Mapping[frozenset[str], bool]
+) -> tuple[tuple[int | None, Result], ...]:
     """The ranks of protocol 1: a system that was not found to differ from the first of a rank shared it."""
     found: list[tuple[int | None, Result]] = []
     rank, position, first = 0, 0, None

@@ -18,6 +18,7 @@ from xmbench.statistics import FEW_SEEDS, members, of_mean
 
 Block = Literal["generators", "retrieval", "bounds", "self-reported"]
 
+
 class ItemValues(Protocol):
     """The primary metric of every item of a result, as boards keep it: see `ranking.Column`."""
 

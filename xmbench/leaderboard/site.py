@@ -31,7 +31,9 @@ def page(found: Sequence[Board], reported: Sequence[ReportedResult], root: Path,
     """
     sections = [section(number, board, root) for number, board in enumerate(found)]
     terms = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in TERMS)
-    older = f" <a href={escape(earlier)}>Results of earlier protocols</a> are on a page of their own." if earlier else ""
+    older = (
+        f" <a href={escape(earlier)}>Results of earlier protocols</a> are on a page of their own." if earlier else ""
+    )
     body = (
         f"<h1>Leaderboards</h1><p class=lead>{_LEAD}{older}</p>"
         f"<details class=terms><summary>what the words on this page mean</summary><dl>{terms}</dl></details>"

@@ -109,13 +109,13 @@ def _share(value: float | None) -> str:
 # ---------------------------------------------------------------------------------------------- rows
 def _block(block: Block, number: int, board: Board, root: Path) -> str:
     """The rows of one block under its title; nothing if there are none."""
-    rows = "".join(
-        _row(f"r{number}-{i}", row, board, root) for i, row in enumerate(board.rows) if row.block == block
-    )
+    rows = "".join(_row(f"r{number}-{i}", row, board, root) for i, row in enumerate(board.rows) if row.block == block)
     if not rows:
         return ""
     width = 5 + len(board.metrics)
-    return f"<tbody class=block><tr class=title><th colspan={width} scope=rowgroup>{BLOCKS[block]}</th></tr>{rows}</tbody>"
+    return (
+        f"<tbody class=block><tr class=title><th colspan={width} scope=rowgroup>{BLOCKS[block]}</th></tr>{rows}</tbody>"
+    )
 
 
 def _row(name: str, row: Row, board: Board, root: Path) -> str:
