@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
-from tests.browsing import asks_for_nothing, in_browser
+from tests.browsing import asks_for_nothing
 from tests.conftest import ROOT
 from tests.making import submit
 from xmbench import content, leaderboard, registry, runner
@@ -28,7 +27,7 @@ from xmbench.formats.result import Result
 from xmbench.formats.submission import Submission
 from xmbench.leaderboard import audit, columns
 from xmbench.leaderboard.entries import entries
-from xmbench.leaderboard.pairs import Compared, Pairing, column, compare
+from xmbench.leaderboard.pairs import column, compare
 from xmbench.statistics import members, of_mean, resampled_weights
 
 REPOSITORY = ROOT / "leaderboards"

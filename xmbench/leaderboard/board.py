@@ -21,7 +21,7 @@ from xmbench.leaderboard.entries import board_key, entries
 from xmbench.leaderboard.gates import Gate, gates_of
 from xmbench.leaderboard.ranking import System, ranked
 from xmbench.leaderboard.rows import RANKED, Columns, Row, columns_of, in_order, rows_of, too_few_seeds
-from xmbench.leaderboard.scale import Scale, scale_of
+from xmbench.leaderboard.scale import NO_SCALE, Scale, scale_of
 from xmbench.statistics import EQUAL
 
 __all__ = ["RANKED", "Board", "Row", "board_key", "boards", "cell", "installed"]
@@ -47,7 +47,7 @@ class Board:
     metrics: tuple[str, ...]
     rows: tuple[Row, ...]
     current: bool | None = True
-    scale: Scale = Scale()
+    scale: Scale = NO_SCALE
     gates: tuple[Gate, ...] = ()
 
     @property

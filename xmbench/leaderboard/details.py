@@ -92,8 +92,8 @@ def _seeds(row: Row, board: Board) -> str:
     header = ("seed", *map(escape, board.metrics), "outputs", "commit")
     note = (
         f"The row shows means over these {len(row.runs)} seeds. Intervals of {escape(board.primary)}: "
-        f"{escape(method_text(row.scores[board.primary]))}, items and seeds; of the other metrics: the mean of the seeds' "
-        "own ends. The command, machine and digests above are those of the first seed."
+        f"{escape(method_text(row.scores[board.primary]))}, items and seeds; of the other metrics: the mean of the "
+        "seeds' own ends. The command, machine and digests above are those of the first seed."
     )
     return f"<h3>each seed</h3><p>{note}</p>{table(header, rows)}"
 
@@ -117,7 +117,7 @@ def _measured(score: Score) -> str:
 
 def metric_facts(board: Board) -> str:
     """Of every metric what is the same for all rows, as a table."""
-    found = {}
+    found: dict[str, Score] = {}
     for row in board.rows:
         for name, score in row.scores.items():
             if name not in found or (score.low is not None and found[name].low is None):

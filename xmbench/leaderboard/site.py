@@ -44,11 +44,11 @@ def page(found: Sequence[Board], reported: Sequence[ReportedResult], root: Path,
 
 
 _LEAD = (
-    "Values are means over all items of the split; a failed item counts the metric's lower bound, and if not all items "
-    "could be measured the coverage is given with the value. ★ marks the primary metric, with its 95 % interval as a bar "
-    "between two marks: ▏ the best row that ignores the condition, ▕ the reference itself; <b>normalised</b> is 0 at the "
-    "one and 1 at the other. Only rows that the maintainers scored again are ranked; systems that the data do not "
-    "separate share a rank. A self-reported row stands last."
+    "Values are means over all items of the split; a failed item counts the metric's lower bound, and if not all "
+    "items could be measured the coverage is given with the value. ★ marks the primary metric, with its 95 % "
+    "interval as a bar between two marks: ▏ the best row that ignores the condition, ▕ the reference itself; "
+    "<b>normalised</b> is 0 at the one and 1 at the other. Only rows that the maintainers scored again are ranked; "
+    "systems that the data do not separate share a rank. A self-reported row stands last."
 )
 
 

@@ -11,8 +11,8 @@ from xmbench.leaderboard.bars import interval_bar
 from xmbench.leaderboard.board import Board, Row, interval_text
 from xmbench.leaderboard.details import details, listed, metric_facts, shared_facts
 from xmbench.leaderboard.markdown import about_recipe
-from xmbench.leaderboard.rows import BLOCKS, Block
 from xmbench.leaderboard.places import place
+from xmbench.leaderboard.rows import BLOCKS, Block
 from xmbench.leaderboard.terms import claims, marks, methods_text, ways
 
 _REPORT = re.compile(r"<!--report-->.*?<!--/report-->", re.DOTALL)
