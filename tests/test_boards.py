@@ -258,7 +258,13 @@ def test_the_ends_of_the_scale_among_the_baselines_ignore_the_condition_or_are_t
     found = [load_toml(content.find("baselines", name), Baseline) for name in content.names("baselines")]
     anchors = {one.name: one.anchor for one in found if one.anchor}
     assert {name for name, end in anchors.items() if end == "ceiling"} == {"identity", "identity-image"}
-    assert {"silence", "white-noise", "mean-audio", "random-clip", "random-image"} <= {
-        name for name, end in anchors.items() if end == "floor"
-    }
+    assert {
+        "silence",
+        "white-noise",
+        "mean-audio",
+        "random-clip",
+        "majority-class",
+        "random-image",
+        "majority-class-image",
+    } <= {name for name, end in anchors.items() if end == "floor"}
     assert {one.name for one in found if one.kind == "retrieval"} == {"nearest-class-clip", "nearest-class-image"}
