@@ -17,7 +17,6 @@ from pathlib import Path
 import pyarrow as pa
 
 from xmbench.errors import DatasetError, DocumentError
-from xmbench.evaluator.evaluate import PROTOCOL
 from xmbench.evaluator.recompute import disagreements
 from xmbench.evaluator.save import load_scored
 from xmbench.execution.progress import silent
@@ -25,7 +24,7 @@ from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.recipe import Recipe
 from xmbench.formats.result import Result
-from xmbench.leaderboard import audit, columns, names, remake
+from xmbench.leaderboard import audit, columns, facts, names, remake
 from xmbench.leaderboard.board import installed, installed_track
 from xmbench.leaderboard.entries import board_key, system_key
 from xmbench.leaderboard.likeness import alike
@@ -99,7 +98,8 @@ def add(
     there, damaged = _readable(root)
     new = _Newcomer(root, result, items, _target(root, result, there), there, damaged)
     recipe = installed({result.track.split("/")[0]}).get(result.track.split("/")[0])
-    found = [*_claims(result, items, recipe), *_of_data(result, items, dataset), *_items_of_board(new)]
+    found = [*_claims(result, items, recipe), *facts.of_other_data(result, items, dataset), *_items_of_board(new)]
+    found += facts.of_other_rows(result, list(new.others.values()), recipe)
     if not found and _is_there(new):
         return Added(new.target, (f"{new.target.name} is on the board already: nothing was changed",), _paired(new))
     found = [*_identity(new, replace), *found]
@@ -182,30 +182,19 @@ def _identity(new: _Newcomer, replace: bool) -> list[str]:
         found.append(f"the name {made.system!r} gives the same file as {older.submission.system!r}")
     elif older is not None and not replace:
         found.append(f"{made.system!r} is on this board already: use --replace, or another name or seed")
-    return found
+    return found + [
+        f"{made.system!r} is on this board already, as {path.name}"
+        for path, other in new.others.items()
+        if other.submission.system == made.system
+        and board_key(other) == board_key(new.result)
+        and not (_one_system(other, new.result) and None not in (other.submission.seed, made.seed))
+    ]
 
 
 def _claims(result: Result, items: pa.Table, recipe: Recipe | None) -> list[str]:
     """Whatever in a result contradicts itself, its track or its per-item table."""
     found = [*audit.problems(result), *audit.outdated(result, recipe), *audit.foreign(result, items)]
-    if result.protocol != PROTOCOL:
-        found.append(f"scored under {result.protocol}, and this is {PROTOCOL}")
-    return [*dict.fromkeys(found), *disagreements(result, items)]
-
-
-def _of_data(result: Result, items: pa.Table, dataset: Dataset | None) -> list[str]:
-    """Items that are not those of the data set."""
-    if dataset is None:
-        return []
-    if dataset.digest != result.dataset_digest:
-        return [f"made for the data set {result.dataset_digest[:12]}, but this one is {dataset.digest[:12]}"]
-    shared = ("id", "label", "group", "take")
-    known = dataset.table(result.split, [name for name in shared if name != "id"])
-    return [
-        f"the column '{name}' of its per-item table is not that of the data set"
-        for name in shared
-        if items.column(name).to_pylist() != known.column(name).to_pylist()
-    ]
+    return [*dict.fromkeys(found), *facts.misstated(result, items, recipe), *disagreements(result, items)]
 
 
 def _items_of_board(new: _Newcomer) -> list[str]:
@@ -286,6 +275,9 @@ def _warnings(new: _Newcomer, recipe: Recipe | None) -> tuple[str, ...]:
     found = [f"left as it is: {problem}" for problem in new.damaged]
     if older is not None and older.outputs_digest != result.outputs_digest:
         found.append(f"it replaces a result of the same name with other outputs ({older.outputs_digest[:12]})")
+    seeds = [other for other in new.others.values() if _one_system(other, result)]
+    if seeds:
+        found.append(f"it joins the row of {result.submission.system!r} as another seed")
     if not result.environment.commit or result.environment.commit.endswith("-dirty"):
         found.append("scored outside a clean commit: the code that made these numbers cannot be checked out")
     if installed_track(result, recipe) is None:
