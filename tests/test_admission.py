@@ -251,6 +251,23 @@ def test_a_system_that_is_only_good_is_no_oracle(digits: Dataset, root: Path, tm
     assert leaderboard.add(root, path).paired == 4
 
 
+def test_silence_under_another_name_is_silence(digits: Dataset, root: Path, tmp_path: Path) -> None:
+    def nearly(item_id: str, label: int, reference: Any) -> Any:
+        return np.concatenate([np.zeros(len(reference) - 1), [1 / audio.FULL_SCALE]])
+
+    told = refused(root, scored(digits, tmp_path / "x", nearly, system="Quiet Net"))
+    assert "cannot be told from 'Silence'" in told
+
+
+def test_a_typed_status_hides_no_copy(digits: Dataset, root: Path, tmp_path: Path) -> None:
+    def silent(items: pa.Table) -> pa.Table:
+        statuses = pa.array(["silent"] * items.num_rows)
+        return items.set_column(items.column_names.index("status"), "status", statuses)
+
+    path = scored(digits, tmp_path / "copy", lambda _i, _k, x: 0.6 * x, system="My Net")
+    assert "cannot be told from 'Oracle" in refused(root, edited(path, tmp_path / "x", named("My Net"), silent))
+
+
 @pytest.mark.parametrize("kind", ["ceiling", "floor", "reference"])
 def test_nobody_declares_a_bound(
     root: Path, digits: Dataset, results: dict[str, Path], tmp_path: Path, kind: str

@@ -199,15 +199,18 @@ def _claims(result: Result, items: pa.Table, recipe: Recipe | None) -> list[str]
 
 def _items_of_board(new: _Newcomer) -> list[str]:
     """Items that are not those of the other results of the same data set."""
-    if not items_place(new.root, new.result).is_file():
-        return []
-    try:
-        known = columns.read_items(new.root, new.result)
-    except DocumentError:  # damaged: written again
-        return []
-    if columns.items_digest(known) == columns.items_digest(new.items):
+    if _has_items(new) is not False:
         return []
     return ["its per-item table has other ids, labels or groups than the results of the same data set on this board"]
+
+
+def _has_items(new: _Newcomer) -> bool | None:
+    """Whether the items of its data set here are those of the result; None where they are missing or damaged."""
+    try:
+        known = columns.read_items(new.root, new.result)
+    except DocumentError:
+        return None
+    return columns.items_digest(known) == columns.items_digest(new.items)
 
 
 def _copies(new: _Newcomer) -> list[str]:
@@ -229,7 +232,7 @@ def _copies(new: _Newcomer) -> list[str]:
 
 def _files(new: _Newcomer, made: bool) -> dict[Path, bytes]:
     """The files of a result, the document last."""
-    files = {items_place(new.root, new.result): columns.made_items(new.items)}
+    files = {} if _has_items(new) else {items_place(new.root, new.result): columns.made_items(new.items)}
     column = columns.made_column(new.result, new.items, every=made)
     if column is not None:
         files[new.target.with_suffix(columns.COLUMN_SUFFIX)] = column
