@@ -76,6 +76,7 @@ def add(
     *,
     replace: bool = False,
     dataset: Dataset | None = None,
+    made_here: bool = False,
     progress: Callable[[str], None] = silent,
 ) -> Added:
     """Adds a result to the boards, with the values of its items.
@@ -86,6 +87,7 @@ def add(
         replace: take the place of a result of the same system.
         dataset: what it was made for: its items are compared, and rows that are no systems are made again. Without
             it such rows are refused.
+        made_here: this process has just made the outputs of such a row, and they need not be made again.
         progress: gets lines of progress.
 
     Raises:
@@ -108,7 +110,7 @@ def add(
         found += remake.undeclarable(result.submission)
     elif result.submission.kind != "retrieval":
         found += _copies(new)
-    if made and not found:  # minutes: last
+    if made and not found and not made_here:  # minutes: last
         found += remake.not_remade(result, dataset, progress)
     if found:
         raise DocumentError("this result cannot be on a board", where=source, problems=found, todo=_TODO)
