@@ -15,9 +15,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from xmbench.statistics import LEVEL, holm, members, of_difference
+from xmbench.statistics import FEW_GROUPS, LEVEL, Part, Spread, holm, members, of_difference, quantile
 
 Way = Literal["paired", "intervals", "not estimable", ""]
 
@@ -144,10 +143,8 @@ def _by_intervals(a: System, b: System) -> Pair:
         return Pair(difference, 1.0, "not estimable")
     reaches = (a.value - a.low, b.high - b.value) if difference > 0.0 else (a.high - a.value, b.value - b.low)
     degrees = min(math.inf if s.degrees is None else s.degrees for s in (a, b))
-    reach = math.hypot(*reaches) / float(stats.t.ppf(0.5 + LEVEL / 2.0, degrees))
-    if difference == 0.0 or reach == 0.0:
-        return Pair(difference, 1.0 if difference == 0.0 else 0.0, "intervals")
-    return Pair(difference, float(2.0 * stats.t.sf(abs(difference) / reach, degrees)), "intervals")
+    reach = math.hypot(*reaches) / quantile(degrees)
+    return Pair(difference, Spread(Part(reach**2, degrees), FEW_GROUPS).p_value(difference), "intervals")
 
 
 def _way(ways: Sequence[Way]) -> Way:
