@@ -277,16 +277,16 @@ PARTS: tuple[tuple[Callable[[int], Iterator[Case]], int], ...] = (
     (means, 2000),
     (shares, 2000),
     (differences, 2000),
-    (distributions, 300),
+    (distributions, 400),
     (seeds, 1500),
     (boards, 800),
 )
 
 
-def simulated(fast: bool) -> Iterator[Case]:
-    """Every case; with `fast` in a fortieth of the replications."""
+def simulated(scale: float) -> Iterator[Case]:
+    """Every case, with this share of the replications."""
     for part, times in PARTS:
-        yield from part(max(10, times // 40) if fast else times)
+        yield from part(max(10, round(scale * times)))
 
 
 def row(case: Case) -> str:
@@ -299,13 +299,14 @@ def row(case: Case) -> str:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fast", action="store_true", help="a fortieth of the replications")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the replications")
+    parser.add_argument("--fast", action="store_const", const=0.025, dest="scale", help="a fortieth of them")
     parser.add_argument("--json", action="store_true", help="one object for each line")
     args = parser.parse_args()
     started = time.process_time()
     if not args.json:
         print("| what | case | times | coverage, or separated | mean width | |\n|---|---|---|---|---|---|")
-    for case in simulated(args.fast):
+    for case in simulated(args.scale):
         print(json.dumps(asdict(case) | {"verdict": case.verdict}) if args.json else row(case), flush=True)
     if not args.json:
         print(f"\n{time.process_time() - started:.0f} s of processor time")
