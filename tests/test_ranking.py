@@ -103,8 +103,8 @@ def test_without_the_items_values_two_intervals_decide() -> None:
     placed = ranked(made, higher_is_better=False, smallest_difference=0.0)
     assert ranks(placed) == [1, 3, 1]
     assert {row.by for row in placed} == {"intervals"}
-    few = [System(s.name, s.value, s.low, s.high, degrees=4.0) for s in made]
-    assert ranks(ranked(few, higher_is_better=False, smallest_difference=0.0)) == [1, 1, 1]
+    few = [System(s.name, s.value, s.low, s.high, degrees=2.0) for s in made]
+    assert ranks(ranked(few, higher_is_better=False, smallest_difference=0.0)) == [1, 2, 1]
 
 
 def test_a_board_may_mix_known_and_unknown_items() -> None:

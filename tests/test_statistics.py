@@ -268,7 +268,7 @@ def test_a_plug_in_that_does_not_take_the_mean_has_a_bootstrap() -> None:
         low, high, floor = 0.0, 1.0, 0.0
 
         def reduce(self, states: np.ndarray, weights: np.ndarray) -> np.ndarray:
-            return np.max(np.where(weights > 0, states[:, 0], 0.0), axis=1)
+            return np.asarray(np.max(np.where(weights > 0, states[:, 0], 0.0), axis=1))
 
     table = np.random.default_rng(0).random((50, 1))
     found = scores._interval(cast(Metric, Largest()), table, [str(i) for i in range(50)], None)
