@@ -28,7 +28,7 @@ from xmbench.formats.submission import Submission
 from xmbench.leaderboard import audit, columns
 from xmbench.leaderboard.entries import entries
 from xmbench.leaderboard.pairs import column, compare
-from xmbench.statistics import members, of_mean, resampled_weights
+from xmbench.statistics import resampled_weights
 
 REPOSITORY = ROOT / "leaderboards"
 RESULTS = [
@@ -329,13 +329,14 @@ def test_runs_that_differ_only_in_their_seed_are_one_row(root: Path, seeded: dic
     board = only_board(root)
     (row,) = (row for row in board.rows if row.result.submission.system == "A net")
     assert [run.submission.seed for run in row.runs] == [0, 1, 2]
-    score = row.scores["corr2d"]
+    score, runs = row.scores["corr2d"], [run.scores["corr2d"] for run in row.runs]
     assert score.value == pytest.approx(np.mean(values(seeded)), abs=1e-12)
     assert row.entry.spread("corr2d") == (min(values(seeded)), max(values(seeded)))
-    tables = [load_scored(path)[1] for path in seeded.values()]
-    groups = members([str(group) for group in tables[0].column("group").to_pylist()])
-    wanted = of_mean([table.column("corr2d").to_numpy() for table in tables], groups, low=-1.0, high=1.0)
-    assert (score.low, score.high) == pytest.approx((wanted.low, wanted.high), abs=1e-6)  # columns are float32
+    mean, seeds = np.mean(values(seeded)), 4.302653 * np.std(values(seeded), ddof=1) / 3**0.5  # t with 2 degrees
+    items = mean - np.mean([run.low or 0.0 for run in runs])
+    assert [score.low, score.high] == pytest.approx([mean - np.hypot(items, seeds), mean + np.hypot(items, seeds)])
+    assert row.entry.too_few_seeds is False
+    assert row.entry.degrees("corr2d") == 2.0
     assert score.statuses == {"ok": 120}
     assert (row.rank, row.unranked) == (None, "self-reported")
 

@@ -109,7 +109,7 @@ def boards(results: Sequence[Result], columns: Columns | None = None, *, scored_
     recipes = installed({result.track.split("/")[0] for result in results})
     found = []
     for group in grouped.values():
-        rows = rows_of(entries(group), columns or {}, scored_here=scored_here)
+        rows = rows_of(entries(group), scored_here=scored_here)
         found.append(_board(rows, columns or {}, recipes.get(group[0].track.split("/")[0])))
     return sorted(found, key=lambda b: (b.track, b.current is False, b.limit or float("inf"), b.dataset_digest))
 
@@ -195,9 +195,8 @@ def _ranked(rows: Sequence[Row], primary: str, columns: Columns, scale: Scale) -
 
 def _system(name: str, row: Row, primary: str, columns: Columns) -> System:
     score = row.scores[primary]
-    degrees = score.groups - 1.0 if score.method == "cluster-t" and score.groups else None
     assert score.value is not None  # a row without a value is not ranked
-    return System(name, score.value, score.low, score.high, columns_of(row.entry, columns), degrees)
+    return System(name, score.value, score.low, score.high, columns_of(row.entry, columns), row.entry.degrees(primary))
 
 
 def _smallest_difference(rows: Sequence[Row], primary: str) -> float:

@@ -9,6 +9,7 @@ from xmbench.formats.submission import Submission
 from xmbench.html import escape, link, table
 from xmbench.leaderboard.board import Board, Row
 from xmbench.leaderboard.terms import judges_used, method_text, status_text, threads_text
+from xmbench.statistics import FEW_SEEDS
 
 Facts = Sequence[tuple[str, str]]
 
@@ -90,10 +91,10 @@ def _seeds(row: Row, board: Board) -> str:
     ]
     rows.append(["lowest to highest", *(_range(row, name) for name in board.metrics), "", ""])
     header = ("seed", *map(escape, board.metrics), "outputs", "commit")
+    over = "items and seeds" if len(row.runs) >= FEW_SEEDS else "items only: too few seeds"
     note = (
-        f"The row shows means over these {len(row.runs)} seeds. Intervals of {escape(board.primary)}: "
-        f"{escape(method_text(row.scores[board.primary]))}, items and seeds; of the other metrics: the mean of the "
-        "seeds' own ends. The command, machine and digests above are those of the first seed."
+        f"The row shows means over these {len(row.runs)} seeds; intervals are over {over}. The command, machine and "
+        "digests above are those of the first seed."
     )
     return f"<h3>each seed</h3><p>{note}</p>{table(header, rows)}"
 
