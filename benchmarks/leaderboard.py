@@ -1,13 +1,14 @@
-"""How long boards take at 10,000 items: taking a result in with its paired comparisons, and writing every page.
+"""How long boards take at 10,000 items: adding a result with everything that is checked, and writing every page.
 
-The results are the repository's own of one board, with per-item tables of the asked size drawn at random; their scores
-are made to agree, so that every check runs. Goal: under 2 seconds each.
+The results have the form of one that is scored here, on a small build of `digits-ad`. Their per-item tables have the
+asked size and are drawn at random; their scores are those of the tables, so that every check runs.
 Run: ``python benchmarks/leaderboard.py --items 10000 --systems 6``.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import tempfile
 import time
 from pathlib import Path
@@ -16,40 +17,55 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xmbench import leaderboard
+from xmbench import content, leaderboard, registry, runner
+from xmbench.builder.build import build
 from xmbench.evaluator.evaluate import items_digest
+from xmbench.evaluator.outputs_digest import digest_of
+from xmbench.evaluator.recompute import recomputed
+from xmbench.evaluator.save import score_and_save
+from xmbench.formats.baseline import Baseline
+from xmbench.formats.dataset import open_dataset
+from xmbench.formats.document import load_toml
+from xmbench.formats.recipe import Recipe
 from xmbench.formats.result import Result
+from xmbench.formats.submission import Submission
 
-ROOT = Path(__file__).resolve().parent.parent
-FIXED = ("id", "label", "class", "group", "take", "output_sha256", "status", "detail")
+TEXTS = ("class", "take", "status", "detail")
 
 
-def made(template: Result, number: int, items: int, folder: Path) -> Path:
+def template(folder: Path) -> Result:
+    """A result of this version."""
+    build(load_toml(content.find("recipes", "digits-ad"), Recipe), folder / "data", limit=20)
+    dataset = open_dataset(folder / "data")
+    baseline = load_toml(content.find("baselines", "white-noise"), Baseline)
+    done = runner.run(baseline, dataset, folder / "run", progress=lambda line: None)
+    return score_and_save(done.submission, dataset, folder / "result.json").result
+
+
+def made(form: Result, number: int, items: int, folder: Path) -> Path:
     """A result and its table: `items` rows, every metric drawn around a level of its own system."""
     rng = np.random.default_rng(number)
     ids = [f"test-{i:06d}" for i in range(items)]
-    columns: dict[str, list[object]] = {name: [""] * items for name in FIXED}
-    columns |= {"id": list(ids), "group": list(ids), "label": [0] * items, "status": ["ok"] * items}
-    scores = {}
-    for name, score in template.scores.items():
-        values = np.clip(rng.normal(0.5 + 0.01 * number, 0.1, items), 0.0, 1.0) + (
-            0.0 if score.whole_set else score.floor or 0.0
-        )
-        columns[name] = values.tolist()
+    columns: dict[str, list[object]] = {name: [""] * items for name in TEXTS}
+    columns |= {"id": list(ids), "label": [0] * items, "status": ["ok"] * items}
+    columns |= {name: list(ids) for name in ("group", "condition_group", "reference_group")}
+    outputs = [hashlib.sha256(f"{number} {item}".encode()).hexdigest() for item in ids]
+    columns["output_sha256"] = list(outputs)
+    for name, score in form.scores.items():
+        drawn = np.clip(rng.normal(0.5 + 0.01 * number, 0.1, items), 0.0, 1.0)
+        columns[name] = (drawn + (score.floor or 0.0)).tolist()
         columns[f"{name}:status"] = ["ok"] * items
-        mean, half = float(values.mean()), 1.96 * float(values.std()) / items**0.5
-        counts = {"value": mean, "low": mean - half, "high": mean + half, "n": items, "coverage": 1.0}
-        scores[name] = score.model_copy(update={**counts, "statuses": {"ok": items}})
     table = pa.table(columns)
-    system = template.submission.model_copy(update={"system": f"system {number}", "kind": "learned"})
-    result = template.model_copy(
+    scores = {name: recomputed(registry.metric(name), table) for name in form.scores}
+    fields = {"track": form.track, "dataset_digest": form.dataset_digest, "data_digest": form.data_digest}
+    result = form.model_copy(
         update={
-            "scores": scores,
-            "submission": system,
+            "scores": {name: score for name, score in scores.items() if score is not None},
+            "submission": Submission(system=f"system {chr(97 + number)}", **fields),
             "items_digest": items_digest(table),
             "items_table": "r.items.parquet",
-            "outputs_digest": f"{number:064x}",
-            "limit": None,
+            "outputs_digest": digest_of(zip(ids, outputs, strict=True)),
+            "bootstrap": {**form.bootstrap, "clusters": items},
         }
     )
     folder.mkdir(parents=True)
@@ -64,10 +80,10 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--systems", type=int, default=6)
     wanted = parser.parse_args()
-    template = leaderboard.load(ROOT / "leaderboards").results[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        paths = [made(template, k, wanted.items, folder / str(k)) for k in range(wanted.systems)]
+        form = template(folder / "form")
+        paths = [made(form, k, wanted.items, folder / str(k)) for k in range(wanted.systems)]
         taken = []
         for path in paths:
             started = time.perf_counter(), time.process_time()

@@ -137,6 +137,10 @@ class Browser:
         """Makes the page believe that its reader prefers "dark" or "light" pages."""
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
+    def phone(self) -> None:
+        """Makes the window as narrow as a phone's: 390 pixels."""
+        self._call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+
     def close(self) -> None:
         """Ends the browser."""
         os.close(self._out)

@@ -16,7 +16,8 @@ from xmbench.formats.submission import Submission
 from xmbench.leaderboard.ranking import Column
 from xmbench.statistics import members, of_mean
 
-Values = NDArray[np.floating[Any]]
+Values = NDArray[np.float64]
+Fields = dict[str, Any]
 JUDGE = JudgeCard(
     name="digits",
     sha256="1" * 64,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from tests.making import submit
 from xmbench import content, leaderboard, runner
 from xmbench.errors import DocumentError
 from xmbench.evaluator.evaluate import items_digest
+from xmbench.evaluator.outputs_digest import digest_of
 from xmbench.evaluator.save import items_path, score_and_save
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
@@ -74,13 +76,20 @@ def contents(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def edited(path: Path, folder: Path, edit: Edit, table: Callable[[pa.Table], pa.Table] = lambda t: t) -> Path:
-    """A copy of a result and its table, changed by hand so that every digest fits."""
+def edited(
+    path: Path, folder: Path, edit: Edit, table: Callable[[pa.Table], pa.Table] = lambda t: t, *, outputs: str = "other"
+) -> Path:
+    """A copy of a result and its table, changed by hand so that every digest fits; its outputs are others."""
     folder.mkdir()
     items = table(pq.read_table(items_path(path)))
+    if outputs:
+        sent = [hashlib.sha256(f"{folder}".encode()).hexdigest(), *items.column("output_sha256").to_pylist()[1:]]
+        items = items.set_column(items.column_names.index("output_sha256"), "output_sha256", pa.array(sent))
     data = json.loads(path.read_text())
     edit(data)
     data["items_digest"] = items_digest(items)
+    pairs = zip(items.column("id").to_pylist(), items.column("output_sha256").to_pylist(), strict=True)
+    data["outputs_digest"] = digest_of(pairs)
     (folder / path.name).write_text(json.dumps(data))
     pq.write_table(items, items_path(folder / path.name))
     return folder / path.name
@@ -98,7 +107,6 @@ def refused(root: Path, path: Path, **options: Any) -> str:
 def named(name: str, **fields: Any) -> Edit:
     def edit(data: dict[str, Any]) -> None:
         data["submission"].update(system=name, **fields)
-        data["outputs_digest"] = "7" * 64
 
     return edit
 
@@ -190,6 +198,38 @@ def test_invented_metrics_are_no_columns(root: Path, results: dict[str, Path], t
     assert "unknown column(s) my-score, my-score:status" in told
 
 
+def _judge(data: dict[str, Any]) -> None:
+    data["judge"]["accuracy"]["held-out voices"] = 1.0
+
+
+def _recipe(data: dict[str, Any]) -> None:
+    """A recipe that is not installed, so that nothing of it can be known."""
+    data["data_digest"] = data["submission"]["data_digest"] = "3" * 64
+    data["track_spec"]["gates"] = []
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (_judge, "judge: accuracy"),
+        (_recipe, "data_digest: "),
+        (lambda data: data.update(limit=None), "limit: None, but"),
+        (lambda data: data.update(regime="multi-take"), "regime 'multi-take', but the recipe says 'single-take'"),
+        (lambda data: data["bootstrap"].update(clusters=4000), "bootstrap"),
+        (lambda data: data.update(protocol="xmbench-protocol/9"), "scored under xmbench-protocol/9"),
+        (lambda data: data.update(outputs_digest="7" * 64), "has other outputs than its outputs_digest"),
+    ],
+)
+def test_what_a_result_says_of_itself_is_compared(
+    root: Path, results: dict[str, Path], tmp_path: Path, edit: Edit, told: str
+) -> None:
+    path = edited(results["honest"], tmp_path / "x", named("Liar"))
+    data = json.loads(path.read_text())
+    edit(data)
+    path.write_text(json.dumps(data))
+    assert told in refused(root, path)
+
+
 # ------------------------------------------------------------------------------------------------- whose outputs
 def test_an_oracles_clips_are_not_a_learned_system(digits: Dataset, root: Path, tmp_path: Path) -> None:
     def one_sample(item_id: str, label: int, reference: Any) -> Any:
@@ -209,6 +249,23 @@ def test_an_oracles_clips_are_not_a_learned_system(digits: Dataset, root: Path, 
 def test_a_system_that_is_only_good_is_no_oracle(digits: Dataset, root: Path, tmp_path: Path) -> None:
     path = scored(digits, tmp_path / "good", noisy(0.002), system="Very Good Net")
     assert leaderboard.add(root, path).paired == 4
+
+
+def test_silence_under_another_name_is_silence(digits: Dataset, root: Path, tmp_path: Path) -> None:
+    def nearly(item_id: str, label: int, reference: Any) -> Any:
+        return np.concatenate([np.zeros(len(reference) - 1), [1 / audio.FULL_SCALE]])
+
+    told = refused(root, scored(digits, tmp_path / "x", nearly, system="Quiet Net"))
+    assert "cannot be told from 'Silence'" in told
+
+
+def test_a_typed_status_hides_no_copy(digits: Dataset, root: Path, tmp_path: Path) -> None:
+    def silent(items: pa.Table) -> pa.Table:
+        statuses = pa.array(["silent"] * items.num_rows)
+        return items.set_column(items.column_names.index("status"), "status", statuses)
+
+    path = scored(digits, tmp_path / "copy", lambda _i, _k, x: 0.6 * x, system="My Net")
+    assert "cannot be told from 'Oracle" in refused(root, edited(path, tmp_path / "x", named("My Net"), silent))
 
 
 @pytest.mark.parametrize("kind", ["ceiling", "floor", "reference"])
@@ -297,7 +354,7 @@ def test_the_same_result_again_changes_nothing(root: Path, results: dict[str, Pa
 
 
 def test_the_same_outputs_under_another_name_are_refused(root: Path, results: dict[str, Path], tmp_path: Path) -> None:
-    told = refused(root, edited(results["honest"], tmp_path / "x", lambda d: d["submission"].update(system="Twin")))
+    told = refused(root, edited(results["honest"], tmp_path / "x", named("Twin"), outputs=""))
     assert "the same outputs under 2 names" in told
 
 

@@ -79,6 +79,7 @@ def test_it_builds_trains_scores_and_ranks_in_both_directions(site: Path, tmp_pa
             ["leaderboard", "add", *(f"{name}-{way}.json" for name in names), "--dir", "b"]
             for way, names in rows.items()
         ),
+        ["leaderboard", "verify", "--all", "--data", "data", "--submissions", "runs", "--workers", 1, "--dir", "b"],
     )
     for way, names in rows.items():
         results = {name: load_json(tmp_path / f"{name}-{way}.json", Result) for name in names}

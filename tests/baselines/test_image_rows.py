@@ -27,7 +27,15 @@ from xmbench.interfaces import (
 
 TASK = Task(("a", "b", "c"), ("a", "b", "c"), ImageFormat(8, 8, 1), AudioFormat(8000, 2400, 0.0, 1.0))
 COUNT = 60
-ROWS = ["random-image", "class-mean-image", "nearest-class-image", "wrong-class", "oracle-class", "identity"]
+ROWS = [
+    "random-image",
+    "majority-class",
+    "class-mean-image",
+    "nearest-class-image",
+    "wrong-class",
+    "oracle-class",
+    "identity",
+]
 
 
 @pytest.fixture(scope="module")

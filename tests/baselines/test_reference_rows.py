@@ -15,7 +15,7 @@ from xmbench.errors import DatasetError
 from xmbench.interfaces import AudioFormat, Classifier, Conditions, Examples, ImageFormat, Run, Task
 
 TASK = Task(("a", "b", "c"), ("a", "b", "c"), ImageFormat(8, 8, 1), AudioFormat(8000, 600, 0.0, 1.0))
-ROWS = ["silence", "white-noise", "random-clip", "mean-audio", "nearest-class-clip", "oracle-class"]
+ROWS = ["silence", "white-noise", "random-clip", "majority-class", "mean-audio", "nearest-class-clip", "oracle-class"]
 
 
 def examples_of(count: int = 60, takes: int = 2) -> Examples:
@@ -84,6 +84,15 @@ def test_random_clips_are_training_clips_as_frequent_as_their_items(tmp_path: Pa
     matches = (found[:, None] == stored[None]).all(axis=2)
     assert matches.sum(axis=1).tolist() == [1] * 60
     assert matches[:, :2].sum() > 30  # class a has two thirds of the items
+
+
+def test_the_most_frequent_class_is_always_the_answer(tmp_path: Path) -> None:
+    examples = examples_of()
+    found = play(fitted("majority-class", tmp_path, examples), examples, list(range(60)), 60)
+    stored = (examples.clips / np.float32(32768)).astype(np.float32)
+    matches = (found[:, None] == stored[None]).all(axis=2)
+    assert matches[:, :2].any(axis=1).all()  # class a has two thirds of the items
+    assert matches.any(axis=0)[:2].all()  # each of its takes is heard
 
 
 def test_mean_audio_is_weighted_by_items(tmp_path: Path) -> None:

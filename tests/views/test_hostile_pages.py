@@ -22,7 +22,7 @@ from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, Manifest
 from xmbench.formats.ledger import LedgerRow
 from xmbench.formats.result import ReportedResult, Result
-from xmbench.leaderboard import Compared, boards
+from xmbench.leaderboard import boards
 from xmbench.leaderboard.site import page
 from xmbench.views.gallery import Shown, write_gallery
 from xmbench.views.preview import write_preview
@@ -130,7 +130,7 @@ def a_board(digits: Dataset, scored: Path, folder: Path, payload: str) -> Path:
     results = [result, hostile(Result, result, payload, ("track", "submission.track"))]
     results[1] = results[1].model_copy(update={"items_digest": "0" * 64})
     folder.mkdir()
-    text = page(boards(results), [hostile(ReportedResult, paper, payload, ("track",))], Compared(), folder)
+    text = page(boards(results), [hostile(ReportedResult, paper, payload, ("track",))], folder)
     (folder / "page.html").write_text(text)
     return folder / "page.html"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import sys
@@ -81,12 +82,16 @@ def add_results(
     """
     from xmbench import leaderboard
 
-    for path in results:
-        added = leaderboard.add(
-            folder, path, replace=replace, dataset=_dataset(path, data), progress=lambda line: print(line, flush=True)
-        )
-        _print_added(added)
-    _build(folder)
+    done = 0
+    try:
+        for path in results:
+            dataset = _dataset(path, data)
+            progress = functools.partial(print, flush=True)
+            _print_added(leaderboard.add(folder, path, replace=replace, dataset=dataset, progress=progress))
+            done += 1
+    finally:
+        if done:  # also if a later one is refused
+            _build(folder)
 
 
 def add_anchors(

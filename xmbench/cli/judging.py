@@ -59,7 +59,7 @@ def render(found: Comparison) -> str:
     lines += [s.sentence for s in found.scores]
     lines += [f"{name}: {reason}" for name, reason in found.unpaired.items()]
     lines.append(
-        "* primary metric; p: adjusted for the number of metrics (Holm); a failed item counts as the metric's lower bound"
+        "* primary metric; p: adjusted for all metrics (Holm); a failed item counts as the metric's lower bound"
     )
     return "\n".join(lines)
 

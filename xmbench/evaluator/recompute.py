@@ -44,16 +44,11 @@ def disagreements(result: Result, items: pa.Table) -> list[str]:
     return found
 
 
-def recomputable(metric: Metric, items: pa.Table) -> bool:
-    """Whether the table gives the value and the interval of a metric: `disagreements` compares both."""
-    return _score(metric, items) is not None
-
-
 def _differences(metric: Metric, score: Score, items: pa.Table) -> Iterator[str]:
     if metric.version != score.metric_version:
         yield f"scored with version {score.metric_version!r} of the metric, this is {metric.version!r}"
         return
-    again = _score(metric, items)
+    again = recomputed(metric, items)
     if again is None:
         counts = _counts(metric.name, items)
         for field, value in counts.items():
@@ -109,8 +104,8 @@ def _counts(name: str, items: pa.Table) -> dict[str, object]:
     }
 
 
-def _score(metric: Metric, items: pa.Table) -> Score | None:
-    """The score that the table gives; None if the metric needs more of an item than its value."""
+def recomputed(metric: Metric, items: pa.Table) -> Score | None:
+    """The score that a per-item table gives; None if the metric needs more of an item than its value."""
     states, whole = _states(metric.name, items), {}
     if isinstance(metric, WholeSet):
         values = items.column(metric.name)

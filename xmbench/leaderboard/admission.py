@@ -17,7 +17,6 @@ from pathlib import Path
 import pyarrow as pa
 
 from xmbench.errors import DatasetError, DocumentError
-from xmbench.evaluator.evaluate import PROTOCOL
 from xmbench.evaluator.recompute import disagreements
 from xmbench.evaluator.save import load_scored
 from xmbench.execution.progress import silent
@@ -25,7 +24,7 @@ from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.recipe import Recipe
 from xmbench.formats.result import Result
-from xmbench.leaderboard import audit, columns, names, remake
+from xmbench.leaderboard import audit, columns, facts, names, remake
 from xmbench.leaderboard.board import installed, installed_track
 from xmbench.leaderboard.entries import board_key, system_key
 from xmbench.leaderboard.likeness import alike
@@ -77,6 +76,7 @@ def add(
     *,
     replace: bool = False,
     dataset: Dataset | None = None,
+    made_here: bool = False,
     progress: Callable[[str], None] = silent,
 ) -> Added:
     """Adds a result to the boards, with the values of its items.
@@ -87,6 +87,7 @@ def add(
         replace: take the place of a result of the same system.
         dataset: what it was made for: its items are compared, and rows that are no systems are made again. Without
             it such rows are refused.
+        made_here: this process has just made the outputs of such a row, and they need not be made again.
         progress: gets lines of progress.
 
     Raises:
@@ -99,7 +100,8 @@ def add(
     there, damaged = _readable(root)
     new = _Newcomer(root, result, items, _target(root, result, there), there, damaged)
     recipe = installed({result.track.split("/")[0]}).get(result.track.split("/")[0])
-    found = [*_claims(result, items, recipe), *_of_data(result, items, dataset), *_items_of_board(new)]
+    found = [*_claims(result, items, recipe), *facts.of_other_data(result, items, dataset), *_items_of_board(new)]
+    found += facts.of_other_rows(result, list(new.others.values()), recipe)
     if not found and _is_there(new):
         return Added(new.target, (f"{new.target.name} is on the board already: nothing was changed",), _paired(new))
     found = [*_identity(new, replace), *found]
@@ -108,7 +110,7 @@ def add(
         found += remake.undeclarable(result.submission)
     elif result.submission.kind != "retrieval":
         found += _copies(new)
-    if made and not found:  # minutes: last
+    if made and not found and not made_here:  # minutes: last
         found += remake.not_remade(result, dataset, progress)
     if found:
         raise DocumentError("this result cannot be on a board", where=source, problems=found, todo=_TODO)
@@ -182,43 +184,35 @@ def _identity(new: _Newcomer, replace: bool) -> list[str]:
         found.append(f"the name {made.system!r} gives the same file as {older.submission.system!r}")
     elif older is not None and not replace:
         found.append(f"{made.system!r} is on this board already: use --replace, or another name or seed")
-    return found
+    return found + [
+        f"{made.system!r} is on this board already, as {path.name}"
+        for path, other in new.others.items()
+        if other.submission.system == made.system
+        and board_key(other) == board_key(new.result)
+        and not (_one_system(other, new.result) and None not in (other.submission.seed, made.seed))
+    ]
 
 
 def _claims(result: Result, items: pa.Table, recipe: Recipe | None) -> list[str]:
     """Whatever in a result contradicts itself, its track or its per-item table."""
     found = [*audit.problems(result), *audit.outdated(result, recipe), *audit.foreign(result, items)]
-    if result.protocol != PROTOCOL:
-        found.append(f"scored under {result.protocol}, and this is {PROTOCOL}")
-    return [*dict.fromkeys(found), *disagreements(result, items)]
-
-
-def _of_data(result: Result, items: pa.Table, dataset: Dataset | None) -> list[str]:
-    """Items that are not those of the data set."""
-    if dataset is None:
-        return []
-    if dataset.digest != result.dataset_digest:
-        return [f"made for the data set {result.dataset_digest[:12]}, but this one is {dataset.digest[:12]}"]
-    shared = ("id", "label", "group", "take")
-    known = dataset.table(result.split, [name for name in shared if name != "id"])
-    return [
-        f"the column '{name}' of its per-item table is not that of the data set"
-        for name in shared
-        if items.column(name).to_pylist() != known.column(name).to_pylist()
-    ]
+    return [*dict.fromkeys(found), *facts.misstated(result, items, recipe), *disagreements(result, items)]
 
 
 def _items_of_board(new: _Newcomer) -> list[str]:
     """Items that are not those of the other results of the same data set."""
-    if not items_place(new.root, new.result).is_file():
-        return []
-    try:
-        known = columns.read_items(new.root, new.result)
-    except DocumentError:  # damaged: written again
-        return []
-    if columns.items_digest(known) == columns.items_digest(new.items):
+    if _has_items(new) is not False:
         return []
     return ["its per-item table has other ids, labels or groups than the results of the same data set on this board"]
+
+
+def _has_items(new: _Newcomer) -> bool | None:
+    """Whether the items of its data set here are those of the result; None where they are missing or damaged."""
+    try:
+        known = columns.read_items(new.root, new.result)
+    except DocumentError:
+        return None
+    return columns.items_digest(known) == columns.items_digest(new.items)
 
 
 def _copies(new: _Newcomer) -> list[str]:
@@ -240,7 +234,7 @@ def _copies(new: _Newcomer) -> list[str]:
 
 def _files(new: _Newcomer, made: bool) -> dict[Path, bytes]:
     """The files of a result, the document last."""
-    files = {items_place(new.root, new.result): columns.made_items(new.items)}
+    files = {} if _has_items(new) else {items_place(new.root, new.result): columns.made_items(new.items)}
     column = columns.made_column(new.result, new.items, every=made)
     if column is not None:
         files[new.target.with_suffix(columns.COLUMN_SUFFIX)] = column
@@ -286,6 +280,9 @@ def _warnings(new: _Newcomer, recipe: Recipe | None) -> tuple[str, ...]:
     found = [f"left as it is: {problem}" for problem in new.damaged]
     if older is not None and older.outputs_digest != result.outputs_digest:
         found.append(f"it replaces a result of the same name with other outputs ({older.outputs_digest[:12]})")
+    seeds = [other for other in new.others.values() if _one_system(other, result)]
+    if seeds:
+        found.append(f"it joins the row of {result.submission.system!r} as another seed")
     if not result.environment.commit or result.environment.commit.endswith("-dirty"):
         found.append("scored outside a clean commit: the code that made these numbers cannot be checked out")
     if installed_track(result, recipe) is None:

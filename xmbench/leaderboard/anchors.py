@@ -30,7 +30,8 @@ def add_anchors(
     Args:
         root: the directory of the leaderboards.
         dataset: what they are made for.
-        out: directory of the runs, one directory for each baseline; finished runs are used again.
+        out: directory of the runs, one directory for each baseline. A finished run is used again, and its outputs are
+            compared with those of another run.
         replace: take the place of rows that have other outputs or scores.
         workers: processes that score.
         command: recorded in the results.
@@ -45,11 +46,12 @@ def add_anchors(
             continue
         folder = out / baseline.name
         progress(f"{baseline.name} on {dataset.recipe.name}")
+        fresh = not (folder / runner.RUN_FILE).exists()
         done = runner.run(baseline, dataset, folder, device="cpu", resume=True, progress=silent)
         for written in done.written:
             result = folder / f"{written.submission.name.replace('submission', 'result')}.json"
             score_and_save(written.submission, dataset, result, workers=workers, command=command)
-            yield add(root, result, replace=replace, dataset=dataset)
+            yield add(root, result, replace=replace, dataset=dataset, made_here=fresh)
 
 
 def unlearned() -> Iterator[Baseline]:

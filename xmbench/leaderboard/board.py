@@ -21,7 +21,8 @@ from xmbench.leaderboard.entries import board_key, entries
 from xmbench.leaderboard.gates import Gate, gates_of
 from xmbench.leaderboard.ranking import System, ranked
 from xmbench.leaderboard.rows import RANKED, Columns, Row, columns_of, in_order, rows_of, too_few_seeds
-from xmbench.leaderboard.scale import Scale, scale_of
+from xmbench.leaderboard.scale import NO_SCALE, Scale, scale_of
+from xmbench.statistics import EQUAL
 
 __all__ = ["RANKED", "Board", "Row", "board_key", "boards", "cell", "installed"]
 
@@ -46,7 +47,7 @@ class Board:
     metrics: tuple[str, ...]
     rows: tuple[Row, ...]
     current: bool | None = True
-    scale: Scale = Scale()
+    scale: Scale = NO_SCALE
     gates: tuple[Gate, ...] = ()
 
     @property
@@ -108,7 +109,7 @@ def boards(results: Sequence[Result], columns: Columns | None = None, *, scored_
     recipes = installed({result.track.split("/")[0] for result in results})
     found = []
     for group in grouped.values():
-        rows = rows_of(entries(group), columns or {}, scored_here=scored_here)
+        rows = rows_of(entries(group), scored_here=scored_here)
         found.append(_board(rows, columns or {}, recipes.get(group[0].track.split("/")[0])))
     return sorted(found, key=lambda b: (b.track, b.current is False, b.limit or float("inf"), b.dataset_digest))
 
@@ -183,22 +184,19 @@ def _ranked(rows: Sequence[Row], primary: str, columns: Columns, scale: Scale) -
         placed = ranked(
             [_system(str(i), row, primary, columns) for i, row in enumerate(mine)],
             higher_is_better=mine[0].scores[primary].higher_is_better,
-            smallest_difference=_smallest_difference(mine, primary),
+            smallest_difference=max(EQUAL, _smallest_difference(mine, primary)),
             identity=scale.one,
         )
         for row, place in zip(mine, placed, strict=True):
             better = tuple(mine[int(name)].entry.digest for name in place.worse_than)
-            found.append(
-                replace(row, rank=place.rank, by=place.by, better=better, beyond_judge=place.beyond_judge)
-            )
+            found.append(replace(row, rank=place.rank, by=place.by, better=better, beyond_judge=place.beyond_judge))
     return found
 
 
 def _system(name: str, row: Row, primary: str, columns: Columns) -> System:
     score = row.scores[primary]
-    degrees = score.groups - 1.0 if score.method == "cluster-t" and score.groups else None
     assert score.value is not None  # a row without a value is not ranked
-    return System(name, score.value, score.low, score.high, columns_of(row.entry, columns), degrees)
+    return System(name, score.value, score.low, score.high, columns_of(row.entry, columns), row.entry.degrees(primary))
 
 
 def _smallest_difference(rows: Sequence[Row], primary: str) -> float:

@@ -9,6 +9,7 @@ from xmbench.formats.submission import Submission
 from xmbench.html import escape, link, table
 from xmbench.leaderboard.board import Board, Row
 from xmbench.leaderboard.terms import judges_used, method_text, status_text, threads_text
+from xmbench.statistics import FEW_SEEDS
 
 Facts = Sequence[tuple[str, str]]
 
@@ -45,7 +46,10 @@ def _made(row: Row) -> list[tuple[str, str]]:
         ("status", escape(status_text(row.result))),
         ("training data", f"{escape(made.training_data)} (as stated, not checked)"),
         ("judges in the system", f"{judges_used(made)} (as stated, not checked)"),
-        ("seed, hardware, threads (as stated)", escape(" · ".join(filter(None, (_seed(made), made.hardware, threads_text(made)))))),
+        (
+            "seed, hardware, threads (as stated)",
+            escape(" · ".join(filter(None, (_seed(made), made.hardware, threads_text(made))))),
+        ),
         ("licence", escape(made.licence)),
         ("outputs", f"<code>{row.result.outputs_digest}</code>"),
         ("per-item table", f"<code>{row.result.items_digest}</code>"),
@@ -87,10 +91,10 @@ def _seeds(row: Row, board: Board) -> str:
     ]
     rows.append(["lowest to highest", *(_range(row, name) for name in board.metrics), "", ""])
     header = ("seed", *map(escape, board.metrics), "outputs", "commit")
+    over = "items and seeds" if len(row.runs) >= FEW_SEEDS else "items only: too few seeds"
     note = (
-        f"The row shows means over these {len(row.runs)} seeds. Intervals of {escape(board.primary)}: "
-        f"{escape(method_text(row.scores[board.primary]))}, items and seeds; of the other metrics: the mean of the seeds' "
-        "own ends. The command, machine and digests above are those of the first seed."
+        f"The row shows means over these {len(row.runs)} seeds; intervals are over {over}. The command, machine and "
+        "digests above are those of the first seed."
     )
     return f"<h3>each seed</h3><p>{note}</p>{table(header, rows)}"
 
@@ -114,7 +118,7 @@ def _measured(score: Score) -> str:
 
 def metric_facts(board: Board) -> str:
     """Of every metric what is the same for all rows, as a table."""
-    found = {}
+    found: dict[str, Score] = {}
     for row in board.rows:
         for name, score in row.scores.items():
             if name not in found or (score.low is not None and found[name].low is None):

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import stdev
 
+from xmbench import registry
+from xmbench.errors import UnknownNameError
 from xmbench.formats.result import Result, Score
+from xmbench.statistics import FEW_SEEDS, quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,18 @@ class Entry:
         if len(self.runs) == 1:
             return self.result.scores
         names = dict.fromkeys(name for run in self.runs for name in run.scores)
-        return {name: _over_seeds([run.scores.get(name) for run in self.runs]) for name in names}
+        return {name: _over_seeds(name, [run.scores.get(name) for run in self.runs]) for name in names}
+
+    @property
+    def too_few_seeds(self) -> bool:
+        """A trained system with fewer than three seeds: its intervals say nothing about how it varies with the seed."""
+        return self.result.submission.kind == "learned" and len(self.runs) < FEW_SEEDS
+
+    def degrees(self, metric: str) -> float | None:
+        """Degrees of freedom of a metric's interval: the fewest of its groups' and seeds'; None if not known."""
+        groups = min((score.groups or 0 for run in self.runs if (score := run.scores.get(metric))), default=0)
+        seeds = [len(self.runs) - 1.0] if len(self.runs) >= FEW_SEEDS else []
+        return min([groups - 1.0, *seeds]) if groups > 1 else None
 
     def spread(self, metric: str) -> tuple[float, float] | None:
         """The lowest and the highest value of the runs; None for one run, or if one of them has no value."""
@@ -46,30 +62,57 @@ class Entry:
         return (min(known), max(known)) if len(known) == len(self.runs) > 1 else None
 
 
-def _over_seeds(scores: Sequence[Score | None]) -> Score:
-    """The mean over the runs; no value if a run has none, or another version of the metric.
-
-    Its interval over items is the mean of the runs' own ends. The runs share the resamples of the items, and a mean
-    of them varies at most as much as they do on average: the interval is at least as wide as that of the mean.
-    """
+def _over_seeds(name: str, scores: Sequence[Score | None]) -> Score:
+    """The mean over the runs; no value if a run has none, or another version of the metric."""
     known = [score for score in scores if score is not None]
     same = len(known) == len(scores) and len({score.metric_version for score in known}) == 1
     statuses: Counter[str] = Counter()
     for score in known:
         statuses.update(score.statuses)
+    value = _mean([score.value for score in known]) if same else None
+    low, high = (None, None) if value is None else _ends(name, value, known)
     changes = {
-        "value": _mean([score.value for score in known]) if same else None,
-        "low": _mean([score.low for score in known]) if same else None,
-        "high": _mean([score.high for score in known]) if same else None,
+        "value": value,
+        "low": low,
+        "high": high,
+        "method": known[0].method if low is not None else "none",
         "coverage": sum(score.coverage for score in known) / len(known),
         "statuses": dict(sorted(statuses.items())),
     }
     return known[0].model_copy(update=changes)
 
 
+def _ends(name: str, value: float, runs: Sequence[Score]) -> tuple[float | None, float | None]:
+    """The interval of the mean over the runs, over items and, with enough runs, over seeds.
+
+    The runs share the items, so a mean over runs varies with the items at most as much as they do on average. What the
+    seeds add is Student's t with as many degrees as there are runs less one. Both parts join as they do where the
+    values of all items are known (`xmbench.statistics`).
+    """
+    lows, highs = _mean([run.low for run in runs]), _mean([run.high for run in runs])
+    if lows is None or highs is None:
+        return None, None
+    if len(runs) < FEW_SEEDS:
+        return lows, highs
+    error = stdev([run.value or 0.0 for run in runs]) / math.sqrt(len(runs))
+    seeds = quantile(len(runs) - 1) * error
+    low, high = value - math.hypot(value - lows, seeds), value + math.hypot(highs - value, seeds)
+    lowest, highest = _bounds(name)
+    return max(lowest, low), min(highest, high)
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    """Of a metric's values; none if it is a plug-in that is not installed."""
+    try:
+        metric = registry.metric(name)
+    except UnknownNameError:
+        return -math.inf, math.inf
+    return metric.low, metric.high
+
+
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if len(known) == len(values) else None
+    return math.fsum(known) / len(known) if len(known) == len(values) else None
 
 
 def board_key(result: Result) -> tuple[str, ...]:

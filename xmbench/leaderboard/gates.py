@@ -42,7 +42,7 @@ class Gate:
             name = self.spec.baseline
             return (
                 f"{self.spec.metric} at the level of {name}, and {self.missing}: nothing is ranked until it is added "
-                f"(xmbench run-baseline {name}) and verified"
+                "(xmbench leaderboard anchors DATA) and verified"
             )
         part = "" if self.spec.share == 1.0 else f"{self.spec.share:g} of "
         end = "lower" if self.higher_is_better else "upper"

@@ -28,28 +28,29 @@ _RANKED = ("learned", "reference")
 WRONG = (
     "A failed item counted 0 in STOI and ESTOI, which go down to -1: leaving out the items below 0 raised a score "
     "(ESTOI from 0.114 to 0.179). Now it counts -1.",
-    "Corr2D raised the quietest bins to the power 0.3: noise 60 dB below the speech cost the right word 0.02, more than "
-    "1.4 % of wrong words, and a noise gate made a system “significantly better” that had changed no word. "
-    "Now the primary metric of single-take tracks clips both spectrograms at 60 dB under the reference's peak.",
-    "The judges took 99 % of other words, and 30 % of musical instruments, for one of their own words, and noise that was "
-    "optimised against both of them scored 0.969. Now they have a class for other words, their false accepts are printed "
-    "with every board, and a row must pass a gate that such noise does not.",
-    "A mean image of each class was first of its track, by accuracy alone. Now image outputs are ranked by a distance "
-    "within each class, in two embeddings, under a gate of coverage.",
+    "Corr2D raised the quietest bins to the power 0.3: noise 60 dB below the speech cost the right word 0.02, more "
+    "than 1.4 % of wrong words, and a noise gate made a system “significantly better” that had changed no word. Now "
+    "the primary metric of single-take tracks clips both spectrograms at 60 dB under the reference's peak.",
+    "The judges took 99 % of other words, and 30 % of musical instruments, for one of their own words, and noise "
+    "that was optimised against both of them scored 0.969. Now they have a class for other words, their false "
+    "accepts are printed with every board, and a row must pass a gate that such noise does not.",
+    "A mean image of each class was first of its track, by accuracy alone. Now image outputs are ranked by a "
+    "distance within each class, in two embeddings, under a gate of coverage.",
     "Intervals were over the wrong groups, and with 2 or 10 groups too narrow (0.48 and 0.89 in place of 0.95). Now "
     "groups are those of what a score depends on, and with fewer than five there is no interval.",
     "Ten equal systems had more than one rank on 58 % of simulated boards. Now all pairs are judged together, and a "
     "difference must have a stated size.",
-    "A row was one seed, and seeds differ (0.8875 and 0.9190 on another number of threads). Now a generator needs three.",
+    "A row was one seed, and seeds differ (0.8875 and 0.9190 on another number of threads). Now a generator needs "
+    "three.",
     "An invented result with an invented table was accepted, with rank and status “verified”. Now every number is "
     "computed again from the items, and only the maintainers' own run makes a row verified.",
-    "The scale of normalised scores began at a random item, so that a constant got credit. Now it begins at the best row "
-    "that ignores the condition.",
+    "The scale of normalised scores began at a random item, so that a constant got credit. Now it begins at the "
+    "best row that ignores the condition.",
 )
 
 _LEAD = (
-    "Results as they were scored and ranked under protocol 1. Protocol 2 changed what the numbers mean: they cannot be "
-    "compared with the current boards, and nothing here is ranked with them."
+    "Results as they were scored and ranked under protocol 1. Protocol 2 changed what the numbers mean: they cannot "
+    "be compared with the current boards, and nothing here is ranked with them."
 )
 
 
@@ -101,7 +102,9 @@ def _separated(path: Path) -> dict[frozenset[str], bool]:
         raise DocumentError("not the pairs of a track", where=path, problems=[str(error)]) from error
 
 
-def _ranks(results: Sequence[Result], separated: Mapping[frozenset[str], bool]) -> tuple[tuple[int | None, Result], ...]:
+def _ranks(
+    results: Sequence[Result], separated: Mapping[frozenset[str], bool]
+) -> tuple[tuple[int | None, Result], ...]:
     """The ranks of protocol 1: a system that was not found to differ from the first of a rank shared it."""
     found: list[tuple[int | None, Result]] = []
     rank, position, first = 0, 0, None
@@ -130,8 +133,8 @@ def index_lines(found: Sequence[Kept]) -> list[str]:
     return [
         "## Earlier protocols",
         "",
-        f"{_LEAD} They are in [{FOLDER.as_posix()}]({FOLDER.as_posix()}) and on [a page]({PAGE}). What was wrong, and what "
-        "changed:",
+        f"{_LEAD} They are in [{FOLDER.as_posix()}]({FOLDER.as_posix()}) and on [a page]({PAGE}). What was wrong, "
+        "and what changed:",
         "",
         *(f"- {line}" for line in map(text, WRONG)),
     ]

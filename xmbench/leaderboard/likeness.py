@@ -32,7 +32,7 @@ def alike(result: Result, items: pa.Table, other: Stored) -> str:
         items: its per-item table.
         other: every metric of the other row, on the same items.
     """
-    usable = np.array([status == "ok" for status in items.column("status").to_pylist()], dtype=np.bool_)
+    usable = _measured(result, items)
     if not usable.any() or any(len(values) != len(usable) for values in other.values.values()):
         return ""
     width = len(other.outputs[0]) if other.outputs else 0
@@ -44,6 +44,12 @@ def alike(result: Result, items: pa.Table, other: Stored) -> str:
     near, metrics = _near(result, items, other.values)
     share = float(near[usable].mean())
     return f"{share:.0%} of its outputs have the same values in {metrics} metrics" if share > MOST_ALIKE else ""
+
+
+def _measured(result: Result, items: pa.Table) -> NDArray[np.bool_]:
+    """Which items have an output that some metric measured (N,), whatever the table says of the output itself."""
+    statuses = [items.column(f"{name}:status").to_pylist() for name in result.scores if name in items.column_names]
+    return np.array(["ok" in own for own in zip(*statuses, strict=True)], dtype=np.bool_)
 
 
 def _near(result: Result, items: pa.Table, others: Mapping[str, NDArray[np.float32]]) -> tuple[NDArray[np.bool_], int]:

@@ -46,11 +46,11 @@ def index(found: Sequence[Board], tracks: Sequence[str], earlier: Sequence[str] 
 
 
 NOTE = (
-    "Values are means over all items of the split, with 95 % intervals for the primary metric (bold). A failed item counts "
-    "the metric's lower bound; if not all items could be measured, the coverage is in brackets. Only rows that the "
-    "maintainers scored again are ranked; systems that the data do not separate share a rank (~: compared by intervals). "
-    "`normalised` is 0 at the best row that ignores the condition and 1 at the reference itself. What is marked as stated "
-    "is not checked. [What the words mean](README.md#what-the-words-mean)."
+    "Values are means over all items of the split, with 95 % intervals for the primary metric (bold). A failed item "
+    "counts the metric's lower bound; if not all items could be measured, the coverage is in brackets. Only rows "
+    "that the maintainers scored again are ranked; systems that the data do not separate share a rank (~: compared "
+    "by intervals). `normalised` is 0 at the best row that ignores the condition and 1 at the reference itself. "
+    "What is marked as stated is not checked. [What the words mean](README.md#what-the-words-mean)."
 )
 
 

@@ -9,14 +9,13 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench import registry
-from xmbench.errors import UnknownNameError
 from xmbench.formats.result import Result, Score
 from xmbench.leaderboard.entries import Entry
 from xmbench.leaderboard.ranking import Column, Way
-from xmbench.statistics import FEW_SEEDS, members, of_mean
+from xmbench.statistics import FEW_SEEDS
 
 Block = Literal["generators", "retrieval", "bounds", "self-reported"]
+
 
 class ItemValues(Protocol):
     """The primary metric of every item of a result, as boards keep it: see `ranking.Column`."""
@@ -55,7 +54,7 @@ class Row:
 
     Attributes:
         entry: the system: one run, or several with different seeds.
-        scores: of the row: means over the seeds. The interval of the primary metric is over items and seeds.
+        scores: of the row: means over the seeds.
         verified: whether every run of it was scored again by the maintainers, or here and now.
         rank: None where a row has none.
         by: how it was compared with the others of its block; "" if it was not.
@@ -107,17 +106,15 @@ class Row:
         return None if score is None else score.value
 
 
-def rows_of(found: Iterable[Entry], columns: Columns, *, scored_here: bool) -> list[Row]:
+def rows_of(found: Iterable[Entry], *, scored_here: bool) -> list[Row]:
     """The rows of a board, not ranked yet.
 
     Args:
         found: its systems.
-        columns: the primary metric of every item, by the digest of the result's per-item table; as far as known.
         scored_here: the results were scored by this process, so that none is only reported.
     """
     return [
-        Row(entry, _scores(entry, columns), scored_here or all(run.status == "verified" for run in entry.runs))
-        for entry in found
+        Row(entry, entry.scores, scored_here or all(run.status == "verified" for run in entry.runs)) for entry in found
     ]
 
 
@@ -128,31 +125,6 @@ def columns_of(entry: Entry, columns: Columns) -> tuple[Column, ...]:
         return ()
     same = all(tuple(c.ids) == tuple(found[0].ids) and tuple(c.groups) == tuple(found[0].groups) for c in found)
     return tuple(Column(c.ids, c.groups, np.asarray(c.values, dtype=np.float64)) for c in found) if same else ()
-
-
-def _scores(entry: Entry, columns: Columns) -> Mapping[str, Score]:
-    """Of several seeds, the primary metric's interval is made again, over items and seeds."""
-    scores, runs = entry.scores, columns_of(entry, columns)
-    primary = entry.result.primary
-    if len(entry.runs) == 1 or not runs or primary not in scores or scores[primary].value is None:
-        return scores
-    table = np.stack([np.asarray(run.values, dtype=np.float64) for run in runs])
-    counts = ~np.isnan(table).any(axis=0)
-    if not counts.any():
-        return scores
-    low, high = _bounds(primary)
-    member = members(np.asarray(runs[0].groups, dtype=object)[counts])
-    found = of_mean(list(table[:, counts]), member, low=low, high=high)
-    ends = {"low": found.low, "high": found.high, "method": found.method, "groups": found.groups}
-    return {**scores, primary: scores[primary].model_copy(update=ends)}
-
-
-def _bounds(metric: str) -> tuple[float, float]:
-    try:
-        found = registry.metric(metric)
-    except UnknownNameError:
-        return -np.inf, np.inf
-    return found.low, found.high
 
 
 def in_order(rows: Sequence[Row], primary: str) -> list[Row]:
@@ -172,6 +144,6 @@ def _sort_key(row: Row, primary: str) -> tuple[int, float, float, str]:
 def too_few_seeds(row: Row) -> str:
     """Why a generator's number of seeds is too small; "" if it is not."""
     count = len(row.runs)
-    if row.result.submission.kind != "learned" or count >= FEW_SEEDS:
+    if not row.entry.too_few_seeds:
         return ""
     return f"{count} {'seed' if count == 1 else 'seeds'}: a generator is ranked with {FEW_SEEDS} or more"

@@ -39,8 +39,11 @@ class Scale:
         return (score.value - self.zero) / (self.one - self.zero)
 
 
+NO_SCALE = Scale()
+
+
 def scale_of(rows: Sequence[Row], primary: str) -> Scale:
-    """The scale of a board, from verified rows of baselines as they are shipped: a submission cannot declare itself one.
+    """The scale of a board, from verified rows of baselines as they are shipped: no submission declares itself one.
 
     Args:
         rows: of the board.

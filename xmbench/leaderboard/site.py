@@ -31,7 +31,9 @@ def page(found: Sequence[Board], reported: Sequence[ReportedResult], root: Path,
     """
     sections = [section(number, board, root) for number, board in enumerate(found)]
     terms = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in TERMS)
-    older = f" <a href={escape(earlier)}>Results of earlier protocols</a> are on a page of their own." if earlier else ""
+    older = (
+        f" <a href={escape(earlier)}>Results of earlier protocols</a> are on a page of their own." if earlier else ""
+    )
     body = (
         f"<h1>Leaderboards</h1><p class=lead>{_LEAD}{older}</p>"
         f"<details class=terms><summary>what the words on this page mean</summary><dl>{terms}</dl></details>"
@@ -42,11 +44,11 @@ def page(found: Sequence[Board], reported: Sequence[ReportedResult], root: Path,
 
 
 _LEAD = (
-    "Values are means over all items of the split; a failed item counts the metric's lower bound, and if not all items "
-    "could be measured the coverage is given with the value. ★ marks the primary metric, with its 95 % interval as a bar "
-    "between two marks: ▏ the best row that ignores the condition, ▕ the reference itself; <b>normalised</b> is 0 at the "
-    "one and 1 at the other. Only rows that the maintainers scored again are ranked; systems that the data do not "
-    "separate share a rank. A self-reported row stands last."
+    "Values are means over all items of the split; a failed item counts the metric's lower bound, and if not all "
+    "items could be measured the coverage is given with the value. ★ marks the primary metric, with its 95 % "
+    "interval as a bar between two marks: ▏ the best row that ignores the condition, ▕ the reference itself; "
+    "<b>normalised</b> is 0 at the one and 1 at the other. Only rows that the maintainers scored again are ranked; "
+    "systems that the data do not separate share a rank. A self-reported row stands last."
 )
 
 

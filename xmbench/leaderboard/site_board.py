@@ -11,8 +11,8 @@ from xmbench.leaderboard.bars import interval_bar
 from xmbench.leaderboard.board import Board, Row, interval_text
 from xmbench.leaderboard.details import details, listed, metric_facts, shared_facts
 from xmbench.leaderboard.markdown import about_recipe
-from xmbench.leaderboard.rows import BLOCKS, Block
 from xmbench.leaderboard.places import place
+from xmbench.leaderboard.rows import BLOCKS, Block
 from xmbench.leaderboard.terms import claims, marks, methods_text, ways
 
 _REPORT = re.compile(r"<!--report-->.*?<!--/report-->", re.DOTALL)
@@ -109,13 +109,13 @@ def _share(value: float | None) -> str:
 # ---------------------------------------------------------------------------------------------- rows
 def _block(block: Block, number: int, board: Board, root: Path) -> str:
     """The rows of one block under its title; nothing if there are none."""
-    rows = "".join(
-        _row(f"r{number}-{i}", row, board, root) for i, row in enumerate(board.rows) if row.block == block
-    )
+    rows = "".join(_row(f"r{number}-{i}", row, board, root) for i, row in enumerate(board.rows) if row.block == block)
     if not rows:
         return ""
     width = 5 + len(board.metrics)
-    return f"<tbody class=block><tr class=title><th colspan={width} scope=rowgroup>{BLOCKS[block]}</th></tr>{rows}</tbody>"
+    return (
+        f"<tbody class=block><tr class=title><th colspan={width} scope=rowgroup>{BLOCKS[block]}</th></tr>{rows}</tbody>"
+    )
 
 
 def _row(name: str, row: Row, board: Board, root: Path) -> str:

@@ -35,7 +35,8 @@ summary{cursor:pointer;font-size:.85rem}.terms dl{max-width:64rem}.terms dt{font
 [data-kind=floor]>td:first-child,[data-kind=ceiling]>td:first-child{opacity:.8}
 tr.row[data-kind=floor],tr.row[data-kind=ceiling]{background:var(--soft)}
 .more>td{text-align:left;white-space:normal;background:var(--soft);padding:.6rem}
-.detail{max-width:70rem}.detail p{font-size:.85rem;margin:.4rem 0}.detail h3{font-size:.85rem;margin:.8rem 0 .2rem}.detail table{margin:.6rem 0}
+.detail{max-width:70rem}.detail p{font-size:.85rem;margin:.4rem 0}
+.detail h3{font-size:.85rem;margin:.8rem 0 .2rem}.detail table{margin:.6rem 0}
 .detail tbody th{font-weight:400}
 .detail dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem .8rem;margin:0}
 .detail dt{opacity:.8}.detail dd{margin:0;overflow-wrap:anywhere}.detail ul{margin:0;padding-left:1.1rem}
@@ -72,7 +73,8 @@ function order(board,blocks,key,turn){const heads=[...board.querySelectorAll('.w
 const at=heads.findIndex(h=>h.dataset.k===key);heads.forEach(h=>h.removeAttribute('aria-sort'));
 const down=at>=0&&(heads[at].dataset.better==='high')!==turn;
 if(at>=0)heads[at].setAttribute('aria-sort',down?'descending':'ascending');
-for(const pairs of blocks){const sorted=[...pairs];if(at>=0)sorted.sort(([a],[b])=>{const x=value(a,at),y=value(b,at);if(x===null||y===null)return(x===null)-(y===null);
+for(const pairs of blocks){const sorted=[...pairs];if(at>=0)sorted.sort(([a],[b])=>{
+const x=value(a,at),y=value(b,at);if(x===null||y===null)return(x===null)-(y===null);
 const c=typeof x==='string'?x.localeCompare(y):x-y;return down?-c:c});else if(turn)sorted.reverse();
 sorted[0][0].parentNode.append(...sorted.flat())}}
 function show(){const f=form.elements,want=n=>f[n].value;let seen=0,systems=0;

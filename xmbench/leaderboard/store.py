@@ -18,6 +18,7 @@ from xmbench.leaderboard.columns import COLUMN_SUFFIX, Column
 from xmbench.leaderboard.entries import board_key, entries
 from xmbench.leaderboard.pairs import Compared, Pairs
 from xmbench.leaderboard.places import PAIRS_FILE, REPORTED, is_result, place, slug
+from xmbench.leaderboard.remake import of_tool
 from xmbench.statistics import Counted
 
 FIRST_PROTOCOL = "xmbench-protocol/1"  # its boards have no columns
@@ -117,6 +118,8 @@ def _column(root: Path, result: Result, read: _Read) -> list[str]:
         return []
     try:
         found = of_items.of(root, result)
+        if found is None and (of_tool(result.submission) or of_items.column_place(root, result).is_file()):
+            of_items.read(root, result)
     except DocumentError as error:
         return [f"{error.where or place(root, result)}: {error.what}"]
     if found is not None:

@@ -11,19 +11,20 @@ from xmbench.statistics import FEW_GROUPS, FEW_SEEDS
 TERMS: tuple[tuple[str, str], ...] = (
     (
         "rank",
-        "1 + the number of systems of the same block that are better by more than chance (all pairs of the block judged "
-        "together at 5 %) and by at least the smallest difference. Systems that the data do not separate tie. "
-        "~: compared by intervals, because the values of single items are not known.",
+        "1 + the number of systems of the same block that are better by more than chance (all pairs of the block "
+        "judged together at 5 %) and by at least the smallest difference. Systems that the data do not separate "
+        "tie. ~: compared by intervals, because the values of single items are not known.",
     ),
     (
         "groups",
-        "Items of one group (a speaker, a recording, or the item itself) vary together: intervals and ranks count groups, "
-        f"not items. With fewer than {FEW_GROUPS} groups there is no interval and no verdict: not estimable, a tie.",
+        "Items of one group (a speaker, a recording, or the item itself) vary together: intervals and ranks count "
+        f"groups, not items. With fewer than {FEW_GROUPS} groups there is no interval and no verdict: not estimable, "
+        "a tie.",
     ),
     (
         "seeds",
-        f"Runs of the same system that differ in nothing but their seed: mean, lowest and highest. From {FEW_SEEDS} seeds "
-        f"on, the interval is over items and seeds. A generator is ranked with {FEW_SEEDS} or more.",
+        f"Runs of the same system that differ in nothing but their seed: mean, lowest and highest. From {FEW_SEEDS} "
+        f"seeds on, the interval is over items and seeds. A generator is ranked with {FEW_SEEDS} or more.",
     ),
     (
         "status",
@@ -37,19 +38,20 @@ TERMS: tuple[tuple[str, str], ...] = (
     ),
     (
         "normalised",
-        "0 at the best row that ignores the condition (silence, noise, a mean, random or constant item), 1 at the reference "
-        "itself. Both are verified rows of shipped baselines.",
+        "0 at the best row that ignores the condition (silence, noise, a mean, random or constant item), 1 at the "
+        "reference itself. Both are verified rows of shipped baselines.",
     ),
     (
         "smallest difference",
-        "Of the primary metric, stated with the metric: a smaller difference is never a rank, however many items there are.",
+        "Of the primary metric, stated with the metric: a smaller difference is never a rank, however many items "
+        "there are.",
     ),
     (
         "judge",
-        "A frozen network that recognises words or images; its errors limit every score that uses it. Accuracy: share of "
-        "real or held-out items that it recognises. False accepts: share of items of a kind that is none of its classes "
-        "which it takes for one. Calibration error: mean distance between its confidence and its accuracy. A system above "
-        "the reference itself is beyond what the judge can tell: such systems tie.",
+        "A frozen network that recognises words or images; its errors limit every score that uses it. Accuracy: "
+        "share of real or held-out items that it recognises. False accepts: share of items of a kind that is none "
+        "of its classes which it takes for one. Calibration error: mean distance between its confidence and its "
+        "accuracy. A system above the reference itself is beyond what the judge can tell: such systems tie.",
     ),
     (
         "training data",
@@ -63,8 +65,8 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("hardware, threads", "Of the training, as the submitter or the runner recorded them: not checked."),
     (
         "kind",
-        "learned: generates its outputs. retrieval: plays or shows stored items. reference, floor, ceiling: rows that help "
-        "to read the board.",
+        "learned: generates its outputs. retrieval: plays or shows stored items. reference, floor, ceiling: rows "
+        "that help to read the board.",
     ),
 )
 

@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from xmbench.statistics.counting import Counted, counted
 from xmbench.statistics.intervals import EQUAL, LEVEL, Difference, Interval, Method, of_difference, of_mean
-from xmbench.statistics.means import FEW_GROUPS, FEW_SEEDS, Spread, clustered, exact_mean, members, over_seeds
+from xmbench.statistics.means import (
+    FEW_GROUPS,
+    FEW_SEEDS,
+    Part,
+    Spread,
+    clustered,
+    exact_mean,
+    members,
+    over_seeds,
+    quantile,
+)
 from xmbench.statistics.resampling import (
     RESAMPLES,
     SEED,
@@ -33,6 +43,7 @@ __all__ = [
     "Difference",
     "Interval",
     "Method",
+    "Part",
     "Spread",
     "clustered",
     "counted",
@@ -45,6 +56,7 @@ __all__ = [
     "of_reduction",
     "one_thread",
     "over_seeds",
+    "quantile",
     "resampled_means",
     "resampled_weights",
     "separates",

@@ -10,8 +10,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.statistics.means import Floats, Spread, exact_mean, from_seeds, over_seeds, together
-from xmbench.statistics.means import clustered as clustered_spread
+from xmbench.statistics.means import (
+    Floats,
+    Part,
+    Spread,
+    clustered,
+    evenness,
+    exact_mean,
+    from_seeds,
+    over_seeds,
+    quantile,
+)
 
 LEVEL = 0.95
 EQUAL = 1e-12  # sums of the same values in another order differ by less
@@ -63,7 +72,8 @@ def of_mean(
     Args:
         runs: the values (N,) of each seed, one for most systems.
         member: shape (N,): each item's group, 0..G-1.
-        low, high: bounds of a value; the interval stays within.
+        low: bound of a value; the interval stays within.
+        high: the other bound.
     """
     table = np.stack(runs)
     spread = over_seeds(table, member)
@@ -71,8 +81,9 @@ def of_mean(
         return Interval.none(spread.groups)
     value = exact_mean(table.mean(axis=0))
     if (low, high) == (0.0, 1.0) and is_share(table):
-        return Interval(*wilson(value, spread, table.shape[1]), "wilson", spread.groups)
-    half = spread.quantile(LEVEL) * math.sqrt(spread.variance)
+        ends = wilson(value, spread, table.shape[1], evenness(table.mean(axis=0), member))
+        return Interval(*ends, "wilson", spread.groups)
+    half = spread.reach()
     return Interval(max(low, value - half), min(high, value + half), "cluster-t", spread.groups)
 
 
@@ -81,15 +92,32 @@ def is_share(values: Floats) -> bool:
     return bool(np.isin(values, (0.0, 1.0)).all())
 
 
-def wilson(share: float, spread: Spread, items: int) -> tuple[float, float]:
+def wilson(share: float, spread: Spread, items: int, evenness: float) -> tuple[float, float]:
     """The interval of a share (Wilson, 1927), with the effective number of items (Korn and Graubard, 1998).
 
-    That number is the one of independent items whose share would vary as much. Where all items agree nothing shows how
-    alike the items of a group are: then a group counts as one item.
+    That is the number of independent items whose share would vary as much, and never more than there are. Near 0 and 1
+    few groups decide how large it is, and mostly they agree by chance. So one more group that is all 0 or all 1 joins
+    the variance (the less, the nearer the share is to a half), and the degrees of freedom are those of a variance to
+    which groups contribute so unevenly (Satterthwaite, from their fourth moment). Where all items agree they are those
+    of a single group.
+
+    Args:
+        share: 0..1.
+        spread: of it.
+        items: their number.
+        evenness: 1 if one group makes all of the variance, up to a third of the groups if they are normal.
     """
+    squared, agreed = quantile(math.inf) ** 2, share in (0.0, 1.0)
+    near = (share * items + 1.0) / (items + 2.0) if agreed else share
+    alone = near * (1.0 - near)
+    own = Part(alone / items, math.inf)
+    if spread.groups < items:
+        each = spread.groups * (own.variance if agreed else spread.items.variance)  # of one group's share
+        joining = 1.0 - 4.0 * alone
+        variance = (each * spread.groups + joining * alone) / (spread.groups + joining) / spread.groups
+        own = Part(variance, min(spread.items.degrees, 2.0 if agreed else 3.0 * evenness - 1.0))
+    effective = min(float(items), alone * squared / Spread(own, spread.groups, spread.seeds).reach() ** 2)
     alone = share * (1.0 - share)
-    effective = min(float(items), alone / spread.variance) if spread.variance > 0.0 else float(spread.groups)
-    squared = spread.quantile(LEVEL) ** 2
     centre = (share + squared / (2.0 * effective)) / (1.0 + squared / effective)
     half = math.sqrt(squared * (alone / effective + squared / (4.0 * effective**2))) / (1.0 + squared / effective)
     # the ends of 0 and 1 are exact: rounding leaves 1e-17 there
@@ -109,15 +137,17 @@ def of_difference(first: Sequence[Floats], second: Sequence[Floats], member: NDA
     """
     a, b = np.stack(first), np.stack(second)
     gains = a.mean(axis=0) - b.mean(axis=0)
-    items = clustered_spread(gains, member)
-    spread = together(items, [from_seeds(a, member), from_seeds(b, member)])
+    items = clustered(gains, member).items
+    spread = Spread(items, int(member.max()) + 1, (*from_seeds(a, member), *from_seeds(b, member)))
     value = exact_mean(gains)
     if not spread.estimable:
         return Difference(value, None, None, 1.0, spread.groups)
-    centre, variance = value, spread.variance
+    centre = value
     if is_share(a) and is_share(b):
         n = len(gains)
-        centre, variance = value * n / (n + 2), (variance * n * n + 2.0) / (n + 2) ** 2
-    used = Spread(variance, spread.degrees, spread.groups)
-    half = used.quantile(LEVEL) * math.sqrt(variance)
-    return Difference(value, min(value, centre - half), max(value, centre + half), used.p_value(centre), used.groups)
+        centre = value * n / (n + 2)
+        items = Part((items.variance * n * n + 2.0) / (n + 2) ** 2, items.degrees)
+        spread = Spread(items, spread.groups, spread.seeds)
+    half = spread.reach()
+    low, high = min(value, centre - half), max(value, centre + half)
+    return Difference(value, low, high, spread.p_value(centre), spread.groups)

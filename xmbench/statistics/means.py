@@ -17,12 +17,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, special
 
 FEW_GROUPS = 5  # with fewer, nothing is said about how sure a score is
 FEW_SEEDS = 3  # with fewer, nothing is said about how a score varies with the seed
+_NORMAL = 1e10  # degrees of freedom with which Student's t is the normal distribution in every digit
+_LEAST = -600.0  # logarithm of the smallest p-value that is told from 0
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One source of a mean's variance: what it adds, and with how many degrees of freedom it was estimated."""
+
+    variance: float
+    degrees: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,31 +40,49 @@ class Spread:
     """How a mean varies.
 
     Attributes:
-        variance: of the mean.
-        degrees: of freedom of the variance; infinite if it is known.
-        groups: independent groups behind it.
+        items: with the groups that the items come from.
+        groups: their number.
+        seeds: with the seeds of each system, where there are enough.
     """
 
-    variance: float
-    degrees: float
+    items: Part
     groups: int
+    seeds: tuple[Part, ...] = ()
 
     @property
     def estimable(self) -> bool:
         """Whether there are groups enough to say anything."""
         return self.groups >= FEW_GROUPS
 
-    def quantile(self, level: float = 0.95) -> float:
-        """How many standard errors the interval of that level reaches to each side."""
-        return float(stats.t.ppf(0.5 + level / 2.0, self.degrees))
+    def reach(self, tail: float = 0.025) -> float:
+        """How far the interval reaches to each side that leaves out `tail` there.
+
+        Each part counts with its own quantile of Student's t (Cochran's way, 1964): with three seeds Satterthwaite's
+        pooled degrees cover too little.
+        """
+        return math.sqrt(math.fsum(quantile(part.degrees, tail) ** 2 * part.variance for part in self._parts))
 
     def p_value(self, difference: float) -> float:
         """Two-sided: how often the mean would be so far from 0 if the true one is 0. In 0..1."""
-        if difference == 0.0:
+        away = abs(difference)
+        if away == 0.0:
             return 1.0
-        if self.variance <= 0.0:
+        if len(self._parts) == 1:
+            error = math.sqrt(self._parts[0].variance)
+            return 2.0 * float(special.stdtr(min(self._parts[0].degrees, _NORMAL), -away / error)) if error else 0.0
+        if self.reach(math.exp(_LEAST)) <= away:
             return 0.0
-        return float(2.0 * stats.t.sf(abs(difference) / math.sqrt(self.variance), self.degrees))
+        log = optimize.brentq(lambda x: self.reach(math.exp(x)) - away, _LEAST, math.log(0.5))
+        return 2.0 * math.exp(log)
+
+    @property
+    def _parts(self) -> tuple[Part, ...]:
+        return self.items, *(part for part in self.seeds if part.variance > 0.0)
+
+
+def quantile(degrees: float, tail: float = 0.025) -> float:
+    """Of Student's t: what is exceeded with the probability `tail`."""
+    return -float(special.stdtrit(min(degrees, _NORMAL), tail))
 
 
 def exact_mean(values: Floats) -> float:
@@ -77,16 +105,16 @@ def clustered(values: Floats, member: NDArray[np.intp]) -> Spread:
     sizes: Floats = np.bincount(member).astype(np.float64)
     groups, n = len(sizes), len(values)
     if groups < 2:
-        return Spread(math.inf, 1.0, groups)
+        return Spread(Part(math.inf, 1.0), groups)
     away = values - exact_mean(values)
     sums: Floats = np.asarray(
         np.bincount(member, weights=away), dtype=np.float64
     )  # (G,) n_g times the group's deviation
     if np.all(sizes == sizes[0]):
-        return Spread(_sum(sums**2) / n**2 * groups / (groups - 1), groups - 1.0, groups)
+        return Spread(Part(_sum(sums**2) / n**2 * groups / (groups - 1), groups - 1.0), groups)
     between = _variances(sizes, _correlation(away, sums, sizes))
     scale, degrees = _satterthwaite(sizes / n, between)
-    return Spread(_sum(sums**2) / n**2 * scale, degrees, groups)
+    return Spread(Part(_sum(sums**2) / n**2 * scale, degrees), groups)
 
 
 def _correlation(away: Floats, sums: Floats, sizes: Floats) -> float:
@@ -123,6 +151,18 @@ def _satterthwaite(shares: Floats, variances: Floats) -> tuple[float, float]:
     return s / trace, max(1.0, trace * trace / squares)
 
 
+def evenness(values: Floats, member: NDArray[np.intp]) -> float:
+    """How many groups make up the variance of a mean: 1 if it is one of them, a third of them if they are normal.
+
+    Args:
+        values: shape (N,), N >= 1.
+        member: shape (N,): each item's group, 0..G-1.
+    """
+    squares: Floats = np.asarray(np.bincount(member, weights=values - exact_mean(values)) ** 2, dtype=np.float64)
+    total = _sum(squares)
+    return total * total / _sum(squares**2) if total > 0.0 else len(squares) / 3.0
+
+
 def over_seeds(runs: Floats, member: NDArray[np.intp]) -> Spread:
     """How the mean over items and seeds varies.
 
@@ -132,30 +172,18 @@ def over_seeds(runs: Floats, member: NDArray[np.intp]) -> Spread:
         runs: shape (S, N): the same N items in S runs of one system.
         member: shape (N,): each item's group, 0..G-1.
     """
-    items = clustered(runs.mean(axis=0), member)
-    return together(items, [from_seeds(runs, member)])
+    return Spread(clustered(runs.mean(axis=0), member).items, int(member.max()) + 1, from_seeds(runs, member))
 
 
-def from_seeds(runs: Floats, member: NDArray[np.intp]) -> Spread | None:
-    """The part of the seeds alone, without what the items already show; None with fewer than `FEW_SEEDS` runs."""
+def from_seeds(runs: Floats, member: NDArray[np.intp]) -> tuple[Part, ...]:
+    """The part of the seeds alone, without what the items already show; none with fewer than `FEW_SEEDS` runs."""
     count = len(runs)
     if count < FEW_SEEDS:
-        return None
+        return ()
     scores = np.array([exact_mean(run) for run in runs])
     rest = runs - runs.mean(axis=0) - (scores - scores.mean())[:, None]
-    shared = sum(clustered(run, member).variance for run in rest) / (count - 1) / count
-    variance = float(scores.var(ddof=1)) / count
-    return Spread(max(0.0, variance - shared), count - 1.0, count)
-
-
-def together(items: Spread, seeds: Sequence[Spread | None]) -> Spread:
-    """The spread of a mean that varies with the items and, independently, with the seeds of one or two systems."""
-    parts = [items, *(part for part in seeds if part is not None)]
-    variance = sum(part.variance for part in parts)
-    if variance <= 0.0 or not math.isfinite(variance):
-        return items
-    degrees = variance**2 / sum(part.variance**2 / part.degrees for part in parts)
-    return Spread(variance, degrees, items.groups)
+    shared = math.fsum(clustered(run, member).items.variance for run in rest) / (count - 1) / count
+    return (Part(max(0.0, float(scores.var(ddof=1)) / count - shared), count - 1.0),)
 
 
 def _sum(values: NDArray[np.floating]) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from xmbench.statistics.intervals import EQUAL, LEVEL, Interval
-from xmbench.statistics.means import FEW_GROUPS, Spread, members
+from xmbench.statistics.means import FEW_GROUPS, members, quantile
 
 RESAMPLES = 1000
 SEED = 20261121
@@ -94,7 +94,8 @@ def of_reduction(
         states: shape (N, D), N >= 1.
         groups: N group names.
         centred: repeated items shift the score: the distances are from the resamples' own mean, not from the score.
-        low, high: bounds of the score; the interval stays within.
+        low: bound of the score; the interval stays within.
+        high: the other bound.
         seed: of the resamples.
     """
     count = len(set(groups))
@@ -104,7 +105,7 @@ def of_reduction(
     value = float(reduce(states, np.ones((1, len(states))))[0])
     known = drawn[~np.isnan(drawn)]
     away = np.array(ends(known)) - (known.mean() if centred else value)
-    wider = Spread(1.0, count - 1.0, count).quantile(LEVEL) / Spread(1.0, math.inf, count).quantile(LEVEL)
+    wider = quantile(count - 1.0) / quantile(math.inf)
     first, last = value + away * wider * math.sqrt(count / (count - 1))
     return Interval(max(low, min(value, float(first))), min(high, max(value, float(last))), "bootstrap", count)
 

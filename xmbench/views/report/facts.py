@@ -13,6 +13,7 @@ from xmbench.html import escape, link, share, table
 from xmbench.interfaces import USABLE
 from xmbench.leaderboard import Board, Row, cell
 from xmbench.leaderboard.details import number, statuses
+from xmbench.leaderboard.terms import judges_used, method_text, status_text, threads_text
 from xmbench.views.report.values import per_item
 
 _FAILED_SHOWN = 200
@@ -20,7 +21,7 @@ _ALIKE = 1e-9  # means of the same value differ by rounding
 
 
 def _judges(result: Result) -> list[tuple[str, str]]:
-    """Each judge with its accuracy on real data."""
+    """Each judge with its accuracy on real data, and what else is known of its errors."""
     found = []
     for what, judge in (("judge", result.judge), ("second judge", result.second_judge)):
         if judge is not None:
@@ -28,6 +29,10 @@ def _judges(result: Result) -> list[tuple[str, str]]:
             known += " · a local judge: such results are never ranked with others" if judge.local else ""
             found.append((what, f"{escape(judge.name)} <code>{judge.sha256}</code>"))
             found.append((f"{what}'s accuracy", known))
+            wrong = ", ".join(f"{value:.4f} of {escape(name)}" for name, value in judge.false_accepts.items())
+            found.append((f"{what} takes for a class", wrong or "not measured"))
+            error = judge.calibration_error
+            found.append((f"{what}'s calibration error", "" if error is None else f"{error:.4f}"))
     return found
 
 
@@ -39,7 +44,12 @@ def head(result: Result, items: pa.Table) -> str:
     size += f", limited to {result.limit:,} items per split" if result.limit else ""
     facts = [
         ("track", f"{escape(result.track)} · {result.regime} · {size}"),
-        ("kind", f"{made.kind} · {escape(made.training_data)} training data · {result.status}"),
+        ("kind", f"{made.kind} · {escape(status_text(result))}"),
+        (
+            "stated, not checked",
+            f"{escape(made.training_data)} training data · judges in the system: {judges_used(made)}"
+            f"{''.join(f' · {escape(part)}' for part in (made.hardware, threads_text(made)) if part)}",
+        ),
         ("by", who),
         ("made by", f"<code>{escape(made.command)}</code>" if made.command else ""),
         *_judges(result),
@@ -70,15 +80,19 @@ def scores(result: Result, board: Board | None) -> str:
         [
             escape(name) + (" ★" if name == result.primary else ""),
             number(score.value),
-            f"{number(score.low)} … {number(score.high)}",
+            "not estimable" if score.low is None else f"{number(score.low)} … {number(score.high)}",
+            escape(method_text(score)),
             f"{score.coverage:.1%}",
             number(score.floor),
             escape(statuses(score)),
         ]
         for name, score in result.scores.items()
     ]
-    header = ("metric", "value", "95 % interval", "coverage", "a failed item counts", "statuses")
-    note = "★ primary metric. Means over all items; a failed item counts the metric's floor."
+    header = ("metric", "value", "95 % interval", "by", "coverage", "a failed item counts", "statuses")
+    note = (
+        "★ primary metric. Means over all items; a failed item counts the metric's lower bound. Items of one group "
+        "vary together; with fewer than five groups an interval is not estimable."
+    )
     return f"<h2>Scores</h2>{table(header, rows)}<p class=sub>{note}</p>{_bounds(result, board)}"
 
 
@@ -96,15 +110,25 @@ def _bounds(result: Result, board: Board | None) -> str:
     rows += [
         [escape(row.result.submission.system), row.result.submission.kind, *_cells(row.scores, result)] for row in found
     ]
-    place = next((row for row in board.rows if _holds(row, result)), None)
-    rank = ""
-    if place is not None and place.rank is not None:
-        ranked = sum(row.rank is not None for row in board.rows)
-        rank = f"Rank {place.rank} of {ranked} on its board."
-    if place is not None and place.normalised is not None:
-        rank += f" Between the random training item (0) and the oracle's class (1): {place.normalised:.3f}."
     header = ("system", "kind", *(escape(name) for name in result.scores))
-    return f"<h3>with the lower and upper bounds of its board</h3><p class=sub>{rank}</p>{table(header, rows)}"
+    title = "<h3>with the lower and upper bounds of its board</h3>"
+    return f"{title}<p class=sub>{_place(result, board)}</p>{table(header, rows)}"
+
+
+def _place(result: Result, board: Board) -> str:
+    """Its rank, or why it has none; what the board asks for; where it is between the ends of the scale."""
+    said = [f"Gate of the board: {gate.text}." for gate in board.gates]
+    row = next((row for row in board.rows if _holds(row, result)), None)
+    if row is None:
+        return escape(" ".join(["Not on the board.", *said]))
+    if row.rank is not None:
+        ranked = sum(other.rank is not None and other.block == row.block for other in board.rows)
+        said.insert(0, f"Rank {row.rank} of {ranked} on its board.")
+    elif row.unranked:
+        said.insert(0, f"No rank on its board: {row.unranked}.")
+    if row.normalised is not None:
+        said.append(f"Between “{board.scale.zero_name}” (0) and the reference itself (1): {row.normalised:.3f}.")
+    return escape(" ".join(said))
 
 
 def _holds(row: Row, result: Result) -> bool:

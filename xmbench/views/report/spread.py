@@ -14,16 +14,19 @@ from xmbench.views.report.facts import reference_rows
 from xmbench.views.report.values import measured, per_item
 
 _OWN = "★"
+_GATE = "▲"
 
 
 def section(result: Result, items: pa.Table, board: Board | None) -> str:
     """A histogram per metric that has values per item."""
     rows = reference_rows(result, board)[: len(ascii_lowercase)]
-    charts = [_chart(name, result, items, rows) for name in per_item(result, items)]
+    limits = {gate.spec.metric: gate.limit for gate in (board.gates if board else ()) if gate.limit is not None}
+    charts = [_chart(name, result, items, rows, limits.get(name)) for name in per_item(result, items)]
     listed = "".join(
         f"<li><b>{letter}</b> {escape(row.result.submission.system)}</li>"
         for letter, row in zip(ascii_lowercase, rows, strict=False)
     )
+    listed += f"<li><b>{_GATE}</b> the gate of the board: worse scores have no rank</li>" if limits else ""
     legend = f"<ul class=legend><li><b>{_OWN}</b> this system's score</li>{listed}</ul>"
     note = (
         "Bars count the items that could be measured; lines are scores (means) of this system and of the board's rows."
@@ -31,9 +34,10 @@ def section(result: Result, items: pa.Table, board: Board | None) -> str:
     return f"<h2>Spread of every metric</h2><p class=sub>{note}</p>{legend}<div class=charts>{''.join(charts)}</div>"
 
 
-def _chart(name: str, result: Result, items: pa.Table, rows: list[Row]) -> str:
+def _chart(name: str, result: Result, items: pa.Table, rows: list[Row], limit: float | None) -> str:
     values, score = measured(items, name), result.scores[name]
     marks = [Mark(score.value, _OWN)] if score.value is not None else []
+    marks += [Mark(limit, _GATE)] if limit is not None else []
     outside = []
     for letter, row in zip(ascii_lowercase, rows, strict=False):
         other = row.scores.get(name)
