@@ -1,4 +1,4 @@
-"""Commands about finished results and about this installation: `compare`, `verify`, `doctor`; `correlate` is in `correlating`."""
+"""Commands about finished results and about this installation: `compare`, `verify`, `doctor`, and `correlate`."""
 
 from __future__ import annotations
 

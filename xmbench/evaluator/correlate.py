@@ -173,7 +173,7 @@ def _aspect(name: str, ratings: Sequence[tuple[int, Rating]], systems: Sequence[
     columns, rows = ({key: i for i, key in enumerate(keys)} for keys in (units, raters))
     table = np.full((len(raters), len(units)), np.nan)
     for place, rating in ratings:
-        table[rows[rating.rater], columns[place, rating.id]] = rating.score  # type: ignore[index]
+        table[rows[rating.rater], columns[place, rating.id]] = rating.score
     rated = np.nanmean(table, axis=0)
     own = [[column for column, (place, _) in enumerate(units) if place == which] for which in range(len(systems))]
     means = {which: float(rated[found].mean()) for which, found in enumerate(own) if found}

@@ -93,8 +93,8 @@ class Correlation:
 def over_systems(metric: Values, rated: Values) -> dict[Name, Correlation]:
     """Coefficients over systems: a metric's scores (S,) against mean ratings (S,).
 
-    The p-value is the share of the orders of the systems that give at least as large a coefficient: of every order up to
-    seven systems, else of 9,999 seeded ones.
+    The p-value is the share of the orders of the systems that give at least as large a coefficient: of every order up
+    to seven systems, else of 9,999 seeded ones.
     """
     n = len(metric)
     if n < FEWEST:
@@ -183,8 +183,8 @@ def _none(n: int, why: str) -> dict[Name, Correlation]:
 def alpha(ratings: Values) -> float | None:
     """Krippendorff's alpha with the interval metric: 1 full agreement, 0 that of chance, below 0 worse.
 
-    K. Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011), section D: one minus the mean squared difference
-    within units over that of all pairs of values; units with one rating do not count.
+    K. Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011): one minus the mean squared difference within
+    units over that of all pairs of values; units with one rating do not count.
 
     Args:
         ratings: shape (R, N), NaN where a rater did not rate a unit.

@@ -108,7 +108,7 @@ def read_ratings(folder: Path, scale: Scale) -> tuple[list[Rating], list[str]]:
 
 def _file(path: Path, scale: Scale) -> Iterator[Rating | str]:
     """Ratings of a file, and problems of its rows."""
-    lines = _text(path).splitlines()
+    lines = _text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     rows = csv.reader(lines, strict=True)
     header: list[str] = []
     while True:
