@@ -1,4 +1,4 @@
-"""Commands about finished results and about this installation: `compare`, `verify`, `doctor`."""
+"""Commands about finished results and about this installation: `compare`, `verify`, `doctor`, and `correlate`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xmbench.cli import correlating
 from xmbench.cli.tables import Progress, table
 from xmbench.cli.terminal import print
 from xmbench.errors import MAX_LISTED
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command()(compare)
     app.command()(verify)
     app.command()(doctor)
+    correlating.register(app)
 
 
 def compare(

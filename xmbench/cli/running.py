@@ -36,10 +36,14 @@ def run_baseline(
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train and generate.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed instead of the baseline's.")] = None,
     seeds: Annotated[
-        str | None, typer.Option(metavar="0,1,2", help="Several seeds, a directory for each: OUT/seed-0 ... A learned row needs three.")
+        str | None,
+        typer.Option(
+            metavar="0,1,2", help="Several seeds, a directory for each: OUT/seed-0 ... A learned row needs three."
+        ),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated. threads=2: of a CPU.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated. threads=2: of a CPU."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume a run; of a finished one, generate again.")] = False,
     shuffle_conditions: Annotated[

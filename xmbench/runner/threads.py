@@ -27,11 +27,7 @@ def computing_with(threads: int | None, baseline: Baseline, stated: int | None) 
     if threads is None or not ("torch" in sys.modules or depends_on_threads(baseline, stated)):
         yield
         return
-    import torch
+    from xmbench.training import processor_threads
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with processor_threads(threads):
         yield
-    finally:
-        torch.set_num_threads(before)

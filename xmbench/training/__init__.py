@@ -8,6 +8,7 @@ from xmbench.training.device import (
     computing,
     describe_device,
     place,
+    processor_threads,
     resolve_device,
     seed_everything,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "place",
     "plan_steps",
     "prepared",
+    "processor_threads",
     "resolve_device",
     "seed_everything",
     "train",

@@ -55,6 +55,20 @@ def describe_device(device: str) -> str:
     return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
 
 
+@contextmanager
+def processor_threads(count: int) -> Iterator[None]:
+    """Computes with so many threads of the processor; afterwards with as many as before.
+
+    PyTorch shares a sum between its threads: another number of them gives other last digits, and other weights.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def place(module: Net, device: str, *, channels_last: bool = False, compiled: bool = False) -> Net:
     """Moves a module to its device, in the memory format asked for; returns the same module.
 
