@@ -94,7 +94,7 @@ def test_noise_made_for_both_judges_passes_them_and_fails_the_gate(digits: Datas
     clips = tools.written(tools.attacked(noise, wanted, judges, lambda change: change), 22050)
     known = {row["label"]: reference_of(row, digits) for row in digits.rows("test", ["audio", "label"])}
     samples = digits.recipe.audio.samples
-    made = [Sound(np.float32(np.pad(clip, (0, samples))[:samples]), 22050) for clip in clips]
+    made = [Sound(np.asarray(np.pad(clip, (0, samples))[:samples], dtype=np.float32), 22050) for clip in clips]
     optimised = [Pair(str(k), k, sound, known[k]) for k, sound in enumerate(made)]
     random = [Pair(str(k), k, known[(k + shift) % 10], known[k]) for k in range(3) for shift in range(10)]
     assert states("word-accuracy-agreed", optimised, judging)[:, 0].mean() >= 0.8
