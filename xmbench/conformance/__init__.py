@@ -186,7 +186,7 @@ def _facts(metric: Metric) -> list[str]:
     elif metric.floor is not None and not metric.low <= metric.floor <= metric.high:
         problems.append(f"the floor {metric.floor} is outside the bounds {metric.low} and {metric.high}")
     elif metric.floor not in (None, _worst(metric)):
-        problems.append(f"the floor {metric.floor} is not the worst value, {_worst(metric)}: leaving bad items out pays")
+        problems.append(f"the floor {metric.floor} is not the worst value {_worst(metric)}: it pays to leave items out")
     return problems
 
 
