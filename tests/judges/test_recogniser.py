@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import runpy
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +16,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchaudio import pipelines
 from torchaudio.models import wav2vec2_model
 
+from tests.conftest import ROOT
+from tests.making import submit
 from xmbench import registry
 from xmbench.conformance.judges import check_judge
 from xmbench.errors import PrerequisiteError
+from xmbench.evaluator.evaluate import score
+from xmbench.evaluator.judge import load_judges
+from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.judges.asr.ctc import freely_decoded, log_probability
 from xmbench.judges.asr.network import RecogniserJudge, packed, spelled
 from xmbench.media.signal import Sound
@@ -39,7 +51,7 @@ TINY: dict[str, Any] = {
     "encoder_layer_drop": 0.0,
     "aux_num_out": len(LETTERS),
 }
-ABOUT = {"classes": WORDS, "letters": LETTERS, "network": TINY, "margin": 5.0}
+ABOUT = {"classes": WORDS, "letters": LETTERS, "network": TINY, "margin": 5.0, "level": 0.1}
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +140,35 @@ def test_words_of_several_parts_and_letters_that_it_does_not_have() -> None:
     assert LETTERS[spelled("one two", LETTERS)[3]] == "|"
     with pytest.raises(PrerequisiteError, match="spell"):
         spelled("zéro", LETTERS)
+
+
+def test_a_checkpoint_of_a_bundle_becomes_a_local_judge(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a bundle of tiny sizes: the published ones differ in sizes and weights alone."""
+    torch.manual_seed(1)
+    letters = LETTERS[1:]
+    bundle = pipelines.WAV2VEC2_ASR_BASE_960H
+    tiny = replace(bundle, _path="tiny.pth", _params=TINY, _labels=letters, _remove_aux_axis=())
+    monkeypatch.setattr(pipelines, "TINY", tiny, raising=False)
+    torch.save(wav2vec2_model(**TINY).state_dict(), tmp_path / "tiny.pth")
+    folder = shutil.copytree(digits.folder, tmp_path / "data")
+    sha256 = hashlib.sha256((tmp_path / "tiny.pth").read_bytes()).hexdigest()
+    script = runpy.run_path(str(ROOT / "recipes" / "judges" / "recogniser.py"))
+    monkeypatch.setattr(sys, "argv", ["recogniser.py", str(folder), str(tmp_path / "tiny.pth"), "0" * 64, "TINY"])
+    with pytest.raises(SystemExit, match="another file"):
+        script["main"]()
+    monkeypatch.setattr(sys, "argv", [*sys.argv[:3], sha256, "TINY"])
+    script["main"]()
+    assert "of 10 test clips" in capsys.readouterr().out
+    dataset = open_dataset(folder)
+    track = dataset.recipe.track("i2a")
+    assert track is not None
+    first, second = load_judges(dataset, track, local=True)
+    assert first is not None
+    assert second is None
+    assert (first.record.kind, first.record.classes) == ("asr", digits.recipe.classes.words)
+    done = score(submit(dataset, tmp_path / "s"), dataset, metrics=["word-accuracy"], judge=first).result
+    assert done.scores["word-accuracy"].value == first.record.accuracy["test clips"].accuracy
+    assert done.judge is not None
+    assert done.judge.local

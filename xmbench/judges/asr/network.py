@@ -31,7 +31,6 @@ FORMAT = "xmbench/recogniser-judge/1"
 RATE_HZ = 16_000
 BOUNDARY = "|"
 SHORTEST = 800  # samples: below it the network has no frame
-LEVEL = 0.1  # root mean square of what the network hears
 
 
 def packed(network: nn.Module, about: dict[str, Any]) -> bytes:
@@ -40,7 +39,7 @@ def packed(network: nn.Module, about: dict[str, Any]) -> bytes:
     Args:
         network: of `torchaudio.models.wav2vec2_model(**about["network"])`; float32 weights are kept as they are.
         about: "classes" (the words, in order), "letters" (of the outputs, the blank first), "network" (arguments of
-            the factory), "margin" (of free decoding, natural logarithm).
+            the factory), "margin" (of free decoding, natural logarithm), "level" (root mean square of what it hears).
     """
     text = json.dumps({"format": FORMAT, **about})
     return bytes(save({name: value.contiguous() for name, value in network.state_dict().items()}, {"judge": text}))
@@ -66,7 +65,8 @@ class RecogniserJudge:
 
     def __init__(self, network: nn.Module, about: dict[str, Any], device: str = "cpu") -> None:
         self._network, self._device = network.to(device).eval(), device
-        self.class_names, self.margin = tuple(about["classes"]), float(about["margin"])
+        self.class_names = tuple(about["classes"])
+        self.margin, self.level = float(about["margin"]), float(about["level"])
         self.embedding_size = int(about["network"]["encoder_embed_dim"])
         letters = tuple(about["letters"])
         self._boundary = letters.index(BOUNDARY)
@@ -140,4 +140,4 @@ class RecogniserJudge:
         sound = torch.from_numpy(np.ascontiguousarray(resample(clip, rate_hz, RATE_HZ)))
         sound = nn.functional.pad(sound, (0, max(0, SHORTEST - len(sound))))
         level = sound.double().square().mean().sqrt().float()
-        return (sound * (LEVEL / level if level > 0 else 1.0))[None].to(self._device)
+        return (sound * (self.level / level if level > 0 else 1.0))[None].to(self._device)
