@@ -207,7 +207,7 @@ def recorded() -> Items:
     with zipfile.ZipFile(shared("data", "fsdd", "fsdd_flac.zip")) as packed:
         names = sorted(name for name in packed.namelist() if name.endswith(".flac"))
         chosen = [packed.read(names[k]) for k in np.random.default_rng(3).choice(len(names), 12, replace=False)]
-    clips = [np.float32(audio.fit_length(audio.decode(raw)[0][:, 0], samples)) for raw in chosen]
+    clips = [np.asarray(audio.fit_length(audio.decode(raw)[0][:, 0], samples), dtype=np.float32) for raw in chosen]
     known: list[Media] = [Sound(clip, rate) for clip in clips]
     task = Task(("0",), ("zero",), ImageFormat(1, 1, 1), AudioFormat(rate, samples, 0.1, 1.2))
     made = outputs(known, Sound(np.zeros(samples, dtype=np.float32), rate))

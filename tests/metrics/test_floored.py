@@ -38,7 +38,7 @@ def words(digits: Dataset) -> list[Clip]:
 
 @functools.cache
 def recordings() -> list[Clip]:
-    return [np.float32(audio.fit_length(clip, FIXED)) for clip in real_digits(24, seed=5)]
+    return [np.asarray(audio.fit_length(clip, FIXED), dtype=np.float32) for clip in real_digits(24, seed=5)]
 
 
 def value(reference: Clip, output: Clip, name: str = "corr2d-floored") -> float:
@@ -48,7 +48,12 @@ def value(reference: Clip, output: Clip, name: str = "corr2d-floored") -> float:
 
 
 def pair(reference: Clip, output: Clip) -> Pair:
-    return Pair("x", 0, Sound(np.float32(output), RATE_HZ), Sound(np.float32(reference), RATE_HZ))
+    return Pair(
+        "x",
+        0,
+        Sound(np.asarray(output, dtype=np.float32), RATE_HZ),
+        Sound(np.asarray(reference, dtype=np.float32), RATE_HZ),
+    )
 
 
 def samples_of(known: Pair) -> tuple[Clip, Clip]:
@@ -65,7 +70,7 @@ def noisy(clips: list[Clip], level_db: float) -> list[Clip]:
     """With white noise at a level in dB of full scale, stored in 16 bits."""
     rng = np.random.default_rng(0)
     made = [clip + 10 ** (level_db / 20) * rng.normal(size=len(clip)) for clip in clips]
-    return [np.float32(np.round(np.clip(clip, -1, 1) * 32767) / 32768) for clip in made]
+    return [np.asarray(np.round(np.clip(clip, -1, 1) * 32767) / 32768, dtype=np.float32) for clip in made]
 
 
 def gated(clips: list[Clip], level_db: float) -> list[Clip]:
@@ -111,7 +116,7 @@ def test_a_noise_gate_earns_nothing_on_a_clean_system(words: list[Clip]) -> None
 
 def test_white_noise_is_at_the_bottom_and_silence_has_no_value(words: list[Clip]) -> None:
     rng = np.random.default_rng(1)
-    noise = [np.float32(rng.normal(0, 0.1, len(clip))) for clip in words]
+    noise = [np.asarray(rng.normal(0, 0.1, len(clip)), dtype=np.float32) for clip in words]
     assert mean(words, noise) < 0
     assert mean(words, words[1:] + words[:1]) > 0.3
     (silent,) = registry.metric("corr2d-floored").prepare([pair(words[0], np.zeros_like(words[0]))], CONTEXT)
@@ -121,10 +126,10 @@ def test_white_noise_is_at_the_bottom_and_silence_has_no_value(words: list[Clip]
 def test_on_human_speech_the_mean_waveform_falls_and_stays_below_a_word_with_noise() -> None:
     """Of a padded clip's corr2d much is the pause, which every clip has."""
     clips = recordings()
-    average = np.float32(np.mean([clip / np.abs(clip).max() for clip in clips], axis=0))
+    average = np.asarray(np.mean([clip / np.abs(clip).max() for clip in clips], axis=0), dtype=np.float32)
     plain, found = (mean(clips, [average] * len(clips), name) for name in ("corr2d", "corr2d-floored"))
     assert found < plain - 0.05
-    loud = [np.float32(clip / np.abs(clip).max()) for clip in clips]
+    loud = [np.asarray(clip / np.abs(clip).max(), dtype=np.float32) for clip in clips]
     assert mean(loud, noisy(loud, -50)) > 0.97
 
 
@@ -158,7 +163,7 @@ def test_a_loud_tone_hides_no_noise_under_the_floor(pitch_hz: float, words: list
     made = noisy(words, -50)
     tone = np.sin(2 * np.pi * pitch_hz * np.arange(len(words[0])) / RATE_HZ)
     for level_db in (-10, 10, 30):
-        loud = [np.float32(clip + 0.5 * 10 ** (level_db / 20) * tone) for clip in made]
+        loud = [np.asarray(clip + 0.5 * 10 ** (level_db / 20) * tone, dtype=np.float32) for clip in made]
         assert mean(words, loud) < mean(words, made), level_db
 
 

@@ -185,7 +185,13 @@ def _facts(metric: Metric) -> list[str]:
         problems.append(f"bounds {metric.low} and {metric.high}")
     elif metric.floor is not None and not metric.low <= metric.floor <= metric.high:
         problems.append(f"the floor {metric.floor} is outside the bounds {metric.low} and {metric.high}")
+    elif metric.floor not in (None, _worst(metric)):
+        problems.append(f"the floor {metric.floor} is not the worst value {_worst(metric)}: it pays to leave items out")
     return problems
+
+
+def _worst(metric: Metric) -> float:
+    return metric.low if metric.higher_is_better else metric.high
 
 
 def _behaviour(metric: Metric, pairs: Sequence[Pair], context: ScoringContext) -> list[str]:

@@ -126,7 +126,8 @@ class Metric(Protocol):
         modality: what it scores; "any" where it uses items only through the track's judge.
         unit: "" for a plain number.
         low, high: bounds of a value.
-        floor: the value that a failed item counts as; None where items have no value (distributions).
+        floor: the value that a failed item counts as, the worse of the two bounds; None where items have no value
+            (distributions).
         left_out: statuses that are excluded from the mean (shown in the coverage).
         judges: roles of the track's judges that it uses; empty for none. A metric with judges is prepared in id order,
             in batches of one fixed size.
