@@ -70,10 +70,12 @@ class ClassFrechetDistance:
 
     def finish(self, states: Matrix, usable: NDArray[np.bool_]) -> Matrix:
         """(N, 2 D + 129) -> (N, 2 D + 130): label, usable, then both embeddings as seen from the class."""
-        labels, parts = states[:, -1], []
+        labels = states[:, -1]
+        parts = [labels[:, None], usable[:, None].astype(np.float64)]
         for block in _embeddings(states[:, :-1]):
-            parts += in_class_axes(*np.hsplit(block, 2), labels)
-        return np.column_stack([labels, usable, *parts])
+            made, known = np.hsplit(block, 2)
+            parts += in_class_axes(made, known, labels)
+        return np.hstack(parts)
 
     def reduce(self, states: Matrix, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """The larger of both embeddings' means over the classes."""
