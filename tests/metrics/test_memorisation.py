@@ -55,7 +55,8 @@ def test_references_set_the_level_copies_are_found_and_noise_hides_none(digits: 
     train = read_examples(digits)
     copies = {k: train.images[train.labels == k] for k in range(10)}
     assert value(digits, draw(digits, tmp_path / "a")) == pytest.approx(0.05, abs=0.03)
-    assert value(digits, draw(digits, tmp_path / "b", lambda i, _k, x: dithered(x, len(i)))) == pytest.approx(0.05, abs=0.06)
+    noisy = draw(digits, tmp_path / "b", lambda i, _k, x: dithered(x, len(i)))
+    assert value(digits, noisy) == pytest.approx(0.05, abs=0.06)
     assert value(digits, draw(digits, tmp_path / "c", lambda _i, k, _x: copies[k][0])) == 1
     assert value(digits, draw(digits, tmp_path / "d", lambda _i, k, _x: dithered(copies[k][-1], k))) == 1
     assert value(digits, draw(digits, tmp_path / "e", lambda _i, k, _x: copies[(k + 1) % 10][0])) == 1
@@ -68,7 +69,7 @@ def test_a_failed_item_counts_as_a_copy(digits: Dataset, tmp_path: Path) -> None
     whole = value(digits, draw(digits, tmp_path / "whole"))
     one = found.result.scores["memorisation"]
     assert one.value is not None
-    assert one.value >= max(whole, 1 - one.coverage)
+    assert one.value >= max(whole, 1 - one.coverage - 1e-12)
     assert value(digits, draw(digits, tmp_path / "none", lambda *_: None)) == 1
 
 
