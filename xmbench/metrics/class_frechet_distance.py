@@ -14,8 +14,8 @@ An output counts at most 10 spreads of squared distance from its class. A failed
 nothing to the outputs' variety: no output in its place scores worse. Resampling repeats items, which makes the distance
 larger; the interval is the value and the spread of the resamples around their own mean.
 
-In 0..11, and above 10 where every item failed. Outputs that are the references moved by twice their standard deviation (D = 1 in
-the judge's embedding; the other one holds no difference) score 2^2:
+In 0..11, and above 10 where every item failed. Outputs that are the references moved by twice their standard deviation
+(D = 1 in the judge's embedding; the other one holds no difference) score 2^2:
 
     >>> import numpy as np
     >>> known, same = np.array([[0.0], [2.0]]), np.zeros((2, 2 * RANDOM_SIZE))
