@@ -14,8 +14,21 @@ from xmbench.evaluator.judge import load_judges
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_examples
 
-TRACK = ("image-accuracy", "frechet-distance", "precision", "recall", "diversity", "collapse", "ssim", "psnr")
-WHOLE = TRACK[1:6]
+TRACK = (
+    "class-frechet-distance",
+    "image-accuracy",
+    "frechet-distance",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "diversity",
+    "collapse",
+    "memorisation",
+    "ssim",
+    "psnr",
+)
+WHOLE = ("class-frechet-distance", "frechet-distance", "precision", "recall", "coverage", "diversity", "collapse")
 
 
 def scored(dataset: Dataset, folder: Path, metrics: tuple[str, ...] = (), workers: int = 1) -> Scored:
@@ -31,8 +44,11 @@ def values(found: Scored) -> dict[str, float | None]:
 def test_the_references_score_perfectly(digits: Dataset, tmp_path: Path) -> None:
     found = scored(digits, draw(digits, tmp_path / "s"))
     assert tuple(found.result.scores) == TRACK
-    assert found.result.primary == "image-accuracy"
+    assert found.result.primary == "class-frechet-distance"
     known = values(found)
+    assert known["class-frechet-distance"] == pytest.approx(0.0, abs=1e-5)
+    assert known["coverage"] == 1.0
+    assert known["memorisation"] == pytest.approx(0.05, abs=0.03)
     assert known["image-accuracy"] == 1.0
     assert known["frechet-distance"] == pytest.approx(0.0, abs=1e-5)
     assert (known["precision"], known["recall"], known["diversity"], known["collapse"]) == (1.0, 1.0, 1.0, 0.0)
@@ -51,6 +67,8 @@ def test_class_means_are_right_and_always_the_same(digits: Dataset, tmp_path: Pa
     assert (known["diversity"], known["collapse"]) == (0.0, 1.0)
     assert known["recall"] is not None
     assert known["recall"] < 0.1
+    assert known["class-frechet-distance"] is not None
+    assert known["class-frechet-distance"] > 1
     assert known["frechet-distance"] is not None
     assert known["frechet-distance"] > 1
 
@@ -69,8 +87,11 @@ def test_failed_items_count_the_floor_and_stay_in_the_set(digits: Dataset, tmp_p
     whole = scored(digits, draw(digits, tmp_path / "whole"))
     known, share = values(found), 37 / 40
     assert known["image-accuracy"] == known["precision"] == pytest.approx(share)
-    assert known["recall"] == pytest.approx(share)
-    assert known["collapse"] == pytest.approx(1 - share)
+    assert known["coverage"] == pytest.approx(share)
+    assert known["recall"] == pytest.approx(share)  # the references themselves, whatever the balls
+    assert known["collapse"] == pytest.approx(2 * (1 - share))  # each might have been another's twin
+    assert known["class-frechet-distance"] is not None
+    assert known["class-frechet-distance"] > 10 * (1 - share) / 2
     assert known["diversity"] is not None
     assert 0.8 < known["diversity"] < 1
     assert known["ssim"] == pytest.approx(share * 1 + (1 - share) * -1)
@@ -87,14 +108,16 @@ def test_failed_items_count_the_floor_and_stay_in_the_set(digits: Dataset, tmp_p
     assert found.items["frechet-distance:status"].to_pylist().count("ok") == 37
 
 
-def test_a_blank_image_replaces_a_missing_output_in_the_distance(digits: Dataset, tmp_path: Path) -> None:
+def test_no_image_is_worse_for_the_distances_than_none(digits: Dataset, tmp_path: Path) -> None:
     ids = set(digits.table("test", []).column("id").to_pylist()[:8])
-    blank = np.zeros((28, 28, 1), np.uint8)
-    left_out = draw(digits, tmp_path / "left-out", lambda i, _, x: None if i in ids else x)
-    blanked = draw(digits, tmp_path / "blank", lambda i, _, x: blank if i in ids else x)
-    metrics = ("frechet-distance",)
-    first, second = (values(scored(digits, folder, metrics))["frechet-distance"] for folder in (left_out, blanked))
-    assert first == pytest.approx(second, rel=1e-4)
+    noise = np.random.default_rng(0).integers(0, 256, (28, 28, 1), dtype=np.uint8)
+    metrics = ("class-frechet-distance", "frechet-distance")
+    left_out = values(scored(digits, draw(digits, tmp_path / "a", lambda i, _, x: None if i in ids else x), metrics))
+    for name, bad in (("blank", np.zeros_like(noise)), ("white", np.full_like(noise, 255)), ("noise", noise)):
+        made = draw(digits, tmp_path / name, lambda i, _, x, bad=bad: bad if i in ids else x)  # type: ignore[misc]
+        known = values(scored(digits, made, metrics))
+        for metric in metrics:
+            assert (known[metric] or 0) <= (left_out[metric] or 0) + 1e-9, (name, metric)
 
 
 def test_nothing_at_all_still_has_values(digits: Dataset, tmp_path: Path) -> None:
@@ -137,7 +160,10 @@ def test_the_same_metrics_serve_sounds(digits: Dataset, tmp_path: Path) -> None:
     known, coverage = values(found), found.result.scores["precision"].coverage
     assert coverage < 1
     assert known["precision"] == known["recall"] == pytest.approx(coverage)  # single-take: references again
+    assert known["coverage"] == pytest.approx(coverage)
     assert known["collapse"] == 1.0
+    assert known["class-frechet-distance"] is not None
+    assert 0 < known["class-frechet-distance"] < 11
     assert known["diversity"] == pytest.approx(coverage)
     assert known["frechet-distance"] is not None
     assert known["frechet-distance"] > 0

@@ -16,7 +16,7 @@ from xmbench import registry
 from xmbench.interfaces import WholeSet
 from xmbench.measures.frechet import frechet, moments
 
-NAMES = ("frechet-distance", "precision", "recall", "diversity", "collapse")
+NAMES = ("frechet-distance", "precision", "recall", "density", "coverage", "diversity", "collapse")
 Points = NDArray[np.float64]
 
 
@@ -125,8 +125,46 @@ def test_a_failed_item_counts_nothing_in_precision_and_recall_and_its_reference_
     references = cloud(5, 40)
     usable = np.arange(40) >= 10
     outputs = np.where(usable[:, None], references, 0.0)
+    assert score("coverage", states(outputs, references), usable) == 30 / 40
+    assert score("density", states(outputs, references), usable) < score("density", states(references, references))
     assert score("precision", states(outputs, references), usable) == 30 / 40
     assert score("recall", states(outputs, references), usable) == 30 / 40
+
+
+def test_balls_do_not_grow_when_outputs_are_left_out() -> None:
+    """Four pictures each four times reach nothing; three of each left out, their balls would be enormous."""
+    references = cloud(3, 64)
+    outputs = np.repeat(references[:16], 4, axis=0)
+    usable = np.arange(64) % 4 == 0
+    whole = score("recall", states(outputs, references))
+    assert score("recall", states(outputs, references), usable) <= whole
+    far = np.vstack([outputs[:63], references[:1] + 20])
+    assert score("recall", states(far, references), np.arange(64) != 5) <= score("recall", states(far, references))
+
+
+def test_density_and_coverage_equal_the_definitions_written_out() -> None:
+    """Equations 4 and 5 of Naeem et al., with k = 5."""
+    outputs, references = cloud(1, 60) * 1.2, cloud(2, 60)
+    radii = [sorted(float(np.linalg.norm(a - b)) for b in references)[5] for a in references]
+    held = np.array([[np.linalg.norm(o - r) <= d for r, d in zip(references, radii, strict=True)] for o in outputs])
+    rows = states(outputs, references)
+    np.testing.assert_allclose(table("density", rows)[:, 0], held.sum(axis=1) / 5)
+    np.testing.assert_array_equal(table("coverage", rows)[:, 0], held.any(axis=0))
+    assert 0 < score("coverage", rows) < 1
+
+
+def test_coverage_of_real_items_of_copies_and_of_one_output() -> None:
+    references = cloud(3, 400)
+    assert score("coverage", states(references, references)) == 1
+    assert score("density", states(references, references)) == pytest.approx(1.2, abs=0.01)  # each its own ball too
+    assert score("coverage", states(cloud(4, 400), references)) == pytest.approx(1 - 2**-5, abs=0.03)
+    assert score("density", states(cloud(4, 400), references)) == pytest.approx(1, abs=0.15)
+    assert score("coverage", states(np.tile(references[:1], (400, 1)), references)) < 0.1
+    outlier = references.copy()
+    outlier[0] += 30  # a reference far from all has a large ball, which precision counts for every output
+    assert score("density", states(cloud(4, 400), outlier)) < score("density", states(cloud(4, 400), references)) + 0.3
+    takes = np.repeat(references[:100], 4, axis=0)
+    assert score("coverage", states(takes, takes)) == 1
 
 
 def test_fewer_items_than_neighbours() -> None:
@@ -172,13 +210,34 @@ def test_collapse_counts_outputs_that_have_a_twin() -> None:
     assert score("collapse", states(outputs, references)) == 12 / 50
 
 
-def test_collapse_of_failed_items_and_of_references_that_repeat() -> None:
-    references, outputs = np.tile(cloud(7, 1), (20, 1)), cloud(8, 20)
-    outputs[0] = outputs[1] + 1e-4
-    usable = np.arange(20) < 15
-    assert score("collapse", states(outputs, references), usable) == 5 / 20  # near is not the same here
-    assert score("collapse", states(outputs, references), np.arange(20) < 1) == 19 / 20
-    assert score("collapse", states(outputs, references), np.zeros(20, dtype=bool)) == 1
+def test_noise_that_nobody_sees_does_not_hide_copies_where_references_repeat() -> None:
+    """Single-take data: one reference per class, many times. The distance between distinct ones is what counts."""
+    takes, labels = cloud(7, 10), np.arange(60) % 10
+    outputs = cloud(8, 10)[labels] + np.random.default_rng(0).normal(0, 1e-3, (60, 64))
+    assert score("collapse", states(outputs, takes[labels], labels)) == 1
+    assert score("collapse", states(cloud(8, 60), takes[labels], labels)) == 0
+    assert score("collapse", states(outputs, np.tile(takes[:1], (60, 1)))) == 1  # a single distinct reference
+
+
+def test_all_but_one_of_the_copies_left_out_is_no_better_than_all_of_them() -> None:
+    references, outputs = cloud(7, 50), cloud(8, 50)
+    outputs[:10] = outputs[0]
+    usable = ~np.isin(np.arange(50), np.arange(1, 10))
+    assert score("collapse", states(outputs, references)) == 10 / 50
+    assert score("collapse", states(outputs, references), usable) == 18 / 50  # nine items, and one more for each
+    assert score("collapse", states(outputs, references), np.arange(50) < 1) == 1
+    assert score("collapse", states(outputs, references), np.zeros(50, dtype=bool)) == 1
+
+
+def test_copies_around_one_of_them_that_is_left_out_still_repeat_each_other() -> None:
+    references = cloud(7, 50)
+    distances = np.linalg.norm(references[:, None] - references[None], axis=2) + 1e9 * np.eye(50)
+    near = 0.1 * float(np.median(distances.min(axis=1)))
+    outputs = cloud(8, 50) * 3
+    outputs[1:9] = outputs[0] + 0.9 * near * np.eye(64)[:8]  # farther than `near` from each other
+    whole = score("collapse", states(outputs, references))
+    assert whole == 9 / 50
+    assert score("collapse", states(outputs, references), np.arange(50) > 0) >= whole
 
 
 # ----------------------------------------------------------------------------------------------------- all
@@ -207,3 +266,20 @@ def test_thousands_of_items_are_seconds() -> None:
         started = time.process_time()
         table(name, rows)
         assert time.process_time() - started < 10
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.3, 1.0, 4.0]), st.integers(1, 12), st.booleans())
+def test_leaving_items_out_never_helps(seed: int, width: float, left_out: int, clumped: bool) -> None:
+    """Near, usual and wild outputs; some the same as others; whichever items are left out."""
+    rng = np.random.default_rng(seed)
+    references, labels = rng.normal(size=(24, 6)), np.arange(24) % 3
+    outputs = references * rng.choice([0.0, 1.0]) + width * rng.normal(size=(24, 6))
+    if clumped:
+        outputs[:12] = outputs[rng.integers(0, 12, 12)]
+    usable = ~np.isin(np.arange(24), rng.choice(24, left_out, replace=False))
+    rows = states(outputs, references, labels)
+    for name in NAMES:
+        whole, part = score(name, rows), score(name, rows, usable)
+        better = part - whole if registry.metric(name).higher_is_better else whole - part
+        assert better <= 1e-9, (name, whole, part)

@@ -111,7 +111,7 @@ def _covariance(
 
 
 def _common(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """tr (A^1/2 B A^1/2)^1/2 of stacks of symmetric matrices (B, K, K)."""
+    """The trace of (A^1/2 B A^1/2)^1/2, of stacks of symmetric matrices (B, K, K)."""
     values, vectors = np.linalg.eigh(a)
     root = (vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]) @ vectors.transpose(0, 2, 1)
     inner = root @ b @ root

@@ -14,8 +14,8 @@ An output counts at most 10 spreads of squared distance from its class. A failed
 nothing to the outputs' variety: no output in its place scores worse. Resampling repeats items, which makes the distance
 larger; the interval is the value and the spread of the resamples around their own mean.
 
-In 0..11: 11 where every item failed. Outputs that are the references moved by twice their standard deviation (D = 1 in
-the judge's embedding; the other one holds no difference) score 2^2:
+In 0..11, and above 10 where every item failed. Outputs that are the references moved by twice their standard deviation
+(D = 1 in the judge's embedding; the other one holds no difference) score 2^2:
 
     >>> import numpy as np
     >>> known, same = np.array([[0.0], [2.0]]), np.zeros((2, 2 * RANDOM_SIZE))
@@ -70,10 +70,12 @@ class ClassFrechetDistance:
 
     def finish(self, states: Matrix, usable: NDArray[np.bool_]) -> Matrix:
         """(N, 2 D + 129) -> (N, 2 D + 130): label, usable, then both embeddings as seen from the class."""
-        labels, parts = states[:, -1], []
+        labels = states[:, -1]
+        parts = [labels[:, None], usable[:, None].astype(np.float64)]
         for block in _embeddings(states[:, :-1]):
-            parts += in_class_axes(*np.hsplit(block, 2), labels)
-        return np.column_stack([labels, usable, *parts])
+            made, known = np.hsplit(block, 2)
+            parts += in_class_axes(made, known, labels)
+        return np.hstack(parts)
 
     def reduce(self, states: Matrix, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """The larger of both embeddings' means over the classes."""

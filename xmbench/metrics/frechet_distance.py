@@ -47,6 +47,7 @@ class FrechetDistance:
     left_out: frozenset[Status] = frozenset()
     judges: tuple[JudgeRole, ...] = ("first",)
     centred: bool = True
+    smallest_difference: float = 0.05  # less than two draws of real training images differ by
     citation: str = "Dowson and Landau, 1982; Heusel et al., GANs Trained by a Two Time-Scale Update Rule, 2017, eq. 6"
 
     def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:

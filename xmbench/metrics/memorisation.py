@@ -88,8 +88,8 @@ class Memorisation:
         usual = np.median(known, axis=0)
         unit = np.where(usual > 0, usual, 1.0)
         limit = np.quantile((known / unit).min(axis=1), QUANTILE)
-        near = (made / unit).min(axis=1) <= limit
-        return (near | ~usable)[:, None].astype(np.float64)
+        near: NDArray[np.bool_] = (made / unit).min(axis=1) <= limit
+        return np.where(usable, near, True)[:, None].astype(np.float64)
 
     def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weighted shares."""
