@@ -64,7 +64,9 @@ def accented(known: str, words: list[str], seed: int) -> tuple[list[Utterance], 
     for language, said in tomllib.loads(ACCENTS.read_text("utf-8")).items():
         voice = f"pico-{language}"
         for word, spellings in said.get(known, {}).items():
-            own += [Utterance(word, voice, *_drawn(rng), each) for each in spellings.split() for _ in range(ACCENT_TAKES)]
+            own += [
+                Utterance(word, voice, *_drawn(rng), each) for each in spellings.split() for _ in range(ACCENT_TAKES)
+            ]
         made += [Utterance(word, voice, *_drawn(rng)) for word in said["others"].split() for _ in range(VARIANT_TAKES)]
         made += [Utterance(word, voice, *_drawn(rng)) for word in words]
     return own, made

@@ -59,7 +59,8 @@ class Augmenter:
         self.tracts = torch.stack(
             [
                 mel_bands(
-                    WINDOW + 1, warp=np.exp(rng.uniform(low, high) + np.interp(edges, knots, rng.normal(0, _FORMANTS, 6)))
+                    WINDOW + 1,
+                    warp=np.exp(rng.uniform(low, high) + np.interp(edges, knots, rng.normal(0, _FORMANTS, 6))),
                 )
                 for _ in range(_TRACTS)
             ]
@@ -113,7 +114,9 @@ class Augmenter:
         own = labels < self.classes
         labels[none : none + other][own[none : none + other]] = self.classes
         level = bands.mean(1).sum(1) / active.sum(1).clamp_min(1)
-        bands = torch.cat([self._made(bands, active, level, none, none + other * 2 // 3), bands[none + other * 2 // 3 :]])
+        bands = torch.cat(
+            [self._made(bands, active, level, none, none + other * 2 // 3), bands[none + other * 2 // 3 :]]
+        )
         bands = self._recorded(self._in_room(bands))
         level[none:] = (bands.mean(1).sum(1) / active.sum(1).clamp_min(1))[none:]
         return self._masked(normalised(self._noisy(bands, active, level, none))), labels
