@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from xmbench import registry
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.submission import Submission
@@ -45,6 +46,8 @@ def submission_of(
         training_data="closed",
         seed=seed,
         hardware=record.hardware,
+        threads=record.threads,
+        uses_judges=None if registry.of_plug_in("baselines", baseline.model) else False,  # a third party knows its own
         licence=baseline.licence,
         created=now(),
         command=command_of(baseline, dataset, preset, seed, changes, shuffle),

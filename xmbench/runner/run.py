@@ -28,12 +28,15 @@ from xmbench.runner.settings import (
     Generation,
     RunRecord,
     claim,
+    depends_on_threads,
     digest_of,
     require_track,
     resolve_config,
+    resolve_threads,
     settings_of,
     submission_folder,
 )
+from xmbench.runner.threads import computing_with, used_threads
 from xmbench.storage.files import make_folder, replacing, write_text
 
 
@@ -119,50 +122,63 @@ def run(
     require_track(baseline, model, dataset)
     changes = dict(overrides or {})
     config = resolve_config(baseline, model, preset, changes)
+    stated = resolve_threads(baseline, preset, changes)
     used_seed = baseline.seed if seed is None else seed
-    settings = settings_of(baseline, dataset, config, used_seed)
+    settings = settings_of(baseline, dataset, config, used_seed, stated)
     first = rank() == 0  # of several processes, the one that writes
     progress = progress if first else silent
     record = claim(out, baseline, preset, settings, resume) if first else None
     used_device, hardware = hardware_of(device)
+    threads = used_threads(stated, used_device)
     command = command_of(baseline, dataset, preset, used_seed, changes, False)
-    record = record or _new_record(baseline, preset, settings, command, hardware)
-    if first:
-        write_text(make_folder(out) / RUN_FILE, record.to_json())
-    digests = {"settings": digest_of(settings), "data set": dataset.digest}
-    place = Run(out, used_seed, used_device, resume, progress, digests, baseline.directions)
-    generator, seconds = _fit(model, dataset, config, place)
-    if not first:
-        return RunSummary(out, seconds, ())
-    progress(f"training: {seconds:.1f} s on {hardware}")
-    if record.training_seconds is None:
-        record = record.model_copy(update={"training_seconds": seconds})
-        write_text(out / RUN_FILE, record.to_json())
-
-    written = []
-    for direction in baseline.directions:
-        folder = out / submission_folder(baseline, direction, shuffle_conditions)
-        made = _generate(generator, model, direction, dataset, folder, used_seed if shuffle_conditions else None)
-        progress(f"generation: {made.items} items, {made.seconds:.1f} s, {made.clipped_samples} samples clipped")
-        document = submission_of(baseline, dataset, record, changes, shuffle_conditions, direction)
-        write_text(folder / SUBMISSION_FILE, document.to_json())
-        record = record.model_copy(update={"generations": {**record.generations, folder.name: made}})
-        write_text(out / RUN_FILE, record.to_json())
-        written.append(Written(direction, folder, document.track, document.system, made))
-    return RunSummary(out, record.training_seconds or 0.0, tuple(written))
-
-
-def _new_record(
-    baseline: Baseline, preset: str | None, settings: dict[str, Any], command: str, hardware: str
-) -> RunRecord:
-    return RunRecord(
+    record = record or RunRecord(
         baseline=baseline.name,
         preset=preset,
         settings=settings,
         command=command,
         hardware=hardware,
+        threads=threads if depends_on_threads(baseline, stated) else None,
         versions=versions(),
     )
+    if first:
+        write_text(make_folder(out) / RUN_FILE, record.to_json())
+    digests = {"settings": digest_of(settings), "data set": dataset.digest}
+    place = Run(out, used_seed, used_device, resume, progress, digests, baseline.directions)
+    with computing_with(threads, baseline, stated):
+        generator, seconds = _fit(model, dataset, config, place)
+        if not first:
+            return RunSummary(out, seconds, ())
+        progress(f"training: {seconds:.1f} s on {hardware}")
+        if record.training_seconds is None:
+            record = record.model_copy(update={"training_seconds": seconds})
+            write_text(out / RUN_FILE, record.to_json())
+        return _write_all(generator, model, baseline, dataset, record, out, changes, shuffle_conditions, progress)
+
+
+def _write_all(
+    generator: Generator,
+    model: Model,
+    baseline: Baseline,
+    dataset: Dataset,
+    record: RunRecord,
+    out: Path,
+    changes: Mapping[str, Any],
+    shuffle: bool,
+    progress: Callable[[str], None],
+) -> RunSummary:
+    """Generates for each direction; `run.json` and each `submission.json` say what is complete."""
+    seed = int(record.settings["seed"])
+    written = []
+    for direction in baseline.directions:
+        folder = out / submission_folder(baseline, direction, shuffle)
+        made = _generate(generator, model, direction, dataset, folder, seed if shuffle else None)
+        progress(f"generation: {made.items} items, {made.seconds:.1f} s, {made.clipped_samples} samples clipped")
+        document = submission_of(baseline, dataset, record, changes, shuffle, direction)
+        write_text(folder / SUBMISSION_FILE, document.to_json())
+        record = record.model_copy(update={"generations": {**record.generations, folder.name: made}})
+        write_text(out / RUN_FILE, record.to_json())
+        written.append(Written(direction, folder, document.track, document.system, made))
+    return RunSummary(out, record.training_seconds or 0.0, tuple(written))
 
 
 def _fit(model: Model, dataset: Dataset, config: Any, place: Run) -> tuple[Generator, float]:

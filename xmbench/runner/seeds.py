@@ -27,6 +27,7 @@ from xmbench.runner.settings import (
     claim,
     require_track,
     resolve_config,
+    resolve_threads,
     settings_of,
     submission_folder,
 )
@@ -91,10 +92,11 @@ def run_seeds(
     model = registry.model(baseline.model)
     require_track(baseline, model, dataset)
     config = resolve_config(baseline, model, preset, dict(overrides or {}))
+    threads = resolve_threads(baseline, preset, dict(overrides or {}))
     _require_own_directory(out)
     folders = {seed: out / f"seed-{seed}" for seed in seeds}
     found = {
-        seed: claim(folder, baseline, preset, settings_of(baseline, dataset, config, seed), resume)
+        seed: claim(folder, baseline, preset, settings_of(baseline, dataset, config, seed, threads), resume)
         for seed, folder in folders.items()
     }
     summaries = []

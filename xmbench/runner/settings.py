@@ -17,6 +17,8 @@ from xmbench.formats.document import Document, Part, load_json, parse
 from xmbench.interfaces import Direction, Model
 
 RUN_FILE = "run.json"
+DEFAULT_THREADS = 1  # on a CPU: then a seed gives the same weights on any number of cores
+_BOUNDS = ("floor", "ceiling")
 
 
 def submission_folder(baseline: Baseline, direction: Direction, shuffle: bool) -> str:
@@ -39,8 +41,21 @@ class Generation(Part):
     created: str
 
 
+class Processor(Part):
+    """The settings that every baseline has, beside those of its model.
+
+    `threads` are PyTorch's on the processor, in training and generation. Sums are taken in another order with another
+    number of them, and a training ends with other weights. None: one on a CPU, PyTorch's choice beside a GPU.
+    """
+
+    threads: int | None = Field(default=None, ge=1, le=1024, strict=True)
+
+
 class RunRecord(Document):
-    """`run.json`. `settings` is everything that the outputs depend on; a run resumes only with the same."""
+    """`run.json`. `settings` is everything that the outputs depend on; a run resumes only with the same.
+
+    `threads` are those of the processor that the training used; None where they were not set.
+    """
 
     schema_: Literal["xmbench/run/1"] = Field(default="xmbench/run/1", alias="schema")
     baseline: str
@@ -48,6 +63,7 @@ class RunRecord(Document):
     settings: dict[str, Any]
     command: str
     hardware: str
+    threads: int | None = None
     versions: dict[str, str]
     training_seconds: float | None = None
     generations: dict[str, Generation] = Field(default_factory=dict)
@@ -62,9 +78,27 @@ def resolve_config(baseline: Baseline, model: Model, preset: str | None, overrid
     """
     if preset is not None and preset not in baseline.presets:
         raise UnknownNameError(f"{baseline.name} has no preset '{preset}'", expected=nearest(preset, baseline.presets))
-    parse(baseline.configured(preset, {}), model.Config, f"baseline {baseline.name}")
+    parse(_of_model(baseline.configured(preset, {}), model), model.Config, f"baseline {baseline.name}")
     where = "--set" if overrides else f"baseline {baseline.name}"
-    return parse(baseline.configured(preset, dict(overrides)), model.Config, where)
+    return parse(_of_model(baseline.configured(preset, dict(overrides)), model), model.Config, where)
+
+
+def _of_model(configured: dict[str, Any], model: Model) -> dict[str, Any]:
+    """The settings that the model's own `Config` checks."""
+    shared = Processor.model_fields.keys() - model.Config.model_fields.keys()
+    return {key: value for key, value in configured.items() if key not in shared}
+
+
+def resolve_threads(baseline: Baseline, preset: str | None, overrides: Mapping[str, Any]) -> int | None:
+    """Threads of the processor as the configuration states them; None where it does not.
+
+    Raises:
+        DocumentError: not an integer from 1 on.
+    """
+    configured = baseline.configured(preset, dict(overrides))
+    stated = {key: value for key, value in configured.items() if key in Processor.model_fields}
+    where = "--set" if overrides.keys() & stated.keys() else f"baseline {baseline.name}"
+    return parse(stated, Processor, where).threads
 
 
 def require_track(baseline: Baseline, model: Model, dataset: Dataset) -> None:
@@ -95,13 +129,22 @@ def require_track(baseline: Baseline, model: Model, dataset: Dataset) -> None:
             raise DatasetError(f"the split '{empty[0]}' has no items", where=dataset.folder)
 
 
-def settings_of(baseline: Baseline, dataset: Dataset, config: Any, seed: int) -> dict[str, Any]:
-    """Everything that the outputs depend on."""
+def depends_on_threads(baseline: Baseline, threads: int | None) -> bool:
+    """Whether threads belong to a run's settings: bounds compute nothing with them, unless they are stated."""
+    return threads is not None or baseline.kind not in _BOUNDS
+
+
+def settings_of(
+    baseline: Baseline, dataset: Dataset, config: Any, seed: int, threads: int | None = None
+) -> dict[str, Any]:
+    """Everything that the outputs depend on; `threads` as `resolve_threads` gives them."""
+    counted = {"threads": threads or DEFAULT_THREADS} if depends_on_threads(baseline, threads) else {}
     return {
         "model": baseline.model,
         "direction": "+".join(baseline.directions),  # the key that runs of one direction have always had
         "seed": seed,
         "dataset_digest": dataset.digest,
+        **counted,
         "config": config.model_dump(mode="json"),
     }
 
