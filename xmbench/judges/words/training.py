@@ -36,7 +36,7 @@ class Size:
 # At the same size and training time, three narrow networks transfer better to real voices, and one wide network
 # distinguishes more words.
 SHORT_WORDS, LONG_WORDS = Size(3, 1500, CHANNELS, dropout=0.2), Size(1, 4500)
-RECURRENT_SHORT, RECURRENT_LONG = Size(1, 4500), Size(1, 4500)
+RECURRENT_SHORT, RECURRENT_LONG = Size(1, 2500), Size(1, 4500)
 _SECOND_SEED = 500  # the second judge never gets the first one's draws
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 _BATCH = 128
