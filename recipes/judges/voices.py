@@ -59,6 +59,7 @@ class Utterance:
         stretch: duration, relative to the voice's own.
         pitch: relative to the voice's own; festival and flite's "kal" have one pitch.
         end: punctuation, which changes the melody.
+        spelling: what the voice reads instead of the word.
     """
 
     word: str
@@ -66,11 +67,12 @@ class Utterance:
     stretch: float = 1.0
     pitch: float = 1.0
     end: str = ""
+    spelling: str = ""
 
     @property
     def text(self) -> str:
         """What is said."""
-        return self.word.replace("-", " ") + self.end
+        return (self.spelling or self.word).replace("-", " ") + self.end
 
 
 def missing_programs() -> list[str]:
@@ -79,7 +81,7 @@ def missing_programs() -> list[str]:
 
 
 def spoken(utterances: Sequence[Utterance], folder: Path) -> Iterator[tuple[Utterance, np.ndarray]]:
-    """Each utterance with its clip, float32 (T,) at 16 kHz, trimmed at -40 dB, peak 0.6.
+    """Each utterance with its clip, float32 (T,) at 16 kHz, trimmed at -40 dB, peak 0.6; empty if it is silent.
 
     Args:
         utterances: in any order.
@@ -138,7 +140,8 @@ def _read(path: Path) -> np.ndarray:
 
 def _finished(samples: np.ndarray, rate: int) -> np.ndarray:
     clip = audio.resample(audio.to_float(audio.trim_silence(samples, rate, _QUIET_DB)), rate, RATE_HZ)
-    return np.asarray(0.6 * clip / np.abs(clip).max(), dtype=np.float32)
+    loudest = np.abs(clip).max(initial=0.0)
+    return np.asarray(0.6 * clip / loudest, dtype=np.float32) if loudest > 0 else clip[:0]
 
 
 def write(utterances: Sequence[Utterance], out: Path, folder: Path) -> int:
@@ -153,6 +156,8 @@ def write(utterances: Sequence[Utterance], out: Path, folder: Path) -> int:
     (out / "licences.json").write_text(json.dumps(LICENCES, indent=1) + "\n", "utf-8")
     numbers = itertools.count()
     for one, clip in spoken(utterances, folder):
+        if not len(clip):  # a voice that cannot say this word
+            continue
         name = f"{one.word.replace(' ', '-')}_{one.voice}_{next(numbers):05d}.wav"
         soundfile.write(out / name, clip, RATE_HZ)
     return next(numbers)

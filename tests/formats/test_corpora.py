@@ -18,16 +18,16 @@ from xmbench.formats.recipe import Recipe
 
 RECIPES = content.names("recipes")
 # Of every recipe as version 0.1 had it, in one file: results and submissions of then name them.
-# mnist-ad-human said `audio.band_limit_hz` as well, which shaped nothing.
+# mnist-ad-human said `audio.band_limit_hz` as well, which shaped nothing. Those of digits have had other judges since.
 WHOLE = {
     "cifar10-ad-voices": "2f57451ae42146fa2204d79b9dd6e4cb0d20f4641d62160f9ec5f3786fb87dce",
     "cifar10-ad": "7cd0e60cb24b4ccda09c76f28fa45cf04b3d3d5650876ab40cf50761591770f0",
     "cifar100-ad-voices": "9de42bb08e0fcbde5b939bb2a41fc1e90c488c41cac80b6517c439e79ab8d3e6",
     "cifar100-ad": "d4ee4b050aca6031af71813e622fe5e3203105b61c18e3393145aaaaae8651a0",
-    "digits-ad": "d3d7712a4a1391f957818885b853fb112b02e2aafe4251c97e1cbddf5cb8362e",
-    "mnist-ad-human": "7357c3313cc3105375156552804bed69f80536b7289df02f71031d8bfbecc6e5",
-    "mnist-ad-voices": "d30048119e042e8540ca1e9b11a16def70a17ee0d56dfa7846b76a4016878354",
-    "mnist-ad": "a95a0fefac7668904721b0b266698f97d466bb0a9f0cc06b5f45a48e953c11c4",
+    "digits-ad": "04d43f28bc3e1e26453c0da6022ec30995a088a5d98479b1a9ed8338765649d2",
+    "mnist-ad-human": "4e487a20a84dfdb2bcce802bda9ca13e0854b316f9c0bc6bdaf101b086f85736",
+    "mnist-ad-voices": "0523ccb3cdbed9469b8027c76b0d8b48d84a5b8749344c0e18ff40f5b80d9a47",
+    "mnist-ad": "b8110b1a7bc0f5615240ca4e00f80393e94340194ad253a3349535aac6418462",
 }
 
 

@@ -20,10 +20,11 @@ from torch import Tensor
 from xmbench.judges.words.features import BANDS, FRAMES, HOP, RATE_HZ, WINDOW, mel_bands, normalised
 from xmbench.media.audio import resample
 
-NONE_SHARE, OTHER_SHARE = 0.06, 0.1  # of a batch, made of its words
-_HALF = (0.3, 0.55)  # of a word: so much of its beginning or of its end is another word
+NONE_SHARE, OTHER_SHARE = 0.06, 0.06  # of a batch, made of its words
+_HALF = (0.25, 0.45)  # of a word: so much of its beginning or of its end is another word
 _TRACTS = 400  # different vocal tracts
 _TRACT_RANGE = (0.78, 1.25)
+_FORMANTS = 0.05  # how differently a vocal tract moves its formants, relative
 _FRAMES_PER_WORD = (20.0, 85.0)
 _TEMPO_RANGE = (0.65, 1.5)
 _SHAPE = torch.hann_window(2 * WINDOW)
@@ -58,7 +59,8 @@ class Augmenter:
         self.tracts = torch.stack(
             [
                 mel_bands(
-                    WINDOW + 1, warp=np.exp(rng.uniform(low, high) + np.interp(edges, knots, rng.normal(0, 0.03, 6)))
+                    WINDOW + 1,
+                    warp=np.exp(rng.uniform(low, high) + np.interp(edges, knots, rng.normal(0, _FORMANTS, 6))),
                 )
                 for _ in range(_TRACTS)
             ]
@@ -106,13 +108,15 @@ class Augmenter:
         labels = self.labels[chosen].clone()
         none, other = int(size * NONE_SHARE), int(size * OTHER_SHARE)
         halves = torch.zeros(size, dtype=torch.bool)
-        halves[none + other // 2 : none + other] = True
+        halves[none + other * 2 // 3 : none + other] = True
         bands, active = self._timed(self._spoken(chosen), self.lengths[chosen] / (2 * HOP), halves)
         labels[:none] = self.classes + 1
         own = labels < self.classes
         labels[none : none + other][own[none : none + other]] = self.classes
         level = bands.mean(1).sum(1) / active.sum(1).clamp_min(1)
-        bands = torch.cat([self._made(bands, active, level, none, none + other // 2), bands[none + other // 2 :]])
+        bands = torch.cat(
+            [self._made(bands, active, level, none, none + other * 2 // 3), bands[none + other * 2 // 3 :]]
+        )
         bands = self._recorded(self._in_room(bands))
         level[none:] = (bands.mean(1).sum(1) / active.sum(1).clamp_min(1))[none:]
         return self._masked(normalised(self._noisy(bands, active, level, none))), labels

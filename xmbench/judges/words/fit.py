@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,9 @@ Judge = SpokenWordJudge | RecurrentWordJudge
 NAME = "spoken-word"
 SECOND = "-second"  # ends the name of a second judge's files
 VOICES_SHARE = 0.8  # of the draws of words, if a directory of more voices is given: they are closer to real speech
-OTHERS_SHARE = 0.4  # of the draws, if a directory of other words is given
-SOUNDS_SHARE = 0.07  # of the draws
+OTHERS_SHARE = 0.3  # of the draws, if a directory of other words is given
+SOUNDS_SHARE = 0.05  # of the draws
+ACCEPTED = 0.998  # of the words of held-out voices: what the bias of the rejection is fitted to
 RECORDINGS = "real recordings"
 SYNTHESISED = 3000  # sounds
 _RATE_HZ = 2 * RATE_HZ  # of training clips
@@ -124,6 +125,7 @@ def fit_spoken_word_judge(
         architecture=architecture,
         progress=progress,
     )
+    judge = judge.rejecting(replace(judge.rejection, bias=_bias(judge, material.tests)))
     spoken = zip(material.sources, material.clips.speakers, strict=True)
     about = {
         "training_voices": sorted({speaker for source, speaker in spoken if source in ("data", "voices")}),
@@ -145,6 +147,15 @@ def _licences(material: _Material, datasets: Sequence[Dataset], folders: Mapping
         if folder is not None:
             found |= licences(folder, sorted(speaker for source, speaker in spoken if source == source_name))
     return found
+
+
+def _bias(judge: Judge, tests: Mapping[str, ByRate]) -> float:
+    """The bias of the rejection with which `ACCEPTED` of the held-out voices' words are accepted as some word.
+
+    Real recordings have no part in it.
+    """
+    margins = [Heard.of(judge, clips).margins for test, clips in tests.items() if test != RECORDINGS]
+    return round(float(np.quantile(np.concatenate(margins), 1.0 - ACCEPTED)), 3)
 
 
 def _own_clips(datasets: Sequence[Dataset]) -> _Material:

@@ -74,7 +74,7 @@ class WordJudges:
         ),
         FitOption(
             "others-share",
-            "Share of the draws from the directory of other words (default: 0.4).",
+            "Share of the draws from the directory of other words (default: 0.3).",
             float,
             between=(0.0, 1.0),
             needs="other-words",

@@ -78,6 +78,12 @@ class Heard:
         """The confidence that it is one of the words, (N,): 1 - P(none of them)."""
         return 1.0 - self.probabilities[:, -1].astype(np.float64)
 
+    @property
+    def margins(self) -> NDArray[np.float64]:
+        """How far the most probable word is above the rejection, (N,), in log-probability; accepted from 0 on."""
+        sure = np.log(np.maximum(self.probabilities.astype(np.float64), 1e-12))
+        return np.asarray(sure[:, :-1].max(axis=1) - sure[:, -1])
+
     def accuracy(self) -> dict[str, Any]:
         """Share of clips that are recognised, over all, by class and by speaker; "none of them" is wrong."""
         right = self.recognised == self.labels
