@@ -49,7 +49,9 @@ def spoken(item_id: str, label: int, reference: NDArray[np.float32]) -> Any:
 def scored(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report") / "run"
     submit(digits, folder / "submission", spoken, system="a & <b>", notes=("it departs",))
-    score_and_save(folder / "submission", digits, folder / "result.json", metrics=["corr2d-floored", "stoi", "word-accuracy"])
+    score_and_save(
+        folder / "submission", digits, folder / "result.json", metrics=["corr2d-floored", "stoi", "word-accuracy"]
+    )
     return folder / "result.json"
 
 
