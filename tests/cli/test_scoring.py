@@ -65,7 +65,7 @@ def test_score_finds_the_data_by_digest_and_writes_both_files(digits: Dataset, t
         "score",
         "run/submission",
         "--metrics",
-        "corr2d,stoi",
+        "corr2d-floored,stoi",
         "--workers",
         1,
         cwd=tmp_path,
@@ -73,9 +73,9 @@ def test_score_finds_the_data_by_digest_and_writes_both_files(digits: Dataset, t
     )
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert result["scores"]["corr2d"]["value"] == pytest.approx(1.0)
+    assert result["scores"]["corr2d-floored"]["value"] == pytest.approx(1.0)
     assert (tmp_path / "run" / "result.items.parquet").is_file()
-    assert "corr2d *" in done.stdout
+    assert "corr2d-floored *" in done.stdout
 
 
 def test_score_without_the_data_says_where_it_looked(digits: Dataset, tmp_path: Path) -> None:

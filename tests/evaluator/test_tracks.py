@@ -26,7 +26,7 @@ from xmbench.formats.recipe import Recipe
 from xmbench.formats.result import Result
 
 Install = Callable[[Recipe], Recipe]
-QUICK = ("corr2d", "word-accuracy")  # of eleven: what these tests need of a track
+QUICK = ("corr2d-floored", "word-accuracy")  # of eleven: what these tests need of a track
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_track_of_another_direction_that_a_recipe_gets_can_be_scored(mine: Pat
 
 
 def test_a_forged_track_does_not_verify(mine: Path, tmp_path: Path, install: Install) -> None:
-    install(tracked(load_recipe("digits-ad"), metrics=("corr2d", "stoi")))
+    install(tracked(load_recipe("digits-ad"), metrics=("corr2d-floored", "stoi")))
     dataset = open_dataset(mine)
     sent = submit(dataset, tmp_path / "s")
     old = scored(sent, dataset, tmp_path / "r.json")
@@ -160,7 +160,7 @@ def test_a_forged_track_does_not_verify(mine: Path, tmp_path: Path, install: Ins
 
 
 def test_the_judges_of_a_track_are_todays(mine: Path, install: Install) -> None:
-    recipe = install(tracked(load_recipe("digits-ad"), metrics=("corr2d",), judge=None, second_judge=None))
+    recipe = install(tracked(load_recipe("digits-ad"), metrics=("corr2d-floored",), judge=None, second_judge=None))
     track = open_dataset(mine).track("i2a")
     assert track == recipe.tracks[0]
     assert track is not None

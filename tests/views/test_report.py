@@ -52,7 +52,9 @@ def spoken(item_id: str, label: int, reference: NDArray[np.float32]) -> Any:
 def scored(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report") / "run"
     submit(digits, folder / "submission", spoken, system="a & <b>", notes=("it departs",))
-    score_and_save(folder / "submission", digits, folder / "result.json", metrics=["corr2d", "stoi", "word-accuracy"])
+    score_and_save(
+        folder / "submission", digits, folder / "result.json", metrics=["corr2d-floored", "stoi", "word-accuracy"]
+    )
     return folder / "result.json"
 
 
@@ -89,7 +91,7 @@ def test_classes_and_failed_items_are_those_of_the_table(digits: Dataset, scored
         mine = [row for row in rows if row["class"] == name]
         assert int(count) == len(mine)
         assert int(failed) == sum(row["status"] != "ok" for row in mine)
-        by_hand = sum(-1.0 if row["corr2d"] is None else row["corr2d"] for row in mine) / len(mine)
+        by_hand = sum(-1.0 if row["corr2d-floored"] is None else row["corr2d-floored"] for row in mine) / len(mine)
         assert float(corr2d) == pytest.approx(by_hand, abs=5e-5)
     listed = cells(text, "<h2>Failed items</h2>")
     assert listed == [[row["id"], row["class"], row["status"], row["detail"]] for row in rows if row["status"] != "ok"]
@@ -141,7 +143,7 @@ def test_the_confusion_of_many_classes_is_a_picture(scored: Path) -> None:
 
 def test_best_median_and_worst_by_the_primary_metric(scored: Path) -> None:
     result, items = load_scored(scored)
-    values = items.column("corr2d").to_pylist()
+    values = items.column("corr2d-floored").to_pylist()
     measured = sorted((value for value in values if value is not None), reverse=True)
     found = choose(result, items, 3)
     assert [values[row] for row, _ in found["best"]] == measured[:3]
@@ -202,7 +204,7 @@ def test_without_its_table_a_result_has_no_report(scored: Path, tmp_path: Path) 
 
 def test_where_everything_failed_there_is_nothing_to_listen_to(digits: Dataset, tmp_path: Path) -> None:
     submit(digits, tmp_path / "submission", lambda _, __, reference: np.zeros(len(reference)))
-    score_and_save(tmp_path / "submission", digits, tmp_path / "result.json", metrics=["corr2d"])
+    score_and_save(tmp_path / "submission", digits, tmp_path / "result.json", metrics=["corr2d-floored"])
     assert write_report(tmp_path / "result.json", tmp_path / "page.html", data=digits.folder).shown == 0
     text = (tmp_path / "page.html").read_text()
     assert len(cells(text, "<h2>Failed items</h2>")) == 40
