@@ -41,7 +41,7 @@ def test_images_of_any_size(shape: tuple[int, int, int]) -> None:
 
 def test_sounds_are_seen_as_log_mel() -> None:
     t = np.arange(16_000) / 16_000
-    tones = [Sound(np.float32(0.3 * np.sin(2 * np.pi * hz * t)), 16_000) for hz in (200, 210, 2000)]
+    tones = [Sound((0.3 * np.sin(2 * np.pi * hz * t)).astype(np.float32), 16_000) for hz in (200, 210, 2000)]
     silence, brief = Sound(np.zeros(16_000, np.float32), 16_000), Sound(np.zeros(100, np.float32), 16_000)
     low, near, high, still = NETWORK.embed([*tones, silence])
     assert np.linalg.norm(low - near) < np.linalg.norm(low - high)
