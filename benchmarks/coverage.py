@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.leaderboard.ranking import Column, System, ranked
-from xmbench.statistics import Interval, of_difference, of_mean, of_reduction
+from xmbench.statistics import Interval, of_difference, of_mean, of_reduction, of_runs
 
 Floats = NDArray[np.float64]
 LOWEST, HIGHEST, SEPARATED = 0.93, 0.97, 0.06
@@ -236,6 +236,18 @@ def seeds(times: int) -> Iterator[Case]:
 
             what = f"{count} seed{'s' if count > 1 else ''}, {groups} groups, varying {varies:g} times as items do"
             yield covered("seeds", what, times, trial)
+    for varies in (0.0, 1.0, 3.0):
+
+        def trial_of_runs(rng: np.random.Generator, v: float = varies) -> tuple[Interval, float]:
+            member = membership(rng, 10, 360, False)
+            runs = runs_of(rng, member, 3, v, rng.normal(size=360))
+            ends = [(i.low, i.high) for i in (of_mean([run], member) for run in runs)]
+            values = [float(run.mean()) for run in runs]
+            low, high = of_runs(values, [(a, b) for a, b in ends if a is not None and b is not None])
+            return Interval(low, high, "cluster-t", 10), 0.0
+
+        what = f"3 seeds, 10 groups, varying {varies:g} times as items do, from the runs' own intervals"
+        yield covered("seeds", what, times, trial_of_runs)
 
 
 # ------------------------------------------------------------------------------------------------------------- boards

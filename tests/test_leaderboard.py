@@ -333,7 +333,7 @@ def test_runs_that_differ_only_in_their_seed_are_one_row(root: Path, seeded: dic
     assert score.value == pytest.approx(np.mean(values(seeded)), abs=1e-12)
     assert row.entry.spread("corr2d") == (min(values(seeded)), max(values(seeded)))
     mean, seeds = np.mean(values(seeded)), 4.302653 * np.std(values(seeded), ddof=1) / 3**0.5  # t with 2 degrees
-    items = mean - np.mean([run.low or 0.0 for run in runs])
+    items = mean - np.mean([run.low for run in runs if run.low is not None])
     assert [score.low, score.high] == pytest.approx([mean - np.hypot(items, seeds), mean + np.hypot(items, seeds)])
     assert row.entry.too_few_seeds is False
     assert row.entry.degrees("corr2d") == 2.0
