@@ -11,7 +11,7 @@ from tests.made_boards import Fields, Made, Values, ranks, why
 from xmbench import content, leaderboard
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml
-from xmbench.formats.recipe import GateSpec
+from xmbench.formats.recipe import GateSpec, Recipe
 
 N = 400
 ALONE = tuple(f"item-{i:03d}" for i in range(N))
@@ -79,6 +79,21 @@ def test_nobody_lowers_a_gate_with_a_row_of_his_own(claim: Fields) -> None:
     made = Made(ALONE, gates=(GATE,))
     made.add("Random training clip", share(0.1), others={"corr2d-best5": near(-0.9)}, **{**FLOOR, **claim})
     assert made.board().gates[0].limit is None
+
+
+def test_a_gate_that_the_recipe_got_later_holds_for_older_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gates decide who is ranked, never a score: the results stay on the recipe's current board."""
+    recipe = load_toml(content.find("recipes", "digits-ad"), Recipe)
+    made = Made(ALONE, "corr2d", track="digits-ad/i2a")
+    made.add_seeds("a net", [near(0.5, k) for k in range(3)])
+    own = made.results[0].track_spec
+    later = own.model_copy(update={"metrics": ("corr2d", "corr2d-best5"), "gates": (GATE,)})
+    changed = recipe.model_copy(update={"tracks": (later,)})
+    monkeypatch.setattr("xmbench.leaderboard.board.installed", lambda _names: {"digits-ad": changed})
+    results = [run.model_copy(update={"data_digest": changed.data_digest}) for run in made.results]
+    (board,) = leaderboard.boards(results, made.columns)
+    assert board.current is True
+    assert why(board) == {"a net": "the board has no verified row of random-clip"}
 
 
 def test_a_row_without_the_gates_metric_has_no_rank() -> None:

@@ -234,5 +234,8 @@ def demo(out: Annotated[Path, typer.Option(help="Directory for all its files.")]
     heads = [f"{name} *" if name == done.board.primary else name for name in done.board.metrics]
     print()
     print(table(["rank", "system", "kind", *heads], rows))
+    reasons = {row.unranked: row.result.submission.system for row in done.board.rows if row.unranked}
     print("* primary metric; lower and upper bounds have no rank")
+    for reason, name in reasons.items():
+        print(f"{name}: no rank; {reason}")
     print(f"\nopen in a browser: {done.page.resolve()}")

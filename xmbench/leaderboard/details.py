@@ -105,15 +105,16 @@ def _range(row: Row, metric: str) -> str:
 
 
 def _scores(row: Row) -> str:
-    rows = [
-        [escape(name), number(score.value), f"{number(score.low)} … {number(score.high)}", escape(_measured(score))]
-        for name, score in row.scores.items()
-    ]
-    return table(("metric", "value", "95 % interval", "items"), rows)
+    rows = [[escape(name), number(score.value), _ends(score)] for name, score in row.scores.items()]
+    if all(set(score.statuses) == {"ok"} for score in row.scores.values()):
+        return f"{table(('metric', 'value', '95 % interval'), rows)}<p>Every item was measured in every metric.</p>"
+    measured = [f"{score.coverage:.1%}: {escape(statuses(score))}" for score in row.scores.values()]
+    known = [[*cells, text] for cells, text in zip(rows, measured, strict=True)]
+    return table(("metric", "value", "95 % interval", "items with a value"), known)
 
 
-def _measured(score: Score) -> str:
-    return "all ok" if set(score.statuses) == {"ok"} else f"{score.coverage:.1%}: {statuses(score)}"
+def _ends(score: Score) -> str:
+    return "not estimable" if score.low is None else f"{number(score.low)} … {number(score.high)}"
 
 
 def metric_facts(board: Board) -> str:

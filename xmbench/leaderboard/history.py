@@ -28,8 +28,8 @@ _RANKED = ("learned", "reference")
 WRONG = (
     "A failed item counted 0 in STOI and ESTOI, which go down to -1: leaving out the items below 0 raised a score "
     "(ESTOI from 0.114 to 0.179). Now it counts -1.",
-    "Corr2D raised the quietest bins to the power 0.3: noise 60 dB below the speech cost the right word 0.02, more "
-    "than 1.4 % of wrong words, and a noise gate made a system “significantly better” that had changed no word. Now "
+    "Corr2D raised the quietest bins to the power 0.3: noise at -60 dBFS cost the right word 0.02, more than "
+    "1.4 % of wrong words, and a noise gate made a system “significantly better” that had changed no word. Now "
     "the primary metric of single-take tracks clips both spectrograms at 60 dB under the reference's peak.",
     "The judges took 99 % of other words, and 30 % of musical instruments, for one of their own words, and noise "
     "that was optimised against both of them scored 0.969. Now they have a class for other words, their false "
