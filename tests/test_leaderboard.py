@@ -403,8 +403,11 @@ def test_runs_that_differ_only_in_their_seed_are_one_row(root: Path, seeded: dic
     score, runs = row.scores["corr2d"], [run.scores["corr2d"] for run in row.runs]
     assert score.value == pytest.approx(np.mean(values(seeded)), abs=1e-12)
     assert row.entry.spread("corr2d") == (min(values(seeded)), max(values(seeded)))
-    assert score.low == pytest.approx(np.mean([run.low for run in runs]), abs=1e-12)
-    assert score.high == pytest.approx(np.mean([run.high for run in runs]), abs=1e-12)
+    mean, seeds = np.mean(values(seeded)), 4.302653 * np.std(values(seeded), ddof=1) / 3**0.5  # t with 2 degrees
+    items = mean - np.mean([run.low for run in runs if run.low is not None])
+    assert [score.low, score.high] == pytest.approx([mean - np.hypot(items, seeds), mean + np.hypot(items, seeds)])
+    assert row.entry.too_few_seeds is False
+    assert row.entry.degrees("corr2d") == 2.0
     assert score.statuses == {"ok": 120}
     assert (row.rank, row.by) == (3, "paired")
 

@@ -176,11 +176,12 @@ def render(scored: Scored) -> str:
     result = scored.result
     rows = []
     for name, found in result.scores.items():
-        shown = ["–" if v is None else f"{v:.4f}" for v in (found.value, found.low, found.high)]
+        value = "–" if found.value is None else f"{found.value:.4f}"
+        ends = "not estimable" if found.low is None or found.high is None else f"[{found.low:.4f}, {found.high:.4f}]"
         rest = {k: v for k, v in found.statuses.items() if k != "ok"}
         failed = ", ".join(f"{count} {status}" for status, count in rest.items())
         star = " *" if name == result.primary else ""
-        rows.append([name + star, shown[0], f"[{shown[1]}, {shown[2]}]", f"{found.coverage:.1%}", failed])
+        rows.append([name + star, value, ends, f"{found.coverage:.1%}", failed])
     head = f"{result.submission.system} on {result.track} ({result.regime}, {scored.items.num_rows} items)"
     lines = [head, table(["metric", "value", "95 % interval", "coverage", "not measured"], rows)]
     for what, judge in (("judge", result.judge), ("second judge", result.second_judge)):

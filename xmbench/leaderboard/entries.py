@@ -11,12 +11,11 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import stdev
 
 from xmbench import registry
 from xmbench.errors import UnknownNameError
 from xmbench.formats.result import Result, Score
-from xmbench.statistics import FEW_SEEDS, quantile
+from xmbench.statistics import FEW_SEEDS, of_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def _over_seeds(name: str, scores: Sequence[Score | None]) -> Score:
     for score in known:
         statuses.update(score.statuses)
     value = _mean([score.value for score in known]) if same else None
-    low, high = (None, None) if value is None else _ends(name, value, known)
+    low, high = (None, None) if value is None else _ends(name, known)
     changes = {
         "value": value,
         "low": low,
@@ -82,23 +81,14 @@ def _over_seeds(name: str, scores: Sequence[Score | None]) -> Score:
     return known[0].model_copy(update=changes)
 
 
-def _ends(name: str, value: float, runs: Sequence[Score]) -> tuple[float | None, float | None]:
-    """The interval of the mean over the runs, over items and, with enough runs, over seeds.
-
-    The runs share the items, so a mean over runs varies with the items at most as much as they do on average. What the
-    seeds add is Student's t with as many degrees as there are runs less one. Both parts join as they do where the
-    values of all items are known (`xmbench.statistics`).
-    """
-    lows, highs = _mean([run.low for run in runs]), _mean([run.high for run in runs])
-    if lows is None or highs is None:
+def _ends(name: str, runs: Sequence[Score]) -> tuple[float | None, float | None]:
+    """The interval of the mean over the runs; none if it cannot be estimated for one of them."""
+    known = [(run.value, (run.low, run.high)) for run in runs if run.value is not None]
+    ends = [(low, high) for _, (low, high) in known if low is not None and high is not None]
+    if len(ends) < len(runs):
         return None, None
-    if len(runs) < FEW_SEEDS:
-        return lows, highs
-    error = stdev([run.value or 0.0 for run in runs]) / math.sqrt(len(runs))
-    seeds = quantile(len(runs) - 1) * error
-    low, high = value - math.hypot(value - lows, seeds), value + math.hypot(highs - value, seeds)
     lowest, highest = _bounds(name)
-    return max(lowest, low), min(highest, high)
+    return of_runs([value for value, _ in known], ends, low=lowest, high=highest)
 
 
 def _bounds(name: str) -> tuple[float, float]:

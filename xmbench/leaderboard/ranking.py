@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Literal
 
@@ -122,14 +123,21 @@ def paired(a: System, b: System) -> Pair:
         values = [[np.asarray(c.values, dtype=np.float64) for c in system.columns] for system in (a, b)]
         counts = ~np.isnan(np.stack([run for runs in values for run in runs])).any(axis=0)
         if counts.any():
-            member = members(np.asarray(a.columns[0].groups, dtype=object)[counts])
+            member = np.unique(_members(tuple(a.columns[0].groups))[counts], return_inverse=True)[1]
             found = of_difference([run[counts] for run in values[0]], [run[counts] for run in values[1]], member)
             return Pair(found.value, found.p, "not estimable" if found.low is None else "paired")
     return _by_intervals(a, b)
 
 
+@lru_cache(maxsize=4)
+def _members(groups: tuple[str, ...]) -> NDArray[np.intp]:
+    """Each item's group as a number; all columns of a board share it."""
+    return members(groups)
+
+
 def _fit(a: Column, b: Column) -> bool:
-    return a is b or (tuple(a.ids) == tuple(b.ids) and tuple(a.groups) == tuple(b.groups))
+    same = (one is other or tuple(one) == tuple(other) for one, other in ((a.ids, b.ids), (a.groups, b.groups)))
+    return a is b or all(same)
 
 
 def _by_intervals(a: System, b: System) -> Pair:

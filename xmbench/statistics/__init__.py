@@ -8,7 +8,7 @@ means, and `several` judges all pairs of a board together.
 from __future__ import annotations
 
 from xmbench.statistics.counting import Counted, counted
-from xmbench.statistics.intervals import EQUAL, LEVEL, Difference, Interval, Method, of_difference, of_mean
+from xmbench.statistics.intervals import EQUAL, LEVEL, Difference, Interval, Method, of_difference, of_mean, of_runs
 from xmbench.statistics.means import (
     FEW_GROUPS,
     FEW_SEEDS,
@@ -54,6 +54,7 @@ __all__ = [
     "of_difference",
     "of_mean",
     "of_reduction",
+    "of_runs",
     "one_thread",
     "over_seeds",
     "quantile",

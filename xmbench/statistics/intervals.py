@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import stdev
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.statistics.means import (
+    FEW_SEEDS,
     Floats,
     Part,
     Spread,
@@ -85,6 +87,27 @@ def of_mean(
         return Interval(*ends, "wilson", spread.groups)
     half = spread.reach()
     return Interval(max(low, value - half), min(high, value + half), "cluster-t", spread.groups)
+
+
+def of_runs(
+    values: Sequence[float], intervals: Sequence[tuple[float, float]], *, low: float = -math.inf, high: float = math.inf
+) -> tuple[float, float]:
+    """The interval of the mean over runs of which only the scores and their own intervals are known.
+
+    The runs share the items, so a mean over runs varies with the items at most as much as they do on average. From
+    three runs on, what the seeds add joins as in `Spread.reach`.
+
+    Args:
+        values: the score of each run.
+        intervals: the interval of each, over items.
+        low: bound of a score; the interval stays within.
+        high: the other bound.
+    """
+    count, value = len(values), math.fsum(values) / len(values)
+    below = value - math.fsum(ends[0] for ends in intervals) / count
+    above = math.fsum(ends[1] for ends in intervals) / count - value
+    seeds = quantile(count - 1.0) * stdev(values) / math.sqrt(count) if count >= FEW_SEEDS else 0.0
+    return max(low, value - math.hypot(below, seeds)), min(high, value + math.hypot(above, seeds))
 
 
 def is_share(values: Floats) -> bool:

@@ -69,7 +69,7 @@ def scores(result: Result, board: Board | None) -> str:
         [
             escape(name) + (" ★" if name == result.primary else ""),
             number(score.value),
-            f"{number(score.low)} … {number(score.high)}",
+            "not estimable" if score.low is None else f"{number(score.low)} … {number(score.high)}",
             f"{score.coverage:.1%}",
             number(score.floor),
             escape(statuses(score)),
