@@ -7,15 +7,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.test_scoring import xmbench
 from tests.test_admission import contents, edited, named, noisy, ran, scored
 from xmbench import leaderboard
 from xmbench.errors import DocumentError
+from xmbench.evaluator.save import items_path
 from xmbench.formats.dataset import Dataset
-from xmbench.formats.document import load_json
-from xmbench.formats.result import Result
 from xmbench.leaderboard.places import place
 from xmbench.leaderboard.verification import Checked, Options, verify
 
@@ -77,11 +78,13 @@ def test_numbers_that_fit_each_other_but_not_the_outputs_are_named(
 ) -> None:
     """A table, its scores and its intervals of another system, with the digest of published outputs."""
     better = scored(digits, tmp_path / "better", noisy(0.03), system="Honest Net")
-    honest = load_json(made / "submissions" / "honest" / "result.json", Result)
-    data = json.loads(better.read_text())
-    data["outputs_digest"] = honest.outputs_digest
-    better.write_text(json.dumps(data))
-    leaderboard.add(root, better, replace=True)
+    published = pq.read_table(items_path(made / "submissions" / "honest" / "result.json")).column("output_sha256")
+
+    def claimed(items: pa.Table) -> pa.Table:
+        return items.set_column(items.column_names.index("output_sha256"), "output_sha256", published)
+
+    path = edited(better, tmp_path / "x", named("Honest Net"), claimed, outputs="")
+    leaderboard.add(root, path, replace=True)
     (found,) = checked(root, made, digits, "Honest Net").values()
     assert any(one.startswith("scores.corr2d.value") for one in found.differences)
     assert any(one.startswith("items_digest") for one in found.differences)
