@@ -3,7 +3,7 @@
 Every kind of interval that xmbench prints is made for data whose true score is known, many times over: `coverage` is
 the share of the times that it holds it. Equal systems are put on boards: `separated` is the share of boards with more
 than one rank. Goals: coverage .93 to .97, above it is named conservative; separated at most .06.
-Run: ``python benchmarks/coverage.py`` (about ten minutes of one core), ``--fast`` for a rough look in seconds.
+Run: ``python benchmarks/coverage.py`` (about four minutes of one core), ``--fast`` for a rough look in seconds.
 """
 
 from __future__ import annotations
