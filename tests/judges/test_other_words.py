@@ -11,8 +11,8 @@ from xmbench.formats.recipe import Recipe
 
 FOLDER = ROOT / "recipes" / "judges"
 HOMOPHONES = {"won", "to", "too", "for", "fore", "ate", "oh", "o", "owe", "sicks"}
-SPEECH_COMMANDS = """bed bird cat dog happy house marvin sheila tree wow yes no up down left right on off stop go backward
-forward follow learn visual"""
+SPEECH_COMMANDS = """bed bird cat dog happy house marvin sheila tree wow yes no up down left right on off stop go
+backward forward follow learn visual"""
 
 
 def lists() -> tuple[set[str], set[str]]:
