@@ -26,6 +26,7 @@ from xmbench.evaluator.evaluate import score
 from xmbench.evaluator.item_records import reference_of
 from xmbench.evaluator.judge import judging_context, load_judges
 from xmbench.evaluator.measure import prepare
+from xmbench.evaluator.training_items import with_training
 from xmbench.formats.dataset import Dataset
 from xmbench.interfaces import (
     SIDES,
@@ -105,7 +106,8 @@ def items_of(digits: Dataset) -> Any:
             track = digits.recipe.track(direction)
             assert track is not None
             judging = judging_context(digits, *load_judges(digits, track))
-            context = ScoringContext(judging.task, judging.judges, references)
+            given = ScoringContext(judging.task, judging.judges, references)
+            context = with_training(given, digits, track, [*registry.names("metrics")])
             rows = list(digits.rows("test", [SIDES[direction].output, "label"]))
             own = [row for label in CLASSES for row in rows if row["label"] == label]
             assert len(own) == 12
