@@ -2,8 +2,8 @@
 
 An item is alike if half of the metrics give both systems the same value up to 0.5 % of the metric's range: one changed
 sample moves one or two metrics far, and the median hardly. Metrics of which items only have 0 or 1 (a judge's verdicts)
-do not take part: two good systems agree in them. A system is refused if more than half of its usable outputs are alike,
-or have the very bytes of the other's.
+do not take part: two good systems agree in them. One metric alone decides nothing. A system is refused if more than
+half of its usable outputs are alike, or have the very bytes of the other's.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from xmbench.leaderboard.columns import Stored, column_values
 
 TOLERANCE = 0.005  # of a metric's range
 MOST_ALIKE = 0.5  # of the usable outputs
+FEWEST_METRICS = 2  # one metric alone is near for many outputs that are nobody's
 
 
 def alike(result: Result, items: pa.Table, other: Stored) -> str:
@@ -64,7 +65,7 @@ def _near(result: Result, items: pa.Table, others: Mapping[str, NDArray[np.float
         if set(np.unique(np.concatenate([own, known])[~np.isnan(np.concatenate([own, known]))])) <= {0.0, 1.0}:
             continue
         distances.append(np.abs(own - known) / span)
-    if not distances:
+    if len(distances) < FEWEST_METRICS:
         return np.zeros(items.num_rows, dtype=np.bool_), 0
     table = np.nan_to_num(np.stack(distances), nan=np.inf)
     return np.asarray(np.median(table, axis=0) <= TOLERANCE, dtype=np.bool_), len(distances)
