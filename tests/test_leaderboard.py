@@ -22,13 +22,12 @@ from xmbench.evaluator.save import load_scored, score_and_save
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json, load_toml
+from xmbench.formats.item_scores import mean_column
 from xmbench.formats.recipe import TrackSpec
 from xmbench.formats.result import Result
 from xmbench.formats.submission import Submission
-from xmbench.leaderboard import audit, columns
+from xmbench.leaderboard import audit
 from xmbench.leaderboard.entries import entries
-from xmbench.leaderboard.pairs import column, compare
-from xmbench.statistics import resampled_weights
 
 REPOSITORY = ROOT / "leaderboards"
 RESULTS = [
@@ -127,21 +126,6 @@ def as_retrieval(made: Submission) -> Submission:
     return made.model_copy(update={"kind": "retrieval"}) if made.kind == "learned" else made
 
 
-def test_paired_intervals_are_those_of_the_items_differences(scored: dict[str, Path]) -> None:
-    tables = [load_scored(scored[name]) for name in ("better", "worse")]
-    first, second = (column(items, "corr2d", result.scores["corr2d"]) for result, items in tables)
-    assert first is not None
-    assert second is not None
-    ((difference, low, high),) = compare([first], [[second]])
-    own = first.values - second.values
-    half = 1.96 * own.std(ddof=1) / len(own) ** 0.5  # the normal approximation, of another book than the bootstrap
-    assert difference == pytest.approx(own.mean(), abs=1e-12)
-    assert low == pytest.approx(own.mean() - half, abs=0.2 * half)
-    assert high == pytest.approx(own.mean() + half, abs=0.2 * half)
-    ((turned, turned_low, turned_high),) = compare([second], [[first]])
-    assert (turned, turned_low, turned_high) == pytest.approx((-difference, -high, -low), abs=1e-12)
-
-
 def test_other_data_or_another_judge_is_another_board(scored: dict[str, Path]) -> None:
     result = load_json(scored["better"], Result)
     assert result.judge is not None
@@ -175,13 +159,13 @@ def test_add_build_check_and_a_stale_page(scored: dict[str, Path], tmp_path: Pat
 
 
 def test_a_result_that_is_replaced_is_compared_anew(digits: Dataset, root: Path, tmp_path: Path) -> None:
-    before = leaderboard.load(root).compared.known
+    before = set(leaderboard.load(root).columns)
     folder = submit(digits, tmp_path / "again" / "submission", noisy(0.5), system="better")
     score_and_save(folder, digits, tmp_path / "again" / "result.json")
     assert leaderboard.add(root, tmp_path / "again" / "result.json", replace=True).paired == 3
-    after = leaderboard.load(root).compared.known
-    assert len(after) == len(before) == 6
-    assert len(set(after) & set(before)) == 3
+    after = set(leaderboard.load(root).columns)
+    assert len(after) == len(before) == 4
+    assert len(after & before) == 3
 
 
 def _local(data: dict[str, Any]) -> None:
@@ -290,10 +274,10 @@ def test_a_metric_that_looks_at_all_items_together_is_not_taken_for_a_mean(score
     result, items = load_scored(scored["better"])
     biased = result.scores["stoi"].model_copy(update={"low": 0.999, "high": 1.0})
     edited = result.model_copy(update={"scores": {**result.scores, "stoi": biased}})
-    assert column(items, "stoi", biased) is not None
+    assert mean_column(items, "stoi", biased) is not None
     assert any("not within its own interval" in problem for problem in audit.problems(edited))
     whole = biased.model_copy(update={"whole_set": True})
-    assert column(items, "stoi", whole) is None
+    assert mean_column(items, "stoi", whole) is None
     edited = result.model_copy(update={"scores": {**result.scores, "stoi": whole}})
     assert audit.problems(edited) == ["stoi: whole_set True, but the metric has False"]
 
@@ -341,39 +325,13 @@ def test_runs_that_differ_only_in_their_seed_are_one_row(root: Path, seeded: dic
     assert (row.rank, row.unranked) == (None, "self-reported")
 
 
-def test_the_seeds_of_a_system_are_compared_as_their_mean(root: Path, seeded: dict[int, Path]) -> None:
-    """The interval of the difference is that of the per-item means over the seeds."""
-    for path in seeded.values():
-        leaderboard.add(root, path)
-    loaded = leaderboard.load(root)
-    rows = {row.result.submission.system: row for row in only_board(root).rows}
-    pair = loaded.compared.between(rows["better"].entry, rows["A net"].entry)
-    assert pair is not None
-    items = [load_scored(path) for path in (*seeded.values(),)]
-    runs = [column(table, "corr2d", result.scores["corr2d"]) for result, table in items]
-    (better,) = (run for run in loaded.results if run.submission.system == "better")
-    wanted = (better.scores["corr2d"].value or 0) - np.mean(values(seeded))
-    assert pair.difference == pytest.approx(wanted, abs=1e-7)  # the values of single items are float32
-    own = load_scored_column(root, better)
-    mean = np.mean([run.values for run in runs if run is not None], axis=0)
-    weights = np.concatenate(list(resampled_weights([str(g) for g in items[0][1].column("group").to_pylist()])))
-    drawn = weights @ (own - mean) / weights.sum(axis=1)
-    assert [pair.low, pair.high] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=1e-7)
-
-
-def load_scored_column(root: Path, result: Result) -> Any:
-    kept = columns.of(root, result)
-    assert kept is not None
-    return kept.values
-
-
 def test_a_seed_that_comes_again_replaces_itself_and_no_other(root: Path, seeded: dict[int, Path]) -> None:
     for path in (*seeded.values(), *seeded.values()):
         leaderboard.add(root, path)
     assert len(list((root / "digits-ad" / "i2a").glob("a-net*.json"))) == 3
     assert len(list((root / "digits-ad" / "i2a").glob("a-net*.column.parquet"))) == 3
-    digests = {entry.digest for entry in entries(leaderboard.load(root).results)}
-    assert {digest for _, *both in leaderboard.load(root).compared.known for digest in both} <= digests
+    loaded = leaderboard.load(root)
+    assert set(loaded.columns) == {result.items_digest for result in loaded.results}
 
 
 @pytest.mark.parametrize(

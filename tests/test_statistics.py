@@ -17,9 +17,9 @@ from xmbench.evaluator import compare, scores
 from xmbench.evaluator.clusters import Side, groups_of_sides, side_of
 from xmbench.evaluator.scores import metric_scores
 from xmbench.formats import tracks
+from xmbench.formats.item_scores import mean_column
 from xmbench.formats.recipe import PairingSpec
 from xmbench.interfaces import Direction, ItemState, Metric, Status
-from xmbench.leaderboard import pairs
 from xmbench.metrics._mean import mean
 from xmbench.statistics import (
     Interval,
@@ -64,9 +64,9 @@ def test_score_comparison_and_board_count_the_same_items(items: list[tuple[Statu
         for value, item in zip(values, found, strict=True)
         if value is not None or name == "stoi" or item.status != "too-short"
     ]
-    on_board, compared = pairs.column(table, name, score), compare._column(name, score, table)
+    on_board, compared = mean_column(table, name, score), compare._column(name, score, table)
     assert on_board is not None
-    assert int(on_board.kept.sum()) == len(by_hand)
+    assert int(on_board.counts.sum()) == len(by_hand)
     if not by_hand:
         assert score.value is None
         assert compared == "not paired: nothing could be measured"
@@ -74,8 +74,8 @@ def test_score_comparison_and_board_count_the_same_items(items: list[tuple[Statu
     assert not isinstance(compared, str)
     assert score.value == pytest.approx(np.mean(by_hand), abs=1e-12)
     np.testing.assert_array_equal(compared.values, on_board.values)
-    np.testing.assert_array_equal(compared.counts, on_board.kept)
-    assert on_board.counted.makes_up(score.value)
+    np.testing.assert_array_equal(compared.counts, on_board.counts)
+    assert on_board.makes_up(score.value)
 
 
 def test_without_a_floor_only_measured_items_count() -> None:

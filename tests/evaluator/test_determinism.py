@@ -18,7 +18,6 @@ from xmbench import registry
 from xmbench.evaluator.evaluate import score
 from xmbench.evaluator.save import items_path, score_and_save
 from xmbench.formats.dataset import Dataset
-from xmbench.statistics import resampled_means
 
 
 def noisy(item_id: str, label: int, reference: np.ndarray) -> np.ndarray | None:
@@ -88,6 +87,5 @@ def test_threads_of_the_matrix_library_change_no_digit(
     for threads in (1, 2):
         with threadpool_limits(limits=threads, user_api="blas"):
             scored = score(forms["files"], digits, metrics=["stoi"])
-            means = resampled_means(many, np.ones(many.shape, dtype=bool), [str(i) for i in range(len(many))], 50)
-        found.append((scored.result.scores["stoi"], means.tobytes()))
+        found.append(scored.result.scores["stoi"])
     assert found[0] == found[1]

@@ -28,6 +28,11 @@ def column(items: pa.Table, metric: str, score: Score) -> Counted | None:
     return counted(values.fill_null(score.floor).to_numpy(), measured, statuses, score.floor, score.left_out)
 
 
+def mean_column(items: pa.Table, metric: str, score: Score) -> Counted | None:
+    """As `column`, but None also for a metric of all items together, whose score is not the mean of these values."""
+    return None if score.whole_set else column(items, metric, score)
+
+
 def clusters(items: pa.Table, score: Score) -> list[str]:
     """The group of each item among which a score varies: N names.
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from xmbench.leaderboard.admission import Added, add
 from xmbench.leaderboard.board import Board, Row, boards, cell
-from xmbench.leaderboard.pairs import Compared, compared
 from xmbench.leaderboard.places import place, slug
 from xmbench.leaderboard.publish import build, check, pages
 from xmbench.leaderboard.store import Loaded, load
@@ -26,7 +25,6 @@ from xmbench.leaderboard.store import Loaded, load
 __all__ = [
     "Added",
     "Board",
-    "Compared",
     "Loaded",
     "Row",
     "add",
@@ -34,7 +32,6 @@ __all__ = [
     "build",
     "cell",
     "check",
-    "compared",
     "load",
     "pages",
     "place",

@@ -16,8 +16,7 @@ from xmbench.formats.recipe import Recipe, TrackSpec
 from xmbench.formats.result import Result, Score
 from xmbench.interfaces import Metric, WholeSet, judges_of
 from xmbench.leaderboard.board import installed_track
-from xmbench.leaderboard.entries import Entry, board_key, entries
-from xmbench.leaderboard.pairs import Pairing
+from xmbench.leaderboard.entries import board_key, entries
 from xmbench.printable import shown
 
 _CLOSE = 1e-9
@@ -173,26 +172,3 @@ def duplicates(results: Sequence[Result]) -> list[str]:
         for key, who in grouped.items()
         if len(who) > 1
     ]
-
-
-def pairings(pairs: Sequence[Pairing], results: Sequence[Result]) -> list[str]:
-    """Pairings that contradict the scores of their two systems."""
-    known = {entry.digest: entry for entry in entries(results)}
-    found = []
-    for pair in pairs:
-        names = f"{pair.metric} of {pair.a[:12]} and {pair.b[:12]}"
-        a, b = known.get(pair.a), known.get(pair.b)
-        if a is None or b is None:
-            found.append(f"{names}: one of them is not on this track")
-            continue
-        first, second = _value(a, pair.metric), _value(b, pair.metric)
-        if first is None or second is None or abs(first - second - pair.difference) > _CLOSE:
-            found.append(f"{names}: difference {pair.difference}, but the scores are {first} and {second}")
-        if not pair.low - _CLOSE <= pair.difference <= pair.high + _CLOSE:
-            found.append(f"{names}: {pair.difference} is not within its own interval [{pair.low}, {pair.high}]")
-    return found
-
-
-def _value(entry: Entry, metric: str) -> float | None:
-    score = entry.scores.get(metric)
-    return None if score is None else score.value

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from xmbench.formats.result import Result
 
-PAIRS_FILE = "pairs.json"
 REPORTED = "reported-"
 ITEMS = "items-"
 _LONGEST_SLUG = 100  # a file name has at most 255 bytes, with its extension
@@ -52,7 +51,7 @@ def items_place(root: Path, result: Result) -> Path:
 
 def is_result(path: Path) -> bool:
     """Whether a JSON file of a board is a result by its name."""
-    return path.name != PAIRS_FILE and not path.name.startswith(REPORTED)
+    return not path.name.startswith(REPORTED)
 
 
 def _stem(result: Result) -> str:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from xmbench.errors import DocumentError
 from xmbench.formats.document import load_json
 from xmbench.formats.result import ReportedResult, Result
-from xmbench.leaderboard import audit, pairs
+from xmbench.leaderboard import audit
 from xmbench.leaderboard import columns as of_items
 from xmbench.leaderboard.columns import COLUMN_SUFFIX, Column
-from xmbench.leaderboard.entries import board_key, entries
-from xmbench.leaderboard.pairs import Compared, Pairs
-from xmbench.leaderboard.places import PAIRS_FILE, REPORTED, is_result, place, slug
+from xmbench.leaderboard.places import REPORTED, is_result, place, slug
 from xmbench.leaderboard.remake import of_tool
-from xmbench.statistics import Counted
 
 FIRST_PROTOCOL = "xmbench-protocol/1"  # its boards have no columns
 
@@ -30,12 +24,10 @@ class Loaded:
 
     Attributes:
         columns: the primary metric of each item, by the digests of the results' per-item tables.
-        compared: paired differences of the results, from their columns.
     """
 
     results: tuple[Result, ...]
     reported: tuple[ReportedResult, ...]
-    compared: Compared
     columns: Mapping[str, Column] = field(default_factory=dict)
 
 
@@ -45,7 +37,6 @@ class _Read:
 
     results: dict[Path, Result] = field(default_factory=dict)
     reported: list[ReportedResult] = field(default_factory=list)
-    pairs: dict[Path, Pairs] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -84,19 +75,13 @@ def inspect(root: Path, *, metrics: bool = True, track: str = "*/*") -> tuple[Lo
         read.problems += [f"{path}: {problem}" for problem in audit.problems(result, metrics=metrics)]
         read.problems += _column(root, result, read)
     read.problems += audit.duplicates(list(read.results.values()))
-    for path, document in read.pairs.items():
-        own = [result for result in read.results.values() if result.track == document.track]
-        read.problems += [f"{path}: {problem}" for problem in audit.pairings(document.pairs, own)]
     read.problems += _strays(root, track)
-    found = Loaded(tuple(read.results.values()), tuple(read.reported), _compared(read), read.columns)
+    found = Loaded(tuple(read.results.values()), tuple(read.reported), read.columns)
     return found, read.problems
 
 
 def _read(root: Path, path: Path, read: _Read) -> None:
-    if path.name == PAIRS_FILE:
-        read.pairs[path] = load_json(path, Pairs)
-        read.problems += _misplaced(path, root / read.pairs[path].track / PAIRS_FILE)
-    elif path.name.startswith(REPORTED):
+    if path.name.startswith(REPORTED):
         paper = load_json(path, ReportedResult)
         read.reported.append(paper)
         read.problems += _misplaced(path, root / paper.track / f"{REPORTED}{slug(paper.system)}.json")
@@ -135,23 +120,6 @@ def _strays(root: Path, track: str) -> list[str]:
         for path in sorted(root.glob(f"{track}/*{COLUMN_SUFFIX}"))
         if path not in wanted
     ]
-
-
-def _compared(read: _Read) -> Compared:
-    """The comparisons of every two systems of a board: from their columns, under protocol 1 from `pairs.json`."""
-    grouped: dict[tuple[str, ...], list[Result]] = defaultdict(list)
-    for result in read.results.values():
-        grouped[board_key(result)].append(result)
-    known = {digest: _with_counts(found) for digest, found in read.columns.items()}
-    made = [pairs.of_board(entries(group), known) for group in grouped.values()]
-    stored = Compared.of(pair for document in read.pairs.values() for pair in document.pairs)
-    return Compared({key: pair for found in (stored, *made) for key, pair in found.known.items()})
-
-
-def _with_counts(found: Column) -> pairs.Column:
-    counts = ~np.isnan(found.values)
-    values = np.where(counts, found.values, 0.0).astype(np.float64)
-    return pairs.Column(found.ids, found.groups, Counted(values, counts))
 
 
 def without(problems: Sequence[str], root: Path) -> set[str]:

@@ -20,16 +20,7 @@ from xmbench.statistics.means import (
     over_seeds,
     quantile,
 )
-from xmbench.statistics.resampling import (
-    RESAMPLES,
-    SEED,
-    ends,
-    of_reduction,
-    one_thread,
-    resampled_means,
-    resampled_weights,
-    separates,
-)
+from xmbench.statistics.resampling import RESAMPLES, SEED, ends, of_reduction, one_thread, resampled_weights
 from xmbench.statistics.several import holm
 
 __all__ = [
@@ -58,7 +49,5 @@ __all__ = [
     "one_thread",
     "over_seeds",
     "quantile",
-    "resampled_means",
     "resampled_weights",
-    "separates",
 ]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from xmbench.statistics.intervals import EQUAL, LEVEL, Interval
+from xmbench.statistics.intervals import LEVEL, Interval
 from xmbench.statistics.means import FEW_GROUPS, members, quantile
 
 RESAMPLES = 1000
@@ -44,34 +44,6 @@ def resampled_weights(
 def one_thread() -> threadpool_limits:
     """A context in which matrix products take their sums in one order on any number of cores."""
     return threadpool_limits(limits=1, user_api="blas")
-
-
-def resampled_means(
-    values: NDArray[np.float64],
-    counts: NDArray[np.bool_],
-    groups: Sequence[str],
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> NDArray[np.float64]:
-    """Means of several systems or metrics under the same resamples: differences of columns are paired.
-
-    Args:
-        values: shape (N, S).
-        counts: shape (N, S): which items enter each mean.
-        groups: N group names.
-        resamples: how many.
-        seed: of the resamples.
-
-    Returns:
-        shape (resamples, S); NaN where a resample has no item that counts.
-    """
-    kept, shares = np.where(counts, values, 0.0), counts.astype(np.float64)
-    complete, means = bool(counts.all()), []
-    with one_thread(), np.errstate(invalid="ignore"):
-        for weights in resampled_weights(groups, resamples, seed):
-            totals = weights.sum(axis=1, keepdims=True) if complete else weights @ shares
-            means.append((weights @ kept) / totals)
-    return np.concatenate(means)
 
 
 def of_reduction(
@@ -115,8 +87,3 @@ def ends(draws: NDArray[np.float64]) -> tuple[float, float]:
     tail = 100.0 * (1.0 - LEVEL) / 2.0
     low, high = np.nanpercentile(draws, [tail, 100.0 - tail])
     return float(low), float(high)
-
-
-def separates(low: float, high: float, groups: int) -> bool:
-    """Whether the interval of a paired difference excludes zero; with few groups nothing is said."""
-    return groups >= FEW_GROUPS and (low > EQUAL or high < -EQUAL)

@@ -147,7 +147,7 @@ def classes(result: Result, items: pa.Table) -> str:
     names = dict(zip(labels.tolist(), items.column("class").to_pylist(), strict=True))
     failed = np.asarray([status not in USABLE for status in items.column("status").to_pylist()])
     kinds = sorted(names)
-    means = {name: [_mean(own.values[(labels == k) & own.kept]) for k in kinds] for name, own in columns.items()}
+    means = {name: [_mean(own.values[(labels == k) & own.counts]) for k in kinds] for name, own in columns.items()}
     rows = []
     for position, k in enumerate(kinds):
         mine = labels == k

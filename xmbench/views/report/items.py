@@ -15,11 +15,11 @@ from xmbench.evaluator.check import OpenedSubmission
 from xmbench.evaluator.decode import decode_output
 from xmbench.evaluator.verdicts import Verdicts
 from xmbench.formats.dataset import Dataset
+from xmbench.formats.item_scores import mean_column
 from xmbench.formats.items import pick_rows, read_clip, read_image
 from xmbench.formats.result import Result
 from xmbench.html import data_uri, escape, player, waveform
 from xmbench.interfaces import SIDES, USABLE, Modality
-from xmbench.leaderboard.pairs import column
 from xmbench.media import audio, image
 from xmbench.media.signal import Media, Picture, Sound
 from xmbench.views.figures import mel_spectrogram_png
@@ -73,7 +73,7 @@ def choose(result: Result, items: pa.Table, most: int = _PER_GROUP) -> dict[str,
 def _order(result: Result, items: pa.Table) -> NDArray[np.int64]:
     """Rows of the table from best to worst, measured items only."""
     names = _primary_first(result)
-    columns = [(column(items, name, result.scores[name]), result.scores[name]) for name in names]
+    columns = [(mean_column(items, name, result.scores[name]), result.scores[name]) for name in names]
     keys = [own.values * (-1 if score.higher_is_better else 1) for own, score in columns if own is not None]
     status = "status" if columns[0][0] is None else f"{names[0]}:status"
     usable = np.asarray([found in USABLE for found in items.column(status).to_pylist()])

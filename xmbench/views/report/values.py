@@ -6,13 +6,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from xmbench.formats.item_scores import mean_column
 from xmbench.formats.result import Result
-from xmbench.leaderboard.pairs import Column, column
+from xmbench.statistics import Counted
 
 
-def per_item(result: Result, table: pa.Table) -> dict[str, Column]:
+def per_item(result: Result, table: pa.Table) -> dict[str, Counted]:
     """The metrics whose items have values of their own, by name, failed items at the floor."""
-    found = {name: column(table, name, score) for name, score in result.scores.items()}
+    found = {name: mean_column(table, name, score) for name, score in result.scores.items()}
     return {name: own for name, own in found.items() if own is not None}
 
 
