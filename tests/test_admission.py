@@ -251,6 +251,16 @@ def test_a_system_that_is_only_good_is_no_oracle(digits: Dataset, root: Path, tm
     assert leaderboard.add(root, path).paired == 4
 
 
+def test_what_the_fixed_length_hides_keeps_a_result_off_the_boards(digits: Dataset, root: Path, tmp_path: Path) -> None:
+    """Thirty seconds of anything after the word cost nothing."""
+
+    def longer(item_id: str, label: int, reference: Any) -> Any:
+        return np.concatenate([noisy(0.05)(item_id, label, reference), np.full(66_150, 0.3)])
+
+    path = scored(digits, tmp_path / "longer", longer, system="Long Net")
+    assert "continue after the fixed length" in refused(root, path)
+
+
 def test_a_typed_status_hides_no_copy(digits: Dataset, root: Path, tmp_path: Path) -> None:
     def silent(items: pa.Table) -> pa.Table:
         statuses = pa.array(["silent"] * items.num_rows)

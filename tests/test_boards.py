@@ -165,6 +165,16 @@ def test_a_generator_is_ranked_with_three_seeds_or_more(count: int, rank: int | 
     assert bool(why(board)) == (rank is None)
 
 
+def test_a_system_that_uses_the_judges_is_never_ranked() -> None:
+    """The judges themselves as systems were first on two boards."""
+    made = Made(ALONE)
+    made.add_seeds("the judges", seeds(1.0), uses_judges=True)
+    made.add_seeds("a net", seeds(0.5))
+    board = made.board()
+    assert ranks(board) == {"the judges": None, "a net": 1}
+    assert why(board)["the judges"] == "uses the judges of this package"
+
+
 def test_the_interval_of_several_seeds_is_over_seeds_too() -> None:
     """Runs that differ much more than their items explain: the mean of the runs' own ends would be too narrow."""
     made = Made(ALONE)

@@ -20,7 +20,7 @@ from xmbench.formats.result import JudgeCard, Result, Score
 from xmbench.leaderboard.entries import board_key, entries
 from xmbench.leaderboard.gates import Gate, gates_of
 from xmbench.leaderboard.ranking import System, ranked
-from xmbench.leaderboard.rows import RANKED, Columns, Row, columns_of, in_order, rows_of, too_few_seeds
+from xmbench.leaderboard.rows import RANKED, Columns, Row, columns_of, forbidden, in_order, rows_of, too_few_seeds
 from xmbench.leaderboard.scale import NO_SCALE, Scale, scale_of
 from xmbench.statistics import EQUAL
 
@@ -171,7 +171,7 @@ def _unranked(row: Row, primary: str, gates: Sequence[Gate]) -> str:
         return f"no value of {primary}"
     missing = [gate.missing for gate in gates if gate.missing]
     failed = [why for gate in gates if (why := gate.failure(row))]
-    return next(iter((*missing, *failed, too_few_seeds(row))))
+    return next(iter((*forbidden(row), *missing, *failed, too_few_seeds(row))))
 
 
 def _ranked(rows: Sequence[Row], primary: str, columns: Columns, scale: Scale) -> list[Row]:

@@ -13,10 +13,12 @@ from xmbench.formats import item_scores
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import Recipe
 from xmbench.formats.result import JudgeCard, Result
+from xmbench.interfaces import Status
 from xmbench.judges.records import LoadedJudge, read_record, shipped
 from xmbench.leaderboard.board import installed_track
 from xmbench.statistics import RESAMPLES, SEED
 
+TOO_LONG: Status = "too-long"
 _OF_DATA = ("data_digest", "limit", "regime", "split")
 
 
@@ -34,6 +36,9 @@ def misstated(result: Result, items: pa.Table, recipe: Recipe | None) -> Iterato
         drawn = {"resamples": RESAMPLES, "seed": SEED, "clusters": len(set(item_scores.clusters(items, score)))}
         if result.bootstrap != drawn:
             yield f"bootstrap {result.bootstrap}, but its per-item table gives {drawn}"
+    longer = items.column("status").to_pylist().count(TOO_LONG) if "status" in items.column_names else 0
+    if longer:
+        yield f"{longer:,} outputs continue after the fixed length, which hides the rest of them from every metric"
     for what, card in (("judge", result.judge), ("second judge", result.second_judge)):
         yield from _card(what, card)
     if recipe is not None and installed_track(result, recipe) is not None and result.regime != recipe.regime:

@@ -147,3 +147,9 @@ def too_few_seeds(row: Row) -> str:
     if not row.entry.too_few_seeds:
         return ""
     return f"{count} {'seed' if count == 1 else 'seeds'}: a generator is ranked with {FEW_SEEDS} or more"
+
+
+def forbidden(row: Row) -> tuple[str, ...]:
+    """Why a system is never ranked, by its own statement."""
+    used = any(run.submission.uses_judges for run in row.runs)
+    return ("uses the judges of this package",) if used else ()
