@@ -20,7 +20,7 @@ from xmbench.formats import item_scores
 from xmbench.formats.result import Result
 from xmbench.leaderboard.columns import Stored, column_values
 
-TOLERANCE = 0.0005  # of a metric's range; ten clips that MT-Net learned by heart differ by 0.001 or more from the stored ones
+TOLERANCE = 0.0005  # of a metric's range; clips that MT-Net learned by heart differ by 0.001 or more
 MOST_ALIKE = 0.5  # of the usable outputs
 FEWEST_METRICS = 2  # one metric alone is near for many outputs that are nobody's
 
