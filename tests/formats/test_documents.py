@@ -26,7 +26,7 @@ def test_every_recipe_is_right_and_named_after_its_file(name: str) -> None:
     for track in recipe.tracks:
         many_words = "corr2d-best5" if len(recipe.classes.words) == 100 else "word-accuracy-agreed"
         heard = "corr2d-floored" if recipe.regime == "single-take" else many_words
-        assert track.primary == {"i2a": heard, "a2i": "image-accuracy"}[track.direction]
+        assert track.primary == {"i2a": heard, "a2i": "class-frechet-distance"}[track.direction]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -35,6 +35,13 @@ def test_a_spoken_track_that_ranks_by_judges_has_the_gate_against_sounds_made_fo
     assert track is not None
     gates = [(gate.metric, gate.baseline, gate.share) for gate in track.gates]
     assert gates == ([("corr2d-best5", "random-clip", 1.0)] if track.primary == "word-accuracy-agreed" else [])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_track_of_images_has_the_gate_against_one_image_per_class(name: str) -> None:
+    track = load_toml(content.find("recipes", name), Recipe).track("a2i")
+    gates = [(gate.metric, gate.baseline, gate.share) for gate in track.gates] if track else []
+    assert gates == ([("coverage", "random-image", 0.5)] if track else [])
 
 
 def test_digests_are_of_the_content_not_of_the_text() -> None:
