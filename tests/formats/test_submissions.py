@@ -61,17 +61,18 @@ def test_a_command_of_another_author_is_not_read(tmp_path: Path) -> None:
     assert facts(written(tmp_path, command=COMMAND)) == ("", "", {}, "")
 
 
-def test_a_command_of_the_present_schema_is_not_read(tmp_path: Path) -> None:
-    made = written(tmp_path, schema=2, command=COMMAND, authors=["xmbench"])
+@pytest.mark.parametrize("schema", [2, 3])
+def test_a_command_of_a_schema_with_the_facts_is_not_read(tmp_path: Path, schema: int) -> None:
+    made = written(tmp_path, schema=schema, command=COMMAND, authors=["xmbench"])
     assert facts(made) == ("", "", {}, "")
 
 
 @pytest.mark.parametrize("fields", [{"baseline": "../mine.toml"}, {"preset": "Lite!"}, {"control": "none"}])
 def test_facts_are_names(tmp_path: Path, fields: dict[str, str]) -> None:
     with pytest.raises(DocumentError, match=next(iter(fields))):
-        written(tmp_path, schema=2, **fields)
+        written(tmp_path, schema=3, **fields)
 
 
 def test_a_later_schema_is_told_apart(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="new enough"):
-        written(tmp_path, schema=3)
+        written(tmp_path, schema=4)
