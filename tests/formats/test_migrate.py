@@ -109,7 +109,7 @@ def test_a_result_of_then_verifies_with_its_submission_of_then(
     old = {**raw, "schema": "xmbench/result/1", "recipe_digest": "f" * 64, "submission": sent}
     (tmp_path / "result.json").write_text(json.dumps(old))
     result = load_json(tmp_path / "result.json", Result)
-    assert set(result.track_spec.metrics) == {"corr2d", *metrics}
+    assert set(result.track_spec.metrics) == {"corr2d-floored", *metrics}
     assert verify(tmp_path / "result.json", folder, digits).differences == ()
 
 
@@ -125,6 +125,7 @@ def test_a_result_of_then_verifies_with_its_submission_of_then(
         (Manifest, {"schema": ["xmbench/dataset/1"]}),
         (Submission, {"schema": "xmbench/submission/1", "recipe_digest": []}),
         (Submission, {"schema": "xmbench/submission/3"}),
+        (Submission, {"schema": "xmbench/submission/4"}),
     ],
 )
 def test_what_was_no_document_then_is_none_now(kind: Any, data: dict[str, Any]) -> None:
