@@ -37,7 +37,8 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     options = {**recipe.sources["speech"].options, "voices": ["en-us", "en-us+f1", "en-us+m3", "en-gb-x-rp"]}
     source = recipe.sources["speech"].model_copy(update={"options": {**options, "rates": [120, 130]}})
     changed = recipe.model_copy(update={"sources": {**recipe.sources, "speech": source}})
-    track = changed.tracks[0].model_copy(update={"metrics": ("corr2d", "corr2d-best5", "stoi-mean5"), "judge": None})
+    metrics = ("corr2d", "corr2d-best5", "stoi-mean5")
+    track = changed.tracks[0].model_copy(update={"metrics": metrics, "primary": "corr2d", "judge": None})
     changed = changed.model_copy(update={"tracks": (track,)})
     return build(changed, folder / "out", limit=120, workers=1)
 
