@@ -175,7 +175,7 @@ def judged_by_ink(dataset: Dataset, sha256: str, *metrics: str) -> Dataset:
     track = dataset.recipe.track("a2i")
     assert track is not None
     judge = JudgeSpec(name="ink-digits", sha256=sha256)
-    track = track.model_copy(update={"judge": judge, "metrics": metrics, "primary": metrics[0]})
+    track = track.model_copy(update={"judge": judge, "metrics": metrics, "primary": metrics[0], "gates": ()})
     recipe = dataset.recipe.model_copy(update={"name": "ink-ad", "tracks": (track,)})
     return Dataset(dataset.folder, dataset.manifest.model_copy(update={"recipe": recipe}))
 
