@@ -200,6 +200,14 @@ def test_a_chosen_limit_holds(digits: Dataset, tmp_path: Path, monkeypatch: pyte
     assert all("expected at most 30,000" in problem.detail for problem in found)
 
 
+def test_a_chosen_limit_that_the_stored_clips_exceed_leaves_short_outputs_readable(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = submit(digits, tmp_path / "s", lambda _id, _label, clip: clip[:7000])
+    monkeypatch.setenv("XMBENCH_MAX_BYTES", "30000")
+    assert {problem.kind for problem in check(folder, digits).problems} == {"length"}
+
+
 NAMES = [
     *("._x.wav", "x (1).wav", ".DS_Store", "Thumbs.db", "x.wav\n", "x\n.wav", "\u00e4.wav", "a\u0308.wav", "X.wav"),
     *("\x1b[31m.wav", "\u202e.wav", ".wav", "x.tar.gz", "n" * 200 + ".txt", os.fsdecode(b"\xff\xfe.wav")),

@@ -158,14 +158,18 @@ def check(submission: Path | OpenedSubmission, dataset: Dataset) -> CheckReport:
     """
     opened = open_checked(submission, dataset)
     found = [*_declared(opened.submission), *id_problems(opened)]
-    same: Counter[bytes] = Counter()
+    readable: Counter[bytes] = Counter()
+    unreadable: Counter[bytes] = Counter()
     for raw, decoded in decoded_outputs(opened, dataset):
-        same[content(decoded.media) if decoded.media else hashlib.sha256(raw.data).digest()] += 1
+        if decoded.media:
+            readable[content(decoded.media)] += 1
+        else:
+            unreadable[hashlib.sha256(raw.data).digest()] += 1
         if decoded.status != "ok":
             found.append(Problem(raw.id, decoded.status, decoded.detail, severity_of(decoded.status)))
         found += [Problem(raw.id, note.kind, note.detail, severity_of(note.kind)) for note in decoded.notes]
-    found += _stored(opened, dataset, same)
-    repeated = sum(count for count in same.values() if count > 1)
+    found += _stored(opened, dataset, readable)
+    repeated = sum(count for same in (readable, unreadable) for count in same.values() if count > 1)
     if repeated:
         detail = f"{repeated} outputs are identical to another one"
         found.append(Problem("", "identical", detail, severity_of("identical")))

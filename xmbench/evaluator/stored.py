@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
+from xmbench.errors import DatasetError
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_clip, read_image
-from xmbench.interfaces import SIDES, Direction
+from xmbench.interfaces import SIDES, Direction, Modality
 from xmbench.media import audio
 from xmbench.media.signal import Media, Picture, Sound
 
@@ -27,7 +30,7 @@ def copies(outputs: Mapping[bytes, int], dataset: Dataset, direction: Direction,
     """How many outputs are exact copies of a stored item, by split; the training split is looked at first.
 
     Args:
-        outputs: content -> how many outputs have it.
+        outputs: content -> how many outputs have it; of readable outputs only.
         dataset: whose items are compared, at most `MOST_ROWS` of a split.
         direction: of the track.
         scored: name of the split that outputs are made for.
@@ -35,23 +38,31 @@ def copies(outputs: Mapping[bytes, int], dataset: Dataset, direction: Direction,
     left = dict(outputs)
     found = {}
     for split in dict.fromkeys(("train", scored)):
-        known = _contents(dataset, split, direction) if dataset.count(split) else set()
+        known = _contents(dataset, split, direction) if left and dataset.count(split) else set()
         found[split] = sum(left.pop(key) for key in known & left.keys())
     return {split: count for split, count in found.items() if count}
 
 
 def _contents(dataset: Dataset, split: str, direction: Direction) -> set[bytes]:
-    """Contents of a split's items; clips that several items share are decoded once."""
+    """Contents of a split's items; clips that several items share are decoded once.
+
+    An item that cannot be read, or is over `$XMBENCH_MAX_BYTES`, is compared with nothing: `validate` names it.
+    """
     column = SIDES[direction].output
     seen: set[bytes] = set()
     found = set()
     for row in islice(dataset.rows(split, [column]), MOST_ROWS):
-        stored = hashlib.sha256(row[column]["bytes"]).digest()
+        stored = hashlib.sha256((row[column] or {}).get("bytes") or b"").digest()
         if stored in seen:
             continue
         seen.add(stored)
-        if column == "audio":
-            found.add(content(Sound(audio.to_float(read_clip(row, dataset)), dataset.recipe.audio.sample_rate_hz)))
-        else:
-            found.add(content(Picture(read_image(row, dataset))))
+        with suppress(DatasetError):
+            found.add(content(_stored(row, dataset, column)))
     return found
+
+
+def _stored(row: dict[str, Any], dataset: Dataset, column: Modality) -> Media:
+    """What an item stores in a column."""
+    if column == "audio":
+        return Sound(audio.to_float(read_clip(row, dataset)), dataset.recipe.audio.sample_rate_hz)
+    return Picture(read_image(row, dataset))
