@@ -319,6 +319,13 @@ def test_a_bound_with_other_settings_is_refused(
         "\u202eteN tsenoH",
         "Hónest Net",
         "Honest Net\ufe0f",
+        "HonestNet",
+        "Ho nest Net",
+        "Hone\u20ddst Net",  # an enclosing circle
+        "Honesŧ Net",
+        "\u029conest Net",  # a small capital
+        "Honest\ua78fNet",
+        "\ua4e7\ua4f3\ua4e0\ua4f0\ua4e2\ua4d4 \ua4e0\ua4f0\ua4d4",  # Lisu
         "Silence.",
         "0racle class, stored clip",
         "ldentity (the reference itself)",
@@ -328,7 +335,16 @@ def test_a_bound_with_other_settings_is_refused(
 def test_a_rivals_name_is_refused(root: Path, results: dict[str, Path], tmp_path: Path, name: str) -> None:
     told = refused(root, edited(results["honest"], tmp_path / "x", named(name)))
     assert any(
-        reason in told for reason in ("looks like", "nobody sees", "mixes scripts", "normal form", "of the baseline")
+        reason in told
+        for reason in (
+            "looks like",
+            "nobody sees",
+            "mixes scripts",
+            "normal form",
+            "of the baseline",
+            "phonetic letters",
+            "few readers know",
+        )
     )
 
 
@@ -337,6 +353,11 @@ def test_a_rivals_name_is_refused(root: Path, results: dict[str, Path], tmp_path
 )
 def test_names_of_one_script_are_names(name: str) -> None:
     assert names.problems(name) == []
+
+
+def test_a_point_between_digits_tells_two_names_apart() -> None:
+    assert names.confusable("System v1.2", ["System v12"]) == []
+    assert names.confusable("System v1.2", ["System-v1 2"]) == ["System-v1 2"]
 
 
 def test_a_name_that_is_taken_needs_replace(root: Path, digits: Dataset, tmp_path: Path) -> None:
