@@ -154,4 +154,8 @@ def _unfit(result: Result, items: pa.Table) -> list[str]:
         f"column '{name}' is {found.get(name, 'missing')}, expected {kind}"
         for name, kind in wanted.items()
         if found.get(name) != kind
+    ] + [
+        f"column '{name}' has {items.column(name).null_count} empty cells"
+        for name in wanted
+        if name not in result.scores and found.get(name) == wanted[name] and items.column(name).null_count
     ]

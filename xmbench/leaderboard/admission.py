@@ -27,7 +27,7 @@ from xmbench.formats.result import Result
 from xmbench.leaderboard import audit, columns, facts, names, remake
 from xmbench.leaderboard.board import installed, installed_track
 from xmbench.leaderboard.entries import board_key, system_key
-from xmbench.leaderboard.likeness import alike
+from xmbench.leaderboard.likeness import MOST_ALIKE, alike, same_values
 from xmbench.leaderboard.places import is_result, items_place, place, plain_place, seeded_place
 from xmbench.leaderboard.store import inspect, without
 from xmbench.storage.files import make_folder, writing
@@ -203,7 +203,11 @@ def _items_of_board(new: _Newcomer) -> list[str]:
     """Items that are not those of the other results of the same data set."""
     if _has_items(new) is not False:
         return []
-    return ["its per-item table has other ids, labels or groups than the results of the same data set on this board"]
+    path = items_place(new.root, new.result)
+    return [
+        "its per-item table has other ids, labels or groups than the results of the same data set on this board "
+        f"({path.name}); if that file is wrong, `xmbench leaderboard verify --all` names its results: remove them"
+    ]
 
 
 def _has_items(new: _Newcomer) -> bool | None:
@@ -229,6 +233,25 @@ def _copies(new: _Newcomer) -> list[str]:
                     f"it cannot be told from {other.submission.system!r} ({path.name}): {reason}; "
                     'a system that plays or shows stored items is of kind "retrieval"'
                 )
+    return found
+
+
+def _hardly_changed(new: _Newcomer) -> list[str]:
+    """Rows of systems, or other seeds of its own, with the same values: whose outputs they are shows only in them."""
+    found = []
+    for other in new.others.values():
+        if other.dataset_digest != new.result.dataset_digest or remake.of_tool(other.submission):
+            continue
+        try:
+            share = same_values(new.result, new.items, columns.read(new.root, other))
+        except DocumentError:  # named by `inspect`, or a distribution without such values
+            continue
+        if share > MOST_ALIKE:
+            seed = "" if other.submission.seed is None else f" (seed {other.submission.seed})"
+            found.append(
+                f"{share:.0%} of its outputs have the same {new.result.primary} as those of "
+                f"{other.submission.system!r}{seed}: compare the outputs before you verify it"
+            )
     return found
 
 
@@ -280,9 +303,13 @@ def _warnings(new: _Newcomer, recipe: Recipe | None) -> tuple[str, ...]:
     found = [f"left as it is: {problem}" for problem in new.damaged]
     if older is not None and older.outputs_digest != result.outputs_digest:
         found.append(f"it replaces a result of the same name with other outputs ({older.outputs_digest[:12]})")
+    if older is not None and older.submission.authors != result.submission.authors:
+        by, now = (", ".join(made.authors) or "nobody" for made in (older.submission, result.submission))
+        found.append(f"the row that it replaces is by {by}, and this one by {now}")
     seeds = [other for other in new.others.values() if _one_system(other, result)]
     if seeds:
         found.append(f"it joins the row of {result.submission.system!r} as another seed")
+    found += _hardly_changed(new)
     if not result.environment.commit or result.environment.commit.endswith("-dirty"):
         found.append("scored outside a clean commit: the code that made these numbers cannot be checked out")
     if installed_track(result, recipe) is None:

@@ -1,8 +1,10 @@
 """Names of systems: readable, of one script, and never mistakable for another system's.
 
 Scripts may be mixed as in the "highly restrictive" profile of Unicode Technical Standard 39: Latin with Han, Japanese
-or Korean, and nothing else. Two names are confusable if they are equal as a reader sees them: without case, accents,
-spaces and punctuation, and with look-alike letters of other scripts and digits taken for one.
+or Korean, and nothing else. Scripts and phonetic letters that few readers know are refused (Unicode Standard Annex 31,
+table 5): many of them look like Latin. Two names are confusable if they are equal as a reader sees them: without case,
+accents, strokes, spaces and punctuation (but 1.2 is not 12), and with look-alike letters of other scripts and digits
+taken for one.
 """
 
 from __future__ import annotations
@@ -50,6 +52,35 @@ _FOLDED = {ord(other): letter for letter, others in _SMALL.items() for other in 
 _FOLDED_CAPITALS = {ord(other): letter for letter, others in _CAPITALS.items() for other in others}
 _HAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "BOPOMOFO", "IDEOGRAPHIC"})
 _MIXED = (frozenset({"LATIN"}) | _HAN, frozenset({"LATIN", "HANGUL", "CJK"}))
+_COMMON = {
+    "LATIN",
+    "GREEK",
+    "CYRILLIC",
+    "ARMENIAN",
+    "GEORGIAN",
+    "HEBREW",
+    "ARABIC",
+    "THAANA",
+    "ETHIOPIC",
+    "HANGUL",
+    "CJK",
+}
+_COMMON |= {
+    "DEVANAGARI",
+    "BENGALI",
+    "GURMUKHI",
+    "GUJARATI",
+    "ORIYA",
+    "TAMIL",
+    "TELUGU",
+    "KANNADA",
+    "MALAYALAM",
+    "SINHALA",
+}
+_COMMON |= {"THAI", "LAO", "TIBETAN", "MYANMAR", "KHMER"} | _HAN
+# Phonetic letters, small capitals, clicks: blocks of the Unicode database; the schwa is a letter of Azerbaijani.
+_PHONETIC = re.compile("[\u01c0-\u01c3\u0250-\u0258\u025a-\u02af\u1d00-\u1dbf\u2c60-\u2c7f\ua720-\ua7ff\uab30-\uab6f]")
+_STROKE = re.compile("LATIN SMALL LETTER ([A-Z]) WITH ")
 # Characters that show nothing, although they are letters, marks or symbols.
 _BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 
@@ -71,6 +102,10 @@ def problems(name: str) -> list[str]:
     scripts = _scripts(name)
     if len(scripts) > 1 and not any(scripts <= mixed for mixed in _MIXED):
         found.append(f"the name {shown(name)!r} mixes scripts: {', '.join(sorted(scripts)).lower()}")
+    elif rare := sorted(scripts - _COMMON):
+        found.append(f"the name {shown(name)!r} is of a script that few readers know: {', '.join(rare).lower()}")
+    if phonetic := sorted(set(_PHONETIC.findall(name))):
+        found.append(f"the name {shown(name)!r} has phonetic letters, which look like others: {' '.join(phonetic)}")
     return found
 
 
@@ -84,8 +119,15 @@ def seen(name: str) -> str:
     """A name as a reader sees it: equal for two names that are easily taken for each other."""
     capitals = unicodedata.normalize("NFKC", name).translate(_FOLDED_CAPITALS)
     plain = unicodedata.normalize("NFD", capitals.casefold())
-    letters = "".join(c for c in plain if unicodedata.category(c) not in ("Mn", "Cf", "Cc")).translate(_FOLDED)
-    return re.sub(r"[\W_]+", "-", letters.replace("rn", "m").replace("vv", "w")).strip("-") or plain
+    bare = "".join(_without_stroke(c) for c in plain if unicodedata.category(c) not in ("Mn", "Me", "Cf", "Cc"))
+    numbers = re.sub(r"(?<=\d)[^\w|]+(?=\d)", "_", bare)
+    letters = re.sub(r"[^\w|]+|(?<!\d)_+|_+(?!\d)", "", numbers)
+    return letters.translate(_FOLDED).replace("rn", "m").replace("vv", "w") or plain
+
+
+def _without_stroke(letter: str) -> str:
+    found = _STROKE.match(unicodedata.name(letter, ""))
+    return found.group(1).lower() if found else letter
 
 
 def confusable(name: str, others: Iterable[str]) -> list[str]:
