@@ -268,7 +268,8 @@ def test_a_board_sorts_filters_and_folds_under_the_policy(
 ) -> None:
     browser.open(a_board(digits, scored, tmp_path / "board", "plain"))
     browser.value(
-        "[...document.querySelectorAll('th[data-k] button')].find(b=>b.textContent.startsWith('corr2d-floored')).click()"
+        "[...document.querySelectorAll('th[data-k] button')]"
+        ".find(b=>b.textContent.startsWith('corr2d-floored')).click()"
     )
     assert browser.value("document.querySelector('th[aria-sort]').dataset.k") == "corr2d-floored"
     assert json.loads(browser.value("JSON.stringify([...new URLSearchParams(location.hash.slice(1))])")) == [
