@@ -358,18 +358,19 @@ def test_seeds_stand_on_both_pages_with_spread_and_interval(root: Path, seeded: 
     for path in seeded.values():
         leaderboard.add(root, path)
     leaderboard.build(root)
-    low, high = min(values(seeded)), max(values(seeded))
+    first, *others = (values(seeded, name) for name in ("corr2d-floored", "corr2d"))
+    low, high = min(first), max(first)
     text = (root / "digits-ad-i2a.md").read_text()
     assert "| rank | system | kind | seeds | normalised |" in text
     (line,) = (line for line in text.splitlines() if "| A net |" in line)
-    assert f"{np.mean(values(seeded)):.4f} [" in line
+    assert f"{np.mean(first):.4f} [" in line
     assert f"; seeds {low:.4f} to {high:.4f}" in line
     assert "| A net | learned | 3 |" in line
     page = (root / "index.html").read_text()
     asks_for_nothing(page)
     assert f"<small>seeds {low:.4f} to {high:.4f}</small>" in page
     assert "<h3>each seed</h3>" in page
-    assert all(f"<td>{value:.4f}</td>" in page for value in values(seeded))
+    assert all(f"<td>{value:.4f}</td>" in page for run in (first, *others) for value in run)
     leaderboard.check(root)
 
 
@@ -402,7 +403,7 @@ def test_a_file_in_the_wrong_place_is_refused(scored: dict[str, Path], tmp_path:
         (r'("corr2d": \{.*?"higher_is_better": )true', r"\g<1>false", "higher_is_better False"),
         (r'("dataset_digest": ")....', r"\g<1>0000", "but its submission says"),
         (r'("judge": \{.*?"sha256": ")....', r"\g<1>0000", "but its own track names"),
-        (r'"primary": "corr2d"', '"primary": "pesq"', "but its own track says 'corr2d'"),
+        (r'"primary": "corr2d-floored"', '"primary": "pesq"', "but its own track says 'corr2d-floored'"),
     ],
 )
 def test_an_edit_by_hand_does_not_load(root: Path, old: str, new: str, told: str) -> None:
@@ -415,18 +416,17 @@ def test_an_edit_by_hand_does_not_load(root: Path, old: str, new: str, told: str
     assert any(told in problem for problem in caught.value.problems), caught.value.problems
 
 
-def test_pairs_of_the_first_protocol_that_the_scores_do_not_give_do_not_load(tmp_path: Path) -> None:
-    old = REPOSITORY / "history" / "protocol-1" / "digits-ad"
-    shutil.copytree(old, tmp_path / "digits-ad")
-    leaderboard.load(tmp_path, metrics=False)
-    path = tmp_path / "digits-ad" / "i2a" / "pairs.json"
-    data = json.loads(path.read_text())
-    data["pairs"][0]["difference"] += 1e-6
-    data["pairs"][1]["a"] = "0" * 64
-    path.write_text(json.dumps(data))
+def test_pairs_of_the_first_protocol_are_read_only_in_the_history(tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "history" / "protocol-1" / "digits-ad", tmp_path / "digits-ad")
     with pytest.raises(DocumentError) as caught:
         leaderboard.load(tmp_path, metrics=False)
-    assert len(caught.value.problems) == 2
+    assert [problem.split(": ")[0] for problem in caught.value.problems] == [
+        str(tmp_path / "digits-ad" / direction / "pairs.json") for direction in ("a2i", "i2a")
+    ]
+    assert all("with the results of protocol 1 in history/protocol-1" in told for told in caught.value.problems)
+    for path in tmp_path.glob("*/*/pairs.json"):
+        path.unlink()
+    assert leaderboard.load(tmp_path, metrics=False).results
 
 
 def test_the_same_outputs_under_two_names(root: Path, tmp_path: Path) -> None:

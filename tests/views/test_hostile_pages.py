@@ -84,7 +84,7 @@ def hostile(kind: type[BaseModel], model: BaseModel, payload: str, keep: tuple[s
 def scored(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile") / "run"
     submit(digits, folder / "submission", authors=("someone",), url="https://x", notes=("a note",), command="a command")
-    score_and_save(folder / "submission", digits, folder / "result.json", metrics=["corr2d", "word-accuracy"])
+    score_and_save(folder / "submission", digits, folder / "result.json", metrics=["corr2d-floored", "word-accuracy"])
     return folder
 
 
@@ -117,7 +117,9 @@ def a_report(digits: Dataset, scored: Path, folder: Path, payload: str) -> Path:
         texts = pa.array([f"{value}{payload}" for value in items.column(column).to_pylist()])
         items = items.set_column(items.column_names.index(column), column, texts)
     pq.write_table(items, folder / "run" / result.items_table)
-    result = hostile(Result, result, payload, ("items_table", "submission.track", "track", "scores.corr2d.statuses"))
+    result = hostile(
+        Result, result, payload, ("items_table", "submission.track", "track", "scores.corr2d-floored.statuses")
+    )
     result = result.model_copy(update={"items_digest": items_digest(items)})
     (folder / "run" / "result.json").write_text(result.to_json())
     write_report(folder / "run" / "result.json", folder / "page.html", data=digits.folder)
@@ -126,7 +128,9 @@ def a_report(digits: Dataset, scored: Path, folder: Path, payload: str) -> Path:
 
 def a_board(digits: Dataset, scored: Path, folder: Path, payload: str) -> Path:
     result, _ = load_scored(scored / "result.json")
-    paper = ReportedResult(track=result.track, system="s", scores={"corr2d": 0.5}, paper="p", where="w", data="d")
+    paper = ReportedResult(
+        track=result.track, system="s", scores={"corr2d-floored": 0.5}, paper="p", where="w", data="d"
+    )
     results = [result, hostile(Result, result, payload, ("track", "submission.track"))]
     results[1] = results[1].model_copy(update={"items_digest": "0" * 64})
     folder.mkdir()
@@ -264,11 +268,12 @@ def test_a_board_sorts_filters_and_folds_under_the_policy(
 ) -> None:
     browser.open(a_board(digits, scored, tmp_path / "board", "plain"))
     browser.value(
-        "[...document.querySelectorAll('th[data-k] button')].find(b=>b.textContent.startsWith('corr2d')).click()"
+        "[...document.querySelectorAll('th[data-k] button')]"
+        ".find(b=>b.textContent.startsWith('corr2d-floored')).click()"
     )
-    assert browser.value("document.querySelector('th[aria-sort]').dataset.k") == "corr2d"
+    assert browser.value("document.querySelector('th[aria-sort]').dataset.k") == "corr2d-floored"
     assert json.loads(browser.value("JSON.stringify([...new URLSearchParams(location.hash.slice(1))])")) == [
-        ["sort", "corr2d"]
+        ["sort", "corr2d-floored"]
     ]
     browser.value("document.querySelector('.fold').click()")
     assert browser.value("document.querySelectorAll('tr.more:not([hidden])').length") == 1

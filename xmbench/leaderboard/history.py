@@ -19,10 +19,10 @@ from xmbench.formats.document import load_json
 from xmbench.formats.result import Result
 from xmbench.html import document, escape, table
 from xmbench.leaderboard.markdown import text
+from xmbench.leaderboard.places import PAIRS
 
 FOLDER = Path("history") / "protocol-1"
 PAGE = "history.html"
-PAIRS = "pairs.json"
 _RANKED = ("learned", "reference")
 
 WRONG = (

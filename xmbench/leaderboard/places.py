@@ -10,6 +10,7 @@ from xmbench.formats.result import Result
 
 REPORTED = "reported-"
 ITEMS = "items-"
+PAIRS = "pairs.json"  # of protocol 1, whose boards kept which systems were found to differ
 _LONGEST_SLUG = 100  # a file name has at most 255 bytes, with its extension
 
 
@@ -51,7 +52,7 @@ def items_place(root: Path, result: Result) -> Path:
 
 def is_result(path: Path) -> bool:
     """Whether a JSON file of a board is a result by its name."""
-    return not path.name.startswith(REPORTED)
+    return path.name != PAIRS and not path.name.startswith(REPORTED)
 
 
 def _stem(result: Result) -> str:

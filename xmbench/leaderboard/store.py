@@ -91,6 +91,9 @@ def _read(root: Path, path: Path, read: _Read) -> None:
         read.problems += wrong
         if not wrong:
             read.results[path] = result
+    else:
+        told = "boards have no pairs; this file belongs with the results of protocol 1 in history/protocol-1"
+        read.problems.append(f"{path}: {told}")
 
 
 def _misplaced(path: Path, expected: Path) -> list[str]:
