@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.admission.edits import contents, edited, named, noisy, ran, scored
 from tests.cli.test_scoring import xmbench
-from tests.test_admission import contents, edited, named, noisy, ran, scored
 from xmbench import leaderboard
 from xmbench.errors import DocumentError
 from xmbench.evaluator.save import items_path
