@@ -62,13 +62,14 @@ class Board:
 
     @property
     def smallest_difference(self) -> float:
-        """Of the primary metric: a smaller difference of two systems is never a rank."""
-        return _smallest_difference(self.rows, self.primary)
+        """Of the primary metric: a smaller difference of two systems is never a rank. Verified rows say it, if any is."""
+        return _smallest_difference([row for row in self.rows if row.verified] or self.rows, self.primary)
 
     @property
     def groups(self) -> int | None:
         """Independent groups behind the primary scores; None where no result says so."""
-        return max((score.groups for row in self.rows if (score := row.scores[self.primary]).groups), default=None)
+        rows = [row for row in self.rows if row.verified] or self.rows
+        return max((score.groups for row in rows if (score := row.scores[self.primary]).groups), default=None)
 
     @property
     def limit(self) -> int | None:
