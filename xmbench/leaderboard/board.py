@@ -62,7 +62,7 @@ class Board:
 
     @property
     def smallest_difference(self) -> float:
-        """Of the primary metric: a smaller difference of two systems is never a rank. Verified rows say it, if any is."""
+        """Of the primary metric, as verified rows say if there are any: a smaller difference is never a rank."""
         return _smallest_difference([row for row in self.rows if row.verified] or self.rows, self.primary)
 
     @property
