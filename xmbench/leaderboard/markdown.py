@@ -139,7 +139,7 @@ def _block(block: Block, title: str, board: Board) -> list[str]:
 def _row(row: Row, board: Board) -> str:
     made, scored = row.result.submission, row.result.environment
     rank = "–" if row.rank is None else f"{row.rank}{' ~' if row.by == 'intervals' else ''}"
-    known = "" if row.normalised is None else f"{row.normalised:.3f}"
+    known = "" if row.normalised is None else f"{row.normalised:z.3f}"
     command = f"{code(made.command or scored.command)}, scored at commit {code(scored.commit[:12])}"
     stated = [f"{made.training_data} training data", f"judges in the system: {judges_used(made)}"]
     stated = [part for part in (*stated, made.hardware, threads_text(made)) if part]

@@ -121,7 +121,7 @@ def _block(block: Block, number: int, board: Board, root: Path) -> str:
 def _row(name: str, row: Row, board: Board, root: Path) -> str:
     rank = "–" if row.rank is None else f"{row.rank}{'&nbsp;~' if row.by == 'intervals' else ''}"
     shared = " shared" if row.rank is not None and _sharing(row, board) > 1 else ""
-    known = "" if row.normalised is None else f"{row.normalised:.3f}"
+    known = "" if row.normalised is None else f"{row.normalised:z.3f}"
     cells = "".join(_cell(metric, row, board) for metric in _columns(board))
     report = "".join(_report(run, root) for run in row.runs)
     kind, preset = escape(row.result.submission.kind), escape(row.result.submission.preset or "none")
