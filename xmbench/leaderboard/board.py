@@ -172,7 +172,7 @@ def _unranked(row: Row, primary: str, gates: Sequence[Gate]) -> str:
         return f"no value of {primary}"
     missing = [gate.missing for gate in gates if gate.missing]
     failed = [why for gate in gates if (why := gate.failure(row))]
-    return next(iter((*forbidden(row), *missing, *failed, too_few_seeds(row))))
+    return next(iter((*missing, *failed, *forbidden(row), too_few_seeds(row))))
 
 
 def _ranked(rows: Sequence[Row], primary: str, columns: Columns, scale: Scale) -> list[Row]:
