@@ -20,14 +20,15 @@ from xmbench.errors import DatasetError, DocumentError
 from xmbench.evaluator.recompute import disagreements
 from xmbench.evaluator.save import load_scored
 from xmbench.execution.progress import silent
+from xmbench.formats import tracks
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.recipe import Recipe
 from xmbench.formats.result import Result
 from xmbench.leaderboard import audit, columns, facts, names, remake
-from xmbench.leaderboard.board import installed, installed_track
+from xmbench.leaderboard.board import installed_track
 from xmbench.leaderboard.entries import board_key, system_key
-from xmbench.leaderboard.likeness import MOST_ALIKE, alike, same_values
+from xmbench.leaderboard.likeness import MOST_ALIKE, copied, same_values
 from xmbench.leaderboard.places import is_result, items_place, place, plain_place, seeded_place
 from xmbench.leaderboard.store import inspect, without
 from xmbench.storage.files import make_folder, writing
@@ -95,11 +96,11 @@ def add(
         DatasetError: its per-item table is missing or belongs to another result.
         OutputError: the directory cannot be written.
     """
-    result = load_json(source, Result).model_copy(update={"status": "self-reported", "verified": None})
+    result = _self_reported(load_json(source, Result))
     items = items_of(source, result)
     there, damaged = _readable(root)
     new = _Newcomer(root, result, items, _target(root, result, there), there, damaged)
-    recipe = installed({result.track.split("/")[0]}).get(result.track.split("/")[0])
+    recipe = tracks.installed(result.track.split("/")[0])
     found = [*_claims(result, items, recipe), *facts.of_other_data(result, items, dataset), *_items_of_board(new)]
     found += facts.of_other_rows(result, list(new.others.values()), recipe)
     if not found and _is_there(new):
@@ -108,8 +109,7 @@ def add(
     made = remake.of_tool(result.submission)
     if made:
         found += remake.undeclarable(result.submission)
-    elif result.submission.kind != "retrieval":
-        found += _copies(new)
+    found += _copies(new)
     if made and not found and not made_here:  # minutes: last
         found += remake.not_remade(result, dataset, progress)
     if found:
@@ -118,6 +118,11 @@ def add(
     _try(new, files)
     _write(files, new.target.with_suffix(columns.COLUMN_SUFFIX))
     return Added(new.target, _warnings(new, recipe), _paired(new))
+
+
+def _self_reported(result: Result) -> Result:
+    """The result without what only `leaderboard verify` gives it."""
+    return result.model_copy(update={"status": "self-reported", "verified": None})
 
 
 def items_of(source: Path, result: Result) -> pa.Table:
@@ -167,7 +172,7 @@ def _is_there(new: _Newcomer) -> bool:
     older = new.there.get(new.target)
     if older is None:
         return False
-    return older.model_copy(update={"status": "self-reported", "verified": None}) == new.result
+    return _self_reported(older) == new.result
 
 
 def _identity(new: _Newcomer, replace: bool) -> list[str]:
@@ -221,19 +226,11 @@ def _has_items(new: _Newcomer) -> bool | None:
 
 def _copies(new: _Newcomer) -> list[str]:
     """Rows that the tool made, and whose outputs these are."""
-    found = []
-    for path, other in new.others.items():
-        if other.dataset_digest == new.result.dataset_digest and remake.of_tool(other.submission):
-            try:
-                reason = alike(new.result, new.items, columns.read(new.root, other))
-            except DocumentError:  # named by `inspect`
-                continue
-            if reason:
-                found.append(
-                    f"it cannot be told from {other.submission.system!r} ({path.name}): {reason}; "
-                    'a system that plays or shows stored items is of kind "retrieval"'
-                )
-    return found
+    return [
+        f"it cannot be told from {other.submission.system!r} ({place(new.root, other).name}): {reason}; "
+        'a system that plays or shows stored items is of kind "retrieval"'
+        for other, reason in copied(new.root, new.result, new.items, new.others.values())
+    ]
 
 
 def _hardly_changed(new: _Newcomer) -> list[str]:

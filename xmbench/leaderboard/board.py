@@ -170,9 +170,8 @@ def _unranked(row: Row, primary: str, gates: Sequence[Gate]) -> str:
         return "self-reported"
     if row.value(primary) is None:
         return f"no value of {primary}"
-    missing = [gate.missing for gate in gates if gate.missing]
-    failed = [why for gate in gates if (why := gate.failure(row))]
-    return next(iter((*missing, *failed, *forbidden(row), too_few_seeds(row))))
+    reasons = [gate.missing for gate in gates] + [gate.failure(row) for gate in gates]
+    return next(filter(None, (*reasons, forbidden(row), too_few_seeds(row))), "")
 
 
 def _ranked(rows: Sequence[Row], primary: str, columns: Columns, scale: Scale) -> list[Row]:

@@ -31,6 +31,7 @@ from xmbench.formats.extremes import json_of
 from xmbench.formats.result import Result
 from xmbench.formats.tables import open_table
 from xmbench.leaderboard.places import items_place, place
+from xmbench.leaderboard.ranking import Column
 from xmbench.statistics import Counted
 
 COLUMN_SUFFIX = ".column.parquet"
@@ -40,21 +41,6 @@ _CELL = 1 << 10  # bytes of a cell, at most
 _SLACK = 1 << 20
 _SINGLE = 1e-6  # float32: a mean of rounded values differs by less, relative to the largest of them
 _KEY = b"xmbench"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Column:
-    """What a paired comparison needs of a result.
-
-    Attributes:
-        ids: N ids, sorted: the same in every column of a board.
-        groups: N names: the clusters of what the metric depends on.
-        values: shape (N,): what each item counts (a failed one the metric's bound); NaN if it leaves the mean.
-    """
-
-    ids: tuple[str, ...]
-    groups: tuple[str, ...]
-    values: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,10 +74,7 @@ def of(root: Path, result: Result) -> Column | None:
     largest = max(1.0, float(np.abs(counted).max(initial=0.0)))
     if mean is None or score is None or abs(mean - score) > _SINGLE * largest:
         raise _wrong(column_place(root, result), f"its mean is {mean}, but the score is {score}")
-    side = f"{result.scores[result.primary].depends_on}_group"
-    named = side if side in items.column_names else "group"
-    ids, groups = (tuple(str(text) for text in items.column(name).to_pylist()) for name in ("id", named))
-    return Column(ids, groups, values)
+    return as_column(result, items, values)
 
 
 def has_column(result: Result) -> bool:
@@ -134,6 +117,12 @@ def primary_values(result: Result, items: pa.Table) -> NDArray[np.float32] | Non
     """The primary metric of each item as `of` gives it, from a per-item table; None for distributions."""
     found = item_scores.column(items, result.primary, result.scores[result.primary]) if has_column(result) else None
     return None if found is None else column_values(found)
+
+
+def as_column(result: Result, items: pa.Table, values: NDArray[np.float32]) -> Column:
+    """Values of the primary metric with the ids of a table's items and the groups that the metric depends on."""
+    ids = tuple(str(name) for name in items.column("id").to_pylist())
+    return Column(ids, tuple(item_scores.clusters(items, result.scores[result.primary])), values)
 
 
 def column_values(found: Counted) -> NDArray[np.float32]:

@@ -11,17 +11,19 @@ five digits (on digits-ad 1 % of the items for two seeds of MT-Net); a copy with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from xmbench import registry
-from xmbench.errors import UnknownNameError
+from xmbench.errors import DocumentError, UnknownNameError
 from xmbench.formats import item_scores
 from xmbench.formats.result import Result
-from xmbench.leaderboard.columns import Stored, column_values
+from xmbench.leaderboard.columns import Stored, column_values, read
+from xmbench.leaderboard.remake import of_tool
 
 TOLERANCE = 0.001  # of a metric's range; clips that MT-Net learned by heart differ by 0.001 to 0.005
 MOST_ALIKE = 0.5  # of the usable outputs
@@ -49,6 +51,29 @@ def alike(result: Result, items: pa.Table, other: Stored) -> str:
     near, metrics = _near(result, items, other.values)
     share = float(near[usable].mean())
     return f"{share:.0%} of its outputs have the same values in {metrics} metrics" if share > MOST_ALIKE else ""
+
+
+def copied(root: Path, result: Result, items: pa.Table, others: Iterable[Result]) -> Iterator[tuple[Result, str]]:
+    """Rows that the tool made, and from which a generator cannot be told, each with the reason.
+
+    Args:
+        root: the directory of the leaderboards.
+        result: of the system; none is found for rows of the tool and for systems of kind "retrieval".
+        items: its per-item table.
+        others: results on the boards.
+    """
+    if of_tool(result.submission) or result.submission.kind == "retrieval":
+        return
+    for other in others:
+        same = (other.track, other.dataset_digest) == (result.track, result.dataset_digest)
+        if not same or not of_tool(other.submission):
+            continue
+        try:
+            reason = alike(result, items, read(root, other))
+        except DocumentError:  # named by `store.inspect`
+            continue
+        if reason:
+            yield other, reason
 
 
 def same_values(result: Result, items: pa.Table, other: Stored) -> float:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xmbench.formats.result import Result, Score
 from xmbench.leaderboard.entries import Entry
@@ -17,26 +16,7 @@ from xmbench.statistics import FEW_SEEDS
 Block = Literal["generators", "retrieval", "bounds", "self-reported"]
 
 
-class ItemValues(Protocol):
-    """The primary metric of every item of a result, as boards keep it: see `ranking.Column`."""
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """N ids, in the same order in every column of a board."""
-        ...
-
-    @property
-    def groups(self) -> Sequence[str]:
-        """N names of groups."""
-        ...
-
-    @property
-    def values(self) -> NDArray[np.floating]:
-        """Shape (N,); NaN if an item leaves the mean."""
-        ...
-
-
-Columns = Mapping[str, ItemValues]
+Columns = Mapping[str, Column]  # by the digests of the results' per-item tables
 
 RANKED = ("learned", "retrieval")
 BLOCKS: dict[Block, str] = {
@@ -149,7 +129,6 @@ def too_few_seeds(row: Row) -> str:
     return f"{count} {'seed' if count == 1 else 'seeds'}: a generator is ranked with {FEW_SEEDS} or more"
 
 
-def forbidden(row: Row) -> tuple[str, ...]:
-    """Why a system is never ranked, by its own statement."""
-    used = any(run.submission.uses_judges for run in row.runs)
-    return ("uses the judges of this package",) if used else ()
+def forbidden(row: Row) -> str:
+    """Why a system is never ranked, by its own statement; "" if it may be."""
+    return "uses the judges of this package" if any(run.submission.uses_judges for run in row.runs) else ""

@@ -11,8 +11,9 @@ from xmbench.formats.document import load_json
 from xmbench.formats.result import ReportedResult, Result
 from xmbench.leaderboard import audit
 from xmbench.leaderboard import columns as of_items
-from xmbench.leaderboard.columns import COLUMN_SUFFIX, Column
+from xmbench.leaderboard.columns import COLUMN_SUFFIX
 from xmbench.leaderboard.places import REPORTED, is_result, place, slug
+from xmbench.leaderboard.ranking import Column
 from xmbench.leaderboard.remake import of_tool
 
 FIRST_PROTOCOL = "xmbench-protocol/1"  # its boards have no columns

@@ -28,7 +28,7 @@ from xmbench.formats.layout import MANIFEST_FILE
 from xmbench.formats.result import Result, Verified
 from xmbench.formats.submission import SUBMISSION_FILE
 from xmbench.leaderboard import columns, remake
-from xmbench.leaderboard.likeness import alike
+from xmbench.leaderboard.likeness import copied
 from xmbench.leaderboard.places import place
 from xmbench.leaderboard.store import inspect
 from xmbench.storage.files import write_text
@@ -145,7 +145,10 @@ def _checked(root: Path, result: Result, every: Sequence[Result], found: _Found,
     # Within the tolerance the values of the items need not be equal, and their digest is another one.
     near = options.tolerance > 0.0 and not items and columns.has_column(result)
     differences = [str(one) for one in done.differences if not (near and one.field == "items_digest")] + items
-    differences += _copied(root, result, every, done.items)
+    differences += [
+        f"it cannot be told from {other.submission.system!r}: {reason}"
+        for other, reason in copied(root, result, done.items, every)
+    ]
     marked = not differences and options.write
     if marked:
         _mark(path, result, options.command)
@@ -200,21 +203,9 @@ def _item_differences(root: Path, result: Result, again: pa.Table, tolerance: fl
     if stored is None or made is None:
         return
     apart = ~np.isclose(stored.values, made, rtol=0.0, atol=tolerance, equal_nan=True)
-    for position in np.flatnonzero(apart):
+    for position in map(int, np.flatnonzero(apart)):
         item, claimed, found = stored.ids[position], stored.values[position], made[position]
         yield f"{result.primary} of {item}: the board says {claimed}, the submission gives {found}"
-
-
-def _copied(root: Path, result: Result, every: Sequence[Result], again: pa.Table) -> list[str]:
-    """Rows that the tool made, also after the result was added, and whose outputs these are."""
-    if remake.of_tool(result.submission) or result.submission.kind == "retrieval":
-        return []
-    others = [one for one in every if (one.track, one.dataset_digest) == (result.track, result.dataset_digest)]
-    return [
-        f"it cannot be told from {other.submission.system!r}: {reason}"
-        for other in others
-        if remake.of_tool(other.submission) and (reason := alike(result, again, columns.read(root, other)))
-    ]
 
 
 def _mark(path: Path, result: Result, command: str) -> None:

@@ -20,7 +20,7 @@ from xmbench.statistics.means import (
     over_seeds,
     quantile,
 )
-from xmbench.statistics.resampling import RESAMPLES, SEED, ends, of_reduction, one_thread, resampled_weights
+from xmbench.statistics.resampling import RESAMPLES, SEED, of_reduction, one_thread, resampled_weights
 from xmbench.statistics.several import holm
 
 __all__ = [
@@ -38,7 +38,6 @@ __all__ = [
     "Spread",
     "clustered",
     "counted",
-    "ends",
     "exact_mean",
     "holm",
     "members",
