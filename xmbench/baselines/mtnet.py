@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from xmbench.formats.document import Part
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task
-from xmbench.networks.images import standardise
+from xmbench.networks.images import Trunk, standardise
 from xmbench.networks.initial import truncated_normal
 from xmbench.training import (
     Optimiser,
@@ -107,38 +107,6 @@ class Config(Part):
 
 
 # ------------------------------------------------------------------------------- image features (3.1.1)
-class Residual2d(nn.Module):
-    """Eq. 3: two dilated 3x3 convolutions and the identity. BN and ReLU placed as in ResNet (our choice)."""
-
-    def __init__(self, channels: int, dilation: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
-        self.first_norm = nn.BatchNorm2d(channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
-        self.second_norm = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape."""
-        y = F.relu(self.first_norm(self.first(x)))
-        return F.relu(self.second_norm(self.second(y)) + x)
-
-
-class Trunk(nn.Sequential):
-    """Table 1: per stage a 1x1 transition (eq. 2) and a residual block.
-
-    The paper has no pooling and no stride: a 3x32x32 image becomes 1024x32x32. A stride (preset lite) is in
-    the transition, before the costly 3x3 convolutions.
-    """
-
-    def __init__(self, channels: int, widths: tuple[int, ...], strides: tuple[int, ...], dilation: int) -> None:
-        stages: list[nn.Module] = []
-        for width, stride in zip(widths, strides, strict=True):
-            transition = nn.Conv2d(channels, width, 1, stride=stride)
-            stages += [transition, nn.BatchNorm2d(width), nn.ReLU(), Residual2d(width, dilation)]
-            channels = width
-        super().__init__(*stages)
-
-
 class ImageFeatures(nn.Module):
     """Trunk, global average pooling, FC1, FC2: phi^I, linear (activation unspecified; our choice)."""
 
@@ -150,7 +118,7 @@ class ImageFeatures(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardised images (B, C, H, W) -> phi^I (B, D)."""
-        pooled = self.trunk(x).mean(dim=(2, 3))  # (B, widths[-1])
+        pooled = self.trunk.pooled(x)  # (B, widths[-1])
         features: Tensor = self.fc2(F.relu(self.fc1(pooled)))  # (B, D)
         return features
 
@@ -401,6 +369,10 @@ class _MTNetModel:
     directions: tuple[Direction, ...] = ("i2a",)
     oracle = False
     Config = Config
+
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """Standardised images (B, C, H, W) -> what the model knows of them (B, D)."""
+        return ImageFeatures(task.image.channels, config)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains both phases, or loads their checkpoints."""

@@ -85,11 +85,15 @@ class _NearestClassClipModel:
     oracle = False
     Config = Config
 
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """Standardised images (B, C, H, W) -> logits (B, K)."""
+        return make_classifier(task.image.channels, len(task.class_names), config.width)
+
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains the classifier, finds the medoids."""
         classes, data = len(task.class_names), Tensors(examples, run)
         seed_everything(run.seed, "classifier", "weights")
-        classifier = place(make_classifier(task.image.channels, classes, config.width), run.device)
+        classifier = place(self.image_network(task, config), run.device)
 
         def losses(rows: Tensor) -> dict[str, Tensor]:
             logits = classifier(standardise(data.pixels(rows)))
