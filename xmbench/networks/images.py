@@ -71,7 +71,7 @@ class Residual2d(nn.Module):
 
 
 def _convolve(layer: nn.Conv2d, x: Tensor, dense: bool) -> Tensor:
-    return F.conv2d(x, layer.weight, layer.bias, padding=1) if dense else layer(x)  # type: ignore[no-any-return]
+    return F.conv2d(x, layer.weight, layer.bias, padding=1) if dense else layer(x)
 
 
 class Transition(nn.Conv2d):
@@ -90,7 +90,7 @@ class Transition(nn.Conv2d):
 
     def extra_repr(self) -> str:
         """As of a convolution, and the stride."""
-        return f"{super().extra_repr()}, pool={self.pool}"
+        return f"{super().extra_repr()}, pool={self.pool}"  # type: ignore[no-untyped-call]
 
 
 class Trunk(nn.Sequential):
