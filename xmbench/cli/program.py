@@ -21,6 +21,7 @@ from xmbench.cli import (
     building,
     inspecting,
     judging,
+    packing,
     planning,
     running,
     scoring,
@@ -66,7 +67,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for stage in (building, inspecting, planning, running, scoring, judging, boards, sharing):
+for stage in (building, inspecting, planning, running, scoring, judging, boards, sharing, packing):
     stage.register(app)
 
 

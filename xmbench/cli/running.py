@@ -49,6 +49,13 @@ def run_baseline(
     shuffle_conditions: Annotated[
         bool, typer.Option("--shuffle-conditions", help="Control: generate each item from another item's condition.")
     ] = False,
+    outputs: Annotated[
+        Literal["wav", "flac"], typer.Option(help="Files of sounds; flac is smaller, and exact.")
+    ] = "wav",
+    max_file: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Divide the outputs among files of at most this size, like 15MiB."),
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Score, and compare with the baseline's expected scores.")
     ] = False,
@@ -61,11 +68,13 @@ def run_baseline(
     from xmbench.formats.baseline import Baseline
     from xmbench.formats.dataset import open_dataset
     from xmbench.formats.document import load_toml
+    from xmbench.storage.sizes import parse_size
 
     if seed is not None and seeds is not None:
         raise typer.BadParameter("give --seed or --seeds, not both", param_hint="--seeds")
     chosen = None if seeds is None else runner.parse_seeds(seeds)
     overrides = parse_settings(settings or [])
+    form = runner.OutputForm(outputs, None if max_file is None else parse_size(max_file, "--max-file"))
     baseline = load_toml(content.find("baselines", name), Baseline)
     dataset = open_dataset(data)
     if verify:  # before minutes of training
@@ -79,6 +88,7 @@ def run_baseline(
         "overrides": overrides,
         "resume": resume,
         "shuffle_conditions": shuffle_conditions,
+        "form": form,
         "progress": lambda line: print(line, flush=True),
     }
     if chosen is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -12,15 +14,27 @@ from xmbench.formats.recipe import Sha256
 SUBMISSION_FILE = "submission.json"
 OUTPUT_FOLDER = "outputs"
 OUTPUT_TABLE = "outputs.parquet"
+OUTPUT_PART = re.compile(r"^outputs-(\d{5})-of-(\d{5})\.parquet$")
 SystemKind = Literal["learned", "retrieval", "reference", "floor", "ceiling"]
 _NAME_OR_NOTHING = f"^$|{NAME_PATTERN}"
+
+
+def output_part(number: int, count: int) -> str:
+    """Name of one of several tables, from 0 on."""
+    return f"outputs-{number:05d}-of-{count:05d}.parquet"
+
+
+def output_parts(folder: Path) -> list[Path]:
+    """The tables of a directory that are named as one of several, in order."""
+    return sorted(path for path in folder.glob("outputs-*.parquet") if OUTPUT_PART.match(path.name))
 
 
 class Submission(Document):
     """`submission.json`: what was submitted, by whom, for which track and which exact data.
 
     It belongs to every data set with its `dataset_digest`; `data_digest`, of the recipe, is for messages.
-    The outputs are next to it: `outputs/<id>.wav|.flac|.png|.npy` or `outputs.parquet` (columns id, bytes).
+    The outputs are next to it: `outputs/<id>.wav|.flac|.png|.npy`, or `outputs.parquet` (columns id, bytes), or several
+    such tables `outputs-0000i-of-0000n.parquet`.
 
     Attributes:
         baseline: name of the baseline that the runner ran; "" for every other system.

@@ -17,11 +17,12 @@ from xmbench.execution.ranks import rank
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_conditions
-from xmbench.formats.submission import OUTPUT_TABLE, SUBMISSION_FILE
+from xmbench.formats.submission import SUBMISSION_FILE
 from xmbench.interfaces import Classifier, Direction, Generator, Model, Run, SeesReferences
 from xmbench.runner.describe import command_of, hardware_of, now, submission_of, versions
 from xmbench.runner.examples import open_examples
 from xmbench.runner.first_interface import fit
+from xmbench.runner.output_tables import OutputForm
 from xmbench.runner.outputs import BATCH, Outputs, shuffled
 from xmbench.runner.settings import (
     RUN_FILE,
@@ -37,7 +38,7 @@ from xmbench.runner.settings import (
     submission_folder,
 )
 from xmbench.runner.threads import computing_with, used_threads
-from xmbench.storage.files import make_folder, replacing, write_text
+from xmbench.storage.files import make_folder, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     resume: bool = False,
     shuffle_conditions: bool = False,
+    form: OutputForm | None = None,
     progress: Callable[[str], None] = print,
 ) -> RunSummary:
     """Trains a baseline on a data set, once, and writes its outputs for the track of each of its directions.
@@ -109,6 +111,7 @@ def run(
         overrides: settings instead of the baseline's, by name.
         resume: continue an unfinished run, or generate again from a finished one.
         shuffle_conditions: the control: generate each item from another item's condition.
+        form: kind and largest size of the files with the outputs; None for wav (or png) in one table.
         progress: gets lines of progress.
 
     Raises:
@@ -152,7 +155,7 @@ def run(
         if record.training_seconds is None:
             record = record.model_copy(update={"training_seconds": seconds})
             write_text(out / RUN_FILE, record.to_json())
-        return _write_all(generator, model, baseline, dataset, record, out, changes, shuffle_conditions, progress)
+        return _write_all(generator, model, baseline, dataset, record, out, changes, shuffle_conditions, form, progress)
 
 
 def _write_all(
@@ -164,6 +167,7 @@ def _write_all(
     out: Path,
     changes: Mapping[str, Any],
     shuffle: bool,
+    form: OutputForm | None,
     progress: Callable[[str], None],
 ) -> RunSummary:
     """Generates for each direction; `run.json` and each `submission.json` say what is complete."""
@@ -171,7 +175,7 @@ def _write_all(
     written = []
     for direction in baseline.directions:
         folder = out / submission_folder(baseline, direction, shuffle)
-        made = _generate(generator, model, direction, dataset, folder, seed if shuffle else None)
+        made = _generate(generator, model, direction, dataset, folder, seed if shuffle else None, form)
         progress(f"generation: {made.items} items, {made.seconds:.1f} s, {made.clipped_samples} samples clipped")
         document = submission_of(baseline, dataset, record, changes, shuffle, direction)
         write_text(folder / SUBMISSION_FILE, document.to_json())
@@ -211,7 +215,13 @@ def _labels(dataset: Dataset, split: str) -> dict[str, int]:
 
 
 def _generate(
-    generator: Generator, model: Model, direction: Direction, dataset: Dataset, folder: Path, shuffle: int | None
+    generator: Generator,
+    model: Model,
+    direction: Direction,
+    dataset: Dataset,
+    folder: Path,
+    shuffle: int | None,
+    form: OutputForm | None,
 ) -> Generation:
     """Writes the outputs of the scored split; `submission.json` is removed first and written last.
 
@@ -226,9 +236,9 @@ def _generate(
     if shuffle is not None:
         batches = shuffled(batches, shuffle)
     label_of = _labels(dataset, track.split)
-    writer = Outputs(dataset, direction)
+    writer = Outputs(dataset, direction, form)
     right = predicted = 0
-    with _enough_memory(), replacing(folder / OUTPUT_TABLE) as temporary, writer.open(temporary):
+    with _enough_memory(), writer.open(folder):
         for conditions in batches:
             writer.add(conditions.ids, generator.generate(conditions, direction))
             classes = generator.predict(conditions) if isinstance(generator, Classifier) else None

@@ -20,6 +20,7 @@ from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.submission import SUBMISSION_FILE, Submission
+from xmbench.runner.output_tables import OutputForm
 from xmbench.runner.run import RunSummary, Written, run
 from xmbench.runner.settings import (
     RUN_FILE,
@@ -69,6 +70,7 @@ def run_seeds(
     overrides: Mapping[str, Any] | None = None,
     resume: bool = False,
     shuffle_conditions: bool = False,
+    form: OutputForm | None = None,
     progress: Callable[[str], None] = print,
 ) -> list[RunSummary]:
     """Runs a baseline once for each seed, into `out/seed-<seed>`.
@@ -83,6 +85,7 @@ def run_seeds(
         overrides: settings instead of the baseline's, by name.
         resume: skip finished seeds, resume an unfinished one, run the rest.
         shuffle_conditions: the control: generate each item from another item's condition.
+        form: of the files with the outputs, as in `run`; finished seeds keep theirs.
         progress: gets lines of progress.
 
     Raises:
@@ -115,6 +118,7 @@ def run_seeds(
                 overrides=overrides,
                 resume=resume,
                 shuffle_conditions=shuffle_conditions,
+                form=form,
                 progress=progress,
             )
         )
