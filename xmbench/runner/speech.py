@@ -16,7 +16,7 @@ from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import Engine, Entry, RawClip, Rejected, Spoken, SpokenWords, Voice
 from xmbench.media import audio
 
-_OTHER_VOICE = "name a voice: --set voice=en-gb"
+_OTHER_VOICE = "name a voice: --set voice=en"
 
 
 class RecipeSpeech:
