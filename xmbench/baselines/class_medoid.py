@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, takes_of, trained_classifier
 from xmbench.interfaces import Direction, Examples, Generator, Run, Task
 from xmbench.media.audio import to_float
+from xmbench.networks.spectra import magnitudes_of
 
 WINDOW, HOP, POWER = 1024, 256, 0.3  # samples: 46 and 12 ms at 22,050 Hz
 
@@ -30,9 +31,7 @@ def normalised_spectra(clips: NDArray[np.int16]) -> NDArray[np.float64]:
 
     A silent clip becomes zeros.
     """
-    window = torch.hann_window(WINDOW)
-    waves = torch.from_numpy(to_float(clips))
-    spectra = torch.stft(waves, WINDOW, HOP, window=window, pad_mode="constant", return_complex=True).abs() ** POWER
+    spectra = magnitudes_of(torch.from_numpy(to_float(clips)), WINDOW, HOP) ** POWER  # (B, F, N)
     flat = spectra.flatten(1).double().numpy()
     flat -= flat.mean(axis=1, keepdims=True)
     return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9))
