@@ -45,11 +45,16 @@ class ClassifierConfig(Part):
     batch: int = Field(default=64, ge=2)
 
 
+def classifier_of(task: Task, config: ClassifierConfig) -> nn.Sequential:
+    """The untrained classifier: standardised images (B, C, H, W) -> logits (B, K)."""
+    return make_classifier(task.image.channels, len(task.class_names), config.width)
+
+
 def trained_classifier(examples: Examples, task: Task, config: ClassifierConfig, run: Run) -> nn.Sequential:
     """Trains the classifier, or loads a finished training: standardised images (B, C, H, W) -> logits (B, K)."""
     data = Tensors(examples, run)
     seed_everything(run.seed, "classifier", "weights")
-    classifier = place(make_classifier(task.image.channels, len(task.class_names), config.width), run.device)
+    classifier = place(classifier_of(task, config), run.device)
 
     def losses(rows: Tensor) -> dict[str, Tensor]:
         logits = classifier(standardise(data.pixels(rows)))

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
-from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, takes_of, trained_classifier
+from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, classifier_of, takes_of, trained_classifier
 from xmbench.interfaces import Direction, Examples, Generator, Run, Task
 from xmbench.media.audio import FULL_SCALE
 
@@ -40,6 +41,10 @@ class _ClassMeanModel:
     directions: tuple[Direction, ...] = ("i2a",)
     oracle = False
     Config = Config
+
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """The classifier before its training: standardised images (B, C, H, W) -> logits (B, K)."""
+        return classifier_of(task, config)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains the classifier, averages the clips of each class."""

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
+from torch import nn
 
-from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, takes_of, trained_classifier
+from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, classifier_of, takes_of, trained_classifier
 from xmbench.interfaces import Direction, Examples, Generator, Run, Task
 from xmbench.media.audio import to_float
 from xmbench.networks.spectra import frames_of, griffin_lim, initial_phases, magnitudes_of
@@ -84,6 +85,10 @@ class _ClassMeanSpectrumModel:
     directions: tuple[Direction, ...] = ("i2a",)
     oracle = False
     Config = Config
+
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """The classifier before its training: standardised images (B, C, H, W) -> logits (B, K)."""
+        return classifier_of(task, config)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains the classifier, averages the spectra of each class and makes them sound."""

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, takes_of, trained_classifier
+from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, classifier_of, takes_of, trained_classifier
 from xmbench.interfaces import Direction, Examples, Generator, Run, Task
 from xmbench.media.audio import to_float
 from xmbench.networks.spectra import magnitudes_of
@@ -68,6 +69,10 @@ class _ClassMedoidModel:
     directions: tuple[Direction, ...] = ("i2a",)
     oracle = False
     Config = Config
+
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """The classifier before its training: standardised images (B, C, H, W) -> logits (B, K)."""
+        return classifier_of(task, config)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains the classifier, finds the medoids."""

@@ -159,7 +159,8 @@ def cropped_and_mirrored(images: Tensor) -> Tensor:
 
 
 # ------------------------------------------------------------------------------------------------- training
-def _make(task: Task, config: Config) -> nn.Module:
+def make_network(task: Task, config: Config) -> nn.Module:
+    """The chosen classifier, untrained: standardised images (B, C, H, W) -> logits (B, K)."""
     if config.classifier == "mtnet":
         return TrunkClassifier(task, config.mtnet())
     return ResNet18(task.image.channels, len(task.class_names), config.resnet_widths)
@@ -246,6 +247,10 @@ class _I2T2AModel:
     oracle = False
     Config = Config
 
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """The classifier before its training: standardised images (B, C, H, W) -> logits (B, K)."""
+        return make_network(task, config)
+
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Speaks the words, then trains the classifier or loads its checkpoint."""
         if run.speech is None:
@@ -256,7 +261,7 @@ class _I2T2AModel:
         words = fitted(spoken, examples, task)
         data = Tensors(examples, run)
         seed_everything(run.seed, "classifier", "weights")
-        net = place(_make(task, config), run.device, channels_last=config.channels_last)
+        net = place(make_network(task, config), run.device, channels_last=config.channels_last)
         _train(net, data, task, config, run)
         return ClassPlayer(net, words, run.device)
 

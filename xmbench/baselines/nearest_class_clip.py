@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import nn
 
-from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, trained_classifier
+from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, classifier_of, trained_classifier
 from xmbench.interfaces import Direction, Examples, Generator, Run, Task, item_rng
 from xmbench.media.audio import to_float
 
@@ -57,6 +58,10 @@ class _NearestClassClipModel:
     directions: tuple[Direction, ...] = ("i2a",)
     oracle = False
     Config = Config
+
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """The classifier before its training: standardised images (B, C, H, W) -> logits (B, K)."""
+        return classifier_of(task, config)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains the classifier, finds the medoids."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
 
-from xmbench.baselines._classify import ClassifierConfig, answers, trained_classifier
+from xmbench.baselines._classify import ClassifierConfig, answers, classifier_of, trained_classifier
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task
 
 BLOCK = 4096  # training images that are compared at once: 50 MB of 32 x 32 colour pixels
@@ -64,6 +64,7 @@ class _NearestImageClip:
     def __init__(self, examples: Examples, features: nn.Module | None, neighbours: int, device: str) -> None:
         self._examples, self._features, self._neighbours, self._device = examples, features, neighbours, device
         self._points = self._of(examples.images)
+        self._last: tuple[Conditions, NDArray[np.int64]] | None = None
 
     def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
         """The class of the training image whose clip is played, (B,)."""
@@ -75,8 +76,11 @@ class _NearestImageClip:
         return outputs
 
     def _chosen(self, conditions: Conditions) -> NDArray[np.int64]:
-        found = nearest(self._of(conditions.inputs), self._points, self._neighbours)
-        return np.array([self._elected(rows) for rows in found], dtype=np.int64)
+        """The training item of each condition, (B,); searched once for outputs and classes of the same batch."""
+        if self._last is None or self._last[0] is not conditions:
+            found = nearest(self._of(conditions.inputs), self._points, self._neighbours)
+            self._last = conditions, np.array([self._elected(rows) for rows in found], dtype=np.int64)
+        return self._last[1]
 
     def _elected(self, rows: NDArray[np.int64]) -> int:
         """The nearest of the rows of the most frequent class; a tie goes to the class with the nearest row."""
@@ -98,6 +102,10 @@ class _NearestImageClipModel:
     directions: tuple[Direction, ...] = ("i2a",)
     oracle = False
     Config = Config
+
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """The classifier before its training: standardised images (B, C, H, W) -> logits (B, K)."""
+        return classifier_of(task, config)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Keeps the training images, or trains the classifier and keeps their features."""
