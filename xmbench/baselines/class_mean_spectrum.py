@@ -66,7 +66,7 @@ def class_spectra(examples: Examples, task: Task, config: Config) -> NDArray[np.
 
 
 def synthesised(magnitudes: NDArray[np.float32], task: Task, config: Config, seed: int) -> NDArray[np.float32]:
-    """Clips with these magnitudes (K, F, N), float32 (K, T) in -1..1, by Griffin-Lim from phases drawn for each class."""
+    """Clips with these magnitudes (K, F, N), float32 (K, T) in -1..1, by Griffin-Lim from phases drawn for a class."""
     found = []
     for start in range(0, len(magnitudes), AT_ONCE):
         part = torch.from_numpy(magnitudes[start : start + AT_ONCE])
