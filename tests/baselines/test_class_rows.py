@@ -24,6 +24,7 @@ from xmbench.interfaces import AudioFormat, Conditions, Examples, ImageFormat, R
 from xmbench.judges.loading import load
 from xmbench.media.audio import fit_length
 from xmbench.media.signal import Sound
+from xmbench.runner.examples import open_examples
 from xmbench.runner.outputs import BATCH, shuffled
 from xmbench.runner.speech import RecipeSpeech
 
@@ -140,15 +141,20 @@ def test_the_mean_spectrum_is_that_of_the_items(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[0], (spectra**0.3).mean(dim=0) ** (1 / 0.3), rtol=1e-3, atol=1e-5)
 
 
-def test_with_the_true_classes_the_mean_spectrum_of_one_take_is_copy_synthesis(tmp_path: Path) -> None:
-    examples = examples_of(takes=1)
+def test_with_the_true_classes_the_mean_spectrum_of_one_take_is_copy_synthesis(digits: Dataset, tmp_path: Path) -> None:
+    examples, task = open_examples(digits, lambda _line: None), digits.recipe.task
     ceiling = registry.model("griffin-lim")
-    copies = ceiling.fit(examples, TASK, ceiling.Config(), Run(tmp_path, 0, "cpu", False, lambda _line: None))
-    conditions = Conditions(examples.ids[:3], examples.images[:3], references=examples.clips)
-    outputs = fitted("class-mean-spectrum", tmp_path, examples).clips_of(np.arange(3))
-    wanted = magnitudes(examples.clips / np.float32(32768))
-    own, copied = (np.linalg.norm(magnitudes(made) - wanted) for made in (outputs, copies.generate(conditions, "i2a")))
-    assert own == pytest.approx(copied, rel=0.1)
+    copies = ceiling.fit(examples, task, ceiling.Config(), Run(tmp_path, 0, "cpu", False, lambda _line: None))
+    config = class_mean_spectrum.Config()
+    outputs = class_mean_spectrum.synthesised(
+        class_mean_spectrum.class_spectra(examples, task, config), task, config, 0
+    )
+    references = examples.clips[[examples.clip_index[examples.labels == k][0] for k in range(10)]]
+    made = copies.generate(Conditions(examples.ids[:10], examples.images[:10], references=references), "i2a")
+    wanted = magnitudes(references / np.float32(32768))
+    own, copied = (np.linalg.norm(magnitudes(waves) - wanted) for waves in (outputs, made))
+    assert own == pytest.approx(copied, rel=0.25)  # other first phases
+    assert own < 0.1 * np.linalg.norm(wanted)
 
 
 def magnitudes(waves: NDArray[np.floating]) -> NDArray[np.float32]:
