@@ -195,7 +195,7 @@ def test_voices_that_cancel_as_waves_are_still_a_word_as_a_spectrum(digits: Data
     count = len(clips)
     ids = tuple(f"item-{i:03d}" for i in range(count))
     images = np.zeros((count, 28, 28, 1), dtype=np.uint8)
-    examples = Examples(ids, np.arange(count) % 10, images, np.stack(clips).astype(np.int16), np.arange(count), ids)  # type: ignore[arg-type]
+    examples = Examples(ids, np.arange(count) % 10, images, np.stack(clips).astype(np.int16), np.arange(count), ids)
     config = class_mean_spectrum.Config()
     spectra = class_mean_spectrum.class_spectra(examples, task, config)
     outputs = class_mean_spectrum.synthesised(spectra, task, config, 0)

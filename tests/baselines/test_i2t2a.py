@@ -226,7 +226,9 @@ def test_words_are_right_and_shuffled_conditions_bring_them_to_the_floor(tmp_pat
 
     def words_of(batches: Any) -> NDArray[np.int64]:
         outputs = np.concatenate([generator.generate(batch, "i2a") for batch in batches])
-        return (outputs != 0).sum(axis=1) // 500  # the first word has 300 samples, the second 500
+        return np.asarray(
+            (outputs != 0).sum(axis=1) // 500, dtype=np.int64
+        )  # the first word has 300 samples, the second 500
 
     assert (words_of(parts) == labels).mean() > 0.95
     assert (words_of(shuffled(iter(parts), 0)) == labels).mean() == pytest.approx(0.5, abs=0.12)
