@@ -41,8 +41,19 @@ SMALL: dict[str, Any] = {
     "joint_epochs": 1,
     "joint_batch": 8,
 }
-QUICK: dict[str, dict[str, Any]] = {"mtnet": SMALL, "nearest-class-clip": {"min_steps": 2, "epochs": 1}}
-CLASSIFY = {*QUICK, "nearest-class-image"}
+TWO_STEPS: dict[str, Any] = {"min_steps": 2, "epochs": 1}
+NAME_A_WORD: dict[str, Any] = {"widths": [4, 6], "strides": [2, 2], **TWO_STEPS}
+QUICK: dict[str, dict[str, Any]] = {
+    "mtnet": SMALL,
+    "i2t2a": NAME_A_WORD,
+    "i2t2a-same-voice": NAME_A_WORD,
+    "nearest-class-clip": TWO_STEPS,
+    "nearest-feature-clip": TWO_STEPS,
+    "class-medoid": TWO_STEPS,
+    "class-mean": TWO_STEPS,
+    "class-mean-spectrum": TWO_STEPS,
+}
+CLASSIFY = {*QUICK, "nearest-class-image", "nearest-image-clip"}
 
 
 def baseline_of(name: str) -> Baseline:

@@ -44,6 +44,7 @@ from xmbench.interfaces.source import (
     Upstream,
     yielded,
 )
+from xmbench.interfaces.speech import Speech, SpokenWords, Voice
 from xmbench.interfaces.task import SIDES, USABLE, AudioFormat, Direction, ImageFormat, Modality, Sides, Status, Task
 
 __all__ = [
@@ -91,11 +92,14 @@ __all__ = [
     "SeesReferences",
     "Sides",
     "Source",
+    "Speech",
     "Spoken",
+    "SpokenWords",
     "Status",
     "Task",
     "TrainingEmbeddings",
     "Upstream",
+    "Voice",
     "WholeSet",
     "depends_on",
     "item_rng",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from xmbench.interfaces.speech import Speech
 from xmbench.interfaces.task import SIDES, Direction, Task
 from xmbench.media.audio import to_float
 
@@ -80,6 +81,7 @@ class Run:
         fingerprint: what the training depends on, by name (digests of the settings and of the data set);
             checkpoints store it, and checkpoints of another training are refused.
         directions: what the generator will be used for: a model may leave the rest untrained.
+        speech: speaks the words of the data set, for a model that has its text read aloud; None outside a run.
     """
 
     folder: Path
@@ -89,6 +91,7 @@ class Run:
     progress: Callable[[str], None]
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     directions: tuple[Direction, ...] = ()
+    speech: Speech | None = None
 
 
 def item_rng(seed: int, item_id: str) -> np.random.Generator:

@@ -37,6 +37,7 @@ from xmbench.runner.settings import (
     settings_of,
     submission_folder,
 )
+from xmbench.runner.speech import RecipeSpeech
 from xmbench.runner.threads import computing_with, used_threads
 from xmbench.storage.files import make_folder, write_text
 
@@ -146,7 +147,8 @@ def run(
     if first:
         write_text(make_folder(out) / RUN_FILE, record.to_json())
     digests = {"settings": digest_of(settings), "data set": dataset.digest}
-    place = Run(out, used_seed, used_device, resume, progress, digests, baseline.directions)
+    speech = RecipeSpeech(dataset.recipe)
+    place = Run(out, used_seed, used_device, resume, progress, digests, baseline.directions, speech)
     with computing_with(threads, baseline, stated):
         generator, seconds = _fit(model, dataset, config, place)
         if not first:
