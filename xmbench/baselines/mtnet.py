@@ -47,9 +47,7 @@ from xmbench.training import (
 
 Losses = dict[str, Tensor]
 
-JOINT_COST = (
-    6.0  # a joint step takes about as long as so many of the autoencoder: measured with --preset lite, one core
-)
+JOINT_COST = 2.0  # autoencoder steps that take as long as a joint one: measured with --preset lite
 
 
 class Config(Part):

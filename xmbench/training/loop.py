@@ -5,7 +5,7 @@
     RUN.folder/checkpoints/<phase>.pt                an unfinished phase: weights, optimisers, random state
     RUN.folder/checkpoints/<phase>.safetensors       a finished phase: the selected weights and their description
     RUN.folder/checkpoints/<phase>-<step>.safetensors  the weights of a step, if snapshots are on
-    RUN.folder/curves.csv, curves/                   losses by step, as a table and for TensorBoard
+    RUN.folder/curves.csv, curves.png, curves/       losses by step: a table, a picture, for TensorBoard
 
 A batch, a learning rate and a random state are functions of (seed, phase, step). A training that was killed
 and resumed therefore ends, on the CPU, with the same weights, bit for bit, as one that was not.
