@@ -27,6 +27,8 @@ _FREE = {
     "created",
     "hardware",
     "threads",
+    "training_seconds",
+    "parameters",
     "command",
     "notes",
     "data_digest",
