@@ -118,6 +118,15 @@ class Classifier(Protocol):
 
 
 @runtime_checkable
+class ReadsImages(Protocol):
+    """What a model with a network for images has in addition, so that it can be examined without a training."""
+
+    def image_network(self, task: Task, config: Any) -> Any:
+        """The untrained network: standardised images, float32 (B, C, H, W), to features or logits (B, D)."""
+        ...
+
+
+@runtime_checkable
 class SeesReferences(Protocol):
     """What a model declares in addition to `oracle` to get the references themselves: an upper bound, not a system."""
 
