@@ -110,6 +110,13 @@ class ClassPlayer:
         """The clip of the recognised class, float32 (B, T) in -1..1."""
         return self.clips_of(self._recognised(conditions))
 
+    def generate_and_predict(
+        self, conditions: Conditions, direction: Direction
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+        """Both, of one pass of the classifier."""
+        classes = self._recognised(conditions)
+        return self.clips_of(classes), classes
+
     def clips_of(self, classes: NDArray[np.int64]) -> NDArray[np.float32]:
         """The clips of classes (B,), float32 (B, T): the outputs of a classifier that is right about them."""
         return self._clips[classes]

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from xmbench.baselines import mtnet
 from xmbench.baselines._classify import ClassPlayer, takes_of
 from xmbench.errors import PrerequisiteError
 from xmbench.formats.document import Part
@@ -29,6 +28,7 @@ from xmbench.interfaces import Direction, Examples, Generator, Run, SpokenWords,
 from xmbench.media.audio import FULL_SCALE, fit_length, to_float
 from xmbench.networks.images import standardise
 from xmbench.networks.initial import truncated_normal
+from xmbench.networks.modal_translation import ImageFeatures
 from xmbench.training import (
     Optimiser,
     OptimiserName,
@@ -60,6 +60,7 @@ class Config(Part):
     widths: tuple[int, ...] = (32, 128, 256, 512, 1024)
     strides: tuple[int, ...] = (1, 1, 1, 1, 1)
     dilation: int = Field(default=2, ge=1)
+    code: int = Field(default=1024, ge=1, description="width of FC1 and FC2")
     optimiser: OptimiserName = "rmsprop-tf"
     momentum: float = 0.9
     schedule: Schedule = "cosine"
@@ -86,22 +87,20 @@ class Config(Part):
 
     @model_validator(mode="after")
     def _fits(self) -> Config:
-        self.mtnet()
+        if len(self.widths) != len(self.strides):
+            raise ValueError(f"{len(self.widths)} widths and {len(self.strides)} strides")
         return self
-
-    def mtnet(self) -> mtnet.Config:
-        """The settings of the image features, as MT-Net reads them."""
-        return mtnet.Config(widths=self.widths, strides=self.strides, dilation=self.dilation)
 
 
 # ------------------------------------------------------------------------------------------------ classifiers
 class TrunkClassifier(nn.Module):
     """MT-Net's image features and softmax head, without its mapping and generator."""
 
-    def __init__(self, task: Task, config: mtnet.Config) -> None:
+    def __init__(self, task: Task, config: Config) -> None:
         super().__init__()
-        self.features = mtnet.ImageFeatures(task.image.channels, config)
-        self.head = nn.Linear(config.code, len(task.class_names))
+        channels, code = task.image.channels, config.code
+        self.features = ImageFeatures(channels, config.widths, config.strides, config.dilation, code)
+        self.head = nn.Linear(code, len(task.class_names))
         truncated_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -162,7 +161,7 @@ def cropped_and_mirrored(images: Tensor) -> Tensor:
 def make_network(task: Task, config: Config) -> nn.Module:
     """The chosen classifier, untrained: standardised images (B, C, H, W) -> logits (B, K)."""
     if config.classifier == "mtnet":
-        return TrunkClassifier(task, config.mtnet())
+        return TrunkClassifier(task, config)
     return ResNet18(task.image.channels, len(task.class_names), config.resnet_widths)
 
 

@@ -64,7 +64,6 @@ class _NearestImageClip:
     def __init__(self, examples: Examples, features: nn.Module | None, neighbours: int, device: str) -> None:
         self._examples, self._features, self._neighbours, self._device = examples, features, neighbours, device
         self._points = self._of(examples.images)
-        self._last: tuple[Conditions, NDArray[np.int64]] | None = None
 
     def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
         """The class of the training image whose clip is played, (B,)."""
@@ -72,15 +71,19 @@ class _NearestImageClip:
 
     def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
         """The clip of the nearest training image of the class that wins the vote, float32 (B, T)."""
-        outputs: NDArray[np.float32] = self._examples.as_outputs(self._chosen(conditions), direction)
-        return outputs
+        return self.generate_and_predict(conditions, direction)[0]
+
+    def generate_and_predict(
+        self, conditions: Conditions, direction: Direction
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+        """Both, of one search."""
+        rows = self._chosen(conditions)
+        outputs: NDArray[np.float32] = self._examples.as_outputs(rows, direction)
+        return outputs, self._examples.labels[rows]
 
     def _chosen(self, conditions: Conditions) -> NDArray[np.int64]:
-        """The training item of each condition, (B,); searched once for outputs and classes of the same batch."""
-        if self._last is None or self._last[0] is not conditions:
-            found = nearest(self._of(conditions.inputs), self._points, self._neighbours)
-            self._last = conditions, np.array([self._elected(rows) for rows in found], dtype=np.int64)
-        return self._last[1]
+        found = nearest(self._of(conditions.inputs), self._points, self._neighbours)
+        return np.array([self._elected(rows) for rows in found], dtype=np.int64)
 
     def _elected(self, rows: NDArray[np.int64]) -> int:
         """The nearest of the rows of the most frequent class; a tie goes to the class with the nearest row."""
