@@ -17,6 +17,7 @@ OUTPUT_TABLE = "outputs.parquet"
 OUTPUT_PART = re.compile(r"^outputs-(\d{5})-of-(\d{5})\.parquet$")
 SystemKind = Literal["learned", "retrieval", "reference", "floor", "ceiling"]
 _NAME_OR_NOTHING = f"^$|{NAME_PATTERN}"
+_NAMES_OR_NOTHING = f"^$|^{NAME_PATTERN.strip('^$')}(,{NAME_PATTERN.strip('^$')})*$"
 
 
 def output_part(number: int, count: int) -> str:
@@ -38,7 +39,7 @@ class Submission(Document):
 
     Attributes:
         baseline: name of the baseline that the runner ran; "" for every other system.
-        preset: of the baseline; "" for none.
+        preset: of the baseline; several in their order, "lite,gen-only"; "" for none.
         changed: settings that differ from the baseline's (`--set`), by name.
         kind: "learned" generates; "retrieval" plays or shows stored items; "reference", "floor" and "ceiling" are rows
             that help to read a board.
@@ -59,7 +60,7 @@ class Submission(Document):
     system: str = Field(min_length=1, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")  # one line, no control characters
     kind: SystemKind = "learned"
     baseline: str = Field(default="", pattern=_NAME_OR_NOTHING)
-    preset: str = Field(default="", pattern=_NAME_OR_NOTHING)
+    preset: str = Field(default="", pattern=_NAMES_OR_NOTHING)
     changed: dict[str, Any] = Field(default_factory=dict)
     control: Literal["", "shuffled-conditions"] = ""
     authors: tuple[str, ...] = ()

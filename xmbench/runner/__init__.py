@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from xmbench.runner.output_tables import OutputForm
 from xmbench.runner.pieces import parse_duration
+from xmbench.runner.presets import canonical
 from xmbench.runner.run import RunSummary, Written, run
 from xmbench.runner.seeds import parse_seeds, run_seeds
 from xmbench.runner.settings import RUN_FILE, Generation, PhaseRecord, RunRecord, expected, unmet
@@ -26,6 +27,7 @@ __all__ = [
     "RunRecord",
     "RunSummary",
     "Written",
+    "canonical",
     "expected",
     "parse_duration",
     "parse_seeds",

@@ -24,6 +24,7 @@ from xmbench.formats.submission import SUBMISSION_FILE, Submission
 from xmbench.runner.describe import hardware_of, require_precision
 from xmbench.runner.output_tables import OutputForm
 from xmbench.runner.pieces import limit_of, require_time
+from xmbench.runner.presets import canonical
 from xmbench.runner.run import RunSummary, Written, run
 from xmbench.runner.settings import (
     RUN_FILE,
@@ -85,7 +86,7 @@ def run_seeds(
         dataset: where to train and generate.
         out: directory of the runs.
         seeds: in this order.
-        preset: variant of the baseline.
+        preset: variant of the baseline, or several ("lite,gen-only").
         device: "auto", "cpu" or "cuda".
         overrides: settings instead of the baseline's, by name.
         resume: skip finished seeds, resume an unfinished one, run the rest.
@@ -104,8 +105,9 @@ def run_seeds(
     stop_at = limit_of(time_limit_s)
     model = registry.model(baseline.model)
     require_track(baseline, model, dataset)
-    config = resolve_config(baseline, model, preset, dict(overrides or {}))
-    threads = resolve_threads(baseline, preset, dict(overrides or {}))
+    preset = canonical(baseline, preset)
+    config = resolve_config(baseline, model, preset, dict(overrides or {}), dataset.recipe.name)
+    threads = resolve_threads(baseline, preset, dict(overrides or {}), dataset.recipe.name)
     require_precision(hardware_of(device)[0], config)
     _require_own_directory(out)
     folders = {seed: out / f"seed-{seed}" for seed in seeds}
