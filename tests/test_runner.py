@@ -51,8 +51,19 @@ SMALL: dict[str, Any] = {
     "joint_epochs": 1,
     "joint_batch": 8,
 }
-QUICK: dict[str, dict[str, Any]] = {"mtnet": SMALL, "nearest-class-clip": {"min_steps": 2, "epochs": 1}}
-CLASSIFY = {*QUICK, "nearest-class-image"}
+TWO_STEPS: dict[str, Any] = {"min_steps": 2, "epochs": 1}
+NAME_A_WORD: dict[str, Any] = {"widths": [4, 6], "strides": [2, 2], **TWO_STEPS}
+QUICK: dict[str, dict[str, Any]] = {
+    "mtnet": SMALL,
+    "i2t2a": NAME_A_WORD,
+    "i2t2a-same-voice": NAME_A_WORD,
+    "nearest-class-clip": TWO_STEPS,
+    "nearest-feature-clip": TWO_STEPS,
+    "class-medoid": TWO_STEPS,
+    "class-mean": TWO_STEPS,
+    "class-mean-spectrum": TWO_STEPS,
+}
+CLASSIFY = {*QUICK, "nearest-class-image", "nearest-image-clip"}
 
 
 def baseline_of(name: str) -> Baseline:
@@ -486,7 +497,7 @@ def test_a_full_disk_leaves_no_submission(tmp_path: Path, digits: Dataset, monke
 def test_images_are_written_for_the_other_direction(tmp_path: Path, digits: Dataset) -> None:
     writer = Outputs(digits, "a2i")
     pixels = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28, 1)
-    with writer.open(tmp_path / "outputs.parquet"):
+    with writer.open(tmp_path):
         writer.add(("a", "b"), pixels)
         writer.finish()
     found = outputs(tmp_path)
@@ -495,7 +506,7 @@ def test_images_are_written_for_the_other_direction(tmp_path: Path, digits: Data
 
 def test_pixels_of_another_type_are_refused(tmp_path: Path, digits: Dataset) -> None:
     writer = Outputs(digits, "a2i")
-    with writer.open(tmp_path / "outputs.parquet"):
+    with writer.open(tmp_path):
         writer.add(("a", "b"), np.full((2, 28, 28, 1), 0.5))
         with pytest.raises(CheckError, match="2 of 2 outputs are not finite or not 8-bit") as caught:
             writer.finish()

@@ -6,33 +6,23 @@ class: the training clip that is on average most similar to the others of its cl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
-from xmbench.formats.document import Part
-from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task, item_rng
+from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, classifier_of, trained_classifier
+from xmbench.interfaces import Direction, Examples, Generator, Run, Task, item_rng
 from xmbench.media.audio import to_float
-from xmbench.networks.images import make_classifier, standardise
-from xmbench.training import Optimiser, Phase, Tensors, Update, mean_losses, place, plan_steps, seed_everything, train
 
 FRAME = 512  # samples of a spectrogram frame: 23 ms at 22,050 Hz
 
 
-class Config(Part):
-    """The classifier and its training; the defaults reach 0.98 on the embedded digits in seconds."""
+class Config(ClassifierConfig):
+    """The classifier, and how many clips are compared."""
 
-    width: int = Field(default=16, ge=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
-    epochs: int = Field(default=2, ge=1)
-    min_steps: int = Field(default=240, ge=1)
-    batch: int = Field(default=64, ge=2)
     medoid_clips: int = Field(default=64, ge=1, description="clips per class among which the medoid is sought")
 
 
@@ -61,22 +51,6 @@ def class_medoids(examples: Examples, classes: int, most: int, seed: int) -> NDA
     return chosen
 
 
-class _NearestClassClip:
-    def __init__(self, classifier: nn.Module, stored: NDArray[np.int16], device: str) -> None:
-        self._classifier, self._stored, self._device = classifier.eval(), stored, device
-
-    @torch.no_grad()
-    def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
-        """The classifier's class, (B,)."""
-        images = torch.from_numpy(np.ascontiguousarray(conditions.inputs)).to(self._device)
-        classes: NDArray[np.int64] = self._classifier(standardise(images)).argmax(dim=1).cpu().numpy()
-        return classes
-
-    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
-        """The stored clip of the predicted class, float32 (B, T)."""
-        return to_float(self._stored[self.predict(conditions)])
-
-
 class _NearestClassClipModel:
     """See the module."""
 
@@ -86,42 +60,14 @@ class _NearestClassClipModel:
     Config = Config
 
     def image_network(self, task: Task, config: Any) -> nn.Module:
-        """Standardised images (B, C, H, W) -> logits (B, K)."""
-        return make_classifier(task.image.channels, len(task.class_names), config.width)
+        """The classifier before its training: standardised images (B, C, H, W) -> logits (B, K)."""
+        return classifier_of(task, config)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains the classifier, finds the medoids."""
-        classes, data = len(task.class_names), Tensors(examples, run)
-        seed_everything(run.seed, "classifier", "weights")
-        classifier = place(self.image_network(task, config), run.device)
-
-        def losses(rows: Tensor) -> dict[str, Tensor]:
-            logits = classifier(standardise(data.pixels(rows)))
-            return {"loss": F.cross_entropy(logits, data.labels[rows].to(run.device))}
-
-        batch, epoch, steps = plan_steps(len(data.rows), config.batch, config.epochs, config.min_steps)
-
-        def validate() -> Mapping[str, float]:
-            return {"selection": mean_losses(losses, data.held_out)["loss"]}
-
-        optimiser = Optimiser("adam", config.learning_rate, warmup_steps=steps // 20)
-        train(
-            Phase(
-                name="classifier",
-                module=classifier,
-                items=len(data.rows),
-                steps=steps,
-                batch_size=batch,
-                updates=(Update(classifier, optimiser, lambda positions: losses(data.rows[positions])),),
-                validate=validate if len(data.held_out) else None,
-                validate_every=max(epoch, steps // 10),
-                validation_ids=data.validation_ids,
-                ahead=lambda positions: data.ahead(data.rows[positions]),
-            ),
-            run,
-        )
-        medoids = class_medoids(examples, classes, config.medoid_clips, run.seed)
-        return _NearestClassClip(classifier, examples.clips[medoids], run.device)
+        classifier = trained_classifier(examples, task, config, run)
+        medoids = class_medoids(examples, len(task.class_names), config.medoid_clips, run.seed)
+        return ClassPlayer(classifier, to_float(examples.clips[medoids]), run.device)
 
 
 MODEL = _NearestClassClipModel()

@@ -32,9 +32,11 @@ from xmbench.interfaces.model import (
     Classifier,
     ClassifiesInOnePass,
     Conditions,
+    CountsParameters,
     Examples,
     Generator,
     Model,
+    PhaseProgress,
     ReadsImages,
     Run,
     SeesReferences,
@@ -55,6 +57,7 @@ from xmbench.interfaces.source import (
     Upstream,
     yielded,
 )
+from xmbench.interfaces.speech import Speech, SpokenWords, Voice
 from xmbench.interfaces.task import SIDES, USABLE, AudioFormat, Direction, ImageFormat, Modality, Sides, Status, Task
 
 __all__ = [
@@ -73,6 +76,7 @@ __all__ = [
     "ClassifiesInOnePass",
     "Conditions",
     "Countable",
+    "CountsParameters",
     "Direction",
     "Engine",
     "EngineFacts",
@@ -93,6 +97,7 @@ __all__ = [
     "Model",
     "Naming",
     "Pair",
+    "PhaseProgress",
     "Raw",
     "RawClip",
     "RawImage",
@@ -104,11 +109,14 @@ __all__ = [
     "SeesReferences",
     "Sides",
     "Source",
+    "Speech",
     "Spoken",
+    "SpokenWords",
     "Status",
     "Task",
     "TrainingEmbeddings",
     "Upstream",
+    "Voice",
     "WholeSet",
     "depends_on",
     "item_rng",
