@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,8 @@ def boards() -> list[leaderboard.Board]:
     """One with everything that a board can have, one of two speakers, one without the row of its gate."""
     made = with_bounds(track="one/i2a", smallest=0.005)
     fine = {"corr2d-best5": near(0.8), "pesq": near(1.2)}
-    made.add_seeds("better net", seeds(0.8), others=fine, threads=1, hardware="2 cores", uses_judges=False)
+    cost: dict[str, Any] = {"threads": 1, "hardware": "2 cores", "parameters": 1_530_000, "training_seconds": 351.0}
+    made.add_seeds("better net", seeds(0.8), others=fine, **cost, uses_judges=False)
     made.add_seeds("nearly as good", [share(0.79, 9 + k) for k in range(3)], others=fine, training_data="open")
     made.add_seeds("worse net", seeds(0.5), others={"corr2d-best5": near(0.8), "pesq": near(1.9)})
     made.add("one seed", share(0.75, 5), others=fine)
@@ -66,7 +68,7 @@ def test_the_page_says_what_a_row_is_and_what_nobody_checked(page: Path) -> None
         "verified; stated: closed training data, judges in the system: yes",
         "self-reported; stated: closed training data",
         "<dd>verified at commit aaaaaaaaaaaa, today</dd>",
-        "<dd>0 · 2 cores · 1 thread</dd>",
+        "<dd>0 · 2 cores · 1 thread · 1.5 M parameters · trained in 5.8 min</dd>",
         "<th scope=row>accuracy on real recordings</th><td class=n>0.904</td>",
         "<th scope=row>takes near-homophones for one of its classes</th><td class=n>0.120</td>",
         "<th scope=row>calibration error</th><td class=n>0.021</td>",
@@ -86,7 +88,7 @@ def test_the_markdown_pages_say_the_same() -> None:
         "Calibration error 0.021.",
         "### Self-reported: not scored again by the maintainers, not ranked",
         "| noise; not ranked: corr2d-best5 is 0.1360",
-        "closed training data; judges in the system: no; 2 cores; 1 thread |",
+        "closed training data; judges in the system: no; 2 cores; 1 thread; 1.5 M parameters; trained in 5.8 min |",
         "verified at commit aaaaaaaaaaaa",
     ):
         assert said in text, said

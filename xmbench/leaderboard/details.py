@@ -8,7 +8,7 @@ from xmbench.formats.result import Result, Score
 from xmbench.formats.submission import Submission
 from xmbench.html import escape, link, table
 from xmbench.leaderboard.board import Board, Row
-from xmbench.leaderboard.terms import judges_used, method_text, status_text, threads_text
+from xmbench.leaderboard.terms import costs, judges_used, method_text, status_text
 from xmbench.statistics import FEW_SEEDS
 
 Facts = Sequence[tuple[str, str]]
@@ -46,10 +46,7 @@ def _made(row: Row) -> list[tuple[str, str]]:
         ("status", escape(status_text(row.result))),
         ("training data", f"{escape(made.training_data)} (as stated, not checked)"),
         ("judges in the system", f"{judges_used(made)} (as stated, not checked)"),
-        (
-            "seed, hardware, threads (as stated)",
-            escape(" · ".join(filter(None, (_seed(made), made.hardware, threads_text(made))))),
-        ),
+        ("seed, hardware, threads (as stated)", escape(" · ".join(filter(None, (_seed(made), *costs(made)))))),
         ("licence", escape(made.licence)),
         ("outputs", f"<code>{row.result.outputs_digest}</code>"),
         ("per-item table", f"<code>{row.result.items_digest}</code>"),
