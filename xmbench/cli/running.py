@@ -68,13 +68,14 @@ def run_baseline(
     from xmbench.formats.baseline import Baseline
     from xmbench.formats.dataset import open_dataset
     from xmbench.formats.document import load_toml
+    from xmbench.runner.output_tables import OutputForm
     from xmbench.storage.sizes import parse_size
 
+    form = OutputForm(outputs, None if max_file is None else parse_size(max_file, "--max-file"))
     if seed is not None and seeds is not None:
         raise typer.BadParameter("give --seed or --seeds, not both", param_hint="--seeds")
     chosen = None if seeds is None else runner.parse_seeds(seeds)
     overrides = parse_settings(settings or [])
-    form = runner.OutputForm(outputs, None if max_file is None else parse_size(max_file, "--max-file"))
     baseline = load_toml(content.find("baselines", name), Baseline)
     dataset = open_dataset(data)
     if verify:  # before minutes of training
@@ -86,9 +87,9 @@ def run_baseline(
         "preset": preset,
         "device": device,
         "overrides": overrides,
+        "form": form,
         "resume": resume,
         "shuffle_conditions": shuffle_conditions,
-        "form": form,
         "progress": lambda line: print(line, flush=True),
     }
     if chosen is None:

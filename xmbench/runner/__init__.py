@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from xmbench.runner.output_tables import OutputForm
 from xmbench.runner.run import RunSummary, Written, run
 from xmbench.runner.seeds import parse_seeds, run_seeds
 from xmbench.runner.settings import RUN_FILE, Generation, RunRecord, expected, unmet
@@ -20,7 +19,6 @@ from xmbench.runner.settings import RUN_FILE, Generation, RunRecord, expected, u
 __all__ = [
     "RUN_FILE",
     "Generation",
-    "OutputForm",
     "RunRecord",
     "RunSummary",
     "Written",

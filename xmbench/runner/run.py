@@ -94,9 +94,9 @@ def run(
     device: str = "auto",
     seed: int | None = None,
     overrides: Mapping[str, Any] | None = None,
+    form: OutputForm | None = None,
     resume: bool = False,
     shuffle_conditions: bool = False,
-    form: OutputForm | None = None,
     progress: Callable[[str], None] = print,
 ) -> RunSummary:
     """Trains a baseline on a data set, once, and writes its outputs for the track of each of its directions.
@@ -109,9 +109,9 @@ def run(
         device: "auto", "cpu" or "cuda".
         seed: instead of the baseline's.
         overrides: settings instead of the baseline's, by name.
+        form: kind and largest size of the files with the outputs; None for wav (or png) in one table.
         resume: continue an unfinished run, or generate again from a finished one.
         shuffle_conditions: the control: generate each item from another item's condition.
-        form: kind and largest size of the files with the outputs; None for wav (or png) in one table.
         progress: gets lines of progress.
 
     Raises:

@@ -68,9 +68,9 @@ def run_seeds(
     preset: str | None = None,
     device: str = "auto",
     overrides: Mapping[str, Any] | None = None,
+    form: OutputForm | None = None,
     resume: bool = False,
     shuffle_conditions: bool = False,
-    form: OutputForm | None = None,
     progress: Callable[[str], None] = print,
 ) -> list[RunSummary]:
     """Runs a baseline once for each seed, into `out/seed-<seed>`.
@@ -83,9 +83,9 @@ def run_seeds(
         preset: variant of the baseline.
         device: "auto", "cpu" or "cuda".
         overrides: settings instead of the baseline's, by name.
+        form: of the files with the outputs, as in `run`; finished seeds keep theirs.
         resume: skip finished seeds, resume an unfinished one, run the rest.
         shuffle_conditions: the control: generate each item from another item's condition.
-        form: of the files with the outputs, as in `run`; finished seeds keep theirs.
         progress: gets lines of progress.
 
     Raises:
@@ -116,9 +116,9 @@ def run_seeds(
                 device=device,
                 seed=seed,
                 overrides=overrides,
+                form=form,
                 resume=resume,
                 shuffle_conditions=shuffle_conditions,
-                form=form,
                 progress=progress,
             )
         )
