@@ -105,9 +105,9 @@ def run_baseline(
         "preset": preset,
         "device": device,
         "overrides": overrides,
+        "form": form,
         "resume": resume,
         "shuffle_conditions": shuffle_conditions,
-        "form": form,
         "time_limit_s": time_limit_s,
     }
     with Lines() as lines:
