@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -15,19 +16,28 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 from xmbench import content, registry, runner
-from xmbench.errors import CheckError, DatasetError, DocumentError, OutputError, PrerequisiteError, UnknownNameError
+from xmbench.errors import (
+    CheckError,
+    DatasetError,
+    DocumentError,
+    OutputError,
+    PrerequisiteError,
+    UnknownNameError,
+    XmbenchError,
+)
 from xmbench.evaluator.check import check
 from xmbench.formats.baseline import Baseline, Expected
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import Part, load_json, load_toml
 from xmbench.formats.items import read_clip, read_conditions, read_image
-from xmbench.formats.submission import Submission
-from xmbench.interfaces import SIDES, Conditions, Examples, Run
+from xmbench.formats.submission import SUBMISSION_FILE, Submission
+from xmbench.interfaces import SIDES, Conditions, Direction, Examples, Run
 from xmbench.media import image
 from xmbench.runner.outputs import Outputs, shuffled
-from xmbench.runner.settings import resolve_config
+from xmbench.runner.settings import RUN_FILE, RunRecord, resolve_config
 
 SMALL: dict[str, Any] = {
     "widths": [4, 6],
@@ -105,7 +115,8 @@ def test_every_toml_fits_its_model(name: str) -> None:
     assert model.oracle or baseline.kind != "ceiling"
     for preset in (None, *baseline.presets):
         config = resolve_config(baseline, model, preset, {})
-        if preset is None:  # every setting stands in the TOML, save those that are off
+        if preset is None:  # every setting stands in the TOML, save those that are off, and the code says the same
+            assert config == model.Config()
             unset = {key for key, value in config.model_dump().items() if value is not None} - set(baseline.config)
             assert unset == set()
 
@@ -313,6 +324,88 @@ def test_unknown_settings_name_the_nearest(tmp_path: Path, digits: Dataset) -> N
     assert not (tmp_path / "run").exists()
 
 
+def test_presets_go_together_in_their_order() -> None:
+    mtnet = baseline_of("mtnet")
+    model = registry.model("mtnet")
+    lite, both = resolve_config(mtnet, model, "lite", {}), resolve_config(mtnet, model, "lite,gen-only", {})
+    assert both == lite.model_copy(update={"use_per": False, "use_rep": False})
+    assert resolve_config(mtnet, model, "literal,lite", {}).joint_lr == lite.joint_lr  # the later one wins
+    assert resolve_config(mtnet, model, "lite,literal", {}).joint_lr == 1e-3
+    assert runner.canonical(mtnet, " lite , gen-only") == "lite,gen-only"
+    assert runner.canonical(mtnet, None) is None
+
+
+@pytest.mark.parametrize(
+    ("preset", "message"),
+    [
+        ("lite,gen-onli", "did you mean 'gen-only'"),
+        ("lite,", "mtnet has no preset ''"),
+        ("lite,gen-only,lite", "'lite' is named twice"),
+        ("gen-only,gen-rep", "'gen-rep' changes nothing beside 'gen-only'"),
+        ("lite,balanced,gen-only", "balanced needs a second term"),
+        ("spectral,ae-decoder", 'needs decoder = "generator"'),
+    ],
+)
+def test_presets_that_do_not_go_together_are_named(preset: str, message: str) -> None:
+    with pytest.raises(XmbenchError) as caught:
+        resolve_config(baseline_of("mtnet"), registry.model("mtnet"), preset, {})
+    assert message in str(caught.value)
+    assert "mtnet" in str(caught.value)
+
+
+def test_a_run_of_two_presets_names_both(tmp_path: Path, digits: Dataset) -> None:
+    settings = {**SMALL, "autoencoder_min_steps": 1, "joint_min_steps": 1}
+    run("mtnet", digits, tmp_path / "run", preset="lite, gen-only", overrides=settings)
+    record = load_json(tmp_path / "run" / RUN_FILE, RunRecord)
+    document = load_json(tmp_path / "run" / "submission" / SUBMISSION_FILE, Submission)
+    assert record.preset == document.preset == "lite,gen-only"
+    assert "--preset lite,gen-only" in document.command
+    assert document.system.startswith("MT-Net lite (our re-implementation, CPU-sized), L_gen only")
+    assert any(note.startswith("lite: ") for note in document.notes)
+    with pytest.raises(OutputError, match="other settings"):
+        run("mtnet", digits, tmp_path / "run", preset="gen-only,lite", overrides=settings)
+
+
+def test_settings_of_a_recipe_stand_between_the_file_and_its_presets() -> None:
+    mtnet, model = baseline_of("mtnet"), registry.model("mtnet")
+    assert [resolve_config(mtnet, model, None, {}, name).joint_epochs for name in ("mnist-ad", "cifar100-ad")] == [
+        20,
+        60,
+    ]
+    lite = resolve_config(mtnet, model, "lite", {})
+    assert resolve_config(mtnet, model, "lite", {}, "cifar10-ad").joint_epochs == lite.joint_epochs
+    assert resolve_config(mtnet, model, None, {"joint_epochs": 7}, "cifar10-ad").joint_epochs == 7
+    assert set(mtnet.recipes) <= set(content.names("recipes"))
+
+
+class _TwoWays:
+    """A generator that counts how often it computes."""
+
+    passes = 0
+
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
+        raise AssertionError("one pass gives both")
+
+    def generate_and_predict(
+        self, conditions: Conditions, direction: Direction
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+        self.passes += 1
+        count = len(conditions.ids)
+        return np.zeros((count, 18140), np.float32), np.zeros(count, np.int64)
+
+
+def test_outputs_and_classes_come_from_one_pass(
+    tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = _TwoWays()
+    model = registry.model("silence")
+    monkeypatch.setattr(type(model), "fit", lambda _self, examples, task, config, run: generator)
+    generation = run("silence", digits, tmp_path / "run").generation
+    labels = digits.table("test", ["label"])["label"].to_pylist()
+    assert generation.head_accuracy == pytest.approx(labels.count(0) / len(labels), abs=1e-6)
+    assert generator.passes == math.ceil(len(labels) / 64)
+
+
 def test_presets_and_changes_always_show_in_the_name() -> None:
     from xmbench.runner.describe import deviations, system_name
 
@@ -321,6 +414,10 @@ def test_presets_and_changes_always_show_in_the_name() -> None:
     assert system_name(mtnet, "gen-only", {"joint_lr": 0.001}).endswith("[gen-only] [joint_lr=0.001]")
     assert system_name(mtnet, None, {}, shuffle=True) == f"{mtnet.title} [conditions shuffled]"
     assert set(deviations(mtnet, None)) < set(deviations(mtnet, "lite"))
+    assert set(deviations(mtnet, "lite,spectral")) == {*deviations(mtnet, "lite"), *deviations(mtnet, "spectral")}
+    assert system_name(mtnet, "gen-only,lite", {}) == (
+        "MT-Net (our re-implementation), L_gen only, MT-Net lite (our re-implementation, CPU-sized) [gen-only]"
+    )
 
 
 def test_a_data_set_without_the_track_or_the_items(tmp_path: Path, digits: Dataset) -> None:

@@ -10,8 +10,7 @@ import torch
 from xmbench import content, registry
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml
-from xmbench.interfaces import AudioFormat, ImageFormat, Model, Task
-from xmbench.interfaces.model import ReadsImages
+from xmbench.interfaces import AudioFormat, ImageFormat, Model, ReadsImages, Task
 from xmbench.runner.settings import resolve_config
 
 DIGITS = Task(tuple("0123456789"), tuple("0123456789"), ImageFormat(28, 28, 1), AudioFormat(22050, 18140, 0.0, 10.0))

@@ -30,9 +30,11 @@ def run_baseline(
     name: Annotated[str, typer.Argument(metavar="BASELINE", help="Name of a baseline, or path to its TOML file.")],
     data: Annotated[Path, typer.Option(help="Directory of a data set.")],
     out: Annotated[
-        Path | None, typer.Option(help="Directory of the run (default: runs/RECIPE/BASELINE[-PRESET]).")
+        Path | None, typer.Option(help="Directory of the run (default: runs/RECIPE/BASELINE[-PRESET ...]).")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="Variant of the baseline; `lite` suits a CPU.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Variant of the baseline, or several: lite,gen-only. `lite` suits a CPU.")
+    ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train and generate.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed instead of the baseline's.")] = None,
     seeds: Annotated[
@@ -58,7 +60,7 @@ def run_baseline(
     # 99 ms takes 126 ms on free cores, but 325 ms instead of 1,302 ms when other programs run.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from xmbench import content, runner
-    from xmbench.formats.baseline import Baseline
+    from xmbench.formats.baseline import Baseline, names_of
     from xmbench.formats.dataset import open_dataset
     from xmbench.formats.document import load_toml
 
@@ -67,11 +69,12 @@ def run_baseline(
     chosen = None if seeds is None else runner.parse_seeds(seeds)
     overrides = parse_settings(settings or [])
     baseline = load_toml(content.find("baselines", name), Baseline)
+    preset = runner.canonical(baseline, preset)
     dataset = open_dataset(data)
     if verify:  # before minutes of training
         for direction in baseline.directions:
             runner.expected(baseline, dataset.recipe.track_id(direction), preset)
-    folder = out or Path("runs") / dataset.recipe.name / "-".join(filter(None, [baseline.name, preset]))
+    folder = out or Path("runs") / dataset.recipe.name / "-".join([baseline.name, *names_of(preset)])
     print(f"{baseline.name} on {dataset.recipe.name}: running in {folder}", flush=True)
     options: dict[str, Any] = {
         "preset": preset,

@@ -20,8 +20,17 @@ class Preset(Part):
     deviations: tuple[str, ...] = ()
 
 
+class RecipeSettings(Part):
+    """What differs on the data sets of one recipe: more classes or harder images need more epochs."""
+
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
 class Expected(Part):
-    """A score that a rerun must reach: a regression test, not a claim of the paper."""
+    """A score that a rerun must reach: a regression test, not a claim of the paper.
+
+    `preset` may be several, as on the command line: "lite,gen-only".
+    """
 
     track: str
     preset: str = ""
@@ -38,6 +47,7 @@ class Baseline(Document):
     version says `direction = "i2a"`, which is read as `directions = ["i2a"]`.
 
     Attributes:
+        recipes: settings that differ on the data sets of a recipe, by its name.
         anchor: an end of the normalised scores of its direction; a row of that kind, run as it is shipped. "floor":
             its outputs do not depend on the condition, and the best of these rows is 0. "ceiling": its outputs are
             the references themselves, and its row is 1.
@@ -53,6 +63,7 @@ class Baseline(Document):
     anchor: Literal["", "floor", "ceiling"] = ""
     seed: int = 0
     config: dict[str, Any] = Field(default_factory=dict)
+    recipes: dict[Name, RecipeSettings] = Field(default_factory=dict)
     presets: dict[Name, Preset] = Field(default_factory=dict)
     cost: str = ""
     licence: str = "Apache-2.0"
@@ -83,7 +94,18 @@ class Baseline(Document):
             raise ValueError("a direction is listed twice")
         return directions
 
-    def configured(self, preset: str | None, overrides: dict[str, Any]) -> dict[str, Any]:
-        """The raw configuration: the file's, then the preset's, then the command line's."""
-        chosen = self.presets[preset].config if preset else {}
-        return {**self.config, **chosen, **overrides}
+    def chosen(self, preset: str | None) -> tuple[Preset, ...]:
+        """The presets of a choice like "lite,gen-only", in its order; KeyError for an unknown one."""
+        return tuple(self.presets[name] for name in names_of(preset))
+
+    def configured(self, preset: str | None, overrides: dict[str, Any], recipe: str = "") -> dict[str, Any]:
+        """The raw configuration: the file's, the recipe's, those of the presets in their order, the command line's."""
+        found = {**self.config, **(self.recipes[recipe].config if recipe in self.recipes else {})}
+        for part in self.chosen(preset):
+            found |= part.config
+        return found | overrides
+
+
+def names_of(preset: str | None) -> list[str]:
+    """The names in a choice of presets like "lite,gen-only"."""
+    return [name.strip() for name in preset.split(",")] if preset else []

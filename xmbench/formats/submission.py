@@ -14,6 +14,7 @@ OUTPUT_FOLDER = "outputs"
 OUTPUT_TABLE = "outputs.parquet"
 SystemKind = Literal["learned", "retrieval", "reference", "floor", "ceiling"]
 _NAME_OR_NOTHING = f"^$|{NAME_PATTERN}"
+_NAMES_OR_NOTHING = f"^$|^{NAME_PATTERN.strip('^$')}(,{NAME_PATTERN.strip('^$')})*$"
 
 
 class Submission(Document):
@@ -24,7 +25,7 @@ class Submission(Document):
 
     Attributes:
         baseline: name of the baseline that the runner ran; "" for every other system.
-        preset: of the baseline; "" for none.
+        preset: of the baseline; several in their order, "lite,gen-only"; "" for none.
         changed: settings that differ from the baseline's (`--set`), by name.
         kind: "learned" generates; "retrieval" plays or shows stored items; "reference", "floor" and "ceiling" are rows
             that help to read a board.
@@ -43,7 +44,7 @@ class Submission(Document):
     system: str = Field(min_length=1, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")  # one line, no control characters
     kind: SystemKind = "learned"
     baseline: str = Field(default="", pattern=_NAME_OR_NOTHING)
-    preset: str = Field(default="", pattern=_NAME_OR_NOTHING)
+    preset: str = Field(default="", pattern=_NAMES_OR_NOTHING)
     changed: dict[str, Any] = Field(default_factory=dict)
     control: Literal["", "shuffled-conditions"] = ""
     authors: tuple[str, ...] = ()

@@ -28,7 +28,18 @@ from xmbench.interfaces.metric import (
     judges_of,
     smallest_difference,
 )
-from xmbench.interfaces.model import Classifier, Conditions, Examples, Generator, Model, Run, SeesReferences, item_rng
+from xmbench.interfaces.model import (
+    Classifier,
+    ClassifiesInOnePass,
+    Conditions,
+    Examples,
+    Generator,
+    Model,
+    ReadsImages,
+    Run,
+    SeesReferences,
+    item_rng,
+)
 from xmbench.interfaces.source import (
     Attribute,
     Attributed,
@@ -60,6 +71,7 @@ __all__ = [
     "AudioFormat",
     "ClassReferences",
     "Classifier",
+    "ClassifiesInOnePass",
     "Conditions",
     "Countable",
     "Direction",
@@ -86,6 +98,7 @@ __all__ = [
     "RawClip",
     "RawImage",
     "RawPair",
+    "ReadsImages",
     "Rejected",
     "Run",
     "ScoringContext",

@@ -118,6 +118,17 @@ class Classifier(Protocol):
 
 
 @runtime_checkable
+class ClassifiesInOnePass(Protocol):
+    """What a generator may have in addition to `predict`: outputs and classes without computing the condition twice."""
+
+    def generate_and_predict(
+        self, conditions: Conditions, direction: Direction
+    ) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+        """What `generate` and `predict` return for one batch."""
+        ...
+
+
+@runtime_checkable
 class ReadsImages(Protocol):
     """What a model with a network for images has in addition, so that it can be examined without a training."""
 

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from xmbench.runner.presets import canonical
 from xmbench.runner.run import RunSummary, Written, run
 from xmbench.runner.seeds import parse_seeds, run_seeds
 from xmbench.runner.settings import RUN_FILE, Generation, RunRecord, expected, unmet
@@ -22,6 +23,7 @@ __all__ = [
     "RunRecord",
     "RunSummary",
     "Written",
+    "canonical",
     "expected",
     "parse_seeds",
     "run",

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 from xmbench import registry
-from xmbench.formats.baseline import Baseline
+from xmbench.formats.baseline import Baseline, names_of
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.submission import Submission
 from xmbench.interfaces import Direction
@@ -56,19 +56,22 @@ def submission_of(
 
 
 def system_name(baseline: Baseline, preset: str | None, overrides: Mapping[str, Any], shuffle: bool = False) -> str:
-    """Title of a row; it always names the preset, changed settings and shuffled conditions."""
+    """Title of a row; it always names the presets, changed settings and shuffled conditions."""
     title = baseline.title
-    if preset:
-        title = baseline.presets[preset].title
-        title += "" if preset in title.lower() else f" [{preset}]"
+    for number, part in enumerate(baseline.chosen(preset)):
+        # "MT-Net lite" and "MT-Net, L_gen only" -> "MT-Net lite, L_gen only"
+        added = part.title.removeprefix(baseline.title)
+        title = part.title if number == 0 else title + (added if added != part.title else f", {part.title}")
+    unnamed = [name for name in names_of(preset) if name not in title.lower()]
+    title += f" [{', '.join(unnamed)}]" if unnamed else ""
     if overrides:
         title += f" [{', '.join(f'{key}={_toml(value)}' for key, value in sorted(overrides.items()))}]"
     return title + (" [conditions shuffled]" if shuffle else "")
 
 
 def deviations(baseline: Baseline, preset: str | None) -> tuple[str, ...]:
-    """How this row departs from its paper, the preset's own departures included."""
-    return baseline.deviations + (baseline.presets[preset].deviations if preset else ())
+    """How this row departs from its paper, the presets' own departures included."""
+    return baseline.deviations + tuple(line for part in baseline.chosen(preset) for line in part.deviations)
 
 
 def command_of(

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xmbench import registry
 from xmbench.errors import PrerequisiteError
 from xmbench.execution.progress import silent
@@ -18,11 +21,21 @@ from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_conditions
 from xmbench.formats.submission import OUTPUT_TABLE, SUBMISSION_FILE
-from xmbench.interfaces import Classifier, Direction, Generator, Model, Run, SeesReferences
+from xmbench.interfaces import (
+    Classifier,
+    ClassifiesInOnePass,
+    Conditions,
+    Direction,
+    Generator,
+    Model,
+    Run,
+    SeesReferences,
+)
 from xmbench.runner.describe import command_of, hardware_of, now, submission_of, versions
 from xmbench.runner.examples import open_examples
 from xmbench.runner.first_interface import fit
 from xmbench.runner.outputs import BATCH, Outputs, shuffled
+from xmbench.runner.presets import canonical
 from xmbench.runner.settings import (
     RUN_FILE,
     Generation,
@@ -104,7 +117,7 @@ def run(
         baseline: the row to run.
         dataset: where to train and generate.
         out: directory of the run; new or empty, unless `resume`.
-        preset: variant of the baseline; always named in the submission.
+        preset: variant of the baseline, or several ("lite,gen-only"); always named in the submission.
         device: "auto", "cpu" or "cuda".
         seed: instead of the baseline's.
         overrides: settings instead of the baseline's, by name.
@@ -122,8 +135,9 @@ def run(
     model = registry.model(baseline.model)
     require_track(baseline, model, dataset)
     changes = dict(overrides or {})
-    config = resolve_config(baseline, model, preset, changes)
-    stated = resolve_threads(baseline, preset, changes)
+    preset = canonical(baseline, preset)
+    config = resolve_config(baseline, model, preset, changes, dataset.recipe.name)
+    stated = resolve_threads(baseline, preset, changes, dataset.recipe.name)
     used_seed = baseline.seed if seed is None else seed
     settings = settings_of(baseline, dataset, config, used_seed, stated)
     first = rank() == 0  # of several processes, the one that writes
@@ -207,6 +221,16 @@ def _enough_memory() -> Iterator[None]:
             raise
 
 
+def _of_batch(
+    generator: Generator, conditions: Conditions, direction: Direction
+) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+    """The outputs of a batch, and the classes that the generator recognises if it does: in one pass where it can."""
+    if isinstance(generator, ClassifiesInOnePass):
+        return generator.generate_and_predict(conditions, direction)
+    outputs = generator.generate(conditions, direction)
+    return outputs, generator.predict(conditions) if isinstance(generator, Classifier) else None
+
+
 def _labels(dataset: Dataset, split: str) -> dict[str, int]:
     table = dataset.table(split, ["label"])
     return dict(zip(table["id"].to_pylist(), table["label"].to_pylist(), strict=True))
@@ -232,8 +256,8 @@ def _generate(
     right = predicted = 0
     with _enough_memory(), replacing(folder / OUTPUT_TABLE) as temporary, writer.open(temporary):
         for conditions in batches:
-            writer.add(conditions.ids, generator.generate(conditions, direction))
-            classes = generator.predict(conditions) if isinstance(generator, Classifier) else None
+            outputs, classes = _of_batch(generator, conditions, direction)
+            writer.add(conditions.ids, outputs)
             if classes is not None:
                 right += sum(label_of[i] == k for i, k in zip(conditions.ids, classes.tolist(), strict=True))
                 predicted += len(conditions.ids)

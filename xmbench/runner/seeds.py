@@ -20,6 +20,7 @@ from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.submission import SUBMISSION_FILE, Submission
+from xmbench.runner.presets import canonical
 from xmbench.runner.run import RunSummary, Written, run
 from xmbench.runner.settings import (
     RUN_FILE,
@@ -78,7 +79,7 @@ def run_seeds(
         dataset: where to train and generate.
         out: directory of the runs.
         seeds: in this order.
-        preset: variant of the baseline.
+        preset: variant of the baseline, or several ("lite,gen-only").
         device: "auto", "cpu" or "cuda".
         overrides: settings instead of the baseline's, by name.
         resume: skip finished seeds, resume an unfinished one, run the rest.
@@ -91,8 +92,9 @@ def run_seeds(
     """
     model = registry.model(baseline.model)
     require_track(baseline, model, dataset)
-    config = resolve_config(baseline, model, preset, dict(overrides or {}))
-    threads = resolve_threads(baseline, preset, dict(overrides or {}))
+    preset = canonical(baseline, preset)
+    config = resolve_config(baseline, model, preset, dict(overrides or {}), dataset.recipe.name)
+    threads = resolve_threads(baseline, preset, dict(overrides or {}), dataset.recipe.name)
     _require_own_directory(out)
     folders = {seed: out / f"seed-{seed}" for seed in seeds}
     found = {

@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from xmbench.errors import DatasetError, DocumentError, OutputError, UnknownNameError, nearest
+from xmbench.errors import DatasetError, DocumentError, OutputError, UnknownNameError
 from xmbench.formats.baseline import Baseline, Expected
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import Document, Part, load_json, parse
 from xmbench.interfaces import Direction, Model
+from xmbench.runner.presets import canonical
 
 RUN_FILE = "run.json"
 DEFAULT_THREADS = 1  # on a CPU: then a seed gives the same weights on any number of cores
@@ -69,18 +70,20 @@ class RunRecord(Document):
     generations: dict[str, Generation] = Field(default_factory=dict)
 
 
-def resolve_config(baseline: Baseline, model: Model, preset: str | None, overrides: Mapping[str, Any]) -> Any:
-    """The model's configuration: the TOML's, then the preset's, then the command line's; all checked.
+def resolve_config(
+    baseline: Baseline, model: Model, preset: str | None, overrides: Mapping[str, Any], recipe: str = ""
+) -> Any:
+    """The model's configuration: the TOML's, the recipe's, the presets', then the command line's; all checked.
 
     Raises:
         UnknownNameError: no such preset.
-        DocumentError: an unknown key (the nearest is named) or a bad value.
+        DocumentError: presets that do not go together, an unknown key (the nearest is named) or a bad value.
     """
-    if preset is not None and preset not in baseline.presets:
-        raise UnknownNameError(f"{baseline.name} has no preset '{preset}'", expected=nearest(preset, baseline.presets))
-    parse(_of_model(baseline.configured(preset, {}), model), model.Config, f"baseline {baseline.name}")
-    where = "--set" if overrides else f"baseline {baseline.name}"
-    return parse(_of_model(baseline.configured(preset, dict(overrides)), model), model.Config, where)
+    preset = canonical(baseline, preset)
+    file = f"baseline {baseline.name}" + (f" --preset {preset}" if preset else "")
+    parse(_of_model(baseline.configured(preset, {}, recipe), model), model.Config, file)
+    where = "--set" if overrides else file
+    return parse(_of_model(baseline.configured(preset, dict(overrides), recipe), model), model.Config, where)
 
 
 def _of_model(configured: dict[str, Any], model: Model) -> dict[str, Any]:
@@ -89,13 +92,15 @@ def _of_model(configured: dict[str, Any], model: Model) -> dict[str, Any]:
     return {key: value for key, value in configured.items() if key not in shared}
 
 
-def resolve_threads(baseline: Baseline, preset: str | None, overrides: Mapping[str, Any]) -> int | None:
+def resolve_threads(
+    baseline: Baseline, preset: str | None, overrides: Mapping[str, Any], recipe: str = ""
+) -> int | None:
     """Threads of the processor as the configuration states them; None where it does not.
 
     Raises:
         DocumentError: not an integer from 1 on.
     """
-    configured = baseline.configured(preset, dict(overrides))
+    configured = baseline.configured(preset, dict(overrides), recipe)
     stated = {key: value for key, value in configured.items() if key in Processor.model_fields}
     where = "--set" if overrides.keys() & stated.keys() else f"baseline {baseline.name}"
     return parse(stated, Processor, where).threads
@@ -212,11 +217,13 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def expected(baseline: Baseline, track: str, preset: str | None) -> list[Expected]:
-    """Scores that a run of a baseline must reach.
+    """Scores that a run of a baseline must reach; those of several presets are stated for just that choice.
 
     Raises:
-        DocumentError: the baseline states none for this track and preset.
+        UnknownNameError: no such preset.
+        DocumentError: the baseline states none for this track and preset, or the presets do not go together.
     """
+    preset = canonical(baseline, preset)
     wanted = [item for item in baseline.expected if (item.track, item.preset) == (track, preset or "")]
     if not wanted:
         raise DocumentError(
