@@ -51,8 +51,8 @@ class Config(Part):
     """The voice, and the two classifiers; only the settings of the chosen one have an effect."""
 
     classifier: Literal["mtnet", "resnet-18"] = "mtnet"
-    # The voice: "" for that of the training clips, whose settings the recipe has
-    voice: str = ""
+    # The voice; "" for that of the training clips, whose settings the recipe has
+    voice: str = "en+anika"
     engine: str = "espeak-ng"
     rate: int = Field(default=175, ge=1, description="words per minute")
     pitch: int = Field(default=50, ge=0, le=100)
