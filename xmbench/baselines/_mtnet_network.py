@@ -119,12 +119,19 @@ class MTNet(nn.Module):
         # Tanh at the end, because phi^A is in (-1, 1); it also bounds phi, whose scale eq. 7 leaves open.
         self.mapping = nn.Sequential(nn.Linear(code, code), nn.ReLU(), nn.Linear(code, code), nn.Tanh())
         shape, hidden, blocks = config.code_shape, config.generator_hidden, config.generator_blocks
-        values, last = (samples, torch.tanh) if spectra is None else (spectra.values, torch.sigmoid)
+        values, last = (samples, torch.tanh) if spectra is None else (spectra.values, nn.Identity())
         self.generator: nn.Module = AudioGenerator(values, shape, hidden, blocks, config.dilation, last)
         if config.decoder == "ae":  # Table 3: the autoencoder's decoder, trained from scratch
             self.generator = AudioAutoencoder(samples, config.autoencoder_widths).decoder
         etas = torch.tensor([config.eta_gen, config.eta_per, config.eta_rep])
         self.register_buffer("term_weights", etas, persistent=config.balanced)
+
+    @torch.no_grad()
+    def start_at(self, mean: Tensor) -> None:
+        """Makes a mean output (V,) the first one: spectra are far from zero, and biases move slowly."""
+        assert isinstance(self.generator, AudioGenerator)
+        assert self.generator.fc2.bias is not None
+        self.generator.fc2.bias.copy_(mean)
 
     def translate(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Phi^I (B, D) -> logits (B, K), phi (B, D), outputs (B, V)."""

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from xmbench.baselines._mtnet_network import Config, MTNet
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task
+from xmbench.networks.compressed import CompressedSpectra
 from xmbench.networks.images import standardise
 from xmbench.networks.initial import truncated_normal
 from xmbench.networks.modal_translation import (
@@ -168,6 +169,13 @@ class _Joint:
                 self.net.term_weights[position] = self.config.eta_gen * scale
 
 
+@torch.no_grad()
+def mean_spectrum(data: Tensors, spectra: CompressedSpectra) -> Tensor:
+    """The mean over the distinct clips that are trained on, (V,)."""
+    known = data.clip_index[data.rows].unique()  # type: ignore[no-untyped-call]
+    return torch.stack([spectra.of(data.waveforms(part)).sum(dim=0) for part in parts(known)]).sum(dim=0) / len(known)
+
+
 def selection_of(config: Config, data: Tensors) -> str:
     """Which weights of the joint phase are kept: by "generation" loss, by the "head"'s cross-entropy, or the "last".
 
@@ -285,6 +293,9 @@ class _MTNetModel:
         seed_everything(run.seed, "joint", "weights")
         net = MTNet(task, config)
         truncated_normal(net)
+        spectra = config.spectra(task.audio.samples)
+        if spectra is not None:
+            net.start_at(mean_spectrum(data, spectra))
         place(net, run.device, channels_last=config.channels_last)
         _train_joint(_Joint(net, audio_codes, data, config, task.audio.samples), run)
         return _Trained(net, config, task.audio.samples, run)

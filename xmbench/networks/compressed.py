@@ -48,8 +48,11 @@ class CompressedSpectra:
         return magnitudes.pow(self.power).flatten(1)
 
     def waveforms(self, values: Tensor, seed: int, ids: Sequence[str], iterations: int) -> Tensor:
-        """Values (B, F * N) -> waveforms float32 (B, T) in -1..1, by Griffin-Lim from phases of each item's own."""
-        magnitudes = values.float().view(-1, *self.shape).pow(1.0 / self.power) * self._largest
+        """Values (B, F * N) -> waveforms float32 (B, T) in -1..1, by Griffin-Lim from phases of each item's own.
+
+        Values beyond 0..1, where no clip has any, are set to the nearer end.
+        """
+        magnitudes = values.float().clamp(0.0, 1.0).view(-1, *self.shape).pow(1.0 / self.power) * self._largest
         phases = initial_phases(seed, ids, *self.shape).to(values.device)
         found = griffin_lim(magnitudes, phases, self.window, self.hop, self.samples, iterations)
         return torch.clamp(found, -1.0, 1.0)
