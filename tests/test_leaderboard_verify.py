@@ -17,6 +17,7 @@ from xmbench import leaderboard
 from xmbench.errors import DocumentError
 from xmbench.evaluator.save import items_path
 from xmbench.formats.dataset import Dataset
+from xmbench.leaderboard.admit import admit
 from xmbench.leaderboard.places import place
 from xmbench.leaderboard.verification import Checked, Options, verify
 
@@ -57,6 +58,25 @@ def test_what_the_outputs_give_is_marked_with_who_found_it(root: Path, made: Pat
         assert result.verified is not None
         assert result.verified.command == "xmbench leaderboard verify --all"
         assert result.verified.machine
+
+
+def test_a_submission_that_is_scored_here_is_admitted_as_what_a_verification_would_find(
+    made: Path, digits: Dataset, tmp_path: Path
+) -> None:
+    submission = Path(shutil.copytree(made / "submissions" / "honest" / "submission", tmp_path / "run" / "submission"))
+    result = tmp_path / "run" / "result.json"
+    shutil.copy(made / "submissions" / "honest" / "result.json", result)
+    typed = json.loads(result.read_text())
+    typed["scores"]["corr2d"]["value"] = 0.9999  # whatever was claimed is not read
+    result.write_text(json.dumps(typed))
+    added = admit(tmp_path / "boards", submission, digits, command="xmbench leaderboard admit")
+    (row,) = leaderboard.load(tmp_path / "boards").results
+    assert row.status == "verified"
+    assert row.verified is not None
+    assert row.verified.command == "xmbench leaderboard admit"
+    assert added.path == place(tmp_path / "boards", row)
+    (found,) = checked(tmp_path / "boards", made, digits, write=False).values()
+    assert found.differences == ()
 
 
 def test_checking_alone_writes_nothing(root: Path, made: Path, digits: Dataset) -> None:

@@ -498,7 +498,7 @@ def test_a_full_disk_leaves_no_submission(tmp_path: Path, digits: Dataset, monke
 def test_images_are_written_for_the_other_direction(tmp_path: Path, digits: Dataset) -> None:
     writer = Outputs(digits, "a2i")
     pixels = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28, 1)
-    with writer.open(tmp_path / "outputs.parquet"):
+    with writer.open(tmp_path):
         writer.add(("a", "b"), pixels)
         writer.finish()
     found = outputs(tmp_path)
@@ -507,7 +507,7 @@ def test_images_are_written_for_the_other_direction(tmp_path: Path, digits: Data
 
 def test_pixels_of_another_type_are_refused(tmp_path: Path, digits: Dataset) -> None:
     writer = Outputs(digits, "a2i")
-    with writer.open(tmp_path / "outputs.parquet"):
+    with writer.open(tmp_path):
         writer.add(("a", "b"), np.full((2, 28, 28, 1), 0.5))
         with pytest.raises(CheckError, match="2 of 2 outputs are not finite or not 8-bit") as caught:
             writer.finish()

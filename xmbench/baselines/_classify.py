@@ -78,6 +78,7 @@ def trained_classifier(examples: Examples, task: Task, config: ClassifierConfig,
             validate_every=max(epoch, steps // 10),
             validation_ids=data.validation_ids,
             ahead=lambda positions: data.ahead(data.rows[positions]),
+            batch_setting="batch",
         ),
         run,
     )

@@ -67,6 +67,7 @@ class Config(Part):
     joint_warmup: float = Field(default=0.02, ge=0, le=1)
     joint_batch: int = Field(default=64, ge=2)
     validate_every: int = Field(default=1, ge=1, description="epochs between validations of the joint phase")
+    patience: int = Field(default=0, ge=0, description="validations without an improvement that end it; 0: none")
     selection: Literal["automatic", "generation", "head", "last"] = "automatic"
 
     @property

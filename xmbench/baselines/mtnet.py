@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xmbench.baselines._mtnet_network import Config, MTNet
-from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task
+from xmbench.interfaces import Conditions, Direction, Examples, Generator, PhaseProgress, Run, Task
 from xmbench.networks.compressed import CompressedSpectra
 from xmbench.networks.images import standardise
 from xmbench.networks.initial import truncated_normal
@@ -49,6 +49,8 @@ from xmbench.training import (
 
 Losses = dict[str, Tensor]
 TERMS = ("generation", "perception", "representation")  # of eq. 11
+
+JOINT_COST = 2.0  # autoencoder steps that take as long as a joint one: measured with --preset lite
 
 
 def _optimiser(config: Config, rate: float, decay: float, warmup: float, steps: int) -> Optimiser:
@@ -92,6 +94,7 @@ def _train_autoencoder(data: Tensors, task: Task, config: Config, run: Run) -> A
             precision=config.precision,
             validation_ids=data.validation_ids,
             ahead=lambda positions: data.ahead(clips=known[positions]),
+            batch_setting="autoencoder_batch",
         ),
         run,
     )
@@ -113,6 +116,16 @@ def audio_codes_of(autoencoder: AudioAutoencoder, data: Tensors) -> Tensor:
     """Phi^A of every distinct clip, (M, D)."""
     every = torch.arange(int(data.clip_index.max()) + 1)
     return torch.cat([autoencoder.encoder(data.waveforms(part)) for part in parts(every)])
+
+
+def _announce(data: Tensors, config: Config, run: Run) -> None:
+    """Enters the steps of both phases, so that progress is about the whole training."""
+    if config.use_rep:
+        clips = len(data.clip_index[data.rows].unique())  # type: ignore[no-untyped-call]
+        *_, steps = plan_steps(clips, config.autoencoder_batch, config.autoencoder_epochs, config.autoencoder_min_steps)
+        run.phases["autoencoder"] = PhaseProgress(steps)
+    *_, steps = plan_steps(len(data.rows), config.joint_batch, config.joint_epochs, config.joint_min_steps)
+    run.phases["joint"] = PhaseProgress(steps, cost=JOINT_COST)
 
 
 class _Joint:
@@ -225,6 +238,8 @@ def _train_joint(joint: _Joint, run: Run) -> None:
             precision=config.precision,
             validation_ids=data.validation_ids,
             ahead=lambda positions: data.ahead(data.rows[positions], data.clip_index[data.rows[positions]]),
+            patience=config.patience,
+            batch_setting="joint_batch",
         ),
         run,
     )
@@ -285,6 +300,7 @@ class _MTNetModel:
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains both phases, or loads their checkpoints."""
         data = Tensors(examples, run)
+        _announce(data, config, run)
         audio_codes = None
         if config.use_rep:
             audio_codes = audio_codes_of(_train_autoencoder(data, task, config, run), data)

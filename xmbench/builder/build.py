@@ -18,6 +18,7 @@ from xmbench.execution.progress import Progress, silent
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, Manifest, open_dataset
 from xmbench.formats.layout import CARD_FILE, LEDGER_FILE, MANIFEST_FILE, SORTED_LAYOUT, WORK_FOLDER
+from xmbench.formats.limit import Limit, limit_name
 from xmbench.formats.recipe import Recipe
 from xmbench.storage.files import write_text, writing
 
@@ -27,7 +28,7 @@ def build(
     out: Path,
     *,
     source: Path | Mirror | None = None,
-    limit: int | None = None,
+    limit: Limit = None,
     seed: int | None = None,
     workers: int | None = None,
     engine: Engine = "local",
@@ -45,7 +46,8 @@ def build(
         out: directory of the data set; created if missing.
         source: take the upstream files from this directory, or from a mirror (`xmbench.hub.mirror.HubMirror`),
             instead of the recipe's addresses.
-        limit: items per split, stratified by class; None for all.
+        limit: items per split, stratified by class, or `SplitLimits` for some splits, stratified by class and
+            speaker; None for all.
         seed: of splits and pairing, instead of the recipe's.
         workers: processes; None for one per processor. The result does not depend on it.
         engine: "local" for processes of this machine, "ray" for a Ray cluster that sees this machine's directories.
@@ -118,7 +120,7 @@ def _write(
 
 def check(request: Request, source: Path | Mirror | None) -> Path | Mirror | None:
     """Checks a request before any work; returns where the upstream files are."""
-    if request.limit is not None and request.limit < 1:
+    if isinstance(request.limit, int) and request.limit < 1:
         raise DocumentError(f"the limit is {request.limit}", where="--limit", expected="1 or more items per split")
     plan.check(request.recipe)
     if source is None:
@@ -146,7 +148,7 @@ def _is_complete(out: Path, request: Request) -> bool:
     there = {
         "recipe": manifest.recipe.name,
         "data digest": manifest.data_digest,
-        "limit": "none" if manifest.limit is None else str(manifest.limit),
+        "limit": limit_name(manifest.limit),
         "seed": str(manifest.seed),
         "speech": manifest.speech or "as the recipe says",
     }

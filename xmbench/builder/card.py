@@ -12,6 +12,7 @@ from xmbench.formats import columns
 from xmbench.formats.columns import features
 from xmbench.formats.dataset import Dataset, Manifest
 from xmbench.formats.layout import LEDGER_FILE, SPLITS
+from xmbench.formats.limit import SplitLimits, limit_argument
 from xmbench.formats.recipe import Recipe, SourceSpec
 from xmbench.formats.tables import read_schema
 from xmbench.interfaces import AttributeTypes
@@ -90,7 +91,7 @@ def render(dataset: Dataset, attributes: AttributeTypes, *, media: bool = True) 
 def _part_note(manifest: Manifest) -> list[str]:
     notes = []
     if manifest.limit is not None:
-        notes.append(f"**A part**: built with `--limit {manifest.limit}` (items per split, stratified by class).")
+        notes.append(f"**A part**: built with `--limit {limit_argument(manifest.limit)}` ({_limit_meaning(manifest)}).")
     changed = [name for record in manifest.sources.values() for name in record.changed]
     if changed:
         notes.append(
@@ -107,10 +108,16 @@ def _part_note(manifest: Manifest) -> list[str]:
     return notes
 
 
+def _limit_meaning(manifest: Manifest) -> str:
+    if isinstance(manifest.limit, SplitLimits):
+        return "items of each named split, stratified by class and speaker; any other split is complete"
+    return "items per split, stratified by class"
+
+
 def _use(manifest: Manifest, media: bool) -> str:
     """How to load it, and how to rebuild it."""
     recipe = manifest.recipe
-    limit = "" if manifest.limit is None else f" --limit {manifest.limit}"
+    limit = "" if manifest.limit is None else f" --limit {limit_argument(manifest.limit)}"
     speech = f" --speech {manifest.speech}" if manifest.speech else ""
     lines = (
         [

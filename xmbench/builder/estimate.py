@@ -23,6 +23,7 @@ from xmbench.execution.engine import available_workers
 from xmbench.execution.progress import silent
 from xmbench.formats.document import parse
 from xmbench.formats.layout import SPLITS
+from xmbench.formats.limit import Limit, limit_of
 from xmbench.formats.recipe import FileSpec, Recipe, SourceSpec
 from xmbench.interfaces import Countable, Entry, Source, Spoken
 
@@ -115,7 +116,7 @@ def estimate(
     recipe: Recipe,
     *,
     source: Path | Mirror | None = None,
-    limit: int | None = None,
+    limit: Limit = None,
     speech: str | None = None,
     accept_changed: bool = False,
 ) -> Estimate:
@@ -206,7 +207,8 @@ def _entries(
         programs.append(_needed(error))
         return None
     assigned = split.assign(found, recipe.splits, request.split_seed)
-    return {name: split.limited(part, request.limit, request.split_seed, name) for name, part in assigned.items()}
+    split.check_limit({name: len(part) for name, part in assigned.items()}, request.limit)
+    return split.chosen(assigned, request.limit, request.split_seed)
 
 
 def _rows(request: Request, entries: Mapping[str, list[Entry]] | None) -> dict[str, int | None]:
@@ -223,8 +225,9 @@ def _rows(request: Request, entries: Mapping[str, list[Entry]] | None) -> dict[s
         total = sum(counts.values())
         tests = -int(-recipe.splits.test_fraction * total // 1)
         counts = {"train": total - tests, "test": tests}
-    limit = request.limit
-    return {name: None if name not in counts else min(counts[name], limit or counts[name]) for name in SPLITS}
+    split.check_limit(counts, request.limit)
+    limits = {name: limit_of(request.limit, name) for name in SPLITS}
+    return {name: None if name not in counts else min(counts[name], limits[name] or counts[name]) for name in SPLITS}
 
 
 def _spoken(recipe: Recipe, programs: list[str]) -> _Takes:

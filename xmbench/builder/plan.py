@@ -24,6 +24,7 @@ from xmbench.formats.dataset import SourceRecord
 from xmbench.formats.document import ID_PATTERN, load_toml
 from xmbench.formats.layout import HASHED_LAYOUT, SORTED_LAYOUT, SPLITS
 from xmbench.formats.ledger import LedgerRow
+from xmbench.formats.limit import Limit, limit_name
 from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import Attribute, Attributed, AttributeTypes, Entry, Rejected
 
@@ -33,7 +34,7 @@ class Request:
     """The user's request. Two builds of one request write the same data set."""
 
     recipe: Recipe
-    limit: int | None
+    limit: Limit
     seed: int | None
     speech: str = ""  # the engine of --speech, where that changed the recipe
 
@@ -52,7 +53,7 @@ class Request:
         return {
             "recipe": self.recipe.name,
             "data digest": self.recipe.data_digest,
-            "limit": "none" if self.limit is None else str(self.limit),
+            "limit": limit_name(self.limit),
             "seed": str(self.pairing_seed),
             "speech": self.speech or "as the recipe says",
         }
@@ -162,15 +163,19 @@ def make(
     entries = _checked(reader.source.entries(reader.files, reader.options, recipe.task), recipe)
     splits = split.assign(entries, recipe.splits, request.split_seed)
     _check_groups(splits, recipe)
-    chosen = {name: split.limited(found, request.limit, request.split_seed, name) for name, found in splits.items()}
+    split.check_limit({name: len(found) for name, found in splits.items()}, request.limit)
     names = recipe.classes.names
     if recipe.pairing.joint:
-        prepared, items, rows = Prepared({}, {}, {}), _own_takes(chosen), list[LedgerRow]()
+        prepared = Prepared({}, {}, {})
+        chosen = split.chosen(splits, request.limit, request.split_seed, _own_speaker)
+        items, rows = _own_takes(chosen), list[LedgerRow]()
     else:
         store = takes.Store(clips, recipe.audio)
         made = used_readers[recipe.pairing.clip_source]
         prepared = takes.prepare(made, recipe, store, progress, earlier, offline)
-        items, rows = _paired(chosen, prepared, request)
+        pools = _pools(prepared)
+        chosen = split.chosen(splits, request.limit, request.split_seed, _paired_speaker(pools, prepared, request))
+        items, rows = _paired(chosen, prepared, pools, request)
     wanted = {item.take for item in items}
     return Plan(
         request=request,
@@ -222,10 +227,22 @@ def _checked(entries: Iterable[Entry], recipe: Recipe) -> list[Entry]:
     return found
 
 
-def _paired(
-    chosen: Mapping[str, list[Entry]], prepared: Prepared, request: Request
-) -> tuple[list[Item], list[LedgerRow]]:
-    """Items with a take, and ledger rows for those without.
+def _own_speaker(_: str, entry: Entry) -> str:
+    return str(entry.attributes.get("speaker", ""))
+
+
+def _paired_speaker(pools: pair.Pools, prepared: Prepared, request: Request) -> split.SpeakerOf:
+    """Who speaks the take of an item; known before the take is, so that one that fails moves no other item."""
+
+    def speaker(name: str, entry: Entry) -> str:
+        key = pair.choose(entry.key, name, entry.label, pools, request.pairing_seed)
+        return "" if key is None else str(prepared.entries[key].attributes.get("speaker", ""))
+
+    return speaker
+
+
+def _pools(prepared: Prepared) -> pair.Pools:
+    """The takes that items are paired with.
 
     A take that a rule left out is not eligible; one that failed is, so that a later build, in which it does not
     fail, pairs all other items as before.
@@ -235,7 +252,13 @@ def _paired(
         for key, entry in prepared.entries.items()
         if key in prepared.takes or not prepared.rejected[key].filtered
     ]
-    pools = pair.pools(kept)
+    return pair.pools(kept)
+
+
+def _paired(
+    chosen: Mapping[str, list[Entry]], prepared: Prepared, pools: pair.Pools, request: Request
+) -> tuple[list[Item], list[LedgerRow]]:
+    """Items with a take, and ledger rows for those without."""
     names = request.recipe.classes.names
     items, rows = [], []
     for name, entries in chosen.items():

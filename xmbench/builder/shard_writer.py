@@ -113,7 +113,7 @@ def write_shard(work: Job, task: ShardTask) -> ShardReport:
             takes[name].add(row.take)
             yield row
 
-    with replacing(path) as temporary, _writer(temporary, work, len(task.takes)) as writer:
+    with replacing(path) as temporary, open_writer(temporary, work.schema, work.recipe, len(task.takes)) as writer:
         for group in _groups(noted(), work):
             writer.write_table(group, row_group_size=GROUP_ROWS)
             del group  # before the next one is read
@@ -182,14 +182,21 @@ def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.StructArray.from_arrays(parts, fields=list(kind))
 
 
-def _writer(path: Path, work: Job, takes: int) -> pq.ParquetWriter:
-    """A writer that stores each distinct clip once per row group, and no media bytes in the statistics."""
-    plain = [field.name for field in work.schema if not pa.types.is_struct(field.type)]
-    unrepeated = _UNREPEATED | ({"take", "audio.bytes", "audio.path"} if work.recipe.pairing.joint else set())
-    longest = 2 * work.recipe.audio.samples + _HEADER_BYTES
+def open_writer(path: Path, columns: pa.Schema, recipe: Recipe, takes: int) -> pq.ParquetWriter:
+    """A writer that stores each distinct clip once per row group, and no media bytes in the statistics.
+
+    Args:
+        path: of the file.
+        columns: of the rows.
+        recipe: of the data set.
+        takes: distinct clips that the rows share; 0 where each row has its own.
+    """
+    plain = [field.name for field in columns if not pa.types.is_struct(field.type)]
+    unrepeated = _UNREPEATED | ({"take", "audio.bytes", "audio.path"} if recipe.pairing.joint else set())
+    longest = 2 * recipe.audio.samples + _HEADER_BYTES
     return pq.ParquetWriter(
         path,
-        work.schema,
+        columns,
         compression="zstd",
         use_dictionary=[leaf for leaf in (*plain, *_MEDIA_LEAVES) if leaf not in unrepeated],
         write_statistics=plain,

@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
     board.command("build")(build_pages)
     board.command("add")(add_results)
     board.command("anchors")(add_anchors)
+    board.command("admit")(admit_submissions)
     board.command("verify")(verify_results)
     app.command()(report)
     app.command()(demo)
@@ -98,6 +99,9 @@ def add_anchors(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A data set.")],
     out: Annotated[Path | None, typer.Option(help="Directory of the runs (default: runs/RECIPE).")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of rows with other outputs.")] = False,
+    mark: Annotated[
+        bool, typer.Option("--verified", help="Mark them as verified: made and scored here, they need no second time.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that score.")] = os.cpu_count() or 1,
     folder: Folder = _DEFAULT,
 ) -> None:
@@ -111,6 +115,7 @@ def add_anchors(
         dataset,
         out or Path("runs") / dataset.recipe.name,
         replace=replace,
+        mark=mark,
         workers=workers,
         command=shlex.join(["xmbench", *sys.argv[1:]]),
         progress=lambda line: print(line, flush=True),
@@ -118,6 +123,33 @@ def add_anchors(
     for added in made:
         _print_added(added)
     _build(folder)
+
+
+def admit_submissions(
+    submissions: Annotated[list[Path], typer.Argument(metavar="SUBMISSION", help="Directories of outputs.")],
+    data: Annotated[Path, typer.Option("--data", help="The data set that they were made for.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a result of the same system.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that score.")] = os.cpu_count() or 1,
+    folder: Folder = _DEFAULT,
+) -> None:
+    """Scores submissions here and adds them as verified: `score`, `add` and `verify` in one pass.
+
+    For whoever keeps the boards and has the outputs. The result is written beside the submission.
+    """
+    from xmbench.formats.dataset import open_dataset
+    from xmbench.leaderboard import admit
+
+    dataset, command, done = open_dataset(data), shlex.join(["xmbench", *sys.argv[1:]]), 0
+    try:
+        for path in submissions:
+            print(path, flush=True)
+            _print_added(
+                admit.admit(folder, path, dataset, replace=replace, workers=workers, command=command, progress=print)
+            )
+            done += 1
+    finally:
+        if done:  # also if a later one is refused
+            _build(folder)
 
 
 def _print_added(added: Added) -> None:

@@ -48,7 +48,10 @@ def build(
     source: Annotated[
         str | None, typer.Option(help="Directory with the upstream files, or hf:OWNER/NAME@REVISION.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Items per split, stratified by class.")] = None,
+    limit: Annotated[
+        str | None,
+        typer.Option(metavar="N|SPLIT=N", help="Items per split, stratified by class; or of some: test=2000."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of splits and pairing (default: the recipe's).")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: one per processor).")] = None,
     engine: Annotated[
@@ -69,6 +72,7 @@ def build(
     """Builds a data set; resumes an interrupted build."""
     from xmbench.builder.build import build as build_dataset
     from xmbench.builder.plan import load_recipe
+    from xmbench.formats.limit import parse_limit
     from xmbench.hub.mirror import place_of
 
     chosen = load_recipe(recipe)
@@ -78,7 +82,7 @@ def build(
         chosen,
         folder,
         source=place_of(source),
-        limit=limit,
+        limit=None if limit is None else parse_limit(limit),
         seed=seed,
         workers=workers,
         engine=engine,

@@ -28,7 +28,10 @@ def plan(
     source: Annotated[
         str | None, typer.Option(help="Directory with the upstream files, or hf:OWNER/NAME@REVISION.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Items per split, stratified by class.")] = None,
+    limit: Annotated[
+        str | None,
+        typer.Option(metavar="N|SPLIT=N", help="Items per split, stratified by class; or of some: test=2000."),
+    ] = None,
     speech: Annotated[str | None, typer.Option(help="Speech engine instead of the recipe's.")] = None,
     accept_changed: Annotated[
         bool, typer.Option("--accept-changed-sources", help="Accept re-encoded or re-ordered upstream files.")
@@ -38,10 +41,11 @@ def plan(
     """Estimates a build without doing it: rows, bytes to download, disk, time, licences, what is missing."""
     from xmbench.builder.estimate import estimate
     from xmbench.builder.plan import load_recipe
+    from xmbench.formats.limit import parse_limit
     from xmbench.hub.mirror import place_of
 
-    chosen = load_recipe(recipe)
-    found = estimate(chosen, source=place_of(source), limit=limit, speech=speech, accept_changed=accept_changed)
+    chosen, limited = load_recipe(recipe), None if limit is None else parse_limit(limit)
+    found = estimate(chosen, source=place_of(source), limit=limited, speech=speech, accept_changed=accept_changed)
     print(json.dumps(found.to_dict(), indent=1) if as_json else _shown(found))
 
 

@@ -21,6 +21,7 @@ from xmbench.cli import (
     building,
     inspecting,
     judging,
+    packing,
     planning,
     running,
     scoring,
@@ -36,12 +37,12 @@ class Commands(TyperGroup):
     """Turns every error that a user can fix into a message and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command; exits with 2 (or 1 for a check) instead of a traceback."""
+        """Runs the command; exits with 2 (1 for a check, 3 at a time limit) instead of a traceback."""
         try:
             found = super().invoke(ctx)
             terminal.flush()
         except XmbenchError as error:
-            _stop(f"error: {error}", error.exit_code)
+            _stop(f"{error.heading}: {error}", error.exit_code)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has closed it
                 raise
@@ -66,7 +67,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for stage in (building, inspecting, planning, running, scoring, judging, boards, sharing):
+for stage in (building, inspecting, planning, running, scoring, judging, boards, sharing, packing):
     stage.register(app)
 
 

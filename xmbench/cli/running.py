@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from xmbench.cli.tables import table
+from xmbench.cli.tables import Lines, table
 from xmbench.cli.terminal import print
 from xmbench.errors import CheckError, DocumentError
 from xmbench.formats.extremes import toml_of
@@ -48,9 +48,22 @@ def run_baseline(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated. threads=2: of a CPU."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume a run; of a finished one, generate again.")] = False,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="8m", help="Stop after 8m, 90s or 1h30m with a checkpoint and exit code 3; --resume continues."
+        ),
+    ] = None,
     shuffle_conditions: Annotated[
         bool, typer.Option("--shuffle-conditions", help="Control: generate each item from another item's condition.")
     ] = False,
+    outputs: Annotated[
+        Literal["wav", "flac"], typer.Option(help="Files of sounds; flac is smaller, and exact.")
+    ] = "wav",
+    max_file: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Divide the outputs among files of at most this size, like 15MiB."),
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Score, and compare with the baseline's expected scores.")
     ] = False,
@@ -63,11 +76,14 @@ def run_baseline(
     from xmbench.formats.baseline import Baseline, names_of
     from xmbench.formats.dataset import open_dataset
     from xmbench.formats.document import load_toml
+    from xmbench.storage.sizes import parse_size
 
     if seed is not None and seeds is not None:
         raise typer.BadParameter("give --seed or --seeds, not both", param_hint="--seeds")
     chosen = None if seeds is None else runner.parse_seeds(seeds)
+    time_limit_s = None if time_limit is None else runner.parse_duration(time_limit)
     overrides = parse_settings(settings or [])
+    form = runner.OutputForm(outputs, None if max_file is None else parse_size(max_file, "--max-file"))
     baseline = load_toml(content.find("baselines", name), Baseline)
     preset = runner.canonical(baseline, preset)
     dataset = open_dataset(data)
@@ -82,12 +98,15 @@ def run_baseline(
         "overrides": overrides,
         "resume": resume,
         "shuffle_conditions": shuffle_conditions,
-        "progress": lambda line: print(line, flush=True),
+        "form": form,
+        "time_limit_s": time_limit_s,
     }
-    if chosen is None:
-        summaries = [runner.run(baseline, dataset, folder, seed=seed, **options)]
-    else:
-        summaries = runner.run_seeds(baseline, dataset, folder, chosen, **options)
+    with Lines() as lines:
+        options |= {"progress": lines.add, "status": lines.status}
+        if chosen is None:
+            summaries = [runner.run(baseline, dataset, folder, seed=seed, **options)]
+        else:
+            summaries = runner.run_seeds(baseline, dataset, folder, chosen, **options)
     _print(summaries, chosen)
     every = [written for summary in summaries for written in summary.written]
     if verify:

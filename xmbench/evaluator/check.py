@@ -16,7 +16,7 @@ from xmbench.evaluator.outputs import Outputs, RawOutput, find_outputs, open_sub
 from xmbench.evaluator.stored import content, copies
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import TrackSpec
-from xmbench.formats.submission import OUTPUT_FOLDER, OUTPUT_TABLE, Submission
+from xmbench.formats.submission import Submission
 
 
 class Severity(StrEnum):
@@ -137,9 +137,8 @@ def id_problems(opened: OpenedSubmission) -> list[Problem]:
     problems += _listed("extra", [(i, "the track has no such id") for i in sorted(set(outputs.found) - wanted)])
     problems += [Problem(i, "duplicate", "more than one output for this id") for i in sorted(outputs.duplicates)]
     expected = " ".join(outputs.suffixes)
-    place = OUTPUT_TABLE if outputs.is_table else OUTPUT_FOLDER
     reason = "" if outputs.is_table else f" is not an output (expected <id> and one of {expected})"
-    problems += _listed("foreign", [("", f"{place}/{name}{reason}") for name in outputs.foreign])
+    problems += _listed("foreign", [("", f"{outputs.place}/{name}{reason}") for name in outputs.foreign])
     return problems
 
 

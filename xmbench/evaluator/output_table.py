@@ -1,4 +1,4 @@
-"""Outputs in one parquet table: which ids it has, and their bytes in any order, within bounds.
+"""Outputs in one parquet table, or in several: which ids it has, and their bytes in any order, within bounds.
 
 Repeated values are stored once in a dictionary of the file. They are read as a dictionary, so that a small file cannot
 unpack to a large one. Rows whose id is needed later wait in memory, and beyond `WAITING_BYTES` in a temporary file.
@@ -34,10 +34,10 @@ _SLACK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class TableIds:
-    """Ids of a table.
+    """Ids of the tables.
 
     Attributes:
-        rows: id -> number of its row.
+        rows: id -> number of its row, counted over all tables.
         duplicates: ids with more than one row.
         foreign: rows whose id no data set can have, one line each.
     """
@@ -88,46 +88,49 @@ class _Waiting:
             self.file.close()
 
 
-def read_ids(path: Path, items: int, largest: int) -> TableIds:
-    """Lists the ids of a table, and checks that its outputs are within bounds.
+def read_ids(paths: Sequence[Path], items: int, largest: int) -> TableIds:
+    """Lists the ids of the tables of a submission, and checks that their outputs are within bounds.
 
     Args:
-        path: of the table.
+        paths: of the tables.
         items: ids of the track.
         largest: bytes that one output may have.
 
     Raises:
         SubmissionError: damaged, other columns, or far more rows or bytes than the track needs.
     """
-    try:
-        if wrong := _wrong_columns(read_schema(path)):
-            raise SubmissionError(wrong, where=path, expected="columns id (string) and bytes (binary), once each")
-        table = _opened(path, items, largest, COLUMNS)
-        rows: dict[str, int] = {}
-        again: Counter[str] = Counter()
-        foreign: list[str] = []
-        for number, item_id in enumerate(_ids(table)):
-            if isinstance(item_id, str):
-                again[item_id] += item_id in rows
-                rows[item_id] = number
-            elif len(foreign) <= MOST_LISTED:
-                foreign.append(_foreign_row(number, item_id))
-    except DocumentError as error:
-        raise _damaged(error) from error
+    rows: dict[str, int] = {}
+    again: Counter[str] = Counter()
+    foreign: list[str] = []
+    number = 0
+    for path in paths:
+        try:
+            if wrong := _wrong_columns(read_schema(path)):
+                raise SubmissionError(wrong, where=path, expected="columns id (string) and bytes (binary), once each")
+            # Opened for as many items as the tables before it leave: many tables hold no more than one.
+            for item_id in _ids(_opened(path, items, largest, COLUMNS, before=number)):
+                if isinstance(item_id, str):
+                    again[item_id] += item_id in rows
+                    rows[item_id] = number
+                elif len(foreign) <= MOST_LISTED:
+                    foreign.append(_foreign_row(number, item_id))
+                number += 1
+        except DocumentError as error:
+            raise _damaged(error) from error
     return TableIds(rows, frozenset(item for item, count in again.items() if count), tuple(foreign))
 
 
 def read_outputs(
-    path: Path, ids: Sequence[str], wanted: Collection[str], largest: int
+    paths: Sequence[Path], ids: Sequence[str], wanted: Collection[str], largest: int
 ) -> Iterator[tuple[bytes, str] | None]:
     """For each of `ids`, in their order: its bytes and their fault or ""; None for those not in `wanted`.
 
     Raises:
-        SubmissionError: the table is damaged.
+        SubmissionError: a table is damaged.
     """
     ahead = set(ids) & set(wanted)
     waiting = _Waiting()
-    cursor = _rows(path, len(ids), largest)
+    cursor = (row for path in paths for row in _rows(path, len(ids), largest))
     faults: dict[str, str] = {}
     try:
         for item_id in ids:
@@ -144,7 +147,7 @@ def read_outputs(
         raise _damaged(error) from error
     except StopIteration as error:
         raise SubmissionError(
-            "the table changed while it was read", where=path, todo="run the command again"
+            "the table changed while it was read", where=paths[0], todo="run the command again"
         ) from error
     finally:
         waiting.close()
@@ -165,9 +168,9 @@ def _rows(path: Path, items: int, largest: int) -> Iterator[tuple[str, bytes, st
                 yield item_id, b"" if value is None else value.to_pybytes(), ""
 
 
-def _opened(path: Path, items: int, largest: int, columns: Sequence[str]) -> Table:
+def _opened(path: Path, items: int, largest: int, columns: Sequence[str], before: int = 0) -> Table:
     # Some more rows than ids are read, so that they can be named; thousands more mean that it is another file.
-    rows = 2 * items + MOST_LISTED
+    rows = max(0, 2 * items + MOST_LISTED - before)
     names = Bound(rows * _LONGEST_ID + _SLACK)
     bounds = {"id": names, "bytes": Bound(rows * largest + _SLACK, max(LARGEST_PAGE, 16 * largest))}
     return open_table(path, {name: bounds[name] for name in columns}, rows, dictionaries=columns)

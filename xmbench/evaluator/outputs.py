@@ -9,13 +9,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from xmbench.errors import DocumentError, SubmissionError
 from xmbench.evaluator.output_table import read_ids, read_outputs
 from xmbench.formats.document import ID_PATTERN, load_json
-from xmbench.formats.submission import OUTPUT_FOLDER, OUTPUT_TABLE, SUBMISSION_FILE, Submission
+from xmbench.formats.submission import (
+    OUTPUT_FOLDER,
+    OUTPUT_PART,
+    OUTPUT_TABLE,
+    SUBMISSION_FILE,
+    Submission,
+    output_part,
+    output_parts,
+)
 from xmbench.interfaces import SIDES, Direction, Modality, Task
 from xmbench.printable import shown
 from xmbench.storage.files import byte_limit, read_bytes
@@ -55,9 +63,9 @@ class Outputs:
         folder: the submission.
         suffixes: file extensions that the track's kind of output allows; a table holds the first.
         largest: bytes that one output may have.
-        found: id -> file name in `outputs/`, or row number in `outputs.parquet`.
+        found: id -> file name in `outputs/`, or row number in the table or tables.
         duplicates: ids with more than one output.
-        foreign: entries of `outputs/` that are not outputs (other extension, name not an id), or rows of the table.
+        foreign: entries of `outputs/` that are not outputs (other extension, name not an id), or rows of the tables.
     """
 
     folder: Path
@@ -66,22 +74,27 @@ class Outputs:
     found: dict[str, str | int]
     duplicates: frozenset[str] = frozenset()
     foreign: tuple[str, ...] = ()
-    _table: Path | None = field(default=None)
+    _tables: tuple[Path, ...] = ()
 
     @property
     def is_table(self) -> bool:
-        """Whether the outputs are in one table, not in files."""
-        return self._table is not None
+        """Whether the outputs are in tables, not in files."""
+        return bool(self._tables)
+
+    @property
+    def place(self) -> str:
+        """Name of the directory or the table that holds the outputs; of the first of several tables."""
+        return self._tables[0].name if self._tables else OUTPUT_FOLDER
 
     def read(self, ids: Sequence[str]) -> Iterator[RawOutput | None]:
         """One value per id, in order; None if it has no output or more than one.
 
         Raises:
-            SubmissionError: `outputs.parquet` is damaged.
+            SubmissionError: a table is damaged.
         """
         wanted = self.found.keys() - self.duplicates
-        if self._table is not None:
-            for item_id, row in zip(ids, read_outputs(self._table, ids, wanted, self.largest), strict=True):
+        if self._tables:
+            for item_id, row in zip(ids, read_outputs(self._tables, ids, wanted, self.largest), strict=True):
                 yield None if row is None else RawOutput(item_id, self.suffixes[0], *row)
             return
         for item_id in ids:
@@ -127,27 +140,57 @@ def find_outputs(folder: Path, direction: Direction, task: Task, items: int) -> 
         items: number of ids of the track; limits the rows of a table.
 
     Raises:
-        SubmissionError: there are none, or both forms at once, or a damaged table.
+        SubmissionError: there are none, or two forms at once, or a table that is damaged or missing.
     """
     side = SIDES[direction].output
     suffixes, largest = SUFFIXES[side], largest_output(task, side)
     table, files = folder / OUTPUT_TABLE, folder / OUTPUT_FOLDER
+    parts = _complete_parts(folder)
     there = [path for path in (table, files) if os.path.lexists(path)]
-    if len(there) > 1:
+    if len(there) + bool(parts) > 1:
         raise SubmissionError(
             "outputs in two places",
             where=folder,
-            expected=f"either {OUTPUT_FOLDER}/ or {OUTPUT_TABLE}",
-            todo="remove one of them",
+            expected=f"one of {OUTPUT_FOLDER}/, {OUTPUT_TABLE} and {output_part(0, len(parts) or 2)} ...",
+            todo="remove the others",
         )
-    for path in there:
+    for path in (*there, *parts):
         _refuse_link_out(folder, path)
-    if there == [table]:
-        ids = read_ids(table, items, largest)
-        return Outputs(folder, suffixes, largest, {**ids.rows}, ids.duplicates, ids.foreign, table)
+    tables = (table,) if there == [table] else parts
+    if tables:
+        ids = read_ids(tables, items, largest)
+        return Outputs(folder, suffixes, largest, {**ids.rows}, ids.duplicates, ids.foreign, tables)
     if files.is_dir():
         return _from_folder(folder, files, suffixes, largest)
     raise SubmissionError("no outputs", where=folder, expected=f"{OUTPUT_FOLDER}/<id>{suffixes[0]} or {OUTPUT_TABLE}")
+
+
+def _complete_parts(folder: Path) -> tuple[Path, ...]:
+    """The tables named as one of several, in order.
+
+    Raises:
+        SubmissionError: one is missing, or two divisions are mixed.
+    """
+    parts = output_parts(folder)
+    counts = {int(found[2]) for path in parts if (found := OUTPUT_PART.match(path.name))}
+    if len(counts) > 1:
+        raise SubmissionError(
+            f"tables of {len(counts)} divisions of the outputs are mixed",
+            where=folder,
+            problems=[path.name for path in parts],
+            todo="keep those of one division, whose names end with the same number",
+        )
+    names = {path.name for path in parts}
+    wanted = [output_part(i, count) for count in counts for i in range(count)]
+    missing = [name for name in wanted if name not in names]
+    if missing or len(wanted) < len(parts):
+        raise SubmissionError(
+            f"{len(missing):,} of {len(wanted):,} tables of outputs are missing" if missing else "too many tables",
+            where=folder,
+            problems=missing or sorted(names - set(wanted)),
+            todo="copy every table of the submission, or generate the outputs again",
+        )
+    return tuple(parts)
 
 
 def _from_folder(folder: Path, files: Path, suffixes: tuple[str, ...], largest: int) -> Outputs:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from xmbench.evaluator.check import OpenedSubmission
+from xmbench.media import audio
 
 
 def digest_of(outputs: Iterable[tuple[str, str]]) -> str:
@@ -13,14 +14,23 @@ def digest_of(outputs: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("".join(f"{i} {digest}\n" for i, digest in outputs).encode()).hexdigest()
 
 
-def outputs_digest(opened: OpenedSubmission) -> str:
+def as_flac(data: bytes) -> bytes:
+    """A 16-bit sound as the runner writes it with `--outputs flac`."""
+    return audio.encode_flac(*audio.decode_mono_int16(data))
+
+
+def outputs_digest(opened: OpenedSubmission, form: Callable[[bytes], bytes] = bytes) -> str:
     """The digest of a submission's outputs, without decoding any.
+
+    Args:
+        opened: the submission.
+        form: `as_flac` for the digest that the same outputs have in that form.
 
     Raises:
         SubmissionError: the table of outputs is damaged.
     """
     raw = opened.outputs.read(opened.ids)
     return digest_of(
-        (item, hashlib.sha256(output.data).hexdigest() if output else "")
+        (item, hashlib.sha256(form(output.data)).hexdigest() if output else "")
         for item, output in zip(opened.ids, raw, strict=True)
     )

@@ -28,6 +28,7 @@ from xmbench.errors import DatasetError, DocumentError
 from xmbench.formats.columns import row_bytes
 from xmbench.formats.document import ID_PATTERN, Document, Part, load_json
 from xmbench.formats.layout import HASHED_LAYOUT, MANIFEST_FILE, WORK_FOLDER
+from xmbench.formats.limit import Limit
 from xmbench.formats.recipe import Recipe, Sha256, TrackSpec
 from xmbench.formats.tables import LARGEST_PAGE, Bound, Table, open_table
 from xmbench.formats.tracks import tracks_of
@@ -105,7 +106,7 @@ class Manifest(Document):
     recipe_digest: Sha256
     data_digest: Sha256
     dataset_digest: Sha256
-    limit: int | None = None
+    limit: Limit = None
     seed: int
     speech: str = ""
     layout: str = HASHED_LAYOUT

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from xmbench.formats.limit import Limit
 from xmbench.formats.model import Document, Part
 from xmbench.formats.recipe import Name, Sha256, TrackSpec
 from xmbench.formats.submission import Submission
@@ -104,7 +105,7 @@ class Result(Document):
     regime: Literal["single-take", "multi-take"]
     split: str
     primary: Name
-    limit: int | None = None
+    limit: Limit = None
     track_spec: TrackSpec
     track_digest: Sha256
     data_digest: Sha256 | None

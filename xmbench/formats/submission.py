@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -12,16 +14,28 @@ from xmbench.formats.recipe import Sha256
 SUBMISSION_FILE = "submission.json"
 OUTPUT_FOLDER = "outputs"
 OUTPUT_TABLE = "outputs.parquet"
+OUTPUT_PART = re.compile(r"^outputs-(\d{5})-of-(\d{5})\.parquet$")
 SystemKind = Literal["learned", "retrieval", "reference", "floor", "ceiling"]
 _NAME_OR_NOTHING = f"^$|{NAME_PATTERN}"
 _NAMES_OR_NOTHING = f"^$|^{NAME_PATTERN.strip('^$')}(,{NAME_PATTERN.strip('^$')})*$"
+
+
+def output_part(number: int, count: int) -> str:
+    """Name of one of several tables, from 0 on."""
+    return f"outputs-{number:05d}-of-{count:05d}.parquet"
+
+
+def output_parts(folder: Path) -> list[Path]:
+    """The tables of a directory that are named as one of several, in order."""
+    return sorted(path for path in folder.glob("outputs-*.parquet") if OUTPUT_PART.match(path.name))
 
 
 class Submission(Document):
     """`submission.json`: what was submitted, by whom, for which track and which exact data.
 
     It belongs to every data set with its `dataset_digest`; `data_digest`, of the recipe, is for messages.
-    The outputs are next to it: `outputs/<id>.wav|.flac|.png|.npy` or `outputs.parquet` (columns id, bytes).
+    The outputs are next to it: `outputs/<id>.wav|.flac|.png|.npy`, or `outputs.parquet` (columns id, bytes), or several
+    such tables `outputs-0000i-of-0000n.parquet`.
 
     Attributes:
         baseline: name of the baseline that the runner ran; "" for every other system.
@@ -32,6 +46,8 @@ class Submission(Document):
         control: "shuffled-conditions" where each item was made from another item's condition.
         training_data: "closed": nothing but the training split of the data set was used.
         threads: of the processor in training; None if it is not known.
+        training_seconds: of all pieces of the training; None if they are not known.
+        parameters: number of weights of the system; None if it is not stated, or there are none.
         uses_judges: whether a judge of the package, or its weights, is part of the system or of its training; None if
             it is not stated.
         command: for people, to repeat the run; never parsed.
@@ -53,6 +69,8 @@ class Submission(Document):
     seed: int | None = None
     hardware: str = ""
     threads: int | None = Field(default=None, ge=1)
+    training_seconds: float | None = Field(default=None, ge=0)
+    parameters: int | None = Field(default=None, ge=0)
     uses_judges: bool | None = None
     licence: str = ""
     created: str = ""

@@ -13,6 +13,7 @@ from xmbench.errors import DatasetError
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, SourceRecord
 from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, SPLITS
+from xmbench.formats.limit import limit_of
 from xmbench.formats.recipe import SourceSpec
 from xmbench.inspection.findings import Findings, brief
 
@@ -74,8 +75,9 @@ def check_manifest(dataset: Dataset, found: Findings) -> None:
         rows = sum(shard.rows for shard in manifest.shards if shard.split == split)
         if rows != record.counts.written:
             found.add("manifest", f"{split}: its shards have {rows} rows, but it says {record.counts.written}")
-        if manifest.limit is not None and record.counts.planned > manifest.limit:
-            found.add("manifest", f"{split}: {record.counts.planned} planned, but the limit is {manifest.limit}")
+        limit = limit_of(manifest.limit, split)
+        if limit is not None and record.counts.planned > limit:
+            found.add("manifest", f"{split}: {record.counts.planned} planned, but the limit is {limit}")
         for name in sorted((record.classes.keys() | record.takes.keys()) - set(recipe.classes.names)):
             found.add("manifest", f"{split}: the recipe has no class '{name}'")
     _check_sources(dataset, found)

@@ -68,6 +68,30 @@ class Conditions:
     references: NDArray[Any] | None = None
 
 
+def _nothing() -> None:
+    """What `Run.saved` does by default."""
+
+
+@dataclass(slots=True)
+class PhaseProgress:
+    """How far one phase of a training is. `xmbench.training.train` keeps it.
+
+    Attributes:
+        steps: planned.
+        cost: of one step, relative to steps of the other phases: for the share of the whole that is done, and the
+            time left.
+        done: steps done; at the end fewer than planned if the phase stopped early.
+        selected: the step whose weights are kept; None until the phase is finished.
+        parameters: number of weights of the phase's network.
+    """
+
+    steps: int
+    cost: float = 1.0
+    done: int = 0
+    selected: int | None = None
+    parameters: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run of a model: where it may write, its seed, how it reports progress.
@@ -82,6 +106,12 @@ class Run:
             checkpoints store it, and checkpoints of another training are refused.
         directions: what the generator will be used for: a model may leave the rest untrained.
         speech: speaks the words of the data set, for a model that has its text read aloud; None outside a run.
+        phases: of the training, by name, in order. A model that trains several may enter them before the first one
+            (`run.phases["joint"] = PhaseProgress(steps)`): progress then tells the share of all of them. Those that
+            it does not enter are added when they begin.
+        status: called often with one short line that replaces the one before; None where nothing can show it.
+        saved: called after each checkpoint.
+        stop_at: `time.monotonic()` at which the training writes a checkpoint and stops; None for no limit.
     """
 
     folder: Path
@@ -92,6 +122,10 @@ class Run:
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     directions: tuple[Direction, ...] = ()
     speech: Speech | None = None
+    phases: dict[str, PhaseProgress] = field(default_factory=dict)
+    status: Callable[[str], None] | None = None
+    saved: Callable[[], None] = _nothing
+    stop_at: float | None = None
 
 
 def item_rng(seed: int, item_id: str) -> np.random.Generator:
@@ -135,6 +169,16 @@ class ReadsImages(Protocol):
     def image_network(self, task: Task, config: Any) -> Any:
         """The untrained network: standardised images, float32 (B, C, H, W), to features or logits (B, D)."""
         ...
+
+
+@runtime_checkable
+class CountsParameters(Protocol):
+    """What a generator may have in addition: how many weights it generates with.
+
+    Where it is missing, the weights of all trained phases are counted.
+    """
+
+    parameters: int
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_toml
 from xmbench.leaderboard.admission import Added, add
+from xmbench.leaderboard.admit import verified
 
 
 def add_anchors(
@@ -21,6 +22,7 @@ def add_anchors(
     out: Path,
     *,
     replace: bool = False,
+    mark: bool = False,
     workers: int = 1,
     command: str = "",
     progress: Callable[[str], None] = silent,
@@ -33,6 +35,7 @@ def add_anchors(
         out: directory of the runs, one directory for each baseline. A finished run is used again, and its outputs are
             compared with those of another run.
         replace: take the place of rows that have other outputs or scores.
+        mark: as verified: they are made and scored here, which is what a verification would do once more.
         workers: processes that score.
         command: recorded in the results.
         progress: gets lines of progress.
@@ -51,7 +54,8 @@ def add_anchors(
         for written in done.written:
             result = folder / f"{written.submission.name.replace('submission', 'result')}.json"
             score_and_save(written.submission, dataset, result, workers=workers, command=command)
-            yield add(root, result, replace=replace, dataset=dataset, made_here=fresh)
+            added = add(root, result, replace=replace, dataset=dataset, made_here=fresh)
+            yield verified(added, command) if mark else added
 
 
 def unlearned() -> Iterator[Baseline]:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from xmbench.formats import tracks
+from xmbench.formats.limit import Limit, limit_order
 from xmbench.formats.recipe import GateSpec, Recipe, TrackSpec
 from xmbench.formats.result import JudgeCard, Result, Score
 from xmbench.leaderboard.entries import board_key, entries
@@ -72,8 +73,8 @@ class Board:
         return max((score.groups for row in rows if (score := row.scores[self.primary]).groups), default=None)
 
     @property
-    def limit(self) -> int | None:
-        """Items per split if the build was limited."""
+    def limit(self) -> Limit:
+        """Items of the splits if the build was limited."""
         return self.rows[0].result.limit
 
     @property
@@ -112,7 +113,7 @@ def boards(results: Sequence[Result], columns: Columns | None = None, *, scored_
     for group in grouped.values():
         rows = rows_of(entries(group), scored_here=scored_here)
         found.append(_board(rows, columns or {}, recipes.get(group[0].track.split("/")[0])))
-    return sorted(found, key=lambda b: (b.track, b.current is False, b.limit or float("inf"), b.dataset_digest))
+    return sorted(found, key=lambda b: (b.track, b.current is False, limit_order(b.limit), b.dataset_digest))
 
 
 def installed(names: set[str]) -> dict[str, Recipe]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from xmbench.errors import DocumentError
 from xmbench.formats.document import load_json
+from xmbench.formats.limit import Limit, limit_order, limit_phrase
 from xmbench.formats.result import Result
 from xmbench.html import document, escape, table
 from xmbench.leaderboard.markdown import text
@@ -61,7 +62,7 @@ class Kept:
 
     track: str
     primary: str
-    limit: int | None
+    limit: Limit
     rows: tuple[tuple[int | None, Result], ...]
 
 
@@ -71,7 +72,7 @@ def kept(root: Path) -> list[Kept]:
     Raises:
         DocumentError: an invalid document, or one in the wrong place; all are listed.
     """
-    found: dict[tuple[str, int | None], list[Result]] = defaultdict(list)
+    found: dict[tuple[str, Limit], list[Result]] = defaultdict(list)
     separated: dict[frozenset[str], bool] = {}
     problems = []
     for path in sorted((root / FOLDER).glob("*/*/*.json")):
@@ -90,7 +91,9 @@ def kept(root: Path) -> list[Kept]:
         raise DocumentError("the history has invalid files", where=root / FOLDER, problems=problems)
     return [
         Kept(track, results[0].primary, limit, _ranks(results, separated))
-        for (track, limit), results in sorted(found.items(), key=lambda pair: (pair[0][0], pair[0][1] or 0))
+        for (track, limit), results in sorted(
+            found.items(), key=lambda pair: (pair[0][0], pair[0][1] is not None, limit_order(pair[0][1]))
+        )
     ]
 
 
@@ -163,7 +166,7 @@ def _section(found: Kept) -> str:
         ]
         for rank, result in found.rows
     ]
-    limit = f", limited to {found.limit:,} items per split" if found.limit else ""
+    limit = f", {limit_phrase(found.limit)}" if found.limit else ""
     header = ["rank then", "system", "kind", *(f"{escape(m)} ★" if m == found.primary else escape(m) for m in metrics)]
     return f"<section><h2>{escape(found.track)}{limit}</h2>{table(header, rows)}</section>"
 

@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Sequence
 
+from xmbench.formats.limit import limit_phrase
 from xmbench.formats.result import JudgeCard, ReportedResult
 from xmbench.leaderboard.board import Board, Row, cell
 from xmbench.leaderboard.rows import BLOCKS, Block
@@ -62,7 +63,7 @@ SEEDS = (
 
 def heading(board: Board) -> str:
     """The data set of a board as text."""
-    limit = f", limited to {board.limit} items per split" if board.limit else ""
+    limit = f", {limit_phrase(board.limit).replace(',', '')}" if board.limit else ""
     return f"data set {board.dataset_digest[:12]}{limit}{about_recipe(board)}"
 
 

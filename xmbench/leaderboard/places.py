@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from xmbench.formats.limit import limit_argument
 from xmbench.formats.result import Result
 
 REPORTED = "reported-"
@@ -56,5 +57,5 @@ def is_result(path: Path) -> bool:
 
 
 def _stem(result: Result) -> str:
-    limit = f"--limit-{result.limit}" if result.limit else ""
+    limit = f"--limit-{limit_argument(result.limit).replace('=', '-').replace(',', '-')}" if result.limit else ""
     return f"{slug(result.submission.system)}{limit}"

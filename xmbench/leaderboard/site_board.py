@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from xmbench.formats.limit import limit_phrase
 from xmbench.formats.result import Result, Score
 from xmbench.html import escape, table
 from xmbench.leaderboard.bars import interval_bar
@@ -68,7 +69,7 @@ def _better(board: Board, metric: str) -> str:
 # ---------------------------------------------------------------------------------------------- what all rows share
 def _facts(board: Board) -> str:
     first = board.rows[0].result
-    limit = f" · limited to {board.limit:,} items per split" if board.limit else ""
+    limit = f" · {limit_phrase(board.limit)}" if board.limit else ""
     groups = "" if board.groups is None else f" in {board.groups:,} groups"
     smallest = f" · smallest difference {board.smallest_difference:g}" if board.smallest_difference else ""
     gates = "".join(f"<br>Gate: {escape(gate.text)}." for gate in board.gates)

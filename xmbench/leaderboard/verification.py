@@ -151,7 +151,7 @@ def _checked(root: Path, result: Result, every: Sequence[Result], found: _Found,
     ]
     marked = not differences and options.write
     if marked:
-        _mark(path, result, options.command)
+        mark(path, result, options.command)
     return Checked(path, result.submission.system, source, tuple(differences), done.notes, marked)
 
 
@@ -208,7 +208,8 @@ def _item_differences(root: Path, result: Result, again: pa.Table, tolerance: fl
         yield f"{result.primary} of {item}: the board says {claimed}, the submission gives {found}"
 
 
-def _mark(path: Path, result: Result, command: str) -> None:
+def mark(path: Path, result: Result, command: str) -> None:
+    """Writes that a result of the board is what its outputs score; to be called only where that was found."""
     here = environment(command)
     record = Verified(
         xmbench=here.xmbench,

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from xmbench.execution.ranks import rank
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_conditions
-from xmbench.formats.submission import OUTPUT_TABLE, SUBMISSION_FILE
+from xmbench.formats.submission import SUBMISSION_FILE
 from xmbench.interfaces import (
     Classifier,
     ClassifiesInOnePass,
@@ -28,13 +28,24 @@ from xmbench.interfaces import (
     Direction,
     Generator,
     Model,
+    PhaseProgress,
     Run,
     SeesReferences,
 )
-from xmbench.runner.describe import command_of, hardware_of, now, submission_of, versions
+from xmbench.runner.describe import (
+    command_of,
+    hardware_of,
+    now,
+    parameters_of,
+    require_precision,
+    submission_of,
+    versions,
+)
 from xmbench.runner.examples import open_examples
 from xmbench.runner.first_interface import fit
+from xmbench.runner.output_tables import OutputForm
 from xmbench.runner.outputs import BATCH, Outputs, shuffled
+from xmbench.runner.pieces import Pieces, limit_of, require_time
 from xmbench.runner.presets import canonical
 from xmbench.runner.settings import (
     RUN_FILE,
@@ -51,7 +62,7 @@ from xmbench.runner.settings import (
 )
 from xmbench.runner.speech import RecipeSpeech
 from xmbench.runner.threads import computing_with, used_threads
-from xmbench.storage.files import make_folder, replacing, write_text
+from xmbench.storage.files import make_folder, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +120,10 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     resume: bool = False,
     shuffle_conditions: bool = False,
+    form: OutputForm | None = None,
+    time_limit_s: float | None = None,
     progress: Callable[[str], None] = print,
+    status: Callable[[str], None] | None = None,
 ) -> RunSummary:
     """Trains a baseline on a data set, once, and writes its outputs for the track of each of its directions.
 
@@ -123,15 +137,21 @@ def run(
         overrides: settings instead of the baseline's, by name.
         resume: continue an unfinished run, or generate again from a finished one.
         shuffle_conditions: the control: generate each item from another item's condition.
+        form: kind and largest size of the files with the outputs; None for wav (or png) in one table.
+        time_limit_s: seconds after which the training writes a checkpoint and stops, or the generation stops; `resume`
+            continues the training, and generates from the beginning.
         progress: gets lines of progress.
+        status: gets short lines, several in a second, each of which replaces the one before.
 
     Raises:
         DatasetError: the data set has no such track, or cannot be read.
         DocumentError, UnknownNameError: settings that the model does not have.
         OutputError: `out` cannot be written, or has other files.
-        PrerequisiteError: no such device, or out of memory.
+        PrerequisiteError: no such device, a precision that it does not have, or out of memory.
+        UnfinishedError: the time limit has come; there is no new submission.
         CheckError: the training diverged, or outputs are not finite or of the wrong shape.
     """
+    stop_at = limit_of(time_limit_s)
     model = registry.model(baseline.model)
     require_track(baseline, model, dataset)
     changes = dict(overrides or {})
@@ -141,9 +161,10 @@ def run(
     used_seed = baseline.seed if seed is None else seed
     settings = settings_of(baseline, dataset, config, used_seed, stated)
     first = rank() == 0  # of several processes, the one that writes
-    progress = progress if first else silent
-    record = claim(out, baseline, preset, settings, resume) if first else None
+    progress, status = (progress, status) if first else (silent, None)
     used_device, hardware = hardware_of(device)
+    require_precision(used_device, config)
+    record = claim(out, baseline, preset, settings, resume) if first else None
     threads = used_threads(stated, used_device)
     command = command_of(baseline, dataset, preset, used_seed, changes, False)
     record = record or RunRecord(
@@ -159,16 +180,20 @@ def run(
         write_text(make_folder(out) / RUN_FILE, record.to_json())
     digests = {"settings": digest_of(settings), "data set": dataset.digest}
     speech = RecipeSpeech(dataset.recipe)
+    pieces = Pieces(out / RUN_FILE, record, writes=first)
+    phases: dict[str, PhaseProgress] = {}
     place = Run(out, used_seed, used_device, resume, progress, digests, baseline.directions, speech)
+    place = replace(place, phases=phases, status=status, saved=lambda: pieces.keep(phases), stop_at=stop_at)
     with computing_with(threads, baseline, stated):
-        generator, seconds = _fit(model, dataset, config, place)
+        with pieces.training(phases):
+            generator = _fit(model, dataset, config, place)
+        record = pieces.record
         if not first:
-            return RunSummary(out, seconds, ())
-        progress(f"training: {seconds:.1f} s on {hardware}")
-        if record.training_seconds is None:
-            record = record.model_copy(update={"training_seconds": seconds})
-            write_text(out / RUN_FILE, record.to_json())
-        return _write_all(generator, model, baseline, dataset, record, out, changes, shuffle_conditions, progress)
+            return RunSummary(out, record.training_seconds or 0.0, ())
+        progress(f"training: {record.training_seconds:.1f} s on {hardware}")
+        return _write_all(
+            generator, model, baseline, dataset, record, out, changes, shuffle_conditions, form, progress, stop_at
+        )
 
 
 def _write_all(
@@ -180,16 +205,19 @@ def _write_all(
     out: Path,
     changes: Mapping[str, Any],
     shuffle: bool,
+    form: OutputForm | None,
     progress: Callable[[str], None],
+    stop_at: float | None,
 ) -> RunSummary:
     """Generates for each direction; `run.json` and each `submission.json` say what is complete."""
     seed = int(record.settings["seed"])
     written = []
     for direction in baseline.directions:
         folder = out / submission_folder(baseline, direction, shuffle)
-        made = _generate(generator, model, direction, dataset, folder, seed if shuffle else None)
+        made = _generate(generator, model, direction, dataset, folder, seed if shuffle else None, form, stop_at)
         progress(f"generation: {made.items} items, {made.seconds:.1f} s, {made.clipped_samples} samples clipped")
         document = submission_of(baseline, dataset, record, changes, shuffle, direction)
+        document = document.model_copy(update={"parameters": parameters_of(generator, record)})
         write_text(folder / SUBMISSION_FILE, document.to_json())
         record = record.model_copy(update={"generations": {**record.generations, folder.name: made}})
         write_text(out / RUN_FILE, record.to_json())
@@ -197,12 +225,9 @@ def _write_all(
     return RunSummary(out, record.training_seconds or 0.0, tuple(written))
 
 
-def _fit(model: Model, dataset: Dataset, config: Any, place: Run) -> tuple[Generator, float]:
-    """A generator, and the seconds of training."""
-    started = time.monotonic()
+def _fit(model: Model, dataset: Dataset, config: Any, place: Run) -> Generator:
     with _enough_memory():
-        generator = fit(model, open_examples(dataset, place.progress), dataset.recipe.task, config, place)
-    return generator, round(time.monotonic() - started, 2)
+        return fit(model, open_examples(dataset, place.progress), dataset.recipe.task, config, place)
 
 
 @contextmanager
@@ -237,7 +262,14 @@ def _labels(dataset: Dataset, split: str) -> dict[str, int]:
 
 
 def _generate(
-    generator: Generator, model: Model, direction: Direction, dataset: Dataset, folder: Path, shuffle: int | None
+    generator: Generator,
+    model: Model,
+    direction: Direction,
+    dataset: Dataset,
+    folder: Path,
+    shuffle: int | None,
+    form: OutputForm | None,
+    stop_at: float | None,
 ) -> Generation:
     """Writes the outputs of the scored split; `submission.json` is removed first and written last.
 
@@ -252,10 +284,11 @@ def _generate(
     if shuffle is not None:
         batches = shuffled(batches, shuffle)
     label_of = _labels(dataset, track.split)
-    writer = Outputs(dataset, direction)
+    writer = Outputs(dataset, direction, form)
     right = predicted = 0
-    with _enough_memory(), replacing(folder / OUTPUT_TABLE) as temporary, writer.open(temporary):
+    with _enough_memory(), writer.open(folder):
         for conditions in batches:
+            require_time(stop_at, folder.parent, f"the training is finished, {writer.items} outputs are generated")
             outputs, classes = _of_batch(generator, conditions, direction)
             writer.add(conditions.ids, outputs)
             if classes is not None:

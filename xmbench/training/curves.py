@@ -1,4 +1,4 @@
-"""Losses by step, as a table and for TensorBoard."""
+"""Losses by step: as a table, as a picture and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import io
 from collections.abc import Mapping
 
 from xmbench.interfaces import Run
-from xmbench.storage.files import make_folder, write_text
+from xmbench.storage.files import make_folder, write_bytes, write_text
 from xmbench.training.board import Board
+from xmbench.training.curve_picture import draw_curves
 from xmbench.training.phase import Phase, State
 
 
 class Curves:
-    """Losses by step in `curves.csv` (columns phase, step, name, value) and for TensorBoard."""
+    """Losses by step in `curves.csv` (columns phase, step, name, value), `curves.png` and for TensorBoard."""
 
     def __init__(self, phase: Phase, run: Run, state: State, written: bool = True) -> None:
         self._phase, self._path = phase.name, make_folder(run.folder) / "curves.csv"
         self._rows: list[tuple[str, int, str, float]] = []
+        self._run, self._state = run, state
+        self._drawn: tuple[int, int] | None = None
         self._written = written  # only by the first of several processes
         if not written:
             return
@@ -37,7 +40,7 @@ class Curves:
             self._board.add_scalar(name, value, step)
 
     def flush(self) -> None:
-        """Writes the complete table."""
+        """Writes the complete table, and the picture of it."""
         if not self._written:
             return
         stream = io.StringIO()
@@ -45,6 +48,12 @@ class Curves:
         writer.writerow(["phase", "step", "name", "value"])
         writer.writerows(self._rows)
         write_text(self._path, stream.getvalue())
+        selected = {name: part.selected for name, part in self._run.phases.items() if part.selected is not None}
+        if self._state.best:  # of this phase: so far
+            selected[self._phase] = self._state.best_step
+        if self._drawn != (len(self._rows), self._state.best_step):
+            write_bytes(self._path.with_suffix(".png"), draw_curves(self._rows, selected))
+            self._drawn = len(self._rows), self._state.best_step
         self._board.flush()
 
     def __enter__(self) -> Curves:

@@ -13,6 +13,7 @@ from xmbench.errors import DatasetError
 from xmbench.formats import ledger
 from xmbench.formats.dataset import Counts, Dataset
 from xmbench.formats.layout import LEDGER_FILE
+from xmbench.formats.limit import limit_phrase
 from xmbench.html import escape
 
 _EXAMPLES = 3
@@ -23,7 +24,7 @@ def head(dataset: Dataset) -> str:
     """Title, description, formats, digests and licences."""
     manifest, recipe = dataset.manifest, dataset.recipe
     rows = " · ".join(f"{record.counts.written:,} {escape(split)}" for split, record in manifest.splits.items())
-    part = "" if manifest.limit is None else f" · limited to {manifest.limit:,} items per split"
+    part = "" if manifest.limit is None else f" · {limit_phrase(manifest.limit)}"
     height, width = recipe.image.height_px, recipe.image.width_px
     facts = [
         f"{rows} rows · {escape(recipe.regime)}{part}",

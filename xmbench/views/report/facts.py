@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from xmbench.formats.limit import limit_phrase
 from xmbench.formats.result import Result, Score
 from xmbench.html import escape, link, share, table
 from xmbench.interfaces import USABLE
@@ -41,7 +42,7 @@ def head(result: Result, items: pa.Table) -> str:
     made, scored = result.submission, result.environment
     who = ", ".join(map(escape, made.authors)) + (f" · {link(made.url, made.url)}" if made.url else "")
     size = f"{items.num_rows:,} items of the {escape(result.split)} split"
-    size += f", limited to {result.limit:,} items per split" if result.limit else ""
+    size += f", {limit_phrase(result.limit)}" if result.limit else ""
     facts = [
         ("track", f"{escape(result.track)} · {result.regime} · {size}"),
         ("kind", f"{made.kind} · {escape(status_text(result))}"),
