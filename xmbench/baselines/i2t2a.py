@@ -206,6 +206,7 @@ def _train(net: nn.Module, data: Tensors, config: Config, run: Run) -> None:
             precision=config.precision,
             validation_ids=data.validation_ids,
             ahead=lambda positions: data.ahead(data.rows[positions]),
+            batch_setting="batch" if config.classifier == "mtnet" else "resnet_batch",
         ),
         run,
     )
