@@ -48,10 +48,11 @@ class Spectrograms:
 
     def __init__(self, examples: Examples, task: Task, width: Width, device: str) -> None:
         hop = native_hop(task.audio.samples) if width == "native" else LITERAL_HOP
-        self.mel, self._device = MelDecibels(task.audio, hop), device
+        self.mel, self._device = MelDecibels(task.audio, hop, device), device
 
         def decibels(clips: NDArray[Any]) -> NDArray[np.float32]:
-            found: NDArray[np.float32] = self.mel.decibels(torch.from_numpy(to_float(clips))).numpy()
+            waveforms = torch.from_numpy(to_float(clips)).to(device)
+            found: NDArray[np.float32] = self.mel.decibels(waveforms).cpu().numpy()
             return found
 
         name = f"lms-2048-{hop}-{task.audio.sample_rate_hz}"
@@ -184,16 +185,17 @@ def train_spec2wav(net: Spec2Wav, spectrograms: Spectrograms, data: Tensors, pla
 class Synthesis:
     """Spectrograms -> waveforms: by spec2wav where there is one, else by Griffin-Lim."""
 
-    def __init__(self, spectrograms: Spectrograms, net: Spec2Wav | None, iterations: int) -> None:
-        self._spectrograms, self._net, self._iterations = spectrograms, net, iterations
+    def __init__(self, spectrograms: Spectrograms, net: Spec2Wav | None, iterations: int, seed: int) -> None:
+        self._spectrograms, self._net, self._iterations, self._seed = spectrograms, net, iterations, seed
 
-    def __call__(self, scaled: Tensor) -> NDArray[np.float32]:
-        """(B, 1, 128, 34) in -1..1 -> float32 (B, T) in -1..1."""
+    def __call__(self, scaled: Tensor, ids: Sequence[str]) -> NDArray[np.float32]:
+        """(B, 1, 128, 34) in -1..1 of some items -> float32 (B, T) in -1..1."""
         if self._net is not None:
             found = self._net(scaled)
         else:
             with torch.autocast(scaled.device.type, enabled=False):
-                found = self._spectrograms.mel.waveforms(self._spectrograms.decibels(scaled), self._iterations)
+                decibels = self._spectrograms.decibels(scaled)
+                found = self._spectrograms.mel.waveforms(decibels, self._seed, ids, self._iterations)
         waveforms: NDArray[np.float32] = found.float().cpu().numpy()
         return waveforms
 

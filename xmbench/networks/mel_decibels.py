@@ -8,19 +8,22 @@ Shape letters: B batch, T samples, F frames.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchaudio.functional import griffinlim, melscale_fbanks
 
 from xmbench.errors import DatasetError
 from xmbench.interfaces import AudioFormat
 from xmbench.networks.dcgan import SPECTROGRAM_SIZE
+from xmbench.networks.spectra import LogMel, frames_of, griffin_lim, initial_phases
 
 WINDOW = 2048
 LITERAL_HOP = 512  # printed; 44 frames of half a second at 44.1 kHz
 RANGE_DB = 80.0
+_DB = 20.0 / math.log(10.0)  # of a natural logarithm of an amplitude
 _QUIETEST = 1e-10  # amplitude, below any floor
 
 
@@ -28,53 +31,41 @@ def native_hop(samples: int) -> int:
     """The hop with which a clip has exactly 34 frames: 668 for half a second at 44.1 kHz, 549 for 18,140 samples.
 
     Raises:
-        DatasetError: the clips are too short.
+        DatasetError: the clips are too short, or so long that windows would not overlap by half.
     """
     hop = samples // (SPECTROGRAM_SIZE[1] - 1)
-    if samples < WINDOW or 1 + samples // hop != SPECTROGRAM_SIZE[1]:
-        raise DatasetError(f"clips of {samples} samples are too short", expected=f"at least {WINDOW} samples")
-    if hop > WINDOW // 2:
+    longest = WINDOW // 2 * (SPECTROGRAM_SIZE[1] - 1) + SPECTROGRAM_SIZE[1] - 2
+    if not WINDOW <= samples <= longest:
         raise DatasetError(
-            f"clips of {samples} samples are too long: windows would not overlap by half",
-            expected=f"at most {WINDOW // 2 * SPECTROGRAM_SIZE[1] - 1} samples",
+            f"clips of {samples} samples do not fit a spectrogram of {SPECTROGRAM_SIZE[1]} frames",
+            expected=f"{WINDOW} to {longest} samples",
         )
     return hop
 
 
 class MelDecibels:
-    """Waveforms -> mel spectrograms in dB, and back.
+    """Waveforms -> mel spectrograms in dB, and back by the pseudo-inverse of the bands and fast Griffin-Lim."""
 
-    Bands are librosa's (Slaney's scale and norm). The way back is the pseudo-inverse of the bands and fast
-    Griffin-Lim (Perraudin et al. 2013) from phase zero: without chance, so an output depends on its item alone.
-    """
-
-    def __init__(self, audio: AudioFormat, hop: int) -> None:
+    def __init__(self, audio: AudioFormat, hop: int, device: str) -> None:
         self._samples, self._hop = audio.samples, hop
-        nyquist, rate = audio.sample_rate_hz / 2, audio.sample_rate_hz
-        bands = melscale_fbanks(WINDOW // 2 + 1, 0.0, nyquist, SPECTROGRAM_SIZE[0], rate, "slaney", "slaney")
-        self._bands, self._inverse = bands.T, torch.linalg.pinv(bands.T)  # (128, bins), (bins, 128)
-        self._window = torch.hann_window(WINDOW)
+        rate, bands = audio.sample_rate_hz, SPECTROGRAM_SIZE[0]
+        self._mel = LogMel(rate, WINDOW, hop, bands, 0.0, rate / 2, _QUIETEST).to(device)
 
     @property
     def frames(self) -> int:
         """F, of a whole clip."""
-        return 1 + self._samples // self._hop
+        return frames_of(self._samples, self._hop)
 
     def decibels(self, waveforms: Tensor) -> Tensor:
         """Waveforms (B, T) in -1..1 -> 20 log10 of mel amplitudes, (B, 128, F)."""
-        window = self._window.to(waveforms.device)
-        stft = torch.stft(waveforms, WINDOW, self._hop, window=window, pad_mode="constant", return_complex=True)
-        return 20.0 * torch.log10((self._bands.to(waveforms.device) @ stft.abs()).clamp_min(_QUIETEST))
+        found: Tensor = self._mel(waveforms) * _DB
+        return found
 
-    def waveforms(self, decibels: Tensor, iterations: int = 32) -> Tensor:
-        """(B, 128, F) in dB -> waveforms (B, T) in -1..1, whose phase is estimated."""
-        amplitudes = 10.0 ** (decibels.float() / 20.0)
-        spectra = (self._inverse.to(amplitudes.device) @ amplitudes).clamp_min(0.0)
-        window = self._window.to(amplitudes.device)
-        length, momentum = self._samples, 0.99
-        found = griffinlim(
-            spectra, window, WINDOW, self._hop, WINDOW, 1.0, iterations, momentum, length, rand_init=False
-        )
+    def waveforms(self, decibels: Tensor, seed: int, ids: Sequence[str], iterations: int = 32) -> Tensor:
+        """(B, 128, F) in dB -> waveforms (B, T) in -1..1; the first phases depend on the seed and the item's id."""
+        magnitudes = self._mel.invert(decibels.float() / _DB)
+        phases = initial_phases(seed, ids, WINDOW // 2 + 1, self.frames).to(magnitudes.device)
+        found = griffin_lim(magnitudes, phases, WINDOW, self._hop, self._samples, iterations)
         return found.clamp(-1.0, 1.0)
 
 
