@@ -7,14 +7,15 @@ spoken words, trained a network for the last step. It and Griffin-Lim are always
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 
+from xmbench.formats.document import Part
 from xmbench.interfaces import Examples, Run, Task, item_rng
 from xmbench.media.audio import to_float
 from xmbench.networks.class_encoders import ImageClassifier, SoundClassifier
@@ -36,8 +37,46 @@ from xmbench.training import (
     train,
 )
 
-Width = Literal["native", "np-resize"]
-Waveform = Literal["spec2wav", "griffin-lim"]
+Losses = Mapping[str, Tensor]
+
+
+class AdversarialConfig(Part):
+    """The settings that the adversarial baselines share; the defaults are the papers' networks."""
+
+    # Spectrograms and the way to a waveform
+    waveform: Literal["spec2wav", "griffin-lim"] = "spec2wav"
+    width: Literal["native", "np-resize"] = "native"
+    iterations: int = Field(default=32, ge=1, description="of Griffin-Lim")
+    # Classifiers (Chen et al., sections 3.3 and 3.4, figs. 4 and 5)
+    image_widths: tuple[int, ...] = (32, 64, 128)
+    image_hidden: int = Field(default=1024, ge=1)
+    sound_widths: tuple[int, ...] = (32, 64, 128, 256)
+    sound_hidden: int = Field(default=512, ge=1)
+    sound_l2: float = Field(default=0.015, ge=0)
+    classifier_lr: float = Field(default=1e-4, gt=0)
+    classifier_epochs: int = Field(default=30, ge=1)
+    classifier_min_steps: int = Field(default=600, ge=1)
+    classifier_batch: int = Field(default=64, ge=2)
+    # Generators and discriminator (section 3.1)
+    generator_width: int = Field(default=128, ge=4)
+    discriminator_width: int = Field(default=64, ge=4)
+    # Adversarial training (section 3.2; GAN-CLS)
+    lr: float = Field(default=2e-4, gt=0)
+    beta1: float = Field(default=0.5, ge=0, lt=1)
+    halve_every: int = Field(default=100, ge=1, description="epochs")
+    epochs: int = Field(default=60, ge=1)
+    min_steps: int = Field(default=1000, ge=1)
+    batch: int = Field(default=64, ge=2)
+    validate_every: int = Field(default=5, ge=1, description="epochs")
+    precision: Precision = "float32"
+    channels_last: bool = False
+    # Spectrogram -> waveform (Ning et al., section 4.5)
+    spec2wav_channels: tuple[int, int, int] = (32, 64, 128)
+    spec2wav_hidden: tuple[int, int] = (2048, 4096)
+    spec2wav_lr: float = Field(default=2e-4, gt=0)
+    spec2wav_epochs: int = Field(default=50, ge=1)
+    spec2wav_min_steps: int = Field(default=1000, ge=1)
+    spec2wav_batch: int = Field(default=64, ge=2)
 
 
 class Spectrograms:
@@ -46,7 +85,7 @@ class Spectrograms:
     "native" computes 34 frames; "np-resize" computes those of a hop of 512 samples and wraps them to 34, as printed.
     """
 
-    def __init__(self, examples: Examples, task: Task, width: Width, device: str) -> None:
+    def __init__(self, examples: Examples, task: Task, width: Literal["native", "np-resize"], device: str) -> None:
         hop = native_hop(task.audio.samples) if width == "native" else LITERAL_HOP
         self.mel, self._device = MelDecibels(task.audio, hop, device), device
 
@@ -101,85 +140,166 @@ def noise_of(seed: int, ids: Sequence[str], device: str) -> Tensor:
     return torch.from_numpy(np.stack(drawn)).to(device)
 
 
-@dataclass(frozen=True, slots=True)
-class Supervised:
-    """How a classifier or spec2wav is trained: Adam at a constant rate."""
-
-    epochs: int
-    least_steps: int
-    learning_rate: float
-    batch: int
-    precision: Precision = "float32"
-    l2: float = 0.0
-
-    def train(
-        self,
-        name: str,
-        net: nn.Module,
-        losses: Callable[[Tensor], Mapping[str, Tensor]],
-        rows: Tensor,
-        held_out: Tensor,
-        validation_ids: tuple[str, ...],
-        run: Run,
-    ) -> None:
-        """Minimises "loss" of `losses(rows)`; the lowest "selection" on the held-out rows is kept."""
-
-        def validate() -> Mapping[str, float]:
-            return {"selection": mean_losses(losses, held_out)["selection"]}
-
-        batch, epoch, steps = plan_steps(len(rows), self.batch, self.epochs, self.least_steps)
-        run.progress(f"{name}: {len(rows)} items, batch {batch}, {steps} steps")
-        adam = Optimiser("adam", self.learning_rate, schedule="constant")
-        phase = Phase(
-            name=name,
-            module=net,
-            items=len(rows),
-            steps=steps,
-            batch_size=batch,
-            updates=(Update(net, adam, lambda positions: losses(rows[positions])),),
-            validate=validate if len(held_out) else None,
-            validate_every=max(epoch, steps // 10),
-            precision=self.precision,
-            validation_ids=validation_ids,
-        )
-        train(phase, run)
+# ----------------------------------------------------------------------------------------- supervised phases
+def train_image_classifier(data: Tensors, task: Task, config: AdversarialConfig, run: Run) -> ImageClassifier:
+    """Image -> class."""
+    seed_everything(run.seed, "image-classifier", "weights")
+    net = ImageClassifier(len(task.class_names), config.image_widths, config.image_hidden)
+    _train_classifier("image-classifier", net, lambda rows: square(data.pixels(rows)), 0.0, data, config, run)
+    return net
 
 
-def train_classifier(
+def train_sound_classifier(
+    spectrograms: Spectrograms, data: Tensors, task: Task, config: AdversarialConfig, run: Run
+) -> SoundClassifier:
+    """Spectrogram -> class, with a penalty on the FC layers."""
+    seed_everything(run.seed, "sound-classifier", "weights")
+    net = SoundClassifier(len(task.class_names), config.sound_widths, config.sound_hidden)
+
+    def inputs(rows: Tensor) -> Tensor:
+        return spectrograms.of_clips(data.clip_index[rows])
+
+    _train_classifier("sound-classifier", net, inputs, config.sound_l2, data, config, run)
+    return net
+
+
+def _train_classifier(
     name: str,
     net: ImageClassifier | SoundClassifier,
     inputs: Callable[[Tensor], Tensor],
+    l2: float,
     data: Tensors,
-    plan: Supervised,
+    config: AdversarialConfig,
     run: Run,
 ) -> None:
-    """Cross-entropy of the class, and a penalty on the FC layers; `inputs(rows)` gives the items of a batch."""
+    """Cross-entropy; the lowest on held-out items is kept."""
 
-    def losses(rows: Tensor) -> Mapping[str, Tensor]:
+    def losses(rows: Tensor) -> Losses:
         entropy = nn.functional.cross_entropy(net(inputs(rows)).float(), data.labels[rows].to(run.device))
-        return {"loss": entropy + plan.l2 * net.penalty() if plan.l2 else entropy, "selection": entropy}
+        return {"loss": entropy + l2 * net.penalty() if l2 else entropy, "selection": entropy}
 
-    place(net, run.device)
-    plan.train(name, net, losses, data.rows, data.held_out, data.validation_ids, run)
-
-
-def known_and_unseen(data: Tensors) -> tuple[Tensor, Tensor]:
-    """Distinct clips to train on, and those that only held-out items have (none in single-take data)."""
-    known = np.unique(data.clip_index[data.rows].numpy())
-    unseen = np.setdiff1d(data.clip_index[data.held_out].numpy(), known)
-    return torch.from_numpy(known), torch.from_numpy(unseen)
+    plan = plan_steps(len(data.rows), config.classifier_batch, config.classifier_epochs, config.classifier_min_steps)
+    _train_supervised(
+        name, net, losses, (data.rows, data.held_out, data.validation_ids), plan, config.classifier_lr, config, run
+    )
 
 
-def train_spec2wav(net: Spec2Wav, spectrograms: Spectrograms, data: Tensors, plan: Supervised, run: Run) -> None:
-    """On real spectrograms and their waveforms: generated ones belong to no waveform. Each distinct clip once."""
+def train_spec2wav(
+    spectrograms: Spectrograms, data: Tensors, task: Task, config: AdversarialConfig, run: Run
+) -> Spec2Wav | None:
+    """On real spectrograms and their waveforms: generated ones belong to no waveform. None for Griffin-Lim.
 
-    def losses(clips: Tensor) -> Mapping[str, Tensor]:
+    Each distinct clip once per epoch. Clips that only held-out items have select the weights; if there are none
+    (single-take data), the training clips do.
+    """
+    if config.waveform != "spec2wav":
+        return None
+    seed_everything(run.seed, "spec2wav", "weights")
+    net = Spec2Wav(task.audio.samples, config.spec2wav_channels, config.spec2wav_hidden)
+
+    def losses(clips: Tensor) -> Losses:
         loss = waveform_loss(net(spectrograms.of_clips(clips)), data.waveforms(clips))
         return {"loss": loss, "selection": loss}
 
-    known, unseen = known_and_unseen(data)
-    place(net, run.device)
-    plan.train("spec2wav", net, losses, known, unseen if len(unseen) else known, data.validation_ids, run)
+    known = np.unique(data.clip_index[data.rows].numpy())
+    unseen = np.setdiff1d(data.clip_index[data.held_out].numpy(), known)
+    checked = torch.from_numpy(unseen if len(unseen) else known)
+    plan = plan_steps(len(known), config.spec2wav_batch, config.spec2wav_epochs, config.spec2wav_min_steps)
+    items = torch.from_numpy(known), checked, data.validation_ids
+    _train_supervised("spec2wav", net, losses, items, plan, config.spec2wav_lr, config, run)
+    return net
+
+
+def _train_supervised(
+    name: str,
+    net: nn.Module,
+    losses: Callable[[Tensor], Losses],
+    items: tuple[Tensor, Tensor, tuple[str, ...]],
+    plan: tuple[int, int, int],
+    rate: float,
+    config: AdversarialConfig,
+    run: Run,
+) -> None:
+    """Adam at a constant rate; `items` are those to train on, those that select, and the ids of the latter."""
+    (rows, checked, ids), (batch, epoch, steps) = items, plan
+    place(net, run.device, channels_last=config.channels_last)
+    run.progress(f"{name}: {len(rows)} items, batch {batch}, {steps} steps")
+    adam = Optimiser("adam", rate, schedule="constant")
+    phase = Phase(
+        name=name,
+        module=net,
+        items=len(rows),
+        steps=steps,
+        batch_size=batch,
+        updates=(Update(net, adam, lambda positions: losses(rows[positions])),),
+        validate=(lambda: {"selection": mean_losses(losses, checked)["selection"]}) if len(checked) else None,
+        validate_every=max(epoch, steps // 10),
+        precision=config.precision,
+        validation_ids=ids,
+    )
+    train(phase, run)
+
+
+# ---------------------------------------------------------------------------------------- adversarial phase
+def train_adversaries(
+    pair: nn.Module,
+    updates: Sequence[tuple[str, nn.Module, Callable[[Tensor], Losses]]],
+    validate: Callable[[], Mapping[str, float]],
+    data: Tensors,
+    config: AdversarialConfig,
+    run: Run,
+) -> None:
+    """Each update once per batch, in order: the discriminator, then the generator. The lowest "selection" is kept.
+
+    Args:
+        pair: all weights of the phase.
+        updates: name, module whose weights change, and loss of a batch.
+        validate: values on the held-out items.
+        data, config, run: of the model.
+    """
+    place(pair, run.device, channels_last=config.channels_last)
+    batch, epoch, steps = plan_steps(len(data.rows), config.batch, config.epochs, config.min_steps)
+    run.progress(f"adversaries: {len(data.rows)} items, {len(data.held_out)} held out, batch {batch}, {steps} steps")
+    halved, betas = (config.halve_every * epoch,), (config.beta1, 0.999)
+    adam = Optimiser("adam", config.lr, schedule="step", betas=betas, decay_steps=halved, decay_rate=0.5)
+    phase = Phase(
+        name="adversaries",
+        module=pair,
+        items=len(data.rows),
+        steps=steps,
+        batch_size=batch,
+        updates=tuple(Update(module, adam, loss, name) for name, module, loss in updates),
+        validate=validate if len(data.held_out) else None,
+        validate_every=config.validate_every * epoch,
+        precision=config.precision,
+        validation_ids=data.validation_ids,
+    )
+    train(phase, run)
+
+
+def recognised(
+    judge: nn.Module, generated: Callable[[Tensor], Tensor], data: Tensors, run: Run
+) -> tuple[float, float]:
+    """Cross-entropy and accuracy of a classifier of real training items on what is generated for held-out ones.
+
+    The papers' own measure of success (Chen et al., sections 5.2 and 5.4), kept away from the test items: `judge` is
+    a network of this training, not the judge that scores outputs.
+
+    Args:
+        judge: items -> logits (B, K).
+        generated: places among the held-out items, int64 (B,) -> items generated for them.
+        data, run: of the model.
+    """
+    places, labels = torch.arange(len(data.held_out)), data.labels[data.held_out].to(run.device)
+    logits = in_parts(lambda part: judge(generated(part).float()).float(), places)
+    accuracy = float((logits.argmax(dim=1) == labels).float().mean())
+    return float(nn.functional.cross_entropy(logits, labels)), accuracy
+
+
+@torch.no_grad()
+def in_parts(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """A function of rows, in parts that fit into memory."""
+    return torch.cat([function(part) for part in parts(rows)])
 
 
 class Synthesis:
@@ -198,15 +318,3 @@ class Synthesis:
                 found = self._spectrograms.mel.waveforms(decibels, self._seed, ids, self._iterations)
         waveforms: NDArray[np.float32] = found.float().cpu().numpy()
         return waveforms
-
-
-@torch.no_grad()
-def in_parts(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """A function of rows, in parts that fit into memory."""
-    return torch.cat([function(part) for part in parts(rows)])
-
-
-def new_classifier(kind: Callable[[], nn.Module], run: Run, name: str) -> Any:
-    """A network with its own seeded weights."""
-    seed_everything(run.seed, name, "weights")
-    return kind()
