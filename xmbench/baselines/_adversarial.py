@@ -255,7 +255,9 @@ def train_adversaries(
         pair: all weights of the phase.
         updates: name, module whose weights change, and loss of a batch.
         validate: values on the held-out items.
-        data, config, run: of the model.
+        data: training examples.
+        config: of the model.
+        run: of the model.
     """
     place(pair, run.device, channels_last=config.channels_last)
     batch, epoch, steps = plan_steps(len(data.rows), config.batch, config.epochs, config.min_steps)
@@ -277,9 +279,7 @@ def train_adversaries(
     train(phase, run)
 
 
-def recognised(
-    judge: nn.Module, generated: Callable[[Tensor], Tensor], data: Tensors, run: Run
-) -> tuple[float, float]:
+def recognised(judge: nn.Module, generated: Callable[[Tensor], Tensor], data: Tensors, run: Run) -> tuple[float, float]:
     """Cross-entropy and accuracy of a classifier of real training items on what is generated for held-out ones.
 
     The papers' own measure of success (Chen et al., sections 5.2 and 5.4), kept away from the test items: `judge` is
@@ -288,7 +288,8 @@ def recognised(
     Args:
         judge: items -> logits (B, K).
         generated: places among the held-out items, int64 (B,) -> items generated for them.
-        data, run: of the model.
+        data: training examples.
+        run: of the model.
     """
     places, labels = torch.arange(len(data.held_out)), data.labels[data.held_out].to(run.device)
     logits = in_parts(lambda part: judge(generated(part).float()).float(), places)

@@ -224,10 +224,7 @@ class _Cmcgan:
         pair = Adversaries(config)
         dcgan_weights(pair)
         losses = _Losses(pair, spectrograms, data, config)
-        updates = [
-            ("discriminator", pair.discriminator, losses.discriminator),
-            ("makers", pair.makers, losses.makers),
-        ]
+        updates = [("discriminator", pair.discriminator, losses.discriminator), ("makers", pair.makers, losses.makers)]
         train_adversaries(pair, updates, _validation(pair.makers, judges, spectrograms, data, run), data, config, run)
         net = train_spec2wav(spectrograms, data, task, config, run) if "i2a" in wanted else None
         synthesis = Synthesis(spectrograms, net, config.iterations, run.seed)

@@ -19,8 +19,6 @@ COMPRESSED = 64  # values of a compressed condition (Chen et al., section 3.1)
 IMAGE_SIZE = 64  # pixels
 SPECTROGRAM_SIZE = (128, 34)  # mel bands, frames
 _SLOPE = 0.2
-_RECTANGULAR = {"kernel_size": 4, "stride": (2, 1), "padding": 1, "bias": False}  # 128x34 <-> 64x33 <-> 32x32
-_SQUARE = {"kernel_size": 4, "stride": 2, "padding": 1, "bias": False}  # H <-> H / 2
 
 
 class Residual(nn.Module):
@@ -53,8 +51,20 @@ class Compress(nn.Sequential):
         super().__init__(nn.Linear(encoding, COMPRESSED), nn.LeakyReLU(_SLOPE))
 
 
+def _larger(before: int, after: int, *, rectangular: bool = False) -> nn.Module:
+    """H x W -> 2H x 2W; rectangular: 32x32 -> 64x33 -> 128x34."""
+    stride = (2, 1) if rectangular else (2, 2)
+    return nn.ConvTranspose2d(before, after, 4, stride, 1, bias=False)
+
+
+def _smaller(before: int, after: int, *, rectangular: bool = False) -> nn.Module:
+    """The shapes of `_larger`, backwards."""
+    stride = (2, 1) if rectangular else (2, 2)
+    return nn.Conv2d(before, after, 4, stride, 1, bias=False)
+
+
 def _up(before: int, after: int) -> list[nn.Module]:
-    return [nn.ConvTranspose2d(before, after, **_SQUARE), nn.BatchNorm2d(after)]
+    return [_larger(before, after), nn.BatchNorm2d(after)]
 
 
 class _GeneratorStem(nn.Module):
@@ -87,7 +97,7 @@ class ImageGenerator(nn.Module):
     def __init__(self, encoding: int, width: int = 128, noise: int = NOISE) -> None:
         super().__init__()
         self.stem = _GeneratorStem(encoding, width, noise)
-        self.last = nn.Sequential(nn.ConvTranspose2d(width, 3, **_SQUARE), nn.Tanh())
+        self.last = nn.Sequential(_larger(width, 3), nn.Tanh())
 
     def forward(self, encoding: Tensor, noise: Tensor) -> Tensor:
         """See the class."""
@@ -102,10 +112,10 @@ class SpectrogramGenerator(nn.Module):
         super().__init__()
         self.stem = _GeneratorStem(encoding, width, noise)
         self.last = nn.Sequential(
-            nn.ConvTranspose2d(width, width // 2, **_RECTANGULAR),  # type: ignore[arg-type]
+            _larger(width, width // 2, rectangular=True),
             nn.BatchNorm2d(width // 2),
             nn.ReLU(),  # (B, width / 2, 64, 33)
-            nn.ConvTranspose2d(width // 2, 1, **_RECTANGULAR),  # type: ignore[arg-type]
+            _larger(width // 2, 1, rectangular=True),
             nn.Tanh(),
         )
 
@@ -116,8 +126,7 @@ class SpectrogramGenerator(nn.Module):
 
 
 def _down(before: int, after: int, norm: bool = True, rectangular: bool = False) -> list[nn.Module]:
-    shape = _RECTANGULAR if rectangular else _SQUARE
-    layers: list[nn.Module] = [nn.Conv2d(before, after, **shape)]  # type: ignore[arg-type]
+    layers = [_smaller(before, after, rectangular=rectangular)]
     if norm:
         layers.append(nn.BatchNorm2d(after))
     return [*layers, nn.LeakyReLU(_SLOPE)]
