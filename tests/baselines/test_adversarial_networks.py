@@ -119,6 +119,20 @@ def test_waveform_loss_sums_over_samples() -> None:
     assert waveform_loss(torch.zeros(4, 100), torch.full((4, 100), 0.5)).item() == pytest.approx(0.125 * 100)
 
 
+def test_spec2wav_overfits_eight_pairs() -> None:
+    torch.manual_seed(0)
+    sounds, clips = torch.rand(8, 1, 128, 34) * 2 - 1, torch.randn(8, 400).clamp(-1, 1) * 0.3
+    net = Spec2Wav(400, (4, 8, 8), (64, 64))
+    adam = torch.optim.Adam(net.parameters(), 3e-3)
+    silence = waveform_loss(torch.zeros_like(clips), clips).item()
+    for _ in range(150):
+        loss = waveform_loss(net(sounds), clips)
+        adam.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        adam.step()
+    assert waveform_loss(net.eval()(sounds), clips).item() < 0.05 * silence
+
+
 # ---------------------------------------------------------------------------------------------- wrong pairs
 @settings(max_examples=60, deadline=None)
 @given(labels=st.lists(st.integers(0, 5), min_size=2, max_size=40), seed=st.integers(0, 2**31))
