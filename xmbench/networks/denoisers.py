@@ -98,14 +98,14 @@ class FrameNet(nn.Module):
     def forward(self, noisy: Tensor, time: Tensor, condition: Tensor, dropped: Tensor) -> Tensor:
         """Spectra (B, M, N), times (B,), conditions (B, D), left out bool (B,) -> clean spectra (B, M, N)."""
         bands, frames, steps = noisy.shape[1], noisy.shape[2], self.place.shape[2]
-        padded = F.pad(noisy, (0, steps * self.together - frames)).unflatten(2, (steps, self.together))
+        padded = F.pad(noisy, (0, steps * self.together - frames)).view(len(noisy), bands, steps, self.together)
         x = padded.permute(0, 1, 3, 2).flatten(1, 2)  # (B, M * together, steps)
         description = self.describe(time, condition, dropped)
         x = self.first(x) + self.place
         for block in self.blocks:
             x = block(x, description)
-        x = self.last(F.silu(self.norm(x))).unflatten(1, (bands, self.together))
-        return x.permute(0, 1, 3, 2).flatten(2)[:, :, :frames]
+        found: Tensor = self.last(F.silu(self.norm(x)))
+        return found.view(len(found), bands, self.together, steps).transpose(2, 3).flatten(2)[:, :, :frames]
 
 
 class _Attention(nn.Module):
@@ -121,10 +121,11 @@ class _Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, M, N) -> the same shape."""
-        parts = self.project(self.norm(x)).flatten(2).unflatten(1, (3, 4, -1)).transpose(3, 4)  # (B, 3, heads, P, c)
+        # (B, 3, heads, places, channels of a head)
+        parts = self.project(self.norm(x)).view(len(x), 3, 4, -1, x[0, 0].numel()).transpose(3, 4)
         query, key, value = parts.unbind(1)
         mixed = F.scaled_dot_product_attention(query, key, value).transpose(2, 3).flatten(1, 2)  # (B, C, P)
-        found: Tensor = x + self.last(mixed.unflatten(2, x.shape[2:]))
+        found: Tensor = x + self.last(mixed.view(x.shape))
         return found
 
 
