@@ -12,6 +12,7 @@
     ├── PrerequisiteError       a missing program or package
     ├── OutputError             a directory that cannot be written, a full disk
     ├── HubError                the Hugging Face Hub refuses, or cannot be reached
+    ├── UnfinishedError         exit code 3: stopped at a time limit; the same command with --resume continues
     └── CheckError              exit code 1: everything ran and a check failed
 
 A message says what is wrong, where, what was expected and what to do next. All problems of one input are
@@ -38,6 +39,7 @@ class XmbenchError(Exception):
     """
 
     exit_code = 2
+    heading = "error"
 
     def __init__(
         self,
@@ -119,6 +121,13 @@ class OutputError(XmbenchError):
 
 class HubError(XmbenchError):
     """The Hugging Face Hub refuses, or cannot be reached."""
+
+
+class UnfinishedError(XmbenchError):
+    """Work stopped where it was told to, and can be resumed: nothing is wrong, and nothing is complete."""
+
+    exit_code = 3
+    heading = "unfinished"
 
 
 class CheckError(XmbenchError):

@@ -25,7 +25,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from xmbench.formats.document import Part
-from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task
+from xmbench.interfaces import Conditions, Direction, Examples, Generator, PhaseProgress, Run, Task
 from xmbench.networks.images import standardise
 from xmbench.networks.initial import truncated_normal
 from xmbench.training import (
@@ -46,6 +46,10 @@ from xmbench.training import (
 )
 
 Losses = dict[str, Tensor]
+
+JOINT_COST = (
+    6.0  # a joint step takes about as long as so many of the autoencoder: measured with --preset lite, one core
+)
 
 
 class Config(Part):
@@ -89,6 +93,7 @@ class Config(Part):
     joint_warmup: float = Field(default=0.02, ge=0, le=1)
     joint_batch: int = Field(default=64, ge=2)
     validate_every: int = Field(default=1, ge=1, description="epochs between validations of the joint phase")
+    patience: int = Field(default=0, ge=0, description="validations without an improvement that end it; 0: none")
 
     @property
     def code(self) -> int:
@@ -295,6 +300,7 @@ def _train_autoencoder(data: Tensors, task: Task, config: Config, run: Run) -> A
             precision=config.precision,
             validation_ids=data.validation_ids,
             ahead=lambda positions: data.ahead(clips=known[positions]),
+            batch_setting="autoencoder_batch",
         ),
         run,
     )
@@ -316,6 +322,16 @@ def audio_codes_of(autoencoder: AudioAutoencoder, data: Tensors) -> Tensor:
     """Phi^A of every distinct clip, (M, D)."""
     every = torch.arange(int(data.clip_index.max()) + 1)
     return torch.cat([autoencoder.encoder(data.waveforms(part)) for part in parts(every)])
+
+
+def _announce(data: Tensors, config: Config, run: Run) -> None:
+    """Enters the steps of both phases, so that progress is about the whole training."""
+    if config.use_rep:
+        clips = len(data.clip_index[data.rows].unique())  # type: ignore[no-untyped-call]
+        *_, steps = plan_steps(clips, config.autoencoder_batch, config.autoencoder_epochs, config.autoencoder_min_steps)
+        run.phases["autoencoder"] = PhaseProgress(steps)
+    *_, steps = plan_steps(len(data.rows), config.joint_batch, config.joint_epochs, config.joint_min_steps)
+    run.phases["joint"] = PhaseProgress(steps, cost=JOINT_COST)
 
 
 def _joint_losses(net: MTNet, audio_codes: Tensor | None, data: Tensors, config: Config, rows: Tensor) -> Losses:
@@ -363,6 +379,8 @@ def _train_joint(net: MTNet, audio_codes: Tensor | None, data: Tensors, config: 
             precision=config.precision,
             validation_ids=data.validation_ids,
             ahead=lambda positions: data.ahead(data.rows[positions], data.clip_index[data.rows[positions]]),
+            patience=config.patience,
+            batch_setting="joint_batch",
         ),
         run,
     )
@@ -405,6 +423,7 @@ class _MTNetModel:
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains both phases, or loads their checkpoints."""
         data = Tensors(examples, run)
+        _announce(data, config, run)
         audio_codes = None
         if config.use_rep:
             audio_codes = audio_codes_of(_train_autoencoder(data, task, config, run), data)

@@ -113,6 +113,7 @@ class _NearestClassClipModel:
                 validate_every=max(epoch, steps // 10),
                 validation_ids=data.validation_ids,
                 ahead=lambda positions: data.ahead(data.rows[positions]),
+                batch_setting="batch",
             ),
             run,
         )

@@ -1,6 +1,7 @@
 """The command line: each command parses, calls one function, prints.
 
-Exit codes: 0 done, 1 a check did not hold, 2 the user can fix it. A traceback always means a bug.
+Exit codes: 0 done, 1 a check did not hold, 2 the user can fix it, 3 stopped at a time limit.
+A traceback always means a bug.
 This module imports next to nothing, so that Ctrl-C is handled from the start; the commands are in `program`.
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 INTERRUPTED = (
     "interrupted: no half-written file was kept; run the same command again to resume (run-baseline: with --resume)"
 )
-_CODES = (None, 0, 1, 2)  # exit codes of a command; any other error after Ctrl-C was made of the interrupt
+_CODES = (None, 0, 1, 2, 3)  # exit codes of a command; any other error after Ctrl-C was made of the interrupt
 
 
 def main() -> None:

@@ -36,12 +36,12 @@ class Commands(TyperGroup):
     """Turns every error that a user can fix into a message and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command; exits with 2 (or 1 for a check) instead of a traceback."""
+        """Runs the command; exits with 2 (1 for a check, 3 at a time limit) instead of a traceback."""
         try:
             found = super().invoke(ctx)
             terminal.flush()
         except XmbenchError as error:
-            _stop(f"error: {error}", error.exit_code)
+            _stop(f"{error.heading}: {error}", error.exit_code)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has closed it
                 raise

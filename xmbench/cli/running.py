@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from xmbench.cli.tables import table
+from xmbench.cli.tables import Lines, table
 from xmbench.cli.terminal import print
 from xmbench.errors import CheckError, DocumentError
 from xmbench.formats.extremes import toml_of
@@ -46,6 +46,12 @@ def run_baseline(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated. threads=2: of a CPU."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume a run; of a finished one, generate again.")] = False,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="8m", help="Stop after 8m, 90s or 1h30m with a checkpoint and exit code 3; --resume continues."
+        ),
+    ] = None,
     shuffle_conditions: Annotated[
         bool, typer.Option("--shuffle-conditions", help="Control: generate each item from another item's condition.")
     ] = False,
@@ -65,6 +71,7 @@ def run_baseline(
     if seed is not None and seeds is not None:
         raise typer.BadParameter("give --seed or --seeds, not both", param_hint="--seeds")
     chosen = None if seeds is None else runner.parse_seeds(seeds)
+    time_limit_s = None if time_limit is None else runner.parse_duration(time_limit)
     overrides = parse_settings(settings or [])
     baseline = load_toml(content.find("baselines", name), Baseline)
     dataset = open_dataset(data)
@@ -79,12 +86,14 @@ def run_baseline(
         "overrides": overrides,
         "resume": resume,
         "shuffle_conditions": shuffle_conditions,
-        "progress": lambda line: print(line, flush=True),
+        "time_limit_s": time_limit_s,
     }
-    if chosen is None:
-        summaries = [runner.run(baseline, dataset, folder, seed=seed, **options)]
-    else:
-        summaries = runner.run_seeds(baseline, dataset, folder, chosen, **options)
+    with Lines() as lines:
+        options |= {"progress": lines.add, "status": lines.status}
+        if chosen is None:
+            summaries = [runner.run(baseline, dataset, folder, seed=seed, **options)]
+        else:
+            summaries = runner.run_seeds(baseline, dataset, folder, chosen, **options)
     _print(summaries, chosen)
     every = [written for summary in summaries for written in summary.written]
     if verify:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from xmbench.cli import terminal
 from xmbench.printable import visible
 
 
@@ -50,3 +51,24 @@ class Progress:
         """Clears the line on a terminal."""
         if self._terminal and self._width:
             print(f"\r{'':<{self._width}}\r", end="", file=sys.stderr, flush=True)
+
+
+class Lines:
+    """Lines of the standard output, and on a terminal below them one that is rewritten."""
+
+    def __init__(self) -> None:
+        self._below = Progress() if sys.stderr is not None and sys.stderr.isatty() else None
+        self.status = self._below.show if self._below is not None else None
+
+    def add(self, line: str) -> None:
+        """Prints a line that stays."""
+        if self._below is not None:
+            self._below.close()
+        terminal.print(line, flush=True)
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._below is not None:
+            self._below.close()

@@ -1,8 +1,8 @@
 """Is this result what the submission scores? Everything is measured again and the complete document is compared.
 
-Only where and when it was made (`environment`, the submission's date, hardware and threads), the name of the table and
-the status may differ: a rerun of a result's own command is verified. Nothing is written: `xmbench leaderboard verify`
-marks results of a board.
+Only where and when it was made (`environment`, the submission's date, hardware, threads and seconds of training), the
+name of the table and the status may differ: a rerun of a result's own command is verified. Nothing is written: `xmbench
+leaderboard verify` marks results of a board.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from xmbench.formats.result import Environment, Result
 
 # A rerun of a result's own command has another date, and may have another machine.
 _FREE = frozenset({"environment", "items_table", "status", "verified"})
-_FREE |= {f"submission.{name}" for name in ("created", "hardware", "threads")}
+_FREE |= {f"submission.{name}" for name in ("created", "hardware", "threads", "training_seconds")}
 _ABSENT = "(nothing)"
 
 

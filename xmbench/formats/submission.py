@@ -31,6 +31,8 @@ class Submission(Document):
         control: "shuffled-conditions" where each item was made from another item's condition.
         training_data: "closed": nothing but the training split of the data set was used.
         threads: of the processor in training; None if it is not known.
+        training_seconds: of all pieces of the training; None if they are not known.
+        parameters: number of weights of the system; None if it is not stated, or there are none.
         uses_judges: whether a judge of the package, or its weights, is part of the system or of its training; None if
             it is not stated.
         command: for people, to repeat the run; never parsed.
@@ -52,6 +54,8 @@ class Submission(Document):
     seed: int | None = None
     hardware: str = ""
     threads: int | None = Field(default=None, ge=1)
+    training_seconds: float | None = Field(default=None, ge=0)
+    parameters: int | None = Field(default=None, ge=0)
     uses_judges: bool | None = None
     licence: str = ""
     created: str = ""

@@ -28,7 +28,18 @@ from xmbench.interfaces.metric import (
     judges_of,
     smallest_difference,
 )
-from xmbench.interfaces.model import Classifier, Conditions, Examples, Generator, Model, Run, SeesReferences, item_rng
+from xmbench.interfaces.model import (
+    Classifier,
+    Conditions,
+    CountsParameters,
+    Examples,
+    Generator,
+    Model,
+    PhaseProgress,
+    Run,
+    SeesReferences,
+    item_rng,
+)
 from xmbench.interfaces.source import (
     Attribute,
     Attributed,
@@ -61,6 +72,7 @@ __all__ = [
     "Classifier",
     "Conditions",
     "Countable",
+    "CountsParameters",
     "Direction",
     "Engine",
     "EngineFacts",
@@ -81,6 +93,7 @@ __all__ = [
     "Model",
     "Naming",
     "Pair",
+    "PhaseProgress",
     "Raw",
     "RawClip",
     "RawImage",

@@ -67,6 +67,30 @@ class Conditions:
     references: NDArray[Any] | None = None
 
 
+def _nothing() -> None:
+    """What `Run.saved` does by default."""
+
+
+@dataclass(slots=True)
+class PhaseProgress:
+    """How far one phase of a training is. `xmbench.training.train` keeps it.
+
+    Attributes:
+        steps: planned.
+        cost: of one step, relative to steps of the other phases: for the share of the whole that is done, and the
+            time left.
+        done: steps done; at the end fewer than planned if the phase stopped early.
+        selected: the step whose weights are kept; None until the phase is finished.
+        parameters: number of weights of the phase's network.
+    """
+
+    steps: int
+    cost: float = 1.0
+    done: int = 0
+    selected: int | None = None
+    parameters: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run of a model: where it may write, its seed, how it reports progress.
@@ -80,6 +104,12 @@ class Run:
         fingerprint: what the training depends on, by name (digests of the settings and of the data set);
             checkpoints store it, and checkpoints of another training are refused.
         directions: what the generator will be used for: a model may leave the rest untrained.
+        phases: of the training, by name, in order. A model that trains several may enter them before the first one
+            (`run.phases["joint"] = PhaseProgress(steps)`): progress then tells the share of all of them. Those that
+            it does not enter are added when they begin.
+        status: called often with one short line that replaces the one before; None where nothing can show it.
+        saved: called after each checkpoint.
+        stop_at: `time.monotonic()` at which the training writes a checkpoint and stops; None for no limit.
     """
 
     folder: Path
@@ -89,6 +119,10 @@ class Run:
     progress: Callable[[str], None]
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     directions: tuple[Direction, ...] = ()
+    phases: dict[str, PhaseProgress] = field(default_factory=dict)
+    status: Callable[[str], None] | None = None
+    saved: Callable[[], None] = _nothing
+    stop_at: float | None = None
 
 
 def item_rng(seed: int, item_id: str) -> np.random.Generator:
@@ -112,6 +146,16 @@ class Classifier(Protocol):
     def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
         """Class of each condition, shape (B,); None where the settings left the classifier untrained."""
         ...
+
+
+@runtime_checkable
+class CountsParameters(Protocol):
+    """What a generator may have in addition: how many weights it generates with.
+
+    Where it is missing, the weights of all trained phases are counted.
+    """
+
+    parameters: int
 
 
 @runtime_checkable

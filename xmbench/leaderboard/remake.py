@@ -26,6 +26,8 @@ _FREE = {
     "created",
     "hardware",
     "threads",
+    "training_seconds",
+    "parameters",
     "command",
     "notes",
     "data_digest",

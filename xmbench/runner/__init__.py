@@ -12,17 +12,20 @@
 
 from __future__ import annotations
 
+from xmbench.runner.pieces import parse_duration
 from xmbench.runner.run import RunSummary, Written, run
 from xmbench.runner.seeds import parse_seeds, run_seeds
-from xmbench.runner.settings import RUN_FILE, Generation, RunRecord, expected, unmet
+from xmbench.runner.settings import RUN_FILE, Generation, PhaseRecord, RunRecord, expected, unmet
 
 __all__ = [
     "RUN_FILE",
     "Generation",
+    "PhaseRecord",
     "RunRecord",
     "RunSummary",
     "Written",
     "expected",
+    "parse_duration",
     "parse_seeds",
     "run",
     "run_seeds",

@@ -16,7 +16,7 @@ from xmbench import registry
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.submission import Submission
-from xmbench.interfaces import Direction
+from xmbench.interfaces import CountsParameters, Direction, Generator
 from xmbench.runner.settings import RunRecord
 
 PACKAGES = ("torch", "numpy", "pyarrow", "timm")
@@ -47,6 +47,7 @@ def submission_of(
         seed=seed,
         hardware=record.hardware,
         threads=record.threads,
+        training_seconds=record.training_seconds,
         uses_judges=None if registry.of_plug_in("baselines", baseline.model) else False,  # a third party knows its own
         licence=baseline.licence,
         created=now(),
@@ -97,6 +98,21 @@ def hardware_of(device: str) -> tuple[str, str]:
 
     used = resolve_device(device)
     return used, describe_device(used) if used == "cuda" else name
+
+
+def require_precision(device: str, config: Any) -> None:
+    """Raises PrerequisiteError if a model's setting `precision` is "bf16" and the device computes without it."""
+    if getattr(config, "precision", None) == "bf16":
+        from xmbench.training import require_bf16
+
+        require_bf16(device)
+
+
+def parameters_of(generator: Generator, record: RunRecord) -> int | None:
+    """Number of weights of a system: as the generator counts them, else those of all trained phases; None for none."""
+    if isinstance(generator, CountsParameters):
+        return int(generator.parameters)
+    return sum(phase.parameters for phase in record.phases.values()) or None
 
 
 def versions() -> dict[str, str]:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,20 @@ from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_conditions
 from xmbench.formats.submission import OUTPUT_TABLE, SUBMISSION_FILE
-from xmbench.interfaces import Classifier, Direction, Generator, Model, Run, SeesReferences
-from xmbench.runner.describe import command_of, hardware_of, now, submission_of, versions
+from xmbench.interfaces import Classifier, Direction, Generator, Model, PhaseProgress, Run, SeesReferences
+from xmbench.runner.describe import (
+    command_of,
+    hardware_of,
+    now,
+    parameters_of,
+    require_precision,
+    submission_of,
+    versions,
+)
 from xmbench.runner.examples import open_examples
 from xmbench.runner.first_interface import fit
 from xmbench.runner.outputs import BATCH, Outputs, shuffled
+from xmbench.runner.pieces import Pieces, limit_of, require_time
 from xmbench.runner.settings import (
     RUN_FILE,
     Generation,
@@ -95,7 +104,9 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     resume: bool = False,
     shuffle_conditions: bool = False,
+    time_limit_s: float | None = None,
     progress: Callable[[str], None] = print,
+    status: Callable[[str], None] | None = None,
 ) -> RunSummary:
     """Trains a baseline on a data set, once, and writes its outputs for the track of each of its directions.
 
@@ -109,15 +120,20 @@ def run(
         overrides: settings instead of the baseline's, by name.
         resume: continue an unfinished run, or generate again from a finished one.
         shuffle_conditions: the control: generate each item from another item's condition.
+        time_limit_s: seconds after which the training writes a checkpoint and stops, or the generation stops; `resume`
+            continues the training, and generates from the beginning.
         progress: gets lines of progress.
+        status: gets short lines, several in a second, each of which replaces the one before.
 
     Raises:
         DatasetError: the data set has no such track, or cannot be read.
         DocumentError, UnknownNameError: settings that the model does not have.
         OutputError: `out` cannot be written, or has other files.
-        PrerequisiteError: no such device, or out of memory.
+        PrerequisiteError: no such device, a precision that it does not have, or out of memory.
+        UnfinishedError: the time limit has come; there is no new submission.
         CheckError: the training diverged, or outputs are not finite or of the wrong shape.
     """
+    stop_at = limit_of(time_limit_s)
     model = registry.model(baseline.model)
     require_track(baseline, model, dataset)
     changes = dict(overrides or {})
@@ -126,9 +142,10 @@ def run(
     used_seed = baseline.seed if seed is None else seed
     settings = settings_of(baseline, dataset, config, used_seed, stated)
     first = rank() == 0  # of several processes, the one that writes
-    progress = progress if first else silent
-    record = claim(out, baseline, preset, settings, resume) if first else None
+    progress, status = (progress, status) if first else (silent, None)
     used_device, hardware = hardware_of(device)
+    require_precision(used_device, config)
+    record = claim(out, baseline, preset, settings, resume) if first else None
     threads = used_threads(stated, used_device)
     command = command_of(baseline, dataset, preset, used_seed, changes, False)
     record = record or RunRecord(
@@ -143,16 +160,20 @@ def run(
     if first:
         write_text(make_folder(out) / RUN_FILE, record.to_json())
     digests = {"settings": digest_of(settings), "data set": dataset.digest}
+    pieces = Pieces(out / RUN_FILE, record, writes=first)
+    phases: dict[str, PhaseProgress] = {}
     place = Run(out, used_seed, used_device, resume, progress, digests, baseline.directions)
+    place = replace(place, phases=phases, status=status, saved=lambda: pieces.keep(phases), stop_at=stop_at)
     with computing_with(threads, baseline, stated):
-        generator, seconds = _fit(model, dataset, config, place)
+        with pieces.training(phases):
+            generator = _fit(model, dataset, config, place)
+        record = pieces.record
         if not first:
-            return RunSummary(out, seconds, ())
-        progress(f"training: {seconds:.1f} s on {hardware}")
-        if record.training_seconds is None:
-            record = record.model_copy(update={"training_seconds": seconds})
-            write_text(out / RUN_FILE, record.to_json())
-        return _write_all(generator, model, baseline, dataset, record, out, changes, shuffle_conditions, progress)
+            return RunSummary(out, record.training_seconds or 0.0, ())
+        progress(f"training: {record.training_seconds:.1f} s on {hardware}")
+        return _write_all(
+            generator, model, baseline, dataset, record, out, changes, shuffle_conditions, progress, stop_at
+        )
 
 
 def _write_all(
@@ -165,15 +186,17 @@ def _write_all(
     changes: Mapping[str, Any],
     shuffle: bool,
     progress: Callable[[str], None],
+    stop_at: float | None,
 ) -> RunSummary:
     """Generates for each direction; `run.json` and each `submission.json` say what is complete."""
     seed = int(record.settings["seed"])
     written = []
     for direction in baseline.directions:
         folder = out / submission_folder(baseline, direction, shuffle)
-        made = _generate(generator, model, direction, dataset, folder, seed if shuffle else None)
+        made = _generate(generator, model, direction, dataset, folder, seed if shuffle else None, stop_at)
         progress(f"generation: {made.items} items, {made.seconds:.1f} s, {made.clipped_samples} samples clipped")
         document = submission_of(baseline, dataset, record, changes, shuffle, direction)
+        document = document.model_copy(update={"parameters": parameters_of(generator, record)})
         write_text(folder / SUBMISSION_FILE, document.to_json())
         record = record.model_copy(update={"generations": {**record.generations, folder.name: made}})
         write_text(out / RUN_FILE, record.to_json())
@@ -181,12 +204,9 @@ def _write_all(
     return RunSummary(out, record.training_seconds or 0.0, tuple(written))
 
 
-def _fit(model: Model, dataset: Dataset, config: Any, place: Run) -> tuple[Generator, float]:
-    """A generator, and the seconds of training."""
-    started = time.monotonic()
+def _fit(model: Model, dataset: Dataset, config: Any, place: Run) -> Generator:
     with _enough_memory():
-        generator = fit(model, open_examples(dataset, place.progress), dataset.recipe.task, config, place)
-    return generator, round(time.monotonic() - started, 2)
+        return fit(model, open_examples(dataset, place.progress), dataset.recipe.task, config, place)
 
 
 @contextmanager
@@ -211,7 +231,13 @@ def _labels(dataset: Dataset, split: str) -> dict[str, int]:
 
 
 def _generate(
-    generator: Generator, model: Model, direction: Direction, dataset: Dataset, folder: Path, shuffle: int | None
+    generator: Generator,
+    model: Model,
+    direction: Direction,
+    dataset: Dataset,
+    folder: Path,
+    shuffle: int | None,
+    stop_at: float | None,
 ) -> Generation:
     """Writes the outputs of the scored split; `submission.json` is removed first and written last.
 
@@ -230,6 +256,7 @@ def _generate(
     right = predicted = 0
     with _enough_memory(), replacing(folder / OUTPUT_TABLE) as temporary, writer.open(temporary):
         for conditions in batches:
+            require_time(stop_at, folder.parent, f"the training is finished, {writer.items} outputs are generated")
             writer.add(conditions.ids, generator.generate(conditions, direction))
             classes = generator.predict(conditions) if isinstance(generator, Classifier) else None
             if classes is not None:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.submission import SUBMISSION_FILE, Submission
+from xmbench.runner.describe import hardware_of, require_precision
+from xmbench.runner.pieces import limit_of, require_time
 from xmbench.runner.run import RunSummary, Written, run
 from xmbench.runner.settings import (
     RUN_FILE,
@@ -69,7 +72,9 @@ def run_seeds(
     overrides: Mapping[str, Any] | None = None,
     resume: bool = False,
     shuffle_conditions: bool = False,
+    time_limit_s: float | None = None,
     progress: Callable[[str], None] = print,
+    status: Callable[[str], None] | None = None,
 ) -> list[RunSummary]:
     """Runs a baseline once for each seed, into `out/seed-<seed>`.
 
@@ -83,16 +88,22 @@ def run_seeds(
         overrides: settings instead of the baseline's, by name.
         resume: skip finished seeds, resume an unfinished one, run the rest.
         shuffle_conditions: the control: generate each item from another item's condition.
+        time_limit_s: seconds for all of them together, as in `run`.
         progress: gets lines of progress.
+        status: as in `run`.
 
     Raises:
         OutputError: the directory of a seed cannot be used; raised before any work.
+        PrerequisiteError: no such device, or a precision that it does not have; raised before any work.
+        UnfinishedError: the time limit has come; finished seeds are kept.
         XmbenchError: as in `run`; the submissions of earlier seeds are kept.
     """
+    stop_at = limit_of(time_limit_s)
     model = registry.model(baseline.model)
     require_track(baseline, model, dataset)
     config = resolve_config(baseline, model, preset, dict(overrides or {}))
     threads = resolve_threads(baseline, preset, dict(overrides or {}))
+    require_precision(hardware_of(device)[0], config)
     _require_own_directory(out)
     folders = {seed: out / f"seed-{seed}" for seed in seeds}
     found = {
@@ -103,6 +114,8 @@ def run_seeds(
     for number, seed in enumerate(seeds, 1):
         done = _finished(folders[seed], found[seed], baseline, shuffle_conditions)
         progress(f"seed {seed} ({number} of {len(seeds)}): {'already finished' if done else folders[seed]}")
+        if not done:
+            require_time(stop_at, out, f"seed {seed} has not begun")
         summaries.append(
             done
             or run(
@@ -115,7 +128,9 @@ def run_seeds(
                 overrides=overrides,
                 resume=resume,
                 shuffle_conditions=shuffle_conditions,
+                time_limit_s=None if stop_at is None else stop_at - time.monotonic(),
                 progress=progress,
+                status=status,
             )
         )
     return summaries

@@ -51,10 +51,24 @@ class Processor(Part):
     threads: int | None = Field(default=None, ge=1, le=1024, strict=True)
 
 
+class PhaseRecord(Part):
+    """One phase of a training: steps done and planned (a phase that stopped early did fewer), which weights are kept.
+
+    `selected` is None until the phase is finished; `parameters` counts the weights of its network.
+    """
+
+    steps: int
+    planned: int
+    selected: int | None
+    parameters: int = 0
+
+
 class RunRecord(Document):
     """`run.json`. `settings` is everything that the outputs depend on; a run resumes only with the same.
 
-    `threads` are those of the processor that the training used; None where they were not set.
+    `threads` are those of the processor that the training used; None where they were not set. `training_seconds` are
+    those of all pieces of a finished training, `unfinished_seconds` those of one that has to be resumed; of a piece
+    that was killed they count up to its last checkpoint.
     """
 
     schema_: Literal["xmbench/run/1"] = Field(default="xmbench/run/1", alias="schema")
@@ -66,6 +80,8 @@ class RunRecord(Document):
     threads: int | None = None
     versions: dict[str, str]
     training_seconds: float | None = None
+    unfinished_seconds: float = 0.0
+    phases: dict[str, PhaseRecord] = Field(default_factory=dict)
     generations: dict[str, Generation] = Field(default_factory=dict)
 
 

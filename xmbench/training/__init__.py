@@ -9,6 +9,7 @@ from xmbench.training.device import (
     describe_device,
     place,
     processor_threads,
+    require_bf16,
     resolve_device,
     seed_everything,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "plan_steps",
     "prepared",
     "processor_threads",
+    "require_bf16",
     "resolve_device",
     "seed_everything",
     "train",

@@ -35,6 +35,10 @@ class Timer:
         self._cost = size * (4 + bool(phase.average)) / WRITTEN_PER_S
         self._saved = time.monotonic()
 
+    def late(self, stop_at: float | None) -> bool:
+        """Whether the time left until a limit is no more than a checkpoint takes."""
+        return stop_at is not None and time.monotonic() + self._cost >= stop_at
+
     def due(self) -> bool:
         """Whether enough time has passed since the last one."""
         return time.monotonic() - self._saved >= max(EVERY_S, self._cost / SHARE)
@@ -91,6 +95,7 @@ def load_partial(path: Path, phase: Phase, run: Run, state: State, processes: Pr
     if run.device == "cuda" and content["random_cuda"]:
         torch.cuda.set_rng_state(content["random_cuda"][processes.rank])
     state.step, state.best_step, state.best = about["step"], about["best_step"], content["best"]
+    state.waited = about.get("waited", 0)
     state.best_value = math.inf if about["best_value"] is None else about["best_value"]
 
 
@@ -103,9 +108,12 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], phase: Phase, run: R
 def load_final(path: Path, phase: Phase, run: Run) -> None:
     """Loads the weights of a finished phase; raises OutputError like `load_partial`."""
     with _readable(path, lambda: safe_open(path, framework="pt")) as file:
-        _check_fingerprint(path, json.loads(file.metadata()["about"]), run)
+        about = json.loads(file.metadata()["about"])
+        _check_fingerprint(path, about, run)
         phase.module.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
     phase.module.eval()
+    progress = run.phases[phase.name]
+    progress.done, progress.selected = about["step"], about["best_step"]
     run.progress(f"{phase.name}: already trained, loaded from {path.name}")
 
 
@@ -119,6 +127,8 @@ def _about(phase: Phase, run: Run, state: State) -> dict[str, Any]:
         "steps": phase.steps,
         "best_step": state.best_step,
         "best_value": best,
+        "waited": state.waited,
+        "patience": phase.patience,
         "seed": run.seed,
         "fingerprint": dict(run.fingerprint),
         "validation_ids": list(phase.validation_ids),

@@ -48,6 +48,17 @@ def resolve_device(wanted: str) -> str:
     return "cpu"
 
 
+def require_bf16(device: str) -> None:
+    """Raises PrerequisiteError for a GPU that only emulates bfloat16; a processor may do so, slowly."""
+    if device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise PrerequisiteError(
+            "this GPU cannot compute with precision bf16",
+            where=torch.cuda.get_device_name(),
+            expected="a GPU of compute capability 8.0 or more (Ampere)",
+            todo="use --set precision=float32, or --device cpu",
+        )
+
+
 def describe_device(device: str) -> str:
     """The name of the GPU, or the processor and the number of threads of PyTorch."""
     if device == "cuda":
@@ -92,8 +103,12 @@ def autocast(device: str, precision: Precision) -> torch.autocast:
 
 
 @contextmanager
-def computing(what: str) -> Iterator[None]:
+def computing(what: str, smaller: str = "use a smaller batch (--set NAME=VALUE)") -> Iterator[None]:
     """Turns the lack of memory or of a compiler into a message.
+
+    Args:
+        what: is being computed, for the message.
+        smaller: what to change where memory runs out.
 
     Raises:
         PrerequisiteError: memory ran out, or a network cannot be compiled.
@@ -105,8 +120,8 @@ def computing(what: str) -> Iterator[None]:
             raise PrerequisiteError(
                 f"out of memory while {what} ({str(error).splitlines()[0][:160] if str(error) else 'host memory'})",
                 expected="a batch and a network that fit",
-                todo="use a smaller batch or network (--set NAME=VALUE, --preset lite), precision bf16 where the "
-                "baseline has that setting, or close other programs that use this device",
+                todo=f"{smaller} or a smaller network (--preset lite), precision bf16 where the baseline has that "
+                "setting, or close other programs that use this device",
             ) from error
         dynamo = sys.modules.get("torch._dynamo")
         if dynamo is not None and isinstance(error, dynamo.exc.TorchDynamoException):
@@ -120,7 +135,13 @@ def computing(what: str) -> Iterator[None]:
 
 def _out_of_memory(error: Exception) -> bool:
     # The allocator of the host and cuBLAS raise a plain RuntimeError: only its message tells.
-    messages = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "CUDA out of memory")
+    messages = (
+        "can't allocate memory",
+        "not enough memory",
+        "ALLOC_FAILED",
+        "CUDA out of memory",
+        "CUDA error: out of memory",
+    )
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(message in str(error) for message in messages)
 
 

@@ -13,27 +13,24 @@ and resumed therefore ends, on the CPU, with the same weights, bit for bit, as o
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from xmbench.errors import CheckError, PrerequisiteError
-from xmbench.interfaces import Run
+from xmbench.errors import PrerequisiteError, UnfinishedError
+from xmbench.interfaces import PhaseProgress, Run
 from xmbench.storage.files import make_folder
 from xmbench.training.averaging import averaged, move_average
 from xmbench.training.checkpoints import Timer, load_final, load_partial, save_partial, save_weights
 from xmbench.training.curves import Curves
-from xmbench.training.device import autocast, computing, keep_freed_memory, seed_everything
+from xmbench.training.device import computing, keep_freed_memory, seed_everything
 from xmbench.training.optimisers import make_optimiser
 from xmbench.training.phase import Phase, State, batch_positions
 from xmbench.training.processes import Processes, join_processes
+from xmbench.training.progress import StepProgress, whole_share
+from xmbench.training.selection import record, select
 from xmbench.training.updates import take_step, trainable_of
 
 REPORT_EVERY_S = 10.0
@@ -45,8 +42,10 @@ def train(phase: Phase, run: Run) -> None:
 
     Raises:
         OutputError: the directory cannot be written, or its checkpoints are of another training.
-        CheckError: a loss, or the value that selects, is not finite.
+        CheckError: a loss, a value of the validation, or a weight to be kept, is not finite.
+        DocumentError: a loss or a validation without the value that the loop needs.
         PrerequisiteError: out of memory, or fewer items in a batch than processes.
+        UnfinishedError: `run.stop_at` has come, after at least one step, and a checkpoint was written.
         KeyboardInterrupt: stopped by a signal, after a checkpoint was written.
     """
     processes = join_processes(run.device)
@@ -56,6 +55,8 @@ def train(phase: Phase, run: Run) -> None:
             expected="at least one item for each process",
             todo="use a larger batch, or fewer processes",
         )
+    known = run.phases.setdefault(phase.name, PhaseProgress(phase.steps))
+    known.steps, known.parameters = phase.steps, sum(parameter.numel() for parameter in phase.module.parameters())
     folder = make_folder(run.folder / "checkpoints")
     partial, final = folder / f"{phase.name}.pt", folder / f"{phase.name}.safetensors"
     if processes.agreed(run.resume and final.is_file()):
@@ -65,13 +66,15 @@ def train(phase: Phase, run: Run) -> None:
         final.unlink(missing_ok=True)
     state = _start(phase, run, partial, processes)
     with Curves(phase, run, state, processes.first) as curves, _stop_requests() as stop_requested:
-        with computing(f"training {phase.name} with batches of {phase.batch}"):
+        with computing(f"training {phase.name} with batches of {phase.batch}", _smaller_batch(phase)):
             _run_steps(phase, run, state, curves, partial, stop_requested, processes)
         phase.module.load_state_dict(state.best)
         phase.module.eval()
         if processes.first:
             save_weights(final, state.best, phase, run, state)
             partial.unlink(missing_ok=True)
+        known.done, known.selected = state.step, state.best_step
+        run.saved()
         if processes.any(stop_requested()):
             raise KeyboardInterrupt
 
@@ -99,7 +102,7 @@ def _run_steps(
     stop_requested: Callable[[], bool],
     processes: Processes,
 ) -> None:
-    timer, show = Timer(phase, state), _StepProgress(phase, run, state)
+    timer, show = Timer(phase, state), StepProgress(phase, run, state, REPORT_EVERY_S)
     phase.module.train()
     with trainable_of(phase) as weights:
         while state.step < phase.steps:
@@ -110,81 +113,54 @@ def _run_steps(
             if phase.ahead is not None and not last:
                 phase.ahead(processes.share(batch_positions(phase, run.seed, state.step)))
             if state.step % CURVE_EVERY_STEPS == 0 or last:
-                _record(phase, run, curves, state, losses, processes)
+                record(phase, run, curves, state, losses, processes)
             if last or (phase.validate is not None and state.step % phase.validate_every == 0):
-                _select(phase, run, curves, state, processes)
+                select(phase, run, curves, state, processes)
             if phase.snapshot_every and state.step % phase.snapshot_every == 0:
                 _save_snapshot(partial, phase, run, state, processes)
             show(losses, last)
+            if last or _stops_early(phase, run, state):
+                return
             # Several processes must decide alike, and to communicate at every step would cost more than a step.
-            if not last and (processes.size == 1 or state.step % CURVE_EVERY_STEPS == 0):
-                stop = processes.any(stop_requested())
-                if stop or processes.agreed(timer.due()):
+            if processes.size == 1 or state.step % CURVE_EVERY_STEPS == 0:
+                stop, late = processes.any(stop_requested()), processes.agreed(timer.late(run.stop_at))
+                if stop or late or processes.agreed(timer.due()):
                     curves.flush()
                     timer.write(lambda: save_partial(partial, phase, run, state, processes))
-                if stop:
-                    run.progress(f"{phase.name}: stopped at step {state.step}; --resume continues from here")
-                    raise KeyboardInterrupt
+                    run.saved()
+                if stop or late:
+                    _stop(phase, run, state, stop)
 
 
-class _StepProgress:
-    """Shows the step of a phase, every ten seconds."""
-
-    def __init__(self, phase: Phase, run: Run, state: State) -> None:
-        self._phase, self._run, self._state, self._first = phase, run, state, state.step
-        self._started = self._shown = time.monotonic()
-
-    def __call__(self, losses: dict[str, Tensor], last: bool) -> None:
-        now, step, steps = time.monotonic(), self._state.step, self._phase.steps
-        if "loss" not in losses or not (last or now - self._shown >= REPORT_EVERY_S):
-            return
-        left = (now - self._started) / (step - self._first) * (steps - step)
-        self._run.progress(
-            f"{self._phase.name}: step {step} of {steps}, loss {float(losses['loss']):.4g}, "
-            f"{now - self._started:.0f} s, about {left:.0f} s left"
-        )
-        self._shown = now
+def _stops_early(phase: Phase, run: Run, state: State) -> bool:
+    """Whether the validation has not improved for as long as the phase is patient."""
+    if not phase.patience or state.waited < phase.patience:
+        return False
+    run.progress(
+        f"{phase.name}: stopped early at step {state.step} of {phase.steps}: {state.waited} validations "
+        f"without an improvement; the weights of step {state.best_step} are kept"
+    )
+    return True
 
 
-def _record(
-    phase: Phase, run: Run, curves: Curves, state: State, losses: dict[str, Tensor], processes: Processes
-) -> None:
-    """Adds losses to the curves; stops a training that has diverged."""
-    values = processes.mean({name: float(value) for name, value in losses.items()})
-    curves.add(state.step, values)
-    if not all(math.isfinite(value) for value in values.values()):
-        curves.flush()
-        raise _diverged(phase, run, f"has the loss {values['loss']} at step {state.step}", "a finite loss")
+def _stop(phase: Phase, run: Run, state: State, requested: bool) -> None:
+    """Ends an unfinished phase whose checkpoint has been written."""
+    if requested:
+        run.progress(f"{phase.name}: stopped at step {state.step}; --resume continues from here")
+        raise KeyboardInterrupt
+    raise UnfinishedError(
+        f"the time limit has come: {phase.name} is at step {state.step} of {phase.steps}, "
+        f"{whole_share(run.phases):.0%} of the training",
+        where=run.folder,
+        todo="use the same command with --resume: it continues from this step; no outputs are written yet",
+    )
 
 
-def _select(phase: Phase, run: Run, curves: Curves, state: State, processes: Processes) -> None:
-    """Validates, and keeps the weights if they are the best so far (or if nothing is held out)."""
-    value = -math.inf
-    processes.average_buffers(phase.module)
-    with averaged(phase, state):
-        if phase.validate is not None:
-            phase.module.eval()
-            with torch.no_grad(), autocast(run.device, phase.precision):
-                values = processes.agreed(dict(phase.validate()))
-            phase.module.train()
-            curves.add(state.step, {f"validation-{key}": number for key, number in values.items()})
-            value = float(values["selection"])
-            if not math.isfinite(value):
-                curves.flush()
-                raise _diverged(phase, run, f"is validated with {value} at step {state.step}", "a finite value")
-            run.progress(f"{phase.name}: step {state.step}, validation {value:.4g}")
-        if value < state.best_value:
-            _keep(phase, state)
-            state.best_step, state.best_value = state.step, value
-
-
-def _keep(phase: Phase, state: State) -> None:
-    """Copies the weights to the host, reusing the memory of earlier copies."""
-    for key, tensor in phase.module.state_dict().items():
-        if key in state.best:
-            state.best[key].copy_(tensor.detach())
-        else:
-            state.best[key] = tensor.detach().to("cpu", copy=True)
+def _smaller_batch(phase: Phase) -> str:
+    """What to change where a batch does not fit into memory."""
+    setting = phase.batch_setting or "NAME"
+    smaller = max(phase.batch // 2, 1)
+    return f"use a smaller batch (--set {setting}={smaller} instead of {phase.batch})"
 
 
 def _save_snapshot(partial: Path, phase: Phase, run: Run, state: State, processes: Processes) -> None:
@@ -193,15 +169,6 @@ def _save_snapshot(partial: Path, phase: Phase, run: Run, state: State, processe
         with averaged(phase, state):
             path = partial.with_name(f"{phase.name}-{state.step}.safetensors")
             save_weights(path, phase.module.state_dict(), phase, run, state)
-
-
-def _diverged(phase: Phase, run: Run, how: str, expected: str) -> CheckError:
-    return CheckError(
-        f"the training diverged: {phase.name} {how}",
-        where=run.folder,
-        expected=expected,
-        todo="use a lower learning rate, or clip the gradient (--set NAME=VALUE)",
-    )
 
 
 @contextmanager

@@ -46,7 +46,8 @@ class Phase:
         steps: number of steps; a step takes every update that is due, on one batch.
         batch_size: items per step, of all processes together; a smaller last batch of an epoch is dropped.
         updates: the updates of one step, in order; one for a plain loss, two for an adversarial pair.
-        validate: values on held-out items by name; the lowest "selection" is kept. None keeps the last weights.
+        validate: values on held-out items by name, all finite; the lowest "selection" is kept. None keeps the last
+            weights.
         validate_every: steps between validations; there is always one at the end.
         precision: "bf16" runs losses and validation under autocast.
         validation_ids: ids of the held-out items, kept in the checkpoint.
@@ -54,6 +55,9 @@ class Phase:
         snapshot_every: steps between weights that are kept on disk, for a curve over training; 0 for none.
         ahead: called with the positions of the next batch (this process's share) while the device works on
             this one, so that it can be read in the meantime (`Tensors.ahead`).
+        patience: validations without an improvement after which the phase ends early; 0 for never. The schedule of
+            the learning rate is that of all planned steps.
+        batch_setting: name of the setting that states the batch size, for the message when memory runs out.
     """
 
     name: str
@@ -69,6 +73,8 @@ class Phase:
     average: float = 0.0
     snapshot_every: int = 0
     ahead: Callable[[Tensor], None] | None = None
+    patience: int = 0
+    batch_setting: str = ""
 
     def __post_init__(self) -> None:
         """Refuses updates that a checkpoint would not keep, or whose curves would have the same name."""
@@ -87,6 +93,8 @@ class Phase:
             raise ValueError(f"{self.name}: updates {names}; there must be at least one, and names must differ")
         if not 0.0 <= self.average < 1.0:
             raise ValueError(f"{self.name}: average {self.average} is not a decay, 0 <= average < 1")
+        if self.patience < 0:
+            raise ValueError(f"{self.name}: patience {self.patience}, expected 0 or more")
 
     @property
     def batch(self) -> int:
@@ -114,6 +122,7 @@ class State:
         optimisers: one per update.
         step: steps done.
         best: the selected weights so far, on the host; `best_step` and `best_value` belong to them.
+        waited: validations since then.
         average: running mean of the weights, on the device; empty if the phase has none.
     """
 
@@ -121,6 +130,7 @@ class State:
     step: int = 0
     best_step: int = 0
     best_value: float = math.inf
+    waited: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
     average: dict[str, Tensor] = field(default_factory=dict)
 

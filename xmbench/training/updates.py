@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from xmbench.errors import DocumentError
 from xmbench.interfaces import Run
 from xmbench.training.device import autocast
 from xmbench.training.optimisers import learning_rate
@@ -76,6 +77,12 @@ def _take_update(
         group["lr"] = rate
     with autocast(run.device, phase.precision):
         losses = update.loss(share)
+    if "loss" not in losses:
+        raise DocumentError(
+            f"the losses of {' '.join(filter(None, (phase.name, update.name)))} have none to minimise",
+            expected='a value named "loss"',
+            todo="change the model: it gives " + (", ".join(losses) or "nothing"),
+        )
     optimiser.zero_grad(set_to_none=True)
     losses["loss"].backward()  # type: ignore[no-untyped-call]
     processes.average_gradients(update.module, weight)
