@@ -30,6 +30,7 @@ _FREE = {
     "parameters",
     "command",
     "notes",
+    "head_accuracy",
     "data_digest",
     "uses_judges",
     "url",
