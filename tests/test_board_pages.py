@@ -43,7 +43,7 @@ def boards() -> list[leaderboard.Board]:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
-    (folder / "index.html").write_text(site.page(boards(), [], folder))
+    (folder / "index.html").write_text(site.front_page(boards(), [], folder))
     return folder / "index.html"
 
 
@@ -181,4 +181,4 @@ def test_an_identity_that_the_judge_hears_worse_than_a_system_is_told_on_the_pag
     made.add("Identity", share(0.80), **IDENTITY)
     made.add_seeds("well heard", seeds(0.99))
     made.add_seeds("heard", seeds(0.90))
-    assert site.page([made.board()], [], tmp_path).count("above the reference itself: tie") == 2
+    assert site.front_page([made.board()], [], tmp_path).count("above the reference itself: tie") == 2

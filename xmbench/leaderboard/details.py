@@ -8,6 +8,7 @@ from xmbench.formats.result import Result, Score
 from xmbench.formats.submission import Submission
 from xmbench.html import escape, link, table
 from xmbench.leaderboard.board import Board, Row
+from xmbench.leaderboard.stated import minutes, minutes_text
 from xmbench.leaderboard.terms import judges_used, method_text, status_text, threads_text
 from xmbench.statistics import FEW_SEEDS
 
@@ -50,6 +51,8 @@ def _made(row: Row) -> list[tuple[str, str]]:
             "seed, hardware, threads (as stated)",
             escape(" · ".join(filter(None, (_seed(made), made.hardware, threads_text(made))))),
         ),
+        ("training (as stated)", escape(" · ".join(filter(None, (_minutes(made), _parameters(made)))))),
+        ("its own classifier (as stated)", "" if made.head_accuracy is None else f"accuracy {made.head_accuracy:.4f}"),
         ("licence", escape(made.licence)),
         ("outputs", f"<code>{row.result.outputs_digest}</code>"),
         ("per-item table", f"<code>{row.result.items_digest}</code>"),
@@ -70,6 +73,15 @@ def _scored(result: Result) -> list[tuple[str, str]]:
         ("recipe (data)", f"<code>{result.data_digest}</code>" if result.data_digest else ""),
         ("track (metrics, judges)", f"<code>{result.track_digest}</code>"),
     ]
+
+
+def _minutes(made: Submission) -> str:
+    found = minutes(made)
+    return "" if found is None else f"{minutes_text(found)} minutes"
+
+
+def _parameters(made: Submission) -> str:
+    return "" if made.parameters is None else f"{made.parameters:,} parameters"
 
 
 def _seed(made: Submission) -> str:

@@ -1,4 +1,4 @@
-"""Style and script of the page of all boards."""
+"""Style and script of the pages of boards."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ thead button:focus-visible{outline:2px solid var(--mark)}thead th[aria-sort]{bac
 thead th[aria-sort=ascending] button::after{content:" ▲"}thead th[aria-sort=descending] button::after{content:" ▼"}
 td,tbody th{vertical-align:top}.row>th{text-align:left;white-space:normal;min-width:13rem;font-weight:600}
 thead th:nth-child(2),thead th:nth-child(3),td[data-h=kind]{text-align:left}
+.row{scroll-margin-top:5.5rem}nav{font-size:.85rem;margin-bottom:1rem}
 .links{font-weight:400;font-size:.8rem;white-space:nowrap}
 .fold{all:unset;cursor:pointer;color:var(--mark);text-decoration:underline}
 .fold:focus-visible{outline:2px solid var(--mark)}
@@ -62,26 +63,27 @@ tr.row>td[data-h=kind]{text-align:right}
 
 SCRIPT = """
 const form=document.querySelector('form'),shown=document.getElementById('shown');
-const names=['recipe','track','protocol','kind','preset','sort'];
+const names=[...form.querySelectorAll('select')].map(s=>s.name),texts=['system','kind','machine'];
 const boards=[...document.querySelectorAll('section.board')];
 const blocks=boards.map(b=>[...b.querySelectorAll('tbody.block')]);
-const rows=blocks.map(found=>found.map(t=>[...t.querySelectorAll('tr.row')].map(r=>[r,r.nextElementSibling])));
+const pair=r=>[r,document.getElementById(r.id+'-more')].filter(Boolean);
+const rows=blocks.map(found=>found.map(t=>[...t.querySelectorAll('tr.row')].map(pair)));
 const opened=new Set();
-function value(row,at){const c=row.children[at];
-return 'v' in c.dataset?Number(c.dataset.v):at===1||at===2?c.textContent.trim():null}
+function value(row,at,key){const c=row.children[at],t=c.textContent.trim();if(texts.includes(key))return t||null;
+const v='v' in c.dataset?Number(c.dataset.v):parseFloat(t);return isNaN(v)?null:v}
 function order(board,blocks,key,turn){const heads=[...board.querySelectorAll('.wide>table>thead th[data-k]')];
 const at=heads.findIndex(h=>h.dataset.k===key);heads.forEach(h=>h.removeAttribute('aria-sort'));
 const down=at>=0&&(heads[at].dataset.better==='high')!==turn;
 if(at>=0)heads[at].setAttribute('aria-sort',down?'descending':'ascending');
 for(const pairs of blocks){const sorted=[...pairs];if(at>=0)sorted.sort(([a],[b])=>{
-const x=value(a,at),y=value(b,at);if(x===null||y===null)return(x===null)-(y===null);
+const x=value(a,at,key),y=value(b,at,key);if(x===null||y===null)return(x===null)-(y===null);
 const c=typeof x==='string'?x.localeCompare(y):x-y;return down?-c:c});else if(turn)sorted.reverse();
 sorted[0][0].parentNode.append(...sorted.flat())}}
-function show(){const f=form.elements,want=n=>f[n].value;let seen=0,systems=0;
+function show(){const f=form.elements,want=n=>f[n]?f[n].value:'';let seen=0,systems=0;
 boards.forEach((board,i)=>{const d=board.dataset,paper=board.classList.contains('paper');let some=paper;
 for(const[row,more]of rows[i].flat()){row.hidden=(!!want('kind')&&row.dataset.kind!==want('kind'))||
-(!!want('preset')&&row.dataset.preset!==want('preset'));more.hidden=row.hidden||!opened.has(row.id);
-row.querySelector('.fold').setAttribute('aria-expanded',String(opened.has(row.id)));some=some||!row.hidden}
+(!!want('preset')&&row.dataset.preset!==want('preset'));if(more){more.hidden=row.hidden||!opened.has(row.id);
+row.querySelector('.fold').setAttribute('aria-expanded',String(opened.has(row.id)))}some=some||!row.hidden}
 blocks[i].forEach((t,k)=>t.hidden=rows[i][k].every(([r])=>r.hidden));
 const wrong=n=>!!want(n)&&n in d&&d[n]!==want(n);
 board.hidden=!some||wrong('recipe')||wrong('track')||wrong('protocol');
@@ -91,7 +93,12 @@ shown.value=seen+(seen===1?' board, ':' boards, ')+systems+(systems===1?' row':'
 function read(){const h=new URLSearchParams(location.hash.slice(1));
 for(const n of names){const e=form.elements[n];e.value=h.get(n)||'';if(e.selectedIndex<0)e.value=''}
 form.elements.turn.checked=h.has('turn');opened.clear();
-for(const n of(h.get('open')||'').split(','))if(n)opened.add(n);show()}
+const open=(h.get('open')||'').split(','),old=/^r(\\d+)-(\\d+)$/.exec(open[0]);
+for(const n of open)if(document.getElementById(n+'-more'))opened.add(n);show();
+// An address from the time when the front page had the details.
+const there=old&&((rows[old[1]]||[]).flat()[old[2]]||[])[0],link=there&&there.querySelector('.links a');
+if(link&&!opened.size)location.replace(link.href);
+if(opened.size)document.getElementById([...opened][0]).scrollIntoView()}
 function keep(){const h=new URLSearchParams();
 for(const n of names)if(form.elements[n].value)h.set(n,form.elements[n].value);
 if(form.elements.turn.checked)h.set('turn','1');if(opened.size)h.set('open',[...opened].join(','));
