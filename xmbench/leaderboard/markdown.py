@@ -37,10 +37,7 @@ def index(found: Sequence[Board], tracks: Sequence[str], earlier: Sequence[str] 
         earlier: lines about results of earlier protocols.
     """
     lines = [GENERATED, "", "# Leaderboards", ""]
-    lines += [
-        "Open `index.html` of this directory in a browser to sort and filter all boards and to reach details.",
-        "",
-    ]
+    lines += ["Open `index.html` of this directory in a browser to sort and filter all boards and to see details.", ""]
     lines += ["| track | systems | ranked |", "|---|---|---|"]
     for track in tracks:
         rows = [row for board in found if board.track == track for row in board.rows]

@@ -7,7 +7,7 @@ import re
 from xmbench.html import escape, table
 from xmbench.leaderboard.board import Board
 from xmbench.leaderboard.details import listed, metric_facts, shared_facts
-from xmbench.leaderboard.markdown import about_recipe
+from xmbench.leaderboard.markdown import about_recipe, heading
 from xmbench.leaderboard.site_rows import View, rows_table
 from xmbench.leaderboard.terms import methods_text, ways
 
@@ -22,12 +22,25 @@ def without_reports(text: str) -> str:
 def section(board: Board, view: View) -> str:
     """The board as HTML: in short where its details are on another page."""
     recipe, direction = board.track.split("/")
-    title = f'<a href="{view.details}">{escape(board.track)}</a>' if view.details else escape(board.track)
     old = "" if board.current else " old"
     return (
         f'<section class="board{old}" data-recipe="{escape(recipe)}" data-track="{escape(direction)}" '
-        f'data-protocol="{escape(board.protocol)}"><h2>{title}{escape(about_recipe(board))}</h2>'
-        f"{_in_short(board) if view.details else _facts(board)}{rows_table(board, view)}</section>"
+        f'data-protocol="{escape(board.protocol)}">{_in_short(board, view) if view.details else _whole(board, view)}'
+        "</section>"
+    )
+
+
+def _in_short(board: Board, view: View) -> str:
+    title = f'<a href="{view.details}">{escape(board.track)}</a>{escape(about_recipe(board))}'
+    facts = f"{_size(board)} · {escape(board.protocol)}<br>{escape(ways(board))}"
+    return f"<h2>{title}</h2><p class=facts>{facts}</p>{rows_table(board, view)}"
+
+
+def _whole(board: Board, view: View) -> str:
+    return (
+        f"<h2>{escape(heading(board).capitalize())}</h2>{_facts(board)}{rows_table(board, view)}{_judges(board)}"
+        f"<details class=common><summary>what all rows share</summary>"
+        f"{metric_facts(board)}{listed(shared_facts(board))}</details>"
     )
 
 
@@ -40,21 +53,13 @@ def _size(board: Board) -> str:
     return f"{escape(first.regime)} · {board.measure.n:,} items of the {escape(first.split)} split{groups}{limit}"
 
 
-def _in_short(board: Board) -> str:
-    return f"<p class=facts>{_size(board)} · {escape(board.protocol)}<br>{escape(ways(board))}</p>"
-
-
 def _facts(board: Board) -> str:
     smallest = f" · smallest difference {board.smallest_difference:g}" if board.smallest_difference else ""
     gates = "".join(f"<br>Gate: {escape(gate.text)}." for gate in board.gates)
     zero = f"<br>Normalised: 0 is “{escape(board.scale.zero_name)}”." if board.scale.zero_name else ""
     version = f"{escape(board.primary)} version {escape(board.version)}"
-    return (
-        f"<p class=facts>{_size(board)} · {escape(board.protocol)} · {version}{smallest}<br>{escape(ways(board))} "
-        f"95 % intervals: {escape(methods_text(board))}.{gates}{zero}</p>{_judges(board)}"
-        f"<details class=common><summary>what all rows share</summary>"
-        f"{metric_facts(board)}{listed(shared_facts(board))}</details>"
-    )
+    facts = f"{_size(board)} · {escape(board.protocol)} · {version}{smallest}<br>{escape(ways(board))}"
+    return f"<p class=facts>{facts} 95 % intervals: {escape(methods_text(board))}.{gates}{zero}</p>"
 
 
 def _judges(board: Board) -> str:
@@ -74,7 +79,7 @@ def _judges(board: Board) -> str:
     if not any(card.false_accepts for card in cards):
         rows.append(["false accepts", *("not measured" for _ in cards)])
     rows.append(["calibration error", *(_share(card.calibration_error) for card in cards)])
-    return f"<div class=judges>{table(header, rows)}</div>"
+    return f"<h3>Judges</h3><div class=judges>{table(header, rows)}</div>"
 
 
 def _share(value: float | None) -> str:

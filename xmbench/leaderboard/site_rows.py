@@ -16,6 +16,13 @@ from xmbench.leaderboard.rows import BLOCKS, Block
 from xmbench.leaderboard.stated import first_metrics, other_metrics, stated_by
 from xmbench.leaderboard.terms import claims, marks
 
+Key = tuple[str, str]
+
+
+def key_of(row: Row) -> Key:
+    """Distinguishes the rows of a page: bounds of two names may have the same outputs."""
+    return row.entry.digest, row.name
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -23,22 +30,22 @@ class View:
 
     Attributes:
         root: the directory of the page; reports next to the results are linked.
-        names: of rows on their board's page, by the digest of their entry.
+        names: of rows on their board's page, by `key_of` the row.
         details: the page that has the details, relative to `root`; "" if it is this one.
     """
 
     root: Path
-    names: Mapping[str, str]
+    names: Mapping[Key, str]
     details: str = ""
 
 
-def row_names(found: Sequence[Board], root: Path) -> dict[str, str]:
+def row_names(found: Sequence[Board], root: Path) -> dict[Key, str]:
     """A name for each row of a page, from its result's file: it stays when other rows are added."""
-    named: dict[str, str] = {}
+    named: dict[Key, str] = {}
     for row in (row for board in found for row in board.rows):
         stem = place(root, row.result).stem
         same = sum(other == stem or other.startswith(f"{stem}--row-") for other in named.values())
-        named[row.entry.digest] = f"{stem}--row-{same + 1}" if same else stem
+        named[key_of(row)] = f"{stem}--row-{same + 1}" if same else stem
     return named
 
 
@@ -90,7 +97,7 @@ def _row(row: Row, board: Board, view: View, width: int) -> str:
     shared = " shared" if row.rank is not None and _sharing(row, board) > 1 else ""
     known = "" if row.normalised is None else f"{row.normalised:z.3f}"
     kind, preset = escape(row.result.submission.kind), escape(row.result.submission.preset or "none")
-    name = view.names[row.entry.digest]
+    name = view.names[key_of(row)]
     if view.details:
         start, end = f'<tr class="row{shared}"', "</tr>"
     else:

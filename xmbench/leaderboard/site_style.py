@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 STYLE = """
-.lead{max-width:64rem}.facts{margin:.1rem 0 .5rem;font-size:.85rem}code{overflow-wrap:anywhere;font-size:.92em}
+.lead{max-width:64rem}.facts{margin:.1rem 0 .5rem;font-size:.85rem}a{color:var(--mark)}
+code{overflow-wrap:anywhere;font-size:.92em}
 form{position:sticky;top:0;z-index:2;background:var(--back);padding:.5rem 0;display:flex;gap:.5rem 1rem;flex-wrap:wrap}
 form{align-items:end;border-bottom:1px solid var(--line)}label{font-size:.8rem}
 form select{font:inherit;padding:.25rem;display:block;max-width:14rem}form button,.turn{padding:.3rem 0}
@@ -13,7 +14,7 @@ thead button{all:unset;cursor:pointer;padding:.3rem .25rem;font-weight:600;font-
 thead button:focus-visible{outline:2px solid var(--mark)}thead th[aria-sort]{background:var(--soft)}
 thead th[aria-sort=ascending] button::after{content:" ▲"}thead th[aria-sort=descending] button::after{content:" ▼"}
 td,tbody th{vertical-align:top}.row>th{text-align:left;white-space:normal;min-width:13rem;font-weight:600}
-thead th:nth-child(2),thead th:nth-child(3),td[data-h=kind]{text-align:left}
+thead th:nth-child(2),thead th:nth-child(3),td[data-h=kind],thead th[data-k=machine],td[data-h=machine]{text-align:left}
 .row{scroll-margin-top:5.5rem}nav{font-size:.85rem;margin-bottom:1rem}
 .links{font-weight:400;font-size:.8rem;white-space:nowrap}
 .fold{all:unset;cursor:pointer;color:var(--mark);text-decoration:underline}
@@ -26,11 +27,12 @@ small{opacity:.8;font-size:.82em}.row td{padding:.25rem .45rem}.first{min-width:
 .mark{stroke:currentColor;stroke-width:1.5;opacity:.75}.bar text{fill:currentColor;font-size:12px}
 .shared>td:first-child{box-shadow:inset 3px 0 var(--mark)}
 .title>th{text-align:left;padding:.6rem .45rem .2rem;white-space:normal}
-.tag{display:block;font-weight:400;font-size:.8rem;max-width:22rem}.tag::before{content:"· "}
+.tag{display:block;font-weight:400;font-size:.8rem;max-width:30rem}.tag::before{content:"· "}
 summary{cursor:pointer;font-size:.85rem}.terms dl{max-width:64rem}.terms dt{font-weight:600}.terms dd{margin:0 0 .4rem}
 .common dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem .8rem;margin:.3rem 0;font-size:.85rem}
 .common dd{margin:0;overflow-wrap:anywhere}
 .judges table,.common table{margin:.2rem 0 .4rem;font-size:.8rem}.judges th:first-child,.common th{text-align:left}
+.board>h3{font-size:.95rem;margin:1rem 0 0}
 .judges td,.judges th,.common td,.common th{padding:.1rem .6rem .1rem 0;white-space:normal}
 .judges tbody th,.common tbody th{font-weight:400}
 [data-kind=floor]>td:first-child,[data-kind=ceiling]>td:first-child{opacity:.8}
@@ -54,7 +56,7 @@ tr.row{margin:.6rem 0 0;gap:0 1rem}
 tr.row>td,tr.row>th{border:0;padding:.1rem 0;display:flex;gap:.5rem;justify-content:space-between;min-width:0}
 tr.row>td{flex-wrap:wrap;gap:0 .5rem;font-size:.8rem}tr.row>td::before{content:attr(data-h);opacity:.75}
 tr.row>th{grid-column:1/-1;order:-2;display:block;font-size:.95rem}tr.row>.first{grid-column:1/-1;order:-1}
-tr.row>td[data-h=kind]{text-align:right}
+tr.row>td:empty{display:none}tr.row>td[data-h=kind],tr.row>td[data-h=machine]{text-align:right}
 .shared>td:first-child{box-shadow:none}
 .shared{box-shadow:inset 3px 0 var(--mark)}
 .first .bar{width:100%;margin:0}tr.more:not([hidden]){display:block}tr.more>td{display:block;border:0}
