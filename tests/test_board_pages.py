@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -228,7 +229,8 @@ def test_numbers_of_weights_have_three_digits(value: float, text: str) -> None:
 def test_the_pages_of_thirteen_boards_of_twenty_rows_are_small(tmp_path: Path) -> None:
     recipes = ("mnist-ad", "mnist-ad-voices", "mnist-ad-human", "cifar10-ad", "cifar100-ad-voices", "digits-ad", "more")
     tracks = [f"{recipe}/{direction}" for recipe in recipes for direction in ("i2a", "a2i")][:13]
-    found = [full_board(track) for track in tracks]
+    one = full_board()
+    found = [replace(one, track=track) for track in tracks]
     assert write(found, tmp_path) == sorted(tracks)
     assert (tmp_path / "index.html").stat().st_size < 300_000
     for track in tracks:
