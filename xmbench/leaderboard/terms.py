@@ -62,7 +62,17 @@ TERMS: tuple[tuple[str, str], ...] = (
         "Using a judge of this package, or its weights, in a system or in its training is against the rules. As the "
         "submitter states it: not checked, except for what the gates and the second judge show.",
     ),
-    ("hardware, threads", "Of the training, as the submitter or the runner recorded them: not checked."),
+    (
+        "head",
+        "Accuracy of the system's own classifier on the scored items, as its run recorded it: what classifying and "
+        "then playing or showing the class's stored item would get. An accuracy of the outputs below it was lost in "
+        "generating. Mean over the seeds; no score, and not checked.",
+    ),
+    (
+        "minutes, parameters, threads, machine",
+        "Minutes of one training, all its pieces together, as the mean over the seeds; number of weights; threads of "
+        "the processor; hardware. As the submitter or the runner recorded them: not checked.",
+    ),
     (
         "kind",
         "learned: generates its outputs. retrieval: plays or shows stored items. reference, floor, ceiling: rows "

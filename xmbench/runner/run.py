@@ -217,7 +217,8 @@ def _write_all(
         made = _generate(generator, model, direction, dataset, folder, seed if shuffle else None, form, stop_at)
         progress(f"generation: {made.items} items, {made.seconds:.1f} s, {made.clipped_samples} samples clipped")
         document = submission_of(baseline, dataset, record, changes, shuffle, direction)
-        document = document.model_copy(update={"parameters": parameters_of(generator, record)})
+        known = {"parameters": parameters_of(generator, record), "head_accuracy": made.head_accuracy}
+        document = document.model_copy(update=known)
         write_text(folder / SUBMISSION_FILE, document.to_json())
         record = record.model_copy(update={"generations": {**record.generations, folder.name: made}})
         write_text(out / RUN_FILE, record.to_json())
