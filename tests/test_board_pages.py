@@ -196,7 +196,7 @@ def test_rows_of_systems_state_their_training_beside_the_scores() -> None:
     front = site.front_page([found], [], Path())
     whole = site.board_page("one/i2a", [found], [], Path())
     for page in (front, whole):
-        assert "<td data-h=head data-v=0.95>0.9500</td><td data-h=minutes data-v=2>2.0</td>" in page
+        assert "<td data-h=head>0.9500</td><td data-h=minutes>2.0</td><td data-h=parameters data-v=1234567>" in page
         assert "<td data-h=machine>CPU, 2 cores</td>" in page
     assert "<dd>1.0 minutes · 1,234,567 parameters</dd>" in whole
     assert "<dd>accuracy 0.9000</dd>" in whole

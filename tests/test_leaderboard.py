@@ -148,14 +148,31 @@ def test_add_build_check_and_a_stale_page(scored: dict[str, Path], tmp_path: Pat
     assert leaderboard.add(root, scored["worse"]).paired == 1
     with pytest.raises(CheckError):
         leaderboard.check(root)
-    assert {path.name for path in leaderboard.build(root)} == {"README.md", "digits-ad-i2a.md", "index.html"}
+    pages = {"README.md", "digits-ad-i2a.md", "digits-ad-i2a.html", "index.html"}
+    assert {path.name for path in leaderboard.build(root)} == pages
     leaderboard.check(root)
     assert "better" in (root / "digits-ad-i2a.md").read_text()
-    for name in ("README.md", "index.html"):
+    for name in ("README.md", "index.html", "digits-ad-i2a.html"):
         (root / name).write_text("edited")
         with pytest.raises(CheckError, match="out of date"):
             leaderboard.check(root)
         leaderboard.build(root)
+
+
+def test_pages_of_a_track_that_is_gone_are_removed(root: Path) -> None:
+    for own in ("notes.md", "notes.html"):
+        (root / own).write_text("written by a person")
+    gone = [root / f"more-ad-a2i.{ending}" for ending in ("html", "md")]
+    for path in gone:
+        path.write_bytes((root / f"digits-ad-i2a{path.suffix}").read_bytes())
+    with pytest.raises(CheckError) as caught:
+        leaderboard.check(root)
+    assert caught.value.problems == tuple(f"{path}: of a track that is not there" for path in sorted(gone))
+    assert sorted(leaderboard.build(root)) == sorted(gone)
+    assert not any(path.exists() for path in gone)
+    assert (root / "notes.md").is_file()
+    assert (root / "notes.html").is_file()
+    leaderboard.check(root)
 
 
 def test_a_result_that_is_replaced_is_compared_anew(digits: Dataset, root: Path, tmp_path: Path) -> None:
@@ -242,9 +259,10 @@ def test_nothing_unescaped(root: Path) -> None:
     data["submission"].update(authors=[bad], notes=[bad], url=f"javascript:{bad}", command=f"{bad} --preset {bad}")
     path.write_text(json.dumps(data))
     leaderboard.build(root)
-    text = (root / "index.html").read_text()
-    assert "<script>x" not in text
-    assert all("javascript" not in str(a["href"]) for a in asks_for_nothing(text).of("a"))
+    for name in ("index.html", "digits-ad-i2a.html"):
+        text = (root / name).read_text()
+        assert "<script>x" not in text
+        assert all("javascript" not in str(a["href"]) for a in asks_for_nothing(text).of("a"))
 
 
 def test_a_commit_that_nobody_can_check_out_is_told(scored: dict[str, Path], tmp_path: Path) -> None:
@@ -366,9 +384,11 @@ def test_seeds_stand_on_both_pages_with_spread_and_interval(root: Path, seeded: 
     assert f"{np.mean(first):.4f} [" in line
     assert f"; seeds {low:.4f} to {high:.4f}" in line
     assert "| A net | learned | 3 |" in line
-    page = (root / "index.html").read_text()
+    spread = f"<small>seeds {low:.4f} to {high:.4f}</small>"
+    assert spread in (root / "index.html").read_text()
+    page = (root / "digits-ad-i2a.html").read_text()
     asks_for_nothing(page)
-    assert f"<small>seeds {low:.4f} to {high:.4f}</small>" in page
+    assert spread in page
     assert "<h3>each seed</h3>" in page
     assert all(f"<td>{value:.4f}</td>" in page for run in (first, *others) for value in run)
     leaderboard.check(root)
@@ -457,7 +477,8 @@ def test_a_report_beside_a_result_is_linked_and_does_not_make_the_page_stale(roo
     report.write_text("a page")
     leaderboard.check(root)
     leaderboard.build(root)
-    assert 'href="digits-ad/i2a/better--limit-40.report.html"' in (root / "index.html").read_text()
+    for name in ("index.html", "digits-ad-i2a.html"):
+        assert 'href="digits-ad/i2a/better--limit-40.report.html"' in (root / name).read_text()
     report.unlink()
     leaderboard.check(root)
 
@@ -499,8 +520,12 @@ def test_the_repositorys_own_results_are_of_known_recipes_or_shown_apart() -> No
     assert not any(result.environment.commit.endswith("-dirty") for result in loaded.results)
 
 
-def test_the_repositorys_own_page_is_small_and_has_no_dead_link() -> None:
-    path = REPOSITORY / "index.html"
-    assert path.stat().st_size < 300_000
-    links = [str(a["href"]) for a in asks_for_nothing(path.read_text()).of("a")]
-    assert all(link.startswith("https://") or (REPOSITORY / link).is_file() for link in links)
+def test_the_repositorys_own_pages_are_small_and_have_no_dead_link() -> None:
+    pages = {path.name: asks_for_nothing(path.read_text()) for path in REPOSITORY.glob("*.html")}
+    rows = [(name, row) for name, page in pages.items() for row in page.of("tr") if row.get("class") != "more"]
+    opened = {f"{name}#open={row['id']}" for name, row in rows if "id" in row}
+    assert (REPOSITORY / "index.html").stat().st_size < 300_000
+    for name, page in pages.items():
+        assert (REPOSITORY / name).stat().st_size < 400_000
+        for link in (str(a["href"]) for a in page.of("a")):
+            assert link.startswith("https://") or link in opened or (REPOSITORY / link).is_file(), link

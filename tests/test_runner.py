@@ -101,7 +101,9 @@ def test_every_baseline_writes_a_submission_that_passes_the_check(tmp_path: Path
         assert (samples.shape, rate) == ((18140,), 22050)
     record = load_json(tmp_path / "run" / "run.json", runner.RunRecord)
     assert record.generations["submission"].items == digits.count("test") == len(outputs(summary.submission))
-    assert (record.generations["submission"].head_accuracy is not None) == (name in CLASSIFY)
+    own = record.generations["submission"].head_accuracy
+    assert (own is not None) == (name in CLASSIFY)
+    assert load_json(summary.submission / "submission.json", Submission).head_accuracy == own
     assert not list(summary.submission.glob(".*"))
 
 

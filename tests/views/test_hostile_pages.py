@@ -22,8 +22,8 @@ from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, Manifest
 from xmbench.formats.ledger import LedgerRow
 from xmbench.formats.result import ReportedResult, Result
-from xmbench.leaderboard import boards
-from xmbench.leaderboard.site import page
+from xmbench.leaderboard import Board, boards
+from xmbench.leaderboard.site import board_page, front_page
 from xmbench.views.gallery import Shown, write_gallery
 from xmbench.views.preview import write_preview
 from xmbench.views.report import write_report
@@ -127,16 +127,27 @@ def a_report(digits: Dataset, scored: Path, folder: Path, payload: str) -> Path:
 
 
 def a_board(digits: Dataset, scored: Path, folder: Path, payload: str) -> Path:
+    found, papers = hostile_boards(scored, payload)
+    folder.mkdir()
+    (folder / "page.html").write_text(board_page(found[0].track, found, papers, folder, (found[0].track,)))
+    return folder / "page.html"
+
+
+def all_boards(digits: Dataset, scored: Path, folder: Path, payload: str) -> Path:
+    found, papers = hostile_boards(scored, payload)
+    folder.mkdir()
+    (folder / "page.html").write_text(front_page(found, papers, folder))
+    return folder / "page.html"
+
+
+def hostile_boards(scored: Path, payload: str) -> tuple[list[Board], list[ReportedResult]]:
     result, _ = load_scored(scored / "result.json")
     paper = ReportedResult(
         track=result.track, system="s", scores={"corr2d-floored": 0.5}, paper="p", where="w", data="d"
     )
     results = [result, hostile(Result, result, payload, ("track", "submission.track"))]
     results[1] = results[1].model_copy(update={"items_digest": "0" * 64})
-    folder.mkdir()
-    text = page(boards(results), [hostile(ReportedResult, paper, payload, ("track",))], folder)
-    (folder / "page.html").write_text(text)
-    return folder / "page.html"
+    return boards(results), [hostile(ReportedResult, paper, payload, ("track",))]
 
 
 def a_gallery(digits: Dataset, scored: Path, folder: Path, payload: str) -> Path:
@@ -159,6 +170,7 @@ PAGES: dict[str, Callable[[Dataset, Path, Path, str], Path]] = {
     "preview": a_preview,
     "report": a_report,
     "board": a_board,
+    "boards": all_boards,
     "gallery": a_gallery,
 }
 

@@ -8,7 +8,8 @@
     leaderboards/<recipe>/<direction>/items-<digest>.parquet  ids, labels and groups of the items of a data set
     leaderboards/<recipe>/<direction>/reported-<name>.json   what a paper reports: a separate table, never ranked
     leaderboards/history/protocol-1/...                      results of an earlier protocol: never on a current board
-    leaderboards/*.md, index.html, history.html              generated
+    leaderboards/index.html, history.html, README.md         generated
+    leaderboards/<recipe>-<direction>.html, .md              generated, a page for each track
 
 `add` adds a result, `load` reads and checks all of them, `verify` scores their outputs again, `boards` ranks, `build`
 writes the pages.

@@ -12,7 +12,7 @@ _HEIGHT = 16
 def interval_bar(score: Score, board: Board, *, titles: bool = True) -> str:
     """A score's interval on the board's scale, with the two marks between which scores are normalised, as SVG.
 
-    Without `titles` the marks do not tell their values, and the bar takes two thirds of the bytes.
+    Without `titles` the bar does not tell the values of its scale, and takes half of the bytes.
     """
     low, high = _span(board)
 
@@ -32,7 +32,7 @@ def interval_bar(score: Score, board: Board, *, titles: bool = True) -> str:
     half = _HEIGHT / 2
     if not low <= value <= high:
         return _beyond(value < low, marks)
-    label = f"{value:.4f} on a scale from {low:.4f} to {high:.4f}"
+    label = f"{value:.4f} on a scale from {low:.4f} to {high:.4f}" if titles else "interval"
     return (
         f'<svg class=bar viewBox="0 0 {_WIDTH} {_HEIGHT}" role=img aria-label="{label}">'
         f'<path class=axis d="M4 {half:g}H{_WIDTH - 4}"/>{marks}'

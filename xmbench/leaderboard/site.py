@@ -100,7 +100,7 @@ def _form(found: Sequence[Board], *, front: bool) -> str:
         ("kind", {name: name for name in _known(result.submission.kind for result in rows)}),
         ("preset", {"none": "none", **{name: name for name in _known(r.submission.preset for r in rows) if name}}),
     ]
-    wanted = choices if front else [choice for choice in choices if len(choice[1]) > 1]
+    wanted = choices if front else choices[2:]  # the page of a track has one recipe and one direction
     selects = "".join(_select(name, "all", options) for name, options in wanted)
     return (
         f"<form hidden>{selects}{_select('sort', 'best primary first', _sorts(found, front))}"

@@ -13,7 +13,7 @@ from xmbench.leaderboard.board import Board, Row, interval_text
 from xmbench.leaderboard.details import details
 from xmbench.leaderboard.places import place
 from xmbench.leaderboard.rows import BLOCKS, Block
-from xmbench.leaderboard.stated import first_metrics, other_metrics, stated_by
+from xmbench.leaderboard.stated import Stated, first_metrics, other_metrics, stated_by
 from xmbench.leaderboard.terms import claims, marks
 
 Key = tuple[str, str]
@@ -145,10 +145,15 @@ def _value(value: float | None) -> str:
 
 
 def _stated(row: Row, board: Board) -> list[str]:
-    return [
-        f"<td data-h={column.name}{_value(column.value(row))}>{escape(column.shown(row))}</td>"
-        for column in stated_by(board)
-    ]
+    return [_stated_cell(column, row) for column in stated_by(board)]
+
+
+def _stated_cell(column: Stated, row: Row) -> str:
+    text = column.shown(row)
+    if not text:
+        return "<td></td>"
+    sorted_by = "" if text.replace(".", "").isdecimal() else _value(column.value(row))
+    return f"<td data-h={column.name}{sorted_by}>{escape(text)}</td>"
 
 
 def _score(metric: str, row: Row, board: Board, view: View) -> str:

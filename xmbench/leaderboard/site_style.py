@@ -13,7 +13,7 @@ thead th{padding:0 .2rem;vertical-align:bottom}
 thead button{all:unset;cursor:pointer;padding:.3rem .25rem;font-weight:600;font-size:.95em}
 thead button:focus-visible{outline:2px solid var(--mark)}thead th[aria-sort]{background:var(--soft)}
 thead th[aria-sort=ascending] button::after{content:" ▲"}thead th[aria-sort=descending] button::after{content:" ▼"}
-td,tbody th{vertical-align:top}.row>th{text-align:left;white-space:normal;min-width:13rem;font-weight:600}
+td,tbody th{vertical-align:top}.row>th{text-align:left;white-space:normal;min-width:19rem;font-weight:600}
 thead th:nth-child(2),thead th:nth-child(3),td[data-h=kind],thead th[data-k=machine],td[data-h=machine]{text-align:left}
 .row{scroll-margin-top:5.5rem}nav{font-size:.85rem;margin-bottom:1rem}
 .links{font-weight:400;font-size:.8rem;white-space:nowrap}
