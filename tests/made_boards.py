@@ -125,6 +125,44 @@ class Made:
         )
 
 
+def full_board() -> leaderboard.Board:
+    """A board as large as the largest: 20 rows, 24 metrics, learned systems of three seeds with all that they state."""
+    rng = np.random.default_rng(0)
+    made = Made(tuple(f"item-{i:03d}" for i in range(60)), smallest=0.005)
+
+    def add(system: str, level: float, seed: int = 0, **fields: Any) -> None:
+        others = {f"a-metric-{i:02d}-of-it": rng.normal(size=60) for i in range(23)}
+        made.add(system, rng.normal(level, 0.1, 60), seed=seed, others=others, authors=("xmbench",), **fields)
+
+    for number in range(10):
+        fields: Fields = {
+            "baseline": f"baseline-{number}",
+            "preset": ("", "lite", "gen-only", "spectral", "balanced")[number % 5],
+            "hardware": "x86_64 CPU, 2 cores",
+            "threads": 1,
+            "uses_judges": False,
+            "training_seconds": 471.25,
+            "parameters": 1_234_567,
+            "head_accuracy": 0.98125,
+            "command": f"xmbench run-baseline baseline-{number} --data data/mnist-ad-voices --preset spectral",
+            "notes": tuple(
+                f"Gap {i} of the paper, filled so that a reader can tell what we did and why." for i in range(8)
+            ),
+        }
+        for seed in range(3):
+            add(
+                f"MT-Net with another loss, number {number} (our re-implementation)",
+                0.5 + 0.02 * number,
+                seed,
+                **fields,
+            )
+    for number in range(3):
+        add(f"Nearest image's stored clip, by features {number}", 0.9, kind="retrieval", head_accuracy=0.95)
+    for number, kind in enumerate(("floor", "floor", "floor", "floor", "ceiling", "ceiling", "ceiling")):
+        add(f"Griffin-Lim copy-synthesis of number {number}", 0.1, kind=kind, baseline=f"bound-{number}")
+    return made.board()
+
+
 def ranks(board: leaderboard.Board) -> dict[str, int | None]:
     """The rank of each system, in the order of the board."""
     return {row.name: row.rank for row in board.rows}

@@ -116,7 +116,8 @@ def test_every_toml_fits_its_model(name: str) -> None:
     for preset in (None, *baseline.presets):
         config = resolve_config(baseline, model, preset, {})
         if preset is None:  # every setting stands in the TOML, save those that are off, and the code says the same
-            assert config == model.Config()
+            if baseline.model == name:  # a second row of a model differs from its own row
+                assert config == model.Config()
             unset = {key for key, value in config.model_dump().items() if value is not None} - set(baseline.config)
             assert unset == set()
 

@@ -30,7 +30,7 @@ COLOUR = Task(NAMES, NAMES, ImageFormat(32, 32, 3), AudioFormat(22050, 24020, 0.
 SMALL: dict[str, Any] = {
     "classifier": "resnet-18",
     "resnet_widths": [4, 8, 8, 16],
-    "resnet_epochs_grey": 1,
+    "resnet_epochs": 1,
     "resnet_min_steps": 60,
     "resnet_batch": 32,
 }
@@ -127,26 +127,37 @@ def test_a_crop_is_a_part_of_the_padded_image_mirrored_or_not() -> None:
     assert torch.equal(cropped_and_mirrored(images), cropped)
 
 
-@pytest.mark.parametrize(("channels", "changed"), [(1, False), (3, True)])
-def test_only_colour_images_are_cropped_and_mirrored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int, changed: bool
+@pytest.mark.parametrize(("recipe", "epochs", "augment"), [("mnist-ad", 10, False), ("cifar100-ad-voices", 100, True)])
+def test_photographs_are_cropped_and_mirrored_and_take_longer(recipe: str, epochs: int, augment: bool) -> None:
+    strong = Config(**baseline_of("i2t2a").configured("strong", {}, recipe))
+    assert (strong.classifier, strong.resnet_epochs, strong.augment) == ("resnet-18", epochs, augment)
+    assert strong.epochs == baseline_of("mtnet").configured(None, {}, recipe)["joint_epochs"]
+
+
+def test_presets_go_together() -> None:
+    both = Config(**baseline_of("i2t2a").configured("lite,strong", {}, "cifar10-ad"))
+    assert (both.classifier, both.resnet_widths, both.resnet_epochs) == ("resnet-18", (8, 16, 32, 64), 3)
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_only_training_images_are_cropped_and_mirrored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, augment: bool
 ) -> None:
-    calls: list[int] = []
+    sizes: list[int] = []
 
     def counted(images: torch.Tensor) -> torch.Tensor:
-        calls.append(len(images))
+        sizes.append(len(images))
         return cropped_and_mirrored(images)
 
     monkeypatch.setattr(i2t2a, "cropped_and_mirrored", counted)
-    task = Task(NAMES[:2], NAMES[:2], ImageFormat(8, 8, channels), AudioFormat(8000, 400, 0.0, 1.0))
+    task = Task(NAMES[:2], NAMES[:2], ImageFormat(8, 8, 3), AudioFormat(8000, 400, 0.0, 1.0))
     ids = tuple(f"item-{i:02d}" for i in range(40))
-    labels, images = np.arange(40) % 2, np.random.default_rng(0).integers(0, 256, (40, 8, 8, channels)).astype(np.uint8)
+    labels, images = np.arange(40) % 2, np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3)).astype(np.uint8)
     examples = Examples(ids, labels, images, np.full((2, 400), 1000, dtype=np.int16), labels, ids)
-    config = Config(**{**SMALL, "resnet_min_steps": 3, "resnet_epochs": 1})
+    config = Config(**{**SMALL, "resnet_min_steps": 3, "augment": augment})
     run = Run(tmp_path, 0, "cpu", False, lambda _line: None, speech=Spoken())
     i2t2a.MODEL.fit(examples, task, config, run)
-    assert (len(calls) == 3) == changed
-    assert bool(calls) == changed
+    assert sizes == ([32, 32, 32] if augment else [])  # three steps, and no validation
 
 
 class Spoken:

@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from tests.builder.conftest import Corpus
+from tests.made_boards import Made
 from xmbench.builder import split
 from xmbench.builder.build import build
 from xmbench.builder.estimate import estimate
+from xmbench.builder.retry import retry
 from xmbench.cli.program import app
 from xmbench.errors import DatasetError, DocumentError
 from xmbench.formats.dataset import Manifest, open_dataset
 from xmbench.formats.limit import SplitLimits, limit_order, limit_phrase, parse_limit
+from xmbench.formats.result import Result
 from xmbench.inspection.validate import validate
 from xmbench.interfaces import Entry
+from xmbench.leaderboard.board import boards
+from xmbench.leaderboard.markdown import heading
+from xmbench.leaderboard.places import place
 
 
 def test_what_can_be_typed() -> None:
@@ -114,3 +121,19 @@ def test_each_class_and_each_speaker_of_it_has_its_share(of: list[tuple[int, str
 def test_the_smallest_scored_part_sorts_first() -> None:
     limits = [None, SplitLimits(train=5), 2000, SplitLimits(test=100)]
     assert sorted(limits, key=limit_order) == [SplitLimits(test=100), 2000, None, SplitLimits(train=5)]
+
+
+def test_a_result_and_its_board_say_which_splits_were_limited(tmp_path: Path) -> None:
+    made = Made(tuple(f"g-{i}" for i in range(40)))
+    made.add("a system", np.ones(40))
+    result = made.results[0].model_copy(update={"limit": SplitLimits(test=2000)})
+    again = Result.model_validate_json(result.to_json())
+    assert again.limit == SplitLimits(test=2000)
+    assert again.digest == result.digest != made.results[0].digest
+    assert place(tmp_path, again).name == "a-system--limit-test-2000.json"
+    assert "limited to 2000 items of test" in heading(boards([again])[0])
+
+
+def test_a_retry_keeps_the_limit(corpus: Corpus, tmp_path: Path) -> None:
+    built = build(corpus.many, tmp_path / "part", source=corpus.folder, limit=SplitLimits(train=30, test=9))
+    assert retry(built.folder, source=corpus.folder).dataset.digest == built.digest

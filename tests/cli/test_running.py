@@ -79,6 +79,9 @@ def test_a_run_says_where_it_is_and_what_comes_next(tmp_path: Path, digits: Data
         (["silence", "--seeds", "0,0"], "more than once"),
         (["silence", "--seeds", "a"], "like --seeds 0,1,2"),
         (["silence", "--seeds", ""], "like --seeds 0,1,2"),
+        (["silence", "--time-limit", "8"], "like 8m, 90s or 1h30m"),
+        (["silence", "--seeds", "0,1", "--record"], "--seeds 0,1,2 --record"),
+        (["silence", "--seeds", "0,1,2", "--record", "--verify"], "--verify or --record"),
         (["./mine.toml"], "no such baseline file"),
     ],
 )
@@ -121,6 +124,20 @@ def test_ctrl_c_then_resume(tmp_path: Path, digits: Dataset) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "autoencoder: already trained" in done.stdout
     assert (tmp_path / "run" / "submission" / "submission.json").is_file()
+
+
+def test_a_time_limit_has_an_exit_code_of_its_own_and_leaves_no_submission(tmp_path: Path, digits: Dataset) -> None:
+    arguments = ["nearest-class-clip", "--data", digits.folder, "--set", "min_steps=1000000", "--time-limit", "1s"]
+    first = xmbench(*arguments, cwd=tmp_path)
+    assert first.returncode == 3
+    assert first.stderr.startswith("unfinished: the time limit has come: classifier is at step ")
+    folder = tmp_path / "runs" / "digits-ad" / "nearest-class-clip"
+    assert (folder / "checkpoints" / "classifier.pt").is_file()
+    assert (folder / "curves.png").is_file()
+    assert not (folder / "submission").exists()
+    second = xmbench(*arguments, "--resume", cwd=tmp_path)
+    assert second.returncode == 3
+    assert "classifier: resumes at step " in second.stdout
 
 
 def test_several_seeds_end_in_one_table_and_resume_after_a_kill(tmp_path: Path, digits: Dataset) -> None:

@@ -22,8 +22,7 @@ from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_toml
 from xmbench.leaderboard.remake import not_remade
-from xmbench.runner import OutputForm
-from xmbench.runner.output_tables import output_table
+from xmbench.runner.output_tables import OutputForm, output_table
 from xmbench.storage.sizes import parse_size, size_text
 
 LIMIT = 120_000

@@ -51,8 +51,8 @@ class Config(Part):
     """The voice, and the two classifiers; only the settings of the chosen one have an effect."""
 
     classifier: Literal["mtnet", "resnet-18"] = "mtnet"
-    # The voice: "" for that of the training clips, whose settings the recipe has
-    voice: str = ""
+    # The voice; "" for that of the training clips, whose settings the recipe has
+    voice: str = "en+anika"
     engine: str = "espeak-ng"
     rate: int = Field(default=175, ge=1, description="words per minute")
     pitch: int = Field(default=50, ge=0, le=100)
@@ -76,11 +76,10 @@ class Config(Part):
     resnet_momentum: float = 0.9
     resnet_l2: float = Field(default=5e-4, ge=0)
     resnet_warmup: float = Field(default=0.05, ge=0, le=1)
-    resnet_epochs: int = Field(default=100, ge=1)
-    resnet_epochs_grey: int = Field(default=10, ge=1, description="instead, where images are grey")
-    resnet_min_steps: int = Field(default=1, ge=1)
+    resnet_epochs: int = Field(default=10, ge=1)
+    resnet_min_steps: int = Field(default=1000, ge=1)
     resnet_batch: int = Field(default=128, ge=2)
-    augment: bool = Field(default=True, description="crops and mirrors colour images; grey ones (digits) never")
+    augment: bool = Field(default=False, description="crops and mirrors images: photographs, never digits")
     # Both
     precision: Precision = "float32"
     channels_last: bool = False
@@ -165,23 +164,22 @@ def make_network(task: Task, config: Config) -> nn.Module:
     return ResNet18(task.image.channels, len(task.class_names), config.resnet_widths)
 
 
-def _plan(task: Task, config: Config, items: int) -> tuple[Optimiser, int, int, int]:
+def _plan(config: Config, items: int) -> tuple[Optimiser, int, int, int]:
     """How the weights change, items per step, steps per epoch, number of steps."""
     if config.classifier == "mtnet":
         batch, epoch, steps = plan_steps(items, config.batch, config.epochs, config.min_steps)
         warmup = round(config.warmup * steps)
         rate, momentum, schedule = config.learning_rate, config.momentum, config.schedule
         return Optimiser(config.optimiser, rate, config.l2, momentum, warmup, schedule), batch, epoch, steps
-    epochs = config.resnet_epochs_grey if task.image.channels == 1 else config.resnet_epochs
-    batch, epoch, steps = plan_steps(items, config.resnet_batch, epochs, config.resnet_min_steps)
+    batch, epoch, steps = plan_steps(items, config.resnet_batch, config.resnet_epochs, config.resnet_min_steps)
     warmup = round(config.resnet_warmup * steps)
     rate, momentum = config.resnet_learning_rate, config.resnet_momentum
     return Optimiser("sgd", rate, config.resnet_l2, momentum, warmup), batch, epoch, steps
 
 
-def _train(net: nn.Module, data: Tensors, task: Task, config: Config, run: Run) -> None:
+def _train(net: nn.Module, data: Tensors, config: Config, run: Run) -> None:
     """Cross-entropy on the labels (L_per, eq. 4), selected by the same loss on held-out items."""
-    augment = config.augment and config.classifier == "resnet-18" and task.image.channels > 1
+    augment = config.augment and config.classifier == "resnet-18"
 
     def losses(rows: Tensor) -> dict[str, Tensor]:
         images = data.pixels(rows)
@@ -193,7 +191,7 @@ def _train(net: nn.Module, data: Tensors, task: Task, config: Config, run: Run) 
     def validate() -> Mapping[str, float]:
         return {"selection": mean_losses(losses, data.held_out)["loss"]}
 
-    optimiser, batch, epoch, steps = _plan(task, config, len(data.rows))
+    optimiser, batch, epoch, steps = _plan(config, len(data.rows))
     run.progress(f"classifier: {len(data.rows)} items, {len(data.held_out)} held out, batch {batch}, {steps} steps")
     train(
         Phase(
@@ -208,6 +206,7 @@ def _train(net: nn.Module, data: Tensors, task: Task, config: Config, run: Run) 
             precision=config.precision,
             validation_ids=data.validation_ids,
             ahead=lambda positions: data.ahead(data.rows[positions]),
+            batch_setting="batch" if config.classifier == "mtnet" else "resnet_batch",
         ),
         run,
     )
@@ -261,7 +260,7 @@ class _I2T2AModel:
         data = Tensors(examples, run)
         seed_everything(run.seed, "classifier", "weights")
         net = place(make_network(task, config), run.device, channels_last=config.channels_last)
-        _train(net, data, task, config, run)
+        _train(net, data, config, run)
         return ClassPlayer(net, words, run.device)
 
 

@@ -251,6 +251,7 @@ class _Trained:
     def __init__(self, net: MTNet, config: Config, samples: int, run: Run) -> None:
         self._net, self._config, self._run = net.eval(), config, run
         self._spectra = config.spectra(samples)
+        self.parameters = sum(parameter.numel() for parameter in net.parameters())  # the autoencoder only teaches
 
     def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
         """Images uint8 (B, H, W, C) -> waveforms float32 (B, T)."""

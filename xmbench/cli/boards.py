@@ -61,11 +61,12 @@ def show_boards(
 
 
 def build_pages(folder: Folder = _DEFAULT) -> None:
-    """Writes the pages: leaderboards/*.md, and index.html to sort and filter in a browser."""
+    """Writes the pages: leaderboards/*.md, index.html and one page per board to sort and filter in a browser."""
     from xmbench import leaderboard
 
     changed = leaderboard.build(folder)
-    print("\n".join(f"wrote {path}" for path in changed) or "every page was current")
+    done = [f"{'wrote' if path.exists() else 'removed'} {path}" for path in changed]
+    print("\n".join(done) or "every page was current")
 
 
 def add_results(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -67,6 +67,10 @@ def run_baseline(
     verify: Annotated[
         bool, typer.Option("--verify", help="Score, and compare with the baseline's expected scores.")
     ] = False,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Score three seeds or more; write expected scores into the baseline's file."),
+    ] = False,
 ) -> None:
     """Trains a baseline on a data set and writes a submission, or one per seed."""
     # Read by OpenMP when PyTorch is imported: threads that wait without spinning. Measured on 2 cores: a step of
@@ -84,9 +88,14 @@ def run_baseline(
     time_limit_s = None if time_limit is None else runner.parse_duration(time_limit)
     overrides = parse_settings(settings or [])
     form = runner.OutputForm(outputs, None if max_file is None else parse_size(max_file, "--max-file"))
-    baseline = load_toml(content.find("baselines", name), Baseline)
+    file = content.find("baselines", name)
+    baseline = load_toml(file, Baseline)
     preset = runner.canonical(baseline, preset)
     dataset = open_dataset(data)
+    if record and verify:
+        raise typer.BadParameter("give --verify or --record, not both", param_hint="--record")
+    if record:
+        runner.require_recordable(file, chosen, bool(overrides) or shuffle_conditions)
     if verify:  # before minutes of training
         for direction in baseline.directions:
             runner.expected(baseline, dataset.recipe.track_id(direction), preset)
@@ -96,9 +105,9 @@ def run_baseline(
         "preset": preset,
         "device": device,
         "overrides": overrides,
+        "form": form,
         "resume": resume,
         "shuffle_conditions": shuffle_conditions,
-        "form": form,
         "time_limit_s": time_limit_s,
     }
     with Lines() as lines:
@@ -111,6 +120,8 @@ def run_baseline(
     every = [written for summary in summaries for written in summary.written]
     if verify:
         _verify(baseline, preset, every, dataset)
+    if record and chosen is not None:
+        _record(file, baseline, preset, dict(zip(chosen, summaries, strict=True)), dataset)
     for written in every:
         print(f"next: xmbench score {written.submission} --data {data}")
 
@@ -145,7 +156,8 @@ def _verify(baseline: Baseline, preset: str | None, every: Sequence[Written], da
     problems = []
     for written in every:
         wanted = runner.expected(baseline, written.track, preset)
-        scores = scores_of(written.submission, dataset, [item.metric for item in wanted])
+        metrics = [item.metric for item in wanted if item.metric != runner.HEAD_ACCURACY]
+        scores = runner.diagnosed(written, scores_of(written.submission, dataset, metrics) if metrics else {})
         for item in wanted:
             print(f"{item.metric}: {scores.get(item.metric)}, expected {item.value} +- {item.tolerance}")
         where = f"{written.submission}: " if len(every) > 1 else ""
@@ -153,6 +165,27 @@ def _verify(baseline: Baseline, preset: str | None, every: Sequence[Written], da
     if problems:
         raise CheckError("the run does not reach its expected scores", where=every[0].submission, problems=problems)
     print("the expected scores are reached")
+
+
+def _record(
+    file: Path, baseline: Baseline, preset: str | None, summaries: Mapping[int, RunSummary], dataset: Dataset
+) -> None:
+    """Scores the submissions of all seeds, and writes what a rerun must reach into the baseline's file."""
+    from xmbench import runner
+
+    recorded = []
+    for number, direction in enumerate(baseline.directions):
+        metrics = runner.metrics_to_record(baseline, dataset, direction, preset)
+        found = {}
+        for seed, summary in summaries.items():
+            written = summary.written[number]
+            found[seed] = runner.diagnosed(written, scores_of(written.submission, dataset, metrics))
+        track = dataset.recipe.track_id(direction)
+        recorded += runner.expectations(dataset, track, preset, found)
+    runner.record(file, recorded)
+    for item in recorded:
+        print(f"{item.track} {item.metric}: {item.value} +- {item.tolerance} ({item.note})")
+    print(f"recorded in {file}")
 
 
 def parse_settings(lines: list[str]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ from xmbench.formats.result import Environment, Result
 # A rerun of a result's own command has another date, and may have another machine.
 _FREE = frozenset({"environment", "items_table", "status", "verified"})
 _FREE |= {f"submission.{name}" for name in ("created", "hardware", "threads", "training_seconds")}
+# Results of runs from before these were recorded do not state them.
+_LATER = frozenset({"submission.parameters", "submission.head_accuracy"})
 _ABSENT = "(nothing)"
 
 
@@ -120,6 +122,7 @@ def _differences(result: Result, again: Scored, table: pa.Table | None, toleranc
         fields = [d for d in fields if d.field != "items_digest"]
     if result.data_digest is None:  # of version 0.1, on a recipe that was never published
         fields = [d for d in fields if d.field != "data_digest"]
+    fields = [d for d in fields if d.claimed is not None or d.field not in _LATER]
     return (*fields, *cells)
 
 

@@ -50,6 +50,8 @@ class Submission(Document):
         parameters: number of weights of the system; None if it is not stated, or there are none.
         uses_judges: whether a judge of the package, or its weights, is part of the system or of its training; None if
             it is not stated.
+        head_accuracy: share of the outputs' items that the system's own classifier recognises, 0..1; None if it has
+            none, or it is not stated.
         command: for people, to repeat the run; never parsed.
     """
 
@@ -72,6 +74,7 @@ class Submission(Document):
     training_seconds: float | None = Field(default=None, ge=0)
     parameters: int | None = Field(default=None, ge=0)
     uses_judges: bool | None = None
+    head_accuracy: float | None = Field(default=None, ge=0, le=1)
     licence: str = ""
     created: str = ""
     command: str = ""

@@ -8,7 +8,8 @@ from xmbench.formats.result import Result, Score
 from xmbench.formats.submission import Submission
 from xmbench.html import escape, link, table
 from xmbench.leaderboard.board import Board, Row
-from xmbench.leaderboard.terms import judges_used, method_text, status_text, threads_text
+from xmbench.leaderboard.stated import Stated, stated_by
+from xmbench.leaderboard.terms import costs, judges_used, method_text, status_text
 from xmbench.statistics import FEW_SEEDS
 
 Facts = Sequence[tuple[str, str]]
@@ -46,10 +47,8 @@ def _made(row: Row) -> list[tuple[str, str]]:
         ("status", escape(status_text(row.result))),
         ("training data", f"{escape(made.training_data)} (as stated, not checked)"),
         ("judges in the system", f"{judges_used(made)} (as stated, not checked)"),
-        (
-            "seed, hardware, threads (as stated)",
-            escape(" · ".join(filter(None, (_seed(made), made.hardware, threads_text(made))))),
-        ),
+        ("seed, hardware, threads (as stated)", escape(" · ".join(filter(None, (_seed(made), *costs(made)))))),
+        ("its own classifier (as stated)", "" if made.head_accuracy is None else f"accuracy {made.head_accuracy:.4f}"),
         ("licence", escape(made.licence)),
         ("outputs", f"<code>{row.result.outputs_digest}</code>"),
         ("per-item table", f"<code>{row.result.items_digest}</code>"),
@@ -80,23 +79,30 @@ def _seeds(row: Row, board: Board) -> str:
     """Each run of a row with several seeds: its values and its own digests."""
     if len(row.runs) == 1:
         return ""
+    stated = [column for column in stated_by(board) if column.text]
     rows = [
         [
             _seed(run.submission),
+            *(_of_run(column, run.submission) for column in stated),
             *(number(run.scores[name].value) if name in run.scores else "" for name in board.metrics),
             f"<code>{run.outputs_digest[:12]}</code>",
             f"<code>{escape(run.environment.commit[:12] or 'unknown')}</code>",
         ]
         for run in row.runs
     ]
-    rows.append(["lowest to highest", *(_range(row, name) for name in board.metrics), "", ""])
-    header = ("seed", *map(escape, board.metrics), "outputs", "commit")
+    rows.append(["lowest to highest", *("" for _ in stated), *(_range(row, name) for name in board.metrics), "", ""])
+    header = ("seed", *(column.name for column in stated), *map(escape, board.metrics), "outputs", "commit")
     over = "items and seeds" if len(row.runs) >= FEW_SEEDS else "items only: too few seeds"
     note = (
         f"The row shows means over these {len(row.runs)} seeds; intervals are over {over}. The command, machine and "
         "digests above are those of the first seed."
     )
     return f"<h3>each seed</h3><p>{note}</p>{table(header, rows)}"
+
+
+def _of_run(column: Stated, made: Submission) -> str:
+    value = column.number(made)
+    return "" if value is None or column.text is None else column.text(value)
 
 
 def _range(row: Row, metric: str) -> str:

@@ -19,8 +19,8 @@ from xmbench.formats.document import load_json
 from xmbench.formats.limit import Limit, limit_order, limit_phrase
 from xmbench.formats.result import Result
 from xmbench.html import document, escape, table
-from xmbench.leaderboard.markdown import text
-from xmbench.leaderboard.places import PAIRS
+from xmbench.leaderboard.markdown import GENERATED, text
+from xmbench.leaderboard.places import FRONT_PAGE, PAIRS
 
 FOLDER = Path("history") / "protocol-1"
 PAGE = "history.html"
@@ -148,7 +148,8 @@ def page(found: Sequence[Kept]) -> str:
     """The page of all results of the earlier protocol."""
     wrong = "".join(f"<li>{escape(line)}</li>" for line in WRONG)
     body = (
-        f"<h1>Results of protocol 1</h1><p class=lead>{_LEAD} <a href=index.html>The current boards</a>.</p>"
+        f"{GENERATED}<h1>Results of protocol 1</h1>"
+        f"<p class=lead>{_LEAD} <a href={FRONT_PAGE}>The current boards</a>.</p>"
         f"<h2>What was wrong, and what changed</h2><ul>{wrong}</ul>{''.join(_section(kept) for kept in found)}"
     )
     return document("xmbench: results of protocol 1", body, style=_STYLE)

@@ -11,6 +11,7 @@ from xmbench.formats.result import Result
 
 REPORTED = "reported-"
 ITEMS = "items-"
+FRONT_PAGE = "index.html"
 PAIRS = "pairs.json"  # of protocol 1, whose boards kept which systems were found to differ
 _LONGEST_SLUG = 100  # a file name has at most 255 bytes, with its extension
 
@@ -49,6 +50,11 @@ def seeded_place(root: Path, result: Result) -> Path:
 def items_place(root: Path, result: Result) -> Path:
     """The path of the items of a result's data set."""
     return root / result.track / f"{ITEMS}{result.dataset_digest[:12]}.parquet"
+
+
+def track_page(track: str, ending: str = "html") -> str:
+    """The name of a track's generated page."""
+    return f"{track.replace('/', '-')}.{ending}"
 
 
 def is_result(path: Path) -> bool:

@@ -1,17 +1,17 @@
-"""The generated files: which there are, whether they are current, and writing them."""
+"""The generated files: which there are, whether they are current, writing them, and removing those of no board."""
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 
 from xmbench.errors import CheckError, UnknownNameError
 from xmbench.leaderboard import history, markdown, site
 from xmbench.leaderboard.board import boards
+from xmbench.leaderboard.places import FRONT_PAGE, track_page
 from xmbench.leaderboard.site_board import without_reports
 from xmbench.leaderboard.store import load
 from xmbench.storage.files import write_text
-
-INDEX = "index.html"
 
 
 def pages(root: Path) -> dict[Path, str]:
@@ -26,32 +26,46 @@ def pages(root: Path) -> dict[Path, str]:
     found = boards(loaded.results, loaded.columns)
     earlier = history.kept(root)
     tracks = sorted({board.track for board in found} | {item.track for item in loaded.reported})
-    made = {
-        root / f"{track.replace('/', '-')}.md": markdown.page(
-            track, [b for b in found if b.track == track], [r for r in loaded.reported if r.track == track]
-        )
-        for track in tracks
-    }
+    made = {}
+    for track in tracks:
+        own = [board for board in found if board.track == track]
+        reported = [item for item in loaded.reported if item.track == track]
+        made[root / track_page(track, "md")] = markdown.page(track, own, reported)
+        made[root / track_page(track)] = site.board_page(track, own, reported, root, tracks)
     made[root / "README.md"] = markdown.index(found, tracks, history.index_lines(earlier))
-    made[root / INDEX] = site.page(found, loaded.reported, root, history.PAGE if earlier else "")
+    made[root / FRONT_PAGE] = site.front_page(found, loaded.reported, root, history.PAGE if earlier else "")
     if earlier:
         made[root / history.PAGE] = history.page(earlier)
     return made
 
 
 def build(root: Path) -> list[Path]:
-    """Writes every page; returns those that changed.
+    """Writes every page and removes those of tracks that are no longer there; returns those that changed.
 
     Raises:
         UnknownNameError: there is no such directory.
         DocumentError: invalid documents under `root`.
     """
+    made = pages(root)
     changed = []
-    for path, text in pages(root).items():
+    for path, text in made.items():
         if not path.is_file() or path.read_bytes() != text.encode():
             write_text(path, text)
             changed.append(path)
+    for path in _left_over(root, made):
+        path.unlink()
+        changed.append(path)
     return changed
+
+
+def _left_over(root: Path, made: Container[Path]) -> list[Path]:
+    """Generated pages of tracks that have neither results nor reported ones any more."""
+    found = sorted(path for ending in ("md", "html") for path in root.glob(f"*.{ending}") if path not in made)
+    return [path for path in found if path.is_file() and _is_generated(path.read_text(errors="replace"))]
+
+
+def _is_generated(text: str) -> bool:
+    return text.startswith(markdown.GENERATED) or f"</style>{markdown.GENERATED}" in text
 
 
 def check(root: Path) -> None:
@@ -63,11 +77,13 @@ def check(root: Path) -> None:
     """
     _require(root)
     load(root)
+    made = pages(root)
     stale = [
         str(path)
-        for path, text in pages(root).items()
+        for path, text in made.items()
         if not path.is_file() or without_reports(path.read_text(errors="replace")) != without_reports(text)
     ]
+    stale += [f"{path}: of a track that is not there" for path in _left_over(root, made)]
     if stale:
         raise CheckError("generated pages are out of date", problems=stale, todo="xmbench leaderboard build")
 

@@ -31,6 +31,7 @@ _FREE = {
     "parameters",
     "command",
     "notes",
+    "head_accuracy",
     "data_digest",
     "uses_judges",
     "url",

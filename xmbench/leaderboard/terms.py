@@ -62,7 +62,17 @@ TERMS: tuple[tuple[str, str], ...] = (
         "Using a judge of this package, or its weights, in a system or in its training is against the rules. As the "
         "submitter states it: not checked, except for what the gates and the second judge show.",
     ),
-    ("hardware, threads", "Of the training, as the submitter or the runner recorded them: not checked."),
+    (
+        "head",
+        "Accuracy of the system's own classifier on the scored items, as its run recorded it: what classifying and "
+        "then playing or showing the class's stored item would get. An accuracy of the outputs below it was lost in "
+        "generating. Mean over the seeds; no score, and not checked.",
+    ),
+    (
+        "minutes, parameters, threads, machine",
+        "Minutes of one training, all its pieces together, as the mean over the seeds; number of weights; threads of "
+        "the processor; hardware. As the submitter or the runner recorded them: not checked.",
+    ),
     (
         "kind",
         "learned: generates its outputs. retrieval: plays or shows stored items. reference, floor, ceiling: rows "
@@ -100,9 +110,20 @@ def status_text(result: Result) -> str:
     return f"verified at commit {result.verified.commit[:12] or 'unknown'}, {result.verified.created}"
 
 
-def threads_text(made: Submission) -> str:
-    """`1 thread`; "" if it is not known."""
-    return "" if made.threads is None else f"{made.threads} thread{'' if made.threads == 1 else 's'}"
+def costs(made: Submission) -> list[str]:
+    """The machine, `1 thread`, `1.5 M parameters`, `trained in 6.2 min`: what is known of the training, as stated."""
+    found = [made.hardware] if made.hardware else []
+    if made.threads is not None:
+        found.append(f"{made.threads} thread{'' if made.threads == 1 else 's'}")
+    if made.parameters is not None:
+        found.append(f"{_count(made.parameters)} parameters")
+    if made.training_seconds is not None and made.kind in ("learned", "retrieval"):
+        found.append(f"trained in {made.training_seconds / 60:.1f} min")
+    return found
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:,.1f} M" if number >= 100_000 else f"{number:,}"
 
 
 def judges_used(made: Submission) -> str:

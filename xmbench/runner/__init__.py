@@ -15,11 +15,20 @@ from __future__ import annotations
 from xmbench.runner.output_tables import OutputForm
 from xmbench.runner.pieces import parse_duration
 from xmbench.runner.presets import canonical
+from xmbench.runner.recording import (
+    HEAD_ACCURACY,
+    diagnosed,
+    expectations,
+    metrics_to_record,
+    record,
+    require_recordable,
+)
 from xmbench.runner.run import RunSummary, Written, run
 from xmbench.runner.seeds import parse_seeds, run_seeds
 from xmbench.runner.settings import RUN_FILE, Generation, PhaseRecord, RunRecord, expected, unmet
 
 __all__ = [
+    "HEAD_ACCURACY",
     "RUN_FILE",
     "Generation",
     "OutputForm",
@@ -28,9 +37,14 @@ __all__ = [
     "RunSummary",
     "Written",
     "canonical",
+    "diagnosed",
+    "expectations",
     "expected",
+    "metrics_to_record",
     "parse_duration",
     "parse_seeds",
+    "record",
+    "require_recordable",
     "run",
     "run_seeds",
     "unmet",

@@ -118,9 +118,9 @@ def run(
     device: str = "auto",
     seed: int | None = None,
     overrides: Mapping[str, Any] | None = None,
+    form: OutputForm | None = None,
     resume: bool = False,
     shuffle_conditions: bool = False,
-    form: OutputForm | None = None,
     time_limit_s: float | None = None,
     progress: Callable[[str], None] = print,
     status: Callable[[str], None] | None = None,
@@ -135,9 +135,9 @@ def run(
         device: "auto", "cpu" or "cuda".
         seed: instead of the baseline's.
         overrides: settings instead of the baseline's, by name.
+        form: kind and largest size of the files with the outputs; None for wav (or png) in one table.
         resume: continue an unfinished run, or generate again from a finished one.
         shuffle_conditions: the control: generate each item from another item's condition.
-        form: kind and largest size of the files with the outputs; None for wav (or png) in one table.
         time_limit_s: seconds after which the training writes a checkpoint and stops, or the generation stops; `resume`
             continues the training, and generates from the beginning.
         progress: gets lines of progress.
@@ -217,7 +217,8 @@ def _write_all(
         made = _generate(generator, model, direction, dataset, folder, seed if shuffle else None, form, stop_at)
         progress(f"generation: {made.items} items, {made.seconds:.1f} s, {made.clipped_samples} samples clipped")
         document = submission_of(baseline, dataset, record, changes, shuffle, direction)
-        document = document.model_copy(update={"parameters": parameters_of(generator, record)})
+        known = {"parameters": parameters_of(generator, record), "head_accuracy": made.head_accuracy}
+        document = document.model_copy(update=known)
         write_text(folder / SUBMISSION_FILE, document.to_json())
         record = record.model_copy(update={"generations": {**record.generations, folder.name: made}})
         write_text(out / RUN_FILE, record.to_json())

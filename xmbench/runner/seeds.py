@@ -72,9 +72,9 @@ def run_seeds(
     preset: str | None = None,
     device: str = "auto",
     overrides: Mapping[str, Any] | None = None,
+    form: OutputForm | None = None,
     resume: bool = False,
     shuffle_conditions: bool = False,
-    form: OutputForm | None = None,
     time_limit_s: float | None = None,
     progress: Callable[[str], None] = print,
     status: Callable[[str], None] | None = None,
@@ -89,9 +89,9 @@ def run_seeds(
         preset: variant of the baseline, or several ("lite,gen-only").
         device: "auto", "cpu" or "cuda".
         overrides: settings instead of the baseline's, by name.
+        form: of the files with the outputs, as in `run`; finished seeds keep theirs.
         resume: skip finished seeds, resume an unfinished one, run the rest.
         shuffle_conditions: the control: generate each item from another item's condition.
-        form: of the files with the outputs, as in `run`; finished seeds keep theirs.
         time_limit_s: seconds for all of them together, as in `run`.
         progress: gets lines of progress.
         status: as in `run`.
@@ -131,9 +131,9 @@ def run_seeds(
                 device=device,
                 seed=seed,
                 overrides=overrides,
+                form=form,
                 resume=resume,
                 shuffle_conditions=shuffle_conditions,
-                form=form,
                 time_limit_s=None if stop_at is None else stop_at - time.monotonic(),
                 progress=progress,
                 status=status,

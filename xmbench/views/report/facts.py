@@ -14,7 +14,7 @@ from xmbench.html import escape, link, share, table
 from xmbench.interfaces import USABLE
 from xmbench.leaderboard import Board, Row, cell
 from xmbench.leaderboard.details import number, statuses
-from xmbench.leaderboard.terms import judges_used, method_text, status_text, threads_text
+from xmbench.leaderboard.terms import costs, judges_used, method_text, status_text
 from xmbench.views.report.values import per_item
 
 _FAILED_SHOWN = 200
@@ -49,7 +49,7 @@ def head(result: Result, items: pa.Table) -> str:
         (
             "stated, not checked",
             f"{escape(made.training_data)} training data · judges in the system: {judges_used(made)}"
-            f"{''.join(f' · {escape(part)}' for part in (made.hardware, threads_text(made)) if part)}",
+            f"{''.join(f' · {escape(part)}' for part in costs(made))}",
         ),
         ("by", who),
         ("made by", f"<code>{escape(made.command)}</code>" if made.command else ""),

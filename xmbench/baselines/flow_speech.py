@@ -1,0 +1,471 @@
+"""Flow matching on log-mel spectra: image -> a spoken word, another one for every draw of the noise.
+
+A regressor trained on many takes of a word speaks their mean, which is no word. A sampler need not: this one turns
+noise into a log-mel spectrum along a learnt flow (Y. Lipman et al., "Flow matching for generative modeling", ICLR
+2023; X. Liu et al., "Flow straight and fast", ICLR 2023), guided by the image without a separate classifier
+(J. Ho, T. Salimans, "Classifier-free diffusion guidance", 2022), and leaves the phase to Griffin-Lim.
+
+The network predicts the clean spectrum, not the velocity (T. Li, K. He, "Back to basics: let denoising generative
+models denoise", 2025): a spectrum fits through few channels, noise does not.
+
+An output depends on (seed, item id) alone: noise and first phases are drawn per item.
+
+Shape letters: B batch, M mel bands, N frames, T samples, D condition, K classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from xmbench.formats.document import Part
+from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task, item_rng
+from xmbench.networks.denoisers import GROUPS, FrameNet, SpectrumUNet
+from xmbench.networks.images import make_classifier, standardise
+from xmbench.networks.residual import ResNet18
+from xmbench.networks.spectra import LogMel, frames_of, griffin_lim, initial_phases
+from xmbench.training import (
+    Optimiser,
+    Phase,
+    Precision,
+    Tensors,
+    Update,
+    autocast,
+    mean_losses,
+    parts,
+    place,
+    plan_steps,
+    prepared,
+    seed_everything,
+    train,
+)
+
+Losses = dict[str, Tensor]
+SILENCE = 1e-3  # samples below it are no part of the word whose level is measured
+
+
+class Config(Part):
+    """Every constant. The defaults are the full-width system; `[config]` of the TOML repeats them."""
+
+    # Spectra, in samples and Hz
+    window: int = Field(default=1024, ge=16)
+    hop: int = Field(default=256, ge=1)
+    bands: int = Field(default=80, ge=1)
+    f_min: float = Field(default=30.0, ge=0)
+    f_max: float = Field(default=8000.0, gt=0)
+    floor: float = Field(default=1e-3, gt=0)
+    level: float = Field(default=0.1, gt=0, description="root mean square of a word before its spectrum is taken")
+    # Image encoder
+    encoder: Literal["resnet18", "classifier"] = "resnet18"
+    encoder_width: int = Field(default=64, ge=1)
+    label_weight: float = Field(default=0.0, ge=0, description="of the head's cross-entropy, in a joint encoder")
+    encoder_lr: float = Field(default=2e-3, gt=0)
+    encoder_epochs: int = Field(default=4, ge=1)
+    encoder_min_steps: int = Field(default=300, ge=1)
+    encoder_batch: int = Field(default=128, ge=2)
+    rotate_degrees: float = Field(default=0.0, ge=0)
+    scale: float = Field(default=0.0, ge=0, lt=1)
+    shift: float = Field(default=0.0, ge=0, lt=1, description="share of the image")
+    # Denoiser
+    denoiser: Literal["unet-2d", "frames-1d"] = "unet-2d"
+    channels: int = Field(default=64, ge=GROUPS, multiple_of=GROUPS)
+    multipliers: tuple[int, ...] = Field(default=(1, 2, 4), min_length=1, description="of unet-2d")
+    blocks: int = Field(default=8, ge=1, description="of frames-1d")
+    together: int = Field(default=2, ge=1, description="frames per step of frames-1d")
+    description: int = Field(default=256, ge=1, description="width of the vector of time and condition")
+    # Training
+    learning_rate: float = Field(default=2e-4, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip_norm: float | None = 1.0
+    warmup: float = Field(default=0.02, ge=0, le=1)
+    epochs: int = Field(default=1, ge=1)
+    min_steps: int = Field(default=50_000, ge=1)
+    batch: int = Field(default=128, ge=2)
+    drop: float = Field(default=0.1, ge=0, lt=1, description="share of conditions left out")
+    least_left: float = Field(default=0.1, gt=0, le=1, description="smallest 1 - t by which an error is divided")
+    average: float = Field(default=0.999, ge=0, lt=1)
+    precision: Precision = "bf16"
+    # Generation
+    steps: int = Field(default=25, ge=1)
+    guidance: float = Field(default=2.0, ge=0)
+    invert_steps: int = Field(default=0, ge=0)
+    vocoder_iterations: int = Field(default=32, ge=1)
+    vocoder_momentum: float = Field(default=0.99, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Config:
+        if 2 * self.hop > self.window:
+            raise ValueError(f"a hop of {self.hop} samples is more than half of the window of {self.window}")
+        if self.f_min >= self.f_max:
+            raise ValueError(f"f_min {self.f_min} is not below f_max {self.f_max}")
+        return self
+
+
+# What a trained run may change: its checkpoints do not depend on it.
+GENERATION = ("steps", "guidance", "invert_steps", "vocoder_iterations", "vocoder_momentum")
+
+
+def training_digest(config: Config, task: Task) -> str:
+    """Digest of what the weights depend on: the task, and all settings but those of the generation."""
+    stated = config.model_dump_json(exclude=set(GENERATION))
+    return hashlib.sha256(f"{task}\0{stated}".encode()).hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------- image encoder
+def moved(pixels: Tensor, config: Config) -> Tensor:
+    """Images uint8 (B, H, W, C), each turned, scaled and shifted at random -> float32, the same shape."""
+    count, device = len(pixels), pixels.device
+    images = pixels.permute(0, 3, 1, 2).float()
+    if not (config.rotate_degrees or config.scale or config.shift):
+        return pixels.float()
+    uniform = 2.0 * torch.rand(count, 4, device=device) - 1.0  # (B, 4) in -1..1
+    angle = uniform[:, 0] * math.radians(config.rotate_degrees)
+    size = 1.0 + uniform[:, 1] * config.scale
+    shift = uniform[:, 2:] * 2.0 * config.shift  # the grid runs from -1 to 1
+    rows = [
+        torch.stack([size * angle.cos(), -size * angle.sin(), shift[:, 0]], dim=1),
+        torch.stack([size * angle.sin(), size * angle.cos(), shift[:, 1]], dim=1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, dim=1), list(images.shape), align_corners=False)
+    edge: Literal["border"] = "border"
+    return F.grid_sample(images, grid, padding_mode=edge, align_corners=False).permute(0, 2, 3, 1)
+
+
+class Encoder(nn.Module):
+    """An image's condition, and the class that its head recognises.
+
+    "resnet18" gives 8 * width features and learns with the flow; its head is trained beside it and, with
+    `label_weight` 0, sends nothing back. "classifier" gives the posterior of a small network that was trained before.
+    """
+
+    def __init__(self, task: Task, config: Config) -> None:
+        super().__init__()
+        channels, classes = task.image.channels, len(task.class_names)
+        self.joint, self._sends_back = config.encoder == "resnet18", config.label_weight > 0
+        self.size = 8 * config.encoder_width if self.joint else classes
+        self.body: nn.Module = make_classifier(channels, classes, config.encoder_width)
+        if self.joint:
+            self.body = ResNet18(channels, config.encoder_width)
+            self.norm, self.head = nn.LayerNorm(self.size), nn.Linear(self.size, classes)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised images (B, C, H, W) -> conditions (B, D), logits (B, K)."""
+        found = self.body(images)
+        if not self.joint:
+            return found.float().softmax(dim=1), found
+        features = self.norm(found)
+        return features, self.head(features if self._sends_back else features.detach())
+
+
+def _train_classifier(data: Tensors, task: Task, config: Config, run: Run) -> Encoder:
+    """First phase of the encoder "classifier", with the labels; selected by the cross-entropy on held-out items."""
+    seed_everything(run.seed, "encoder", "weights")
+    encoder = place(Encoder(task, config), run.device)
+
+    def losses(rows: Tensor, images: Tensor) -> Losses:
+        logits = encoder(standardise(images))[1]
+        return {"loss": F.cross_entropy(logits.float(), data.labels[rows].to(logits.device))}
+
+    def validate() -> Mapping[str, float]:
+        return {"selection": mean_losses(lambda rows: losses(rows, data.pixels(rows)), data.held_out)["loss"]}
+
+    def loss(positions: Tensor) -> Losses:
+        rows = data.rows[positions]
+        return losses(rows, moved(data.pixels(rows), config))
+
+    batch, epoch, steps = plan_steps(
+        len(data.rows), config.encoder_batch, config.encoder_epochs, config.encoder_min_steps
+    )
+    optimiser = Optimiser("adam", config.encoder_lr, warmup_steps=steps // 20)
+    train(
+        Phase(
+            name="encoder",
+            module=encoder,
+            items=len(data.rows),
+            steps=steps,
+            batch_size=batch,
+            updates=(Update(encoder, optimiser, loss),),
+            validate=validate if len(data.held_out) else None,
+            validate_every=max(epoch, steps // 10),
+            validation_ids=data.validation_ids,
+            ahead=lambda positions: data.ahead(data.rows[positions]),
+        ),
+        run,
+    )
+    return encoder.requires_grad_(False)
+
+
+@torch.no_grad()
+def _conditions_of(encoder: Encoder, data: Tensors) -> Tensor:
+    """Conditions of all training items by a finished encoder, (N, D), on the device."""
+    every = torch.arange(len(data.labels))
+    return torch.cat([encoder(standardise(data.pixels(part)))[0] for part in parts(every)])
+
+
+# ----------------------------------------------------------------------------------------------------- spectra
+def word_level(waves: Tensor) -> Tensor:
+    """Root mean square of the samples that are not silent, (B, T) -> (B,); 1 for a clip without any."""
+    loud = waves.abs() > SILENCE
+    energy = (waves.square() * loud).sum(dim=1)
+    return torch.where(loud.any(dim=1), (energy / loud.sum(dim=1).clamp_min(1)).sqrt(), torch.ones_like(energy))
+
+
+def _mel_of(task: Task, config: Config) -> LogMel:
+    rate = task.audio.sample_rate_hz
+    top = min(config.f_max, rate / 2)
+    return LogMel(rate, config.window, config.hop, config.bands, config.f_min, top, config.floor)
+
+
+class Spectra:
+    """Log-mel spectra of the distinct training clips, and what takes them to zero mean and unit variance.
+
+    Attributes:
+        mean, deviation: of each band over the clips of the training items, float32 (M, 1).
+        level: median level of those clips: that of the outputs.
+    """
+
+    KEPT = 4096  # clips that mean, deviation and level are taken from, if there are more
+
+    def __init__(self, examples: Examples, data: Tensors, task: Task, config: Config) -> None:
+        mel = _mel_of(task, config)
+
+        def of(clips: NDArray[np.int16]) -> NDArray[np.float32]:
+            waves = torch.from_numpy(np.asarray(clips)).float() / 32768.0
+            found: NDArray[np.float32] = mel(waves * (config.level / word_level(waves))[:, None]).numpy()
+            return found
+
+        facts = (config.window, config.hop, config.bands, config.f_min, config.f_max, config.floor, config.level)
+        name = "log-mel-" + "-".join(f"{fact:g}" for fact in facts)
+        self._rows = torch.from_numpy(prepared(examples, name, of, "clips"))
+        known = data.clip_index[data.rows].unique().numpy()  # type: ignore[no-untyped-call]
+        some = torch.from_numpy(known[np.unique(np.linspace(0, len(known) - 1, self.KEPT).astype(np.int64))])
+        seen = self._rows[some]
+        self.mean = seen.mean(dim=(0, 2))[:, None]
+        self.deviation = seen.std(dim=(0, 2)).clamp_min(1e-3)[:, None]
+        self.level = torch.cat([word_level(data.waveforms(part)) for part in parts(some)]).median().cpu()
+
+    def take(self, clips: Tensor, device: str) -> Tensor:
+        """Some distinct clips, int64 (B,) -> spectra float32 (B, M, N), not yet normalised, on the device."""
+        return self._rows[clips].to(device)
+
+
+# -------------------------------------------------------------------------------------------------------- flow
+class Flow(nn.Module):
+    """The denoiser, and the encoder where they learn together; also the scale of its spectra, kept with its weights."""
+
+    mean: Tensor
+    deviation: Tensor
+    level: Tensor
+
+    def __init__(self, task: Task, config: Config, encoder: Encoder | None, size: int) -> None:
+        super().__init__()
+        frames = frames_of(task.audio.samples, config.hop)
+        self.encoder = encoder
+        self.denoiser: nn.Module = SpectrumUNet(config.channels, config.multipliers, size, config.description)
+        if config.denoiser == "frames-1d":
+            self.denoiser = FrameNet(
+                config.bands, frames, config.together, config.channels, config.blocks, size, config.description
+            )
+        self.register_buffer("mean", torch.zeros(config.bands, 1))
+        self.register_buffer("deviation", torch.ones(config.bands, 1))
+        self.register_buffer("level", torch.tensor(config.level))
+
+    def forward(self, noisy: Tensor, time: Tensor, condition: Tensor, dropped: Tensor) -> Tensor:
+        """Spectra (B, M, N), times (B,), conditions (B, D), left out bool (B,) -> clean spectra (B, M, N)."""
+        found: Tensor = self.denoiser(noisy, time, condition, dropped)
+        return found
+
+
+def flow_loss(found: Tensor, clean: Tensor, time: Tensor, least_left: float) -> Tensor:
+    """Squared error of the velocity that a predicted clean spectrum implies: ((x - x1) / max(1 - t, least))^2.
+
+    At (1 - t) x0 + t x1 the velocity is (x1 - x_t) / (1 - t), so that an error of the clean spectrum counts
+    1 / (1 - t) times; the bound keeps the last moments from being all that counts.
+
+    Args:
+        found: x, (B, M, N).
+        clean: x1, (B, M, N).
+        time: t, (B,), 0 for noise and 1 for a clean spectrum.
+        least_left: smallest 1 - t.
+    """
+    left = (1.0 - time).clamp_min(least_left)[:, None, None]
+    return ((found.float() - clean) / left).square().mean()
+
+
+@torch.no_grad()
+def sample(flow: nn.Module, noise: Tensor, condition: Tensor, steps: int, guidance: float) -> Tensor:
+    """Euler's method from noise at t = 0 to a spectrum at t = 1, with equal steps.
+
+    The clean spectrum is u + guidance * (c - u), from the predictions c with and u without the condition; a guidance
+    of 1 is the condition alone, of 0 none.
+
+    Args:
+        flow: a `Flow`, or its like.
+        noise: (B, M, N).
+        condition: (B, D).
+        steps: evaluations, each on twice the batch unless the guidance is 1.
+        guidance: as above.
+
+    Returns:
+        Spectra float32 (B, M, N), of zero mean and unit variance over the training set.
+    """
+    count, x = len(noise), noise
+    both = guidance != 1.0
+    dropped = torch.arange(2 * count if both else count, device=noise.device) >= count
+    conditions = torch.cat([condition, condition]) if both else condition
+    for step in range(steps):
+        time = torch.full((len(dropped),), step / steps, device=noise.device)
+        clean = flow(torch.cat([x, x]) if both else x, time, conditions, dropped).float()
+        if both:
+            given, none = clean.chunk(2)
+            clean = none + guidance * (given - none)
+        x = x + (clean - x) / (steps - step)  # the velocity (clean - x) / (1 - t), for 1 / steps
+    return x
+
+
+def _train_flow(
+    flow: Flow, spectra: Spectra, conditions: Tensor | None, data: Tensors, config: Config, run: Run
+) -> None:
+    """Second phase, or the only one; `conditions` (N, D) are those of a finished encoder. Keeps averaged weights."""
+
+    def loss(positions: Tensor) -> Losses:
+        rows, device = data.rows[positions], flow.mean.device
+        found: Losses = {}
+        if conditions is None:
+            assert flow.encoder is not None
+            condition, logits = flow.encoder(standardise(moved(data.pixels(rows), config)))
+            found["perception"] = F.cross_entropy(logits.float(), data.labels[rows].to(device))
+        else:
+            condition = conditions[rows.to(device)]
+        clean = (spectra.take(data.clip_index[rows], run.device) - flow.mean) / flow.deviation
+        noise = torch.randn_like(clean)
+        time = torch.sigmoid(torch.randn(len(clean), device=device))  # more often in the middle of the way
+        dropped = torch.rand(len(clean), device=device) < config.drop
+        share = time[:, None, None]
+        predicted = flow((1.0 - share) * noise + share * clean, time, condition, dropped)
+        found["flow"] = flow_loss(predicted, clean, time, config.least_left)
+        # The head of an encoder that is to learn without labels is still trained; nothing of it flows back.
+        weight = config.label_weight or 1.0
+        total = found["flow"] + weight * found["perception"] if "perception" in found else found["flow"]
+        return {"loss": total, **found}
+
+    batch, _, steps = plan_steps(len(data.rows), config.batch, config.epochs, config.min_steps)
+    run.progress(f"flow: {len(data.rows)} items, {len(data.held_out)} held out, batch {batch}, {steps} steps")
+    optimiser = Optimiser(
+        "adamw",
+        config.learning_rate,
+        config.weight_decay,
+        warmup_steps=round(config.warmup * steps),
+        clip_norm=config.clip_norm,
+        betas=config.betas,
+    )
+    train(
+        Phase(
+            name="flow",
+            module=flow,
+            items=len(data.rows),
+            steps=steps,
+            batch_size=batch,
+            updates=(Update(flow, optimiser, loss),),
+            precision=config.precision,
+            validation_ids=data.validation_ids,
+            average=config.average,
+            ahead=(lambda positions: data.ahead(data.rows[positions])) if conditions is None else None,
+        ),
+        run,
+    )
+
+
+# -------------------------------------------------------------------------------------------------- generation
+class _Speaker:
+    """Encode, sample a spectrum, invert the mel bands, find a phase."""
+
+    def __init__(self, flow: Flow, encoder: Encoder, task: Task, config: Config, run: Run) -> None:
+        self._flow, self._encoder, self._config = flow.eval(), encoder.eval(), config
+        self._samples, self._seed, self._device = task.audio.samples, run.seed, run.device
+        self._mel = place(_mel_of(task, config), run.device)
+
+    @torch.no_grad()
+    def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
+        """Images uint8 (B, H, W, C) -> waveforms float32 (B, T) in -1..1."""
+        config, flow, ids = self._config, self._flow, conditions.ids
+        frames = frames_of(self._samples, config.hop)
+        condition = self._encode(conditions)[0]
+        with autocast(self._device, config.precision):
+            found = sample(flow, self._noise(ids, frames), condition, config.steps, config.guidance)
+        spectra = found * flow.deviation + flow.mean
+        magnitudes = self._mel.invert(spectra, config.invert_steps)
+        phases = initial_phases(self._seed, ids, config.window // 2 + 1, frames).to(self._device)
+        waves = griffin_lim(
+            magnitudes,
+            phases,
+            config.window,
+            config.hop,
+            self._samples,
+            config.vocoder_iterations,
+            config.vocoder_momentum,
+        )
+        found = (waves * (flow.level / config.level)).clamp(-1.0, 1.0)
+        outputs: NDArray[np.float32] = found.cpu().numpy()
+        return outputs
+
+    @torch.no_grad()
+    def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
+        """The class that the encoder's head recognises, (B,)."""
+        classes: NDArray[np.int64] = self._encode(conditions)[1].argmax(dim=1).cpu().numpy()
+        return classes
+
+    def _encode(self, conditions: Conditions) -> tuple[Tensor, Tensor]:
+        images = torch.from_numpy(np.ascontiguousarray(conditions.inputs)).to(self._device)
+        found: tuple[Tensor, Tensor] = self._encoder(standardise(images))
+        return found
+
+    def _noise(self, ids: tuple[str, ...], frames: int) -> Tensor:
+        shape = (self._config.bands, frames)
+        drawn = [item_rng(self._seed, f"{item}/noise").standard_normal(shape, dtype=np.float32) for item in ids]
+        return torch.from_numpy(np.stack(drawn)).to(self._device)
+
+
+class _FlowSpeechModel:
+    """See the module."""
+
+    name = "flow-speech"
+    directions: tuple[Direction, ...] = ("i2a",)
+    oracle = False
+    Config = Config
+
+    def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
+        """Trains the encoder and the flow, or loads their checkpoints."""
+        run = dataclasses.replace(run, fingerprint={**run.fingerprint, "settings": training_digest(config, task)})
+        data = Tensors(examples, run)
+        conditions = joint = None
+        if config.encoder == "resnet18":
+            seed_everything(run.seed, "flow", "weights")
+            joint = Encoder(task, config)
+            encoder = joint
+        else:
+            encoder = _train_classifier(data, task, config, run)
+            conditions = _conditions_of(encoder, data)
+            seed_everything(run.seed, "flow", "weights")
+        flow = Flow(task, config, joint, encoder.size)
+        spectra = Spectra(examples, data, task, config)
+        flow.mean.copy_(spectra.mean)
+        flow.deviation.copy_(spectra.deviation)
+        flow.level.copy_(spectra.level)
+        place(flow, run.device)
+        _train_flow(flow, spectra, conditions, data, config, run)
+        return _Speaker(flow, encoder, task, config, run)
+
+
+MODEL = _FlowSpeechModel()
