@@ -25,8 +25,8 @@ SETTINGS = {
     "joint_warmup": 0.0,
 }
 DATA = "1746a9ca6363214cfd3942d6b1c9137c2073bae3e8293d480e0fbdeceb31afa7"
-# The autoencoder's are those of the first version; those of the joint phase belong to `lite` without holes, whose strides
-# are means of pixels.
+# The autoencoder's are those of the first version; those of the joint phase belong to `lite` without holes, where a
+# stride is a mean of pixels.
 # sha256 over the names and bytes of all weights, sorted by name.
 DIGESTS = {
     "autoencoder": "6ae8fa7776a66c9f1f8ebe7bf060d1677f2fe2d0c6624d80c78a32b8aa5c15a4",
