@@ -1,4 +1,4 @@
-"""MT-Net trains to the weights that it trained to when a phase had one optimiser."""
+"""MT-Net trains to the weights that are on record: those of a phase with one optimiser."""
 
 from __future__ import annotations
 
@@ -25,23 +25,25 @@ SETTINGS = {
     "joint_warmup": 0.0,
 }
 DATA = "1746a9ca6363214cfd3942d6b1c9137c2073bae3e8293d480e0fbdeceb31afa7"
+# The autoencoder's are those of the first version; those of the joint phase belong to `lite` without holes, where a
+# stride is a mean of pixels.
 # sha256 over the names and bytes of all weights, sorted by name.
 DIGESTS = {
     "autoencoder": "6ae8fa7776a66c9f1f8ebe7bf060d1677f2fe2d0c6624d80c78a32b8aa5c15a4",
-    "joint": "a14a6683a7c1537527b9a1d2d5400c78bb4afbd943b4cddd314d49e3ddc41716",
+    "joint": "fadde3de93e7ba3e69a55e9f6b9f44dc4a76a85ee0c565bb299fa2c918bfb21e",
 }
 # Mean absolute biases and statistics: all begin at zero, so that they are what the six steps made, and nothing else.
 MEANS = {
     ("autoencoder", "encoder.0.0.bias"): 0.0003731160103,
     ("autoencoder", "encoder.2.0.bias"): 0.0002586921606,
     ("autoencoder", "decoder.0.0.bias"): 0.0005046283418,
-    ("joint", "features.trunk.1.bias"): 0.0003174922231,
-    ("joint", "features.trunk.19.second_norm.bias"): 0.0008065901317,
-    ("joint", "features.trunk.17.running_mean"): 0.3298206318614,
-    ("joint", "features.fc2.bias"): 0.0006943008213,
-    ("joint", "mapping.2.bias"): 0.0008800224995,
-    ("joint", "generator.blocks.1.project.bias"): 0.0014957527453,
-    ("joint", "generator.fc1.bias"): 0.0012287926296,
+    ("joint", "features.trunk.1.bias"): 0.0007875818592,
+    ("joint", "features.trunk.19.second_norm.bias"): 0.0008111891741,
+    ("joint", "features.trunk.17.running_mean"): 0.3282387392537,
+    ("joint", "features.fc2.bias"): 0.0006794121661,
+    ("joint", "mapping.2.bias"): 0.0008845898852,
+    ("joint", "generator.blocks.1.project.bias"): 0.0013447326153,
+    ("joint", "generator.fc1.bias"): 0.0012216971375,
 }
 # What the machine that the digests come from makes of a step of plain PyTorch. Kernels of another processor add in
 # another order: there the digests cannot hold, whatever the training loop does, and the means alone are compared.
@@ -73,7 +75,7 @@ def kernels() -> str:
     return total.hexdigest()
 
 
-def test_the_weights_of_a_lite_training_are_those_of_the_first_version(tmp_path: Path, digits: Dataset) -> None:
+def test_the_weights_of_a_lite_training_are_those_on_record(tmp_path: Path, digits: Dataset) -> None:
     if digits.digest != DATA:
         pytest.skip("this speech engine speaks otherwise: the training data are not those of the stored weights")
     baseline = load_toml(content.find("baselines", "mtnet"), Baseline)
