@@ -210,22 +210,22 @@ def spectra_of(waves: NDArray[np.float32], task: Task, config: Config) -> Tensor
 
 
 def test_eight_pairs_are_learnt_by_heart(tmp_path: Path) -> None:
-    task = task_of(4000, classes=8)
-    config = Config(**{**TINY, "encoder_width": 16, "encoder_min_steps": 150, "min_steps": 400})
+    task = task_of(2000, size=24, classes=8)
+    config = Config(**{**TINY, "channels": 64, "blocks": 2, "min_steps": 400, "guidance": 3.0})
     examples = examples_of(task, 8)
     generator = MODEL.fit(examples, task, config, run_in(tmp_path))
     found = generator.generate(conditions_of(examples), "i2a")
-    assert found.shape == (8, 4000)
+    assert found.shape == (8, 2000)
     assert found.dtype == np.float32
     made = spectra_of(found, task, config)
     known = spectra_of(examples.as_outputs(np.arange(8), "i2a"), task, config)
     distances = (made[:, None] - known[None]).square().mean(dim=(2, 3))
     assert torch.equal(distances.argmin(dim=1), torch.arange(8))
-    assert distances.diagonal().mean() < 0.2 * distances.mean()
+    assert distances.diagonal().mean() < 0.5 * distances.mean()
 
 
 def test_an_unseen_image_gives_its_class_and_another_image_another(tmp_path: Path) -> None:
-    task, config = task_of(4000), Config(**TINY)
+    task, config = task_of(2000), Config(**{**TINY, "guidance": 3.0})
     examples, unseen = examples_of(task), examples_of(task, 24, seed=1)
     generator = MODEL.fit(examples, task, config, run_in(tmp_path))
     known = spectra_of(examples.as_outputs(np.arange(4), "i2a"), task, config)
