@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from xmbench import registry
+from xmbench.builder.plan import load_recipe
 from xmbench.errors import PrerequisiteError
 from xmbench.evaluator.judge import judging_context, load_judges
 from xmbench.formats.dataset import Dataset, open_dataset
@@ -80,7 +81,7 @@ def value_of(metric: Metric, pairs: Sequence[Pair], context: ScoringContext) -> 
 def curve(folder: Path, data: Path, values: Sequence[float], overrides: Mapping[str, Any], most: int) -> None:
     """Prints one line per value of the guidance."""
     dataset = open_dataset(data)
-    track = dataset.recipe.track("i2a")
+    track = load_recipe(dataset.recipe.name).track("i2a")  # the installed judges, also for a set built before them
     assert track is not None
     record = load_json(folder / RUN_FILE, RunRecord)
     examples = open_examples(dataset, lambda _line: None)
