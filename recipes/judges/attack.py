@@ -72,9 +72,7 @@ def seen_by(judge: Judge, sounds: Tensor) -> Tensor:
     missing = speech_embedding.samples_of(windows) - size
     wide = nn.functional.pad(wide, (missing // 2, missing - missing // 2))
     level = wide.square().sum(1, keepdim=True).sqrt().clamp_min(1e-6)
-    return speech_embedding.speech_embedding()(
-        speech_embedding.log_mel(wide / level * speech_embedding.CLIP_NORM)
-    )
+    return speech_embedding.speech_embedding()(speech_embedding.log_mel(wide / level * speech_embedding.CLIP_NORM))
 
 
 def attacked(start: Tensor, wanted: Tensor, judges: tuple[Judge, ...], limit: Limit) -> Tensor:

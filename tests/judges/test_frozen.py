@@ -20,8 +20,6 @@ from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import SIDES
 from xmbench.judges.loading import load
-from xmbench.judges.words import speech_embedding
-from xmbench.judges.words.embedding import EmbeddingWordJudge, windows_for
 from xmbench.judges.words.features import FRAMES, HOP, RATE_HZ, features
 from xmbench.judges.words.fit import architecture_of
 from xmbench.judges.words.kind import word_judge
@@ -64,7 +62,9 @@ def spoken(words: tuple[str, ...]) -> list[Clip]:
 @pytest.mark.parametrize("name", JUDGES)
 def test_a_judge_is_small_and_is_the_one_on_its_card(name: str) -> None:
     judge = word_judge(stored(name))
-    architecture = card(name)["details"].get("architecture", "recurrent" if name.endswith("-second") else "convolutional")
+    architecture = card(name)["details"].get(
+        "architecture", "recurrent" if name.endswith("-second") else "convolutional"
+    )
     assert len(judge.data) == card(name)["bytes"] <= LARGEST_BYTES[architecture]
     assert sha256(judge.data).hexdigest() == card(name)["sha256"]
     assert architecture_of(judge) == architecture

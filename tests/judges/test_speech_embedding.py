@@ -1,4 +1,4 @@
-"""Google's speech embedding: it gives what the ONNX file that it was converted from gives, and judges that hear by it."""
+"""Google's speech embedding gives what the ONNX file gives that it was converted from; judges that hear by it."""
 
 from __future__ import annotations
 

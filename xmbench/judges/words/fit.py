@@ -276,7 +276,8 @@ def architecture_of(judge: Judge) -> Architecture:
 
 def _sees(judge: Judge) -> str:
     if isinstance(judge, EmbeddingWordJudge):
-        return f"{windows_for(judge.frames)} windows of a speech embedding (32 mel bands up to 3800 Hz, 76 frames of 10 ms)"
+        windows = windows_for(judge.frames)
+        return f"{windows} windows of a speech embedding (32 mel bands up to 3800 Hz, 76 frames of 10 ms)"
     return f"{BANDS} mel bands up to {HIGH_HZ:.0f} Hz, {judge.frames} frames of {1000 * HOP // RATE_HZ} ms"
 
 

@@ -95,8 +95,8 @@ class WordJudges:
         FitOption("recordings", "Directory of real recordings <class>_*.wav to test on.", Path),
         FitOption(
             "architecture",
-            "Of the networks; recurrent and voting make a second judge, embedding hears through a network pretrained on "
-            "real speech.",
+            "Of the networks; recurrent and voting make a second judge, embedding hears through a network that was "
+            "pretrained on real speech.",
             choices=ARCHITECTURES,
         ),
         FitOption("beside", "Another judge's weights: how often the two agree.", Path),

@@ -2,8 +2,8 @@
 
 Lin, Kilgour, Roblek, Sharifi: Training keyword spotters with limited and synthesized speech data, ICASSP 2020
 (arXiv 2002.01322). 76 frames of 32 log-mel bands give 96 values. Convolutions and poolings need no padding in time, so
-that one pass over a longer clip gives the embeddings of windows 8 frames apart. Licence and origin of the weights are in
-`pretrained/speech-embedding.json`.
+that one pass over a longer clip gives the embeddings of windows 8 frames apart. `pretrained/speech-embedding.json` has
+licence and origin of the weights.
 """
 
 from __future__ import annotations
@@ -43,13 +43,7 @@ _LEAK, _LOWEST = 0.2, -0.4  # of its activation
 _LARGEST = 4 << 20  # bytes of the file
 # Channels and pooling (frames, bands) of its five stages; each has two pairs of convolutions, first over bands and
 # then over frames; the first stage has one pair.
-_STAGES = (
-    (24, 24, (2, 2)),
-    (24, 48, (1, 2)),
-    (48, 72, (2, 2)),
-    (72, 96, (1, 2)),
-    (96, 96, (2, 2)),
-)
+_STAGES = ((24, 24, (2, 2)), (24, 48, (1, 2)), (48, 72, (2, 2)), (72, 96, (1, 2)), (96, 96, (2, 2)))
 
 
 # ------------------------------------------------------------------------------------------------ clips to bands
@@ -63,9 +57,7 @@ def samples_of(windows: int) -> int:
     return (frames_of(windows) - 1) * HOP + _FFT
 
 
-def centred(
-    clip: NDArray[np.float32], sample_rate_hz: int, windows: int, offset: int = 0
-) -> NDArray[np.float32]:
+def centred(clip: NDArray[np.float32], sample_rate_hz: int, windows: int, offset: int = 0) -> NDArray[np.float32]:
     """The stretch that the windows cover, float32 (`samples_of(windows)`,), at RATE_HZ and a fixed energy.
 
     It is centred on the energy of the loudest such stretch, so that silence around a word does not matter. Silence
