@@ -88,7 +88,7 @@ def test_a_word_is_centred_wherever_it_stands(clips: list[Clip]) -> None:
     assert expected.shape == (samples_of(7),)
     for before, after in ((RATE_HZ, 0), (0, RATE_HZ // 2), (4 * RATE_HZ, 7 * RATE_HZ)):
         found = centred(np.pad(word, (before, after)), RATE_HZ, 7)
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("silent", [np.zeros(0, np.float32), np.zeros(5000, np.float32), np.zeros(1, np.float32)])
@@ -194,7 +194,8 @@ def test_draws_are_repeatable_and_have_every_kind_of_label(clips: list[Clip]) ->
     words = [resample(clip, SAMPLE_RATE_HZ, RATE_HZ) for clip in clips]
     labels = [*range(8), 10, 11]
     examples, found = Waveforms(words, labels, [1.0] * 10, 10, 7, seed=0).draw(200)
-    again, same = Waveforms(words, labels, [1.0] * 10, 10, 7, seed=0).draw(200)
+    drawn = Waveforms(words, labels, [1.0] * 10, 10, 7, seed=0)
+    again, same = drawn.draw(200)
     np.testing.assert_array_equal(examples, again)
     np.testing.assert_array_equal(found, same)
     assert examples.shape == (200, samples_of(7))

@@ -47,8 +47,8 @@ class WindowNet(nn.Module):
         self,
         classes: int,
         windows: int,
-        dropout: float = 0.5,
-        noise: float = 1.0,
+        dropout: float = 0.4,
+        noise: float = 0.6,
         hidden: int = HIDDEN,
         rejects: int = len(REJECTS),
     ) -> None:

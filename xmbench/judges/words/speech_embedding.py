@@ -36,6 +36,7 @@ FLOOR = 1e-3  # amplitude of the white noise below every clip, where a word of 0
 _WORD_RMS, _WORD_S = 0.05, 0.4
 CLIP_NORM = _WORD_RMS * math.sqrt(RATE_HZ * _WORD_S)  # square root of the energy of every clip
 _FFT, _SHAPE = 512, 400
+_NARROW_HZ = 8_000  # every clip loses what is above half of it, so that place and level do not depend on its rate
 _LOW_HZ, _HIGH_HZ = 60.0, 3_800.0
 _FULL_SCALE = 32_767.0  # the network knows samples of 16 bits
 _QUIETEST, _RANGE_DB = 1e-10, 80.0
@@ -69,7 +70,8 @@ def centred(clip: NDArray[np.float32], sample_rate_hz: int, windows: int, offset
         windows: how many.
         offset: samples from that centre, for a training that is to tolerate it.
     """
-    samples = resample(np.asarray(clip, dtype=np.float32), sample_rate_hz, RATE_HZ)
+    narrow = resample(np.asarray(clip, dtype=np.float32), sample_rate_hz, _NARROW_HZ)
+    samples = resample(narrow, _NARROW_HZ, RATE_HZ)
     size = samples_of(windows)
     padded = np.pad(samples, size).astype(np.float64)
     sums = np.concatenate([[0.0], np.cumsum(np.square(padded))])[: len(padded) + 1]
