@@ -22,10 +22,13 @@ from xmbench import registry
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.items import read_clip
 from xmbench.interfaces import Pair, ScoringContext, Task
+from xmbench.judges.words import speech_embedding
 from xmbench.judges.words.convolutional import SpokenWordJudge
+from xmbench.judges.words.embedding import EmbeddingWordJudge, windows_for
 from xmbench.judges.words.features import HOP, RATE_HZ, WINDOW, mel_bands, normalised, power
 from xmbench.judges.words.kind import word_judge
 from xmbench.judges.words.recurrent import RecurrentWordJudge
+from xmbench.judges.words.training import Judge
 from xmbench.media import audio
 from xmbench.media.signal import Sound
 
@@ -35,7 +38,6 @@ STEPS = 40
 RATE = 0.02  # of Adam, relative to the clip's level
 CHANGE_DB = -20.0
 
-Judge = SpokenWordJudge | RecurrentWordJudge
 Limit = Callable[[Tensor], Tensor]
 
 
@@ -55,18 +57,34 @@ def clips_of(dataset: Dataset, length: int) -> tuple[Tensor, Tensor]:
 
 def networks(judge: Judge) -> tuple[nn.Module, ...]:
     """The networks that the attacker differentiates."""
-    return judge.networks if isinstance(judge, SpokenWordJudge) else (judge.network,)
+    if isinstance(judge, SpokenWordJudge | EmbeddingWordJudge):
+        return judge.networks
+    return (judge.network,) if isinstance(judge, RecurrentWordJudge) else (*judge.convolutional, *judge.recurrent)
+
+
+def seen_by(judge: Judge, sounds: Tensor) -> Tensor:
+    """What the networks of a judge get of sounds (N, T), differentiable."""
+    if not isinstance(judge, EmbeddingWordJudge):
+        return normalised(torch.einsum("bft,fm->bmt", power(sounds, WINDOW, HOP), mel_bands(WINDOW // 2 + 1)))
+    windows = windows_for(judge.frames)
+    size = sounds.shape[1] * speech_embedding.RATE_HZ // RATE_HZ
+    wide = torch.fft.irfft(torch.fft.rfft(sounds), size)  # zeros above the old band: resampled
+    missing = speech_embedding.samples_of(windows) - size
+    wide = nn.functional.pad(wide, (missing // 2, missing - missing // 2))
+    level = wide.square().sum(1, keepdim=True).sqrt().clamp_min(1e-6)
+    return speech_embedding.speech_embedding()(speech_embedding.log_mel(wide / level * speech_embedding.CLIP_NORM))
 
 
 def attacked(start: Tensor, wanted: Tensor, judges: tuple[Judge, ...], limit: Limit) -> Tensor:
     """Sounds (N, T) after gradient ascent on the log-probability of the wanted word, in every judge of `judges`."""
     change = torch.zeros_like(start, requires_grad=True)
     optimiser = torch.optim.Adam([change], RATE)
-    bands = mel_bands(WINDOW // 2 + 1)
     for _ in range(STEPS):
-        seen = normalised(torch.einsum("bft,fm->bmt", power(start + limit(change), WINDOW, HOP), bands))
+        seen = [seen_by(judge, start + limit(change)) for judge in judges]
         loss = sum(
-            nn.functional.cross_entropy(network(seen), wanted) for judge in judges for network in networks(judge)
+            nn.functional.cross_entropy(network(heard), wanted)
+            for judge, heard in zip(judges, seen, strict=True)
+            for network in networks(judge)
         )
         optimiser.zero_grad()
         loss.backward()

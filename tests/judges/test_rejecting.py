@@ -24,14 +24,14 @@ from xmbench.judges.fitting import fit as fit_and_write
 from xmbench.judges.records import read_judge
 from xmbench.judges.stored import pack
 from xmbench.judges.words.clips import Clips, licences, others, sounds_by_kind
-from xmbench.judges.words.convolutional import FIRST_FORMAT, SpokenWordJudge, WordNet
+from xmbench.judges.words.convolutional import FIRST_FORMAT, WordNet
 from xmbench.judges.words.kind import word_judge
 from xmbench.judges.words.measuring import Heard, accepted_when_kept, calibration_error, made, noise
-from xmbench.judges.words.recurrent import CEPSTRA, RecurrentNet, RecurrentWordJudge
+from xmbench.judges.words.recurrent import CEPSTRA, RecurrentNet
 from xmbench.judges.words.recurrent import FIRST_FORMAT as FIRST_RECURRENT
 from xmbench.judges.words.rejecting import Rejection
 from xmbench.judges.words.sounds import synthesised
-from xmbench.judges.words.training import fit
+from xmbench.judges.words.training import Judge, fit
 from xmbench.media.audio import to_float, trim_silence
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -47,7 +47,7 @@ def spoken(words: tuple[str, ...], voice: str = "en-us+m7") -> list[Clip]:
     return [to_float(trim_silence(speak(word, voice, 130, 50), SAMPLE_RATE_HZ)) for word in words]
 
 
-def frozen(name: str) -> SpokenWordJudge | RecurrentWordJudge:
+def frozen(name: str) -> Judge:
     return word_judge((WEIGHTS / f"{name}.safetensors").read_bytes())
 
 
@@ -96,7 +96,7 @@ def test_weights_of_the_first_format_are_still_read_and_have_one_rejection() -> 
         np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-5)
 
 
-@pytest.mark.parametrize("architecture", ["convolutional", "recurrent"])
+@pytest.mark.parametrize("architecture", ["convolutional", "recurrent", "voting", "embedding"])
 def test_another_rejection_is_kept_in_the_weights(architecture: Any) -> None:
     judge = fit(
         spoken(WORDS),

@@ -16,21 +16,33 @@ from xmbench.media.signal import Media, Sound
 
 if TYPE_CHECKING:
     from xmbench.judges.words.convolutional import SpokenWordJudge
+    from xmbench.judges.words.embedding import EmbeddingWordJudge
     from xmbench.judges.words.recurrent import RecurrentWordJudge
+    from xmbench.judges.words.voting import VotingWordJudge
+
+    Judged = SpokenWordJudge | RecurrentWordJudge | VotingWordJudge | EmbeddingWordJudge
 
 _CONVOLUTIONAL = ("xmbench/spoken-word-judge/2", "xmbench/spoken-word-judge/1")
 _RECURRENT = ("xmbench/recurrent-word-judge/2", "xmbench/recurrent-word-judge/1")
+_VOTING = ("xmbench/voting-word-judge/1",)
+_EMBEDDING = ("xmbench/embedding-word-judge/1",)
+ARCHITECTURES = ("convolutional", "recurrent", "voting", "embedding")
 
 
-def word_judge(data: bytes, device: str = "cpu") -> SpokenWordJudge | RecurrentWordJudge:
+def word_judge(data: bytes, device: str = "cpu") -> Judged:
     """The judge of a weights file itself: its networks, with clips of one rate as input.
 
     Raises:
         PrerequisiteError: not the weights of such a judge; no such device.
     """
-    from xmbench.judges.words import convolutional, recurrent
+    from xmbench.judges.words import convolutional, embedding, recurrent, voting
 
-    if header(data)["format"] in _RECURRENT:
+    stored_as = header(data)["format"]
+    if stored_as in _EMBEDDING:
+        return embedding.EmbeddingWordJudge.from_bytes(data, device)
+    if stored_as in _VOTING:
+        return voting.VotingWordJudge.from_bytes(data, device)
+    if stored_as in _RECURRENT:
         return recurrent.RecurrentWordJudge.from_bytes(data, device)
     return convolutional.SpokenWordJudge.from_bytes(data, device)
 
@@ -40,7 +52,7 @@ class WordJudge:
 
     modality: Modality = "audio"
 
-    def __init__(self, judge: SpokenWordJudge | RecurrentWordJudge, embedding_size: int) -> None:
+    def __init__(self, judge: Judged, embedding_size: int) -> None:
         self._judge, self.class_names, self.embedding_size = judge, tuple(judge.class_names), embedding_size
 
     def probabilities(self, items: Sequence[Media]) -> NDArray[np.float32]:
@@ -58,7 +70,7 @@ class WordJudges:
 
     name: str = "words"
     modality: Modality = "audio"
-    formats: tuple[str, ...] = (*_CONVOLUTIONAL, *_RECURRENT)
+    formats: tuple[str, ...] = (*_CONVOLUTIONAL, *_RECURRENT, *_VOTING, *_EMBEDDING)
     weights: Path | None = Path(__file__).parent / "weights"
     needs: str = "clips of spoken words, one word per class"
     options: tuple[FitOption, ...] = (
@@ -81,7 +93,12 @@ class WordJudges:
         ),
         FitOption("sounds", "Directory of sounds that are none of the words, <kind>/*.wav, to test on.", Path),
         FitOption("recordings", "Directory of real recordings <class>_*.wav to test on.", Path),
-        FitOption("architecture", "recurrent makes a second judge.", choices=("convolutional", "recurrent")),
+        FitOption(
+            "architecture",
+            "Of the networks; recurrent and voting make a second judge, embedding hears through a network that was "
+            "pretrained on real speech.",
+            choices=ARCHITECTURES,
+        ),
         FitOption("beside", "Another judge's weights: how often the two agree.", Path),
     )
 

@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from xmbench.judges.words import training_on_embeddings
 from xmbench.judges.words.augment import Augmenter
 from xmbench.judges.words.convolutional import CHANNELS, SpokenWordJudge, WordNet
+from xmbench.judges.words.embedding import EmbeddingWordJudge
 from xmbench.judges.words.features import FRAMES
 from xmbench.judges.words.recurrent import RecurrentNet, RecurrentWordJudge
+from xmbench.judges.words.voting import VotingWordJudge
 
-Architecture = Literal["convolutional", "recurrent"]
+Architecture = Literal["convolutional", "recurrent", "voting", "embedding"]
+Judge = SpokenWordJudge | RecurrentWordJudge | VotingWordJudge | EmbeddingWordJudge
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def fit(
     frames: int = FRAMES,
     architecture: Architecture = "convolutional",
     progress: Callable[[str], None] = print,
-) -> SpokenWordJudge | RecurrentWordJudge:
+) -> Judge:
     """Fits a judge.
 
     Args:
@@ -71,9 +75,10 @@ def fit(
         weights: how often each clip is drawn, relative to the others.
         seed: of initial weights, batches and augmentation.
         steps: of each network; None for the default of the words' length.
-        networks: how many vote; None for the default of the words' length. A recurrent judge has one.
+        networks: how many vote; None for the default of the words' length. A recurrent judge has one, and a voting
+            one has a recurrent network more.
         frames: of a clip that the networks get.
-        architecture: of the networks; "recurrent" makes the second judge.
+        architecture: of the networks; "recurrent" and "voting" make a second judge.
         progress: called with a line of progress.
 
     Returns:
@@ -81,25 +86,34 @@ def fit(
     """
     chances = list(weights) if weights is not None else [1.0] * len(clips)
     classes = len(class_names)
-    short, long = (RECURRENT_SHORT, RECURRENT_LONG) if architecture == "recurrent" else (SHORT_WORDS, LONG_WORDS)
-    size = long if frames > FRAMES else short
-    count, length = networks or size.networks, steps or size.steps
+    if architecture == "embedding":
+        return training_on_embeddings.fit(
+            clips, sample_rate_hz, labels, class_names, chances, frames, seed, steps, networks, progress
+        )
 
-    def train(make: Callable[[], AnyNetwork], number: int) -> AnyNetwork:
-        own = seed * 1000 + number
+    def train(make: Callable[[], AnyNetwork], number: int, size: Size) -> AnyNetwork:
+        own, length = seed * 1000 + number, steps or size.steps
 
         def log(step: int, loss: float) -> None:
-            progress(f"network {number % _SECOND_SEED + 1} of {count}, step {step} of {length}: loss {loss:.3f}")
+            progress(f"network {number % _SECOND_SEED + 1}, step {step} of {length}: loss {loss:.3f}")
 
         drawn = Augmenter(clips, sample_rate_hz, labels, chances, classes, own, frames)
         return _train(drawn, make, own, length, log, half=size.half)
 
+    def recurrent() -> RecurrentNet:
+        size = RECURRENT_LONG if frames > FRAMES else RECURRENT_SHORT
+        return train(lambda: RecurrentNet(classes, size.dropout, size.hidden), _SECOND_SEED, size)
+
+    def convolutional() -> list[WordNet]:
+        size = LONG_WORDS if frames > FRAMES else SHORT_WORDS
+        numbers = range(networks or size.networks)
+        return [train(lambda: WordNet(classes, size.dropout, size.channels), number, size) for number in numbers]
+
     if architecture == "recurrent":
-        return RecurrentWordJudge.of(
-            class_names, train(lambda: RecurrentNet(classes, size.dropout, size.hidden), _SECOND_SEED), frames
-        )
-    trained = [train(lambda: WordNet(classes, size.dropout, size.channels), number) for number in range(count)]
-    return SpokenWordJudge.of(class_names, trained, frames)
+        return RecurrentWordJudge.of(class_names, recurrent(), frames)
+    if architecture == "voting":
+        return VotingWordJudge.of(class_names, convolutional(), [recurrent()], frames)
+    return SpokenWordJudge.of(class_names, convolutional(), frames)
 
 
 def _train(
