@@ -206,7 +206,8 @@ def test_images_are_moved_by_at_most_what_is_asked() -> None:
 def spectra_of(waves: NDArray[np.float32], task: Task, config: Config) -> Tensor:
     mel = LogMel(task.audio.sample_rate_hz, config.window, config.hop, config.bands, config.f_min, config.f_max, 1e-3)
     given = torch.from_numpy(np.asarray(waves, dtype=np.float32))
-    return mel(given * (config.level / flow_speech.word_level(given))[:, None])
+    found: Tensor = mel(given * (config.level / flow_speech.word_level(given))[:, None])
+    return found
 
 
 def test_eight_pairs_are_learnt_by_heart(tmp_path: Path) -> None:
