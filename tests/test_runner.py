@@ -41,7 +41,19 @@ SMALL: dict[str, Any] = {
     "joint_epochs": 1,
     "joint_batch": 8,
 }
-QUICK: dict[str, dict[str, Any]] = {"mtnet": SMALL, "nearest-class-clip": {"min_steps": 2, "epochs": 1}}
+FLOW: dict[str, Any] = {
+    "encoder_width": 8,
+    "channels": 8,
+    "multipliers": [1, 1],
+    "bands": 16,
+    "batch": 8,
+    "min_steps": 2,
+}
+QUICK: dict[str, dict[str, Any]] = {
+    "mtnet": SMALL,
+    "nearest-class-clip": {"min_steps": 2, "epochs": 1},
+    "flow-speech": {**FLOW, "steps": 1, "vocoder_iterations": 1},
+}
 CLASSIFY = {*QUICK, "nearest-class-image"}
 
 
