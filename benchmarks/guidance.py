@@ -110,12 +110,15 @@ def curve(folder: Path, data: Path, values: Sequence[float], overrides: Mapping[
 def main() -> None:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, help="folder of a finished run")
-    parser.add_argument("--data", type=Path, required=True, help="the data set of the run")
+    parser.add_argument("run", type=Path, nargs="?", help="folder of a finished run")
+    parser.add_argument("--data", type=Path, help="the data set of the run")
     parser.add_argument("--values", type=float, nargs="+", default=[1.0, 2.0, 3.0, 4.0, 6.0])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the generation")
     parser.add_argument("--items", type=int, default=1000, help="at most so many validation items")
     options = parser.parse_args()
+    if options.run is None or options.data is None:  # as `make bench` runs it: there is nothing to measure
+        parser.print_usage()
+        return
     torch.set_num_threads(1)
     overrides = dict(setting.split("=", 1) for setting in options.set)
     curve(options.run, options.data, options.values, overrides, options.items)

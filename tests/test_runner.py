@@ -51,6 +51,14 @@ SMALL: dict[str, Any] = {
     "joint_epochs": 1,
     "joint_batch": 8,
 }
+FLOW: dict[str, Any] = {
+    "encoder_width": 8,
+    "channels": 8,
+    "multipliers": [1, 1],
+    "bands": 16,
+    "batch": 8,
+    "min_steps": 2,
+}
 TWO_STEPS: dict[str, Any] = {"min_steps": 2, "epochs": 1}
 NAME_A_WORD: dict[str, Any] = {"widths": [4, 6], "strides": [2, 2], **TWO_STEPS}
 QUICK: dict[str, dict[str, Any]] = {
@@ -62,6 +70,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "class-medoid": TWO_STEPS,
     "class-mean": TWO_STEPS,
     "class-mean-spectrum": TWO_STEPS,
+    "flow-speech": {**FLOW, "steps": 1, "vocoder_iterations": 1},
 }
 CLASSIFY = {*QUICK, "nearest-class-image", "nearest-image-clip"}
 

@@ -405,7 +405,9 @@ class _Speaker:
         with autocast(self._device, config.precision):
             found = sample(flow, self._noise(ids, frames), condition, config.steps, config.guidance)
         spectra = found * flow.deviation + flow.mean
-        magnitudes = self._mel.invert(spectra, config.invert_steps)
+        # The floor stands for silence: without it a pause would hiss, and its spectrum would differ from a real one's.
+        audible = torch.log((spectra.exp() - config.floor).clamp_min(config.floor * 1e-6))
+        magnitudes = self._mel.invert(audible, config.invert_steps)
         phases = initial_phases(self._seed, ids, config.window // 2 + 1, frames).to(self._device)
         waves = griffin_lim(
             magnitudes,
