@@ -155,7 +155,11 @@ def _numba() -> Finding:
 
 def _judges() -> Finding:
     def look() -> str:
-        return ", ".join(_judge(path) for path in records.shipped())
+        try:
+            networks = [f"{name} {sha256[:12]} (pretrained by others)" for name, sha256 in records.pretrained()]
+        except PrerequisiteError as error:
+            raise ValueError(error.what) from error
+        return ", ".join([*(_judge(path) for path in records.shipped()), *networks])
 
     return _probe("judges", "metrics that ask a judge", look, needed=True, todo="install xmbench again")
 

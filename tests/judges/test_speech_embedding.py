@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tests.conftest import ROOT
 from xmbench.engines._espeak import SAMPLE_RATE_HZ, speak
 from xmbench.errors import PrerequisiteError
+from xmbench.judges.records import pretrained
 from xmbench.judges.words import embedding, speech_embedding
 from xmbench.judges.words.clips import read
 from xmbench.judges.words.embedding import BATCH, EMBEDDING, EmbeddingWordJudge, WindowNet, windows_for
@@ -63,6 +64,7 @@ def test_the_record_describes_the_stored_weights() -> None:
     assert record["licence"] == "Apache-2.0"
     assert record["origin"] in (ROOT / "NOTICE").read_text("utf-8")
     assert record["sha256"] == speech_embedding.digest()
+    assert list(pretrained()) == [("speech-embedding", record["sha256"])], "`xmbench doctor` lists it"
 
 
 def test_one_pass_gives_the_embedding_of_every_window() -> None:

@@ -77,6 +77,23 @@ def shipped() -> Iterator[Path]:
         yield from sorted(folder.glob("*.json")) if folder is not None else ()
 
 
+def pretrained() -> Iterator[tuple[str, str]]:
+    """Name and sha256 of every network that others trained and that judges of the package hear through.
+
+    Raises:
+        PrerequisiteError: its weights are missing, or not those of its record.
+    """
+    for path in sorted(Path(__file__).parent.glob("*/pretrained/*.json")):
+        known, found = _json(path), hashlib.sha256(_weights(path.with_suffix(WEIGHTS))).hexdigest()
+        if known.get("sha256") != found:
+            raise PrerequisiteError(
+                f"{path.stem}{WEIGHTS} is not the network that its record describes",
+                where=path.parent,
+                todo="install xmbench again",
+            )
+        yield path.stem, found
+
+
 def read_record(path: Path) -> StoredJudge:
     """A record of any version; its name is that of its file.
 

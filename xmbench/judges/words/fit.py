@@ -35,9 +35,9 @@ SECOND = "-second"  # ends the name of a second judge's files
 VOICES_SHARE = 0.8  # of the draws of words, if a directory of more voices is given: they are closer to real speech
 OTHERS_SHARE = 0.3  # of the draws, if a directory of other words is given
 SOUNDS_SHARE = 0.05  # of the draws
-# Of the words of held-out voices: what the bias of the rejection is fitted to. Networks on mel bands lose more real words
-# by rejecting than they lose synthesised ones, and a vote of them most.
-ACCEPTED = {"convolutional": 0.998, "recurrent": 0.998, "voting": 1.0, "embedding": 0.993}
+# Of the words of held-out voices: what the bias of the rejection is fitted to. Networks on mel bands lose more real
+# words by rejecting than they lose synthesised ones, and a vote of them most.
+ACCEPTED: dict[Architecture, float] = {"convolutional": 0.998, "recurrent": 0.998, "voting": 1.0, "embedding": 0.993}
 RECORDINGS = "real recordings"
 SYNTHESISED = 3000  # sounds
 _RATE_HZ = 2 * RATE_HZ  # of training clips
