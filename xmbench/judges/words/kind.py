@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xmbench.judges.words.recurrent import RecurrentWordJudge
     from xmbench.judges.words.voting import VotingWordJudge
 
-    Judged = SpokenWordJudge | RecurrentWordJudge | VotingWordJudge | EmbeddingWordJudge
+    Judged: TypeAlias = SpokenWordJudge | RecurrentWordJudge | VotingWordJudge | EmbeddingWordJudge
 
 _CONVOLUTIONAL = ("xmbench/spoken-word-judge/2", "xmbench/spoken-word-judge/1")
 _RECURRENT = ("xmbench/recurrent-word-judge/2", "xmbench/recurrent-word-judge/1")

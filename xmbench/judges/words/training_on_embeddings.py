@@ -65,11 +65,13 @@ def fit(
 
 def embedded(drawn: Waveforms, count: int, progress: Callable[[str], None]) -> tuple[Tensor, Tensor]:
     """At least `count` examples: embeddings (N, W, 96) and labels (N,)."""
-    network, seen, labels = speech_embedding(), [], []
+    network = speech_embedding()
+    seen: list[Tensor] = []
+    labels: list[Tensor] = []
     with torch.no_grad():
-        while sum(map(len, labels)) < count:
+        while len(labels) * _DRAWN_AT_ONCE < count:
             examples, found = drawn.draw(_DRAWN_AT_ONCE)
-            seen += [network(log_mel(part)) for part in torch.from_numpy(examples).split(_EMBEDDED_AT_ONCE)]
+            seen += [network(log_mel(part)) for part in torch.split(torch.from_numpy(examples), _EMBEDDED_AT_ONCE)]
             labels.append(torch.from_numpy(found))
             if len(labels) % 16 == 0:
                 progress(f"{len(labels) * _DRAWN_AT_ONCE} of {count} examples")
