@@ -288,6 +288,15 @@ def test_without_a_history_nothing_is_said_of_it(tmp_path: Path) -> None:
     assert "protocol" not in (tmp_path / "README.md").read_text()
 
 
+def test_what_the_tables_teach_is_kept_on_the_list_of_boards(tmp_path: Path) -> None:
+    (tmp_path / "lessons.md").write_text("## What the tables teach\n\nThe mean voice says nothing.\n")
+    leaderboard.build(tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert text.index("The mean voice says nothing.") < text.index("## What the words mean")
+    assert (tmp_path / "lessons.md").is_file()
+    leaderboard.check(tmp_path)
+
+
 def test_an_identity_that_the_judge_hears_worse_than_a_system_is_told_on_the_page(tmp_path: Path) -> None:
     made = Made(ALONE)
     made.add("Identity", share(0.80), **IDENTITY)

@@ -29,12 +29,15 @@ def page(track: str, found: Sequence[Board], reported: Sequence[ReportedResult])
     return "\n".join(lines).rstrip() + "\n"
 
 
-def index(found: Sequence[Board], tracks: Sequence[str], earlier: Sequence[str] = ()) -> str:
+def index(
+    found: Sequence[Board], tracks: Sequence[str], lessons: Sequence[str] = (), earlier: Sequence[str] = ()
+) -> str:
     """The list of tracks, and what the words on the boards mean.
 
     Args:
         found: every board.
         tracks: with a page.
+        lessons: lines about what the tables teach.
         earlier: lines about results of earlier protocols.
     """
     lines = [GENERATED, "", "# Leaderboards", ""]
@@ -44,7 +47,8 @@ def index(found: Sequence[Board], tracks: Sequence[str], earlier: Sequence[str] 
         rows = [row for board in found if board.track == track for row in board.rows]
         ranked = sum(row.rank is not None for row in rows)
         lines.append(f"| [{track}]({track_page(track, 'md')}) | {len(rows)} | {ranked} |")
-    lines += ["", *earlier, *([""] if earlier else []), "## What the words mean", ""]
+    lines += ["", *lessons, *([""] if lessons else [])]
+    lines += [*earlier, *([""] if earlier else []), "## What the words mean", ""]
     lines += [f"- **{term}**: {text(meaning)}" for term, meaning in TERMS]
     return "\n".join(lines) + "\n"
 

@@ -13,6 +13,8 @@ from xmbench.leaderboard.site_board import without_reports
 from xmbench.leaderboard.store import load
 from xmbench.storage.files import write_text
 
+LESSONS = "lessons.md"  # what the tables teach, written by hand: a part of README.md
+
 
 def pages(root: Path) -> dict[Path, str]:
     """Every generated page: its path and its text.
@@ -32,7 +34,7 @@ def pages(root: Path) -> dict[Path, str]:
         reported = [item for item in loaded.reported if item.track == track]
         made[root / track_page(track, "md")] = markdown.page(track, own, reported)
         made[root / track_page(track)] = site.board_page(track, own, reported, root, tracks)
-    made[root / "README.md"] = markdown.index(found, tracks, history.index_lines(earlier))
+    made[root / "README.md"] = markdown.index(found, tracks, _lessons(root), history.index_lines(earlier))
     made[root / FRONT_PAGE] = site.front_page(found, loaded.reported, root, history.PAGE if earlier else "")
     if earlier:
         made[root / history.PAGE] = history.page(earlier)
@@ -56,6 +58,12 @@ def build(root: Path) -> list[Path]:
         path.unlink()
         changed.append(path)
     return changed
+
+
+def _lessons(root: Path) -> list[str]:
+    """The lines that are written by hand; none if there are none."""
+    path = root / LESSONS
+    return path.read_text(encoding="utf-8").strip().split("\n") if path.is_file() else []
 
 
 def _left_over(root: Path, made: Container[Path]) -> list[Path]:
