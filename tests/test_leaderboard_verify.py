@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.admission.edits import contents, edited, named, noisy, ran, scored
 from tests.cli.test_scoring import xmbench
 from xmbench import leaderboard
 from xmbench.errors import DocumentError
+from xmbench.evaluator import resume, save
 from xmbench.evaluator.save import items_path
 from xmbench.formats.dataset import Dataset
 from xmbench.leaderboard.admit import admit
@@ -75,6 +77,31 @@ def test_a_submission_that_is_scored_here_is_admitted_as_what_a_verification_wou
     assert row.verified is not None
     assert row.verified.command == "xmbench leaderboard admit"
     assert added.path == place(tmp_path / "boards", row)
+    (found,) = checked(tmp_path / "boards", made, digits, write=False).values()
+    assert found.differences == ()
+
+
+def test_measurements_that_were_sent_beside_the_outputs_are_not_used(
+    made: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submission = Path(shutil.copytree(made / "submissions" / "honest" / "submission", tmp_path / "sent" / "submission"))
+    result = tmp_path / "sent" / "result.json"
+    with monkeypatch.context() as patch:
+        patch.setattr(resume, "INTERVAL_S", 0.0)
+        patch.setattr(save, "remove", lambda folder: None)
+        save.score_and_save(submission, digits, result)
+    parts = list(save.partial_path(result).glob("*.arrow"))
+    assert parts
+    for part in parts:  # as if every item had been measured half as large
+        table = pa.ipc.open_file(pa.BufferReader(part.read_bytes())).read_all()
+        halves = [None if state is None else [value / 2 for value in state] for state in table["state"].to_pylist()]
+        forged = table.set_column(4, table.schema.field("state"), pa.array(halves, table.schema.field("state").type))
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(forged)
+        data = sink.getvalue().to_pybytes()
+        part.rename(part.with_name(f"{hashlib.sha256(data).hexdigest()}.arrow")).write_bytes(data)
+    admit(tmp_path / "boards", submission, digits, command="xmbench leaderboard admit")
     (found,) = checked(tmp_path / "boards", made, digits, write=False).values()
     assert found.differences == ()
 

@@ -212,6 +212,42 @@ def test_a_pack_with_an_entry_outside_is_refused(digits: Dataset, tmp_path: Path
     assert not (tmp_path / "manifest.json").exists()
 
 
+def test_a_pack_of_other_rows_than_its_digest_says_is_refused(digits: Dataset, tmp_path: Path) -> None:
+    """Each shard is what the manifest says of it, but the digest is that of another data set."""
+    copy = Path(shutil.copytree(digits.folder, tmp_path / "copy"))
+    manifest = json.loads((copy / "manifest.json").read_text()) | {"dataset_digest": "0" * 64}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    pack.pack(open_dataset(copy), tmp_path / "pack", 10**8)
+    with pytest.raises(DatasetError, match="does not hold the data set"):
+        unpack.unpack([tmp_path / "pack"], tmp_path / "back")
+    with pytest.raises(DatasetError, match="no data set here"):
+        open_dataset(tmp_path / "back")
+
+
+def test_an_index_without_parts_is_refused(digits: Dataset, tmp_path: Path) -> None:
+    index = json.loads(pack.pack(digits, tmp_path / "pack", 10**8).to_json()) | {"parts": []}
+    (tmp_path / "pack" / "pack.json").write_text(json.dumps(index))
+    with pytest.raises(DocumentError):
+        unpack.unpack([tmp_path / "pack"], tmp_path / "back")
+
+
+def test_what_an_interrupted_unpacking_left_does_not_stay_and_a_data_set_does(digits: Dataset, tmp_path: Path) -> None:
+    pack.pack(digits, tmp_path / "pack", 10**8)
+    for folder in (".unpacking", "data"):
+        (tmp_path / "back" / folder).mkdir(parents=True)
+    (tmp_path / "back" / "data" / "train-00007-of-00009.parquet").write_text("of another data set")
+    unpack.unpack([tmp_path / "pack"], tmp_path / "back")
+    assert files(tmp_path / "back") == files(digits.folder)
+    other = tmp_path / "other"
+    (other / ".unpacking").mkdir(parents=True)
+    (other / "manifest.json").write_text(digits.manifest.model_copy(update={"dataset_digest": "0" * 64}).to_json())
+    shutil.copytree(digits.folder / "data", other / "data")
+    before = files(other)
+    with pytest.raises(OutputError, match="other files"):
+        unpack.unpack([tmp_path / "pack"], other)
+    assert files(other) == before
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 20), st.sampled_from([(8, 8), (28, 28), (3, 40)]), st.sampled_from([1, 3]), st.integers(0, 2**31))
 def test_strips_are_exact(count: int, size: tuple[int, int], channels: int, seed: int) -> None:

@@ -17,6 +17,7 @@ from xmbench.formats.baseline import Baseline, Expected
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_toml
 from xmbench.formats.expected_text import with_expected
+from xmbench.formats.limit import parse_limit
 
 MTNET = content.find("baselines", "mtnet")
 
@@ -35,6 +36,12 @@ def test_mean_and_three_standard_deviations(digits: Dataset) -> None:
     assert first.tolerance >= 3 * statistics.stdev([0.90, 0.92, 0.97])
     assert (second.value, second.tolerance) == (0.5003, 0.01)
     assert first.note.startswith("seeds 0, 1, 2: 0.9000, 0.9200, 0.9700; ")
+
+
+def test_the_note_names_the_limit_as_it_is_typed(digits: Dataset) -> None:
+    part = Dataset(digits.folder, digits.manifest.model_copy(update={"limit": parse_limit("test=20")}))
+    (made,) = runner.expectations(part, "digits-ad/i2a", None, {0: {"a": 0.5}, 1: {"a": 0.5}})
+    assert made.note.endswith("; a build with --limit test=20")
 
 
 def test_a_seed_without_a_score_is_named(digits: Dataset) -> None:

@@ -38,6 +38,7 @@ def score_and_save(
     progress: Callable[[int, int], None] | None = None,
     engine: Engine = "local",
     ray_address: str = "",
+    resume: bool = True,
 ) -> Scored:
     """Scores and writes `out` and, in the same directory, `<out stem>.items.parquet`. The result is written last.
 
@@ -55,6 +56,8 @@ def score_and_save(
         progress: called with (distinct pairs measured, items seen).
         engine: as in `score`.
         ray_address: of the cluster, as in `score`.
+        resume: False to measure everything here, and to keep nothing for a later run: whoever sent the submission
+            may have sent measurements beside it.
 
     Raises:
         SubmissionError, DatasetError, PrerequisiteError, OutputError: nothing was written.
@@ -71,7 +74,7 @@ def score_and_save(
         judge=judge,
         second_judge=second,
         progress=progress,
-        partial=partial_path(out),
+        partial=partial_path(out) if resume else None,
         engine=engine,
         ray_address=ray_address,
     )

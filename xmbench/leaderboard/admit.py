@@ -1,7 +1,8 @@
 """Outputs that were sent: scored here, added, and marked as verified, in one pass.
 
 The same as scoring, adding and verifying one after the other, at half the cost: the scores of the row are those of
-these outputs, because nobody but this process has had them in hand.
+these outputs, because nobody but this process has had them in hand. What lies beside the outputs is not trusted: an unfinished
+scoring there is not resumed.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def admit(
         XmbenchError: as in `score_and_save` and `add`; the boards are then unchanged.
     """
     result = out if out is not None else submission.parent / "result.json"
-    score_and_save(submission, dataset, result, workers=workers, command=command)
+    score_and_save(submission, dataset, result, workers=workers, command=command, resume=False)
     return verified(add(root, result, replace=replace, dataset=dataset, progress=progress), command)
 
 

@@ -53,7 +53,8 @@ def add_anchors(
         done = runner.run(baseline, dataset, folder, device="cpu", resume=True, progress=silent)
         for written in done.written:
             result = folder / f"{written.submission.name.replace('submission', 'result')}.json"
-            score_and_save(written.submission, dataset, result, workers=workers, command=command)
+            # A mark says that this process measured everything.
+            score_and_save(written.submission, dataset, result, workers=workers, command=command, resume=not mark)
             added = add(root, result, replace=replace, dataset=dataset, made_here=fresh)
             yield verified(added, command) if mark else added
 

@@ -25,7 +25,7 @@ from xmbench.storage.files import regular_size, replacing
 INDEX_FILE = "pack.json"
 SMALLEST_PART = 1 << 16
 _PART_NAME = r"^part-\d{5}\.pack$"
-_MEMBER = re.compile(r"^[a-zA-Z]+(-\d{5}){0,2}\.(json|md|parquet|webp)$")
+_MEMBER = re.compile(r"[a-zA-Z]+(-\d{5}){0,2}\.(json|md|parquet|webp)")
 _CHUNK = 1 << 20
 
 
@@ -45,7 +45,7 @@ class PackIndex(Document):
     dataset_digest: Sha256
     xmbench_version: str
     part_bytes: int
-    parts: tuple[PartRecord, ...]
+    parts: tuple[PartRecord, ...] = Field(min_length=1)
 
     @property
     def bytes(self) -> int:
@@ -194,7 +194,8 @@ def extract(paths: Sequence[Path], folder: Path) -> None:
     """
     with unpacked(paths[0]), _Joined(paths) as joined, tarfile.open(fileobj=joined, mode="r|") as packed:
         for entry in packed:
-            content = packed.extractfile(entry) if entry.isreg() and _MEMBER.match(entry.name) else None
+            whole = entry.isreg() and not entry.issparse()  # a sparse file of some bytes could fill the disk
+            content = packed.extractfile(entry) if whole and _MEMBER.fullmatch(entry.name) else None
             if content is None:
                 raise ValueError(f"an unexpected entry '{shown(entry.name)}'")
             with replacing(folder / entry.name) as temporary, temporary.open("wb") as handle:

@@ -10,17 +10,18 @@ from pathlib import Path
 from xmbench.builder.shard_writer import open_writer
 from xmbench.errors import DatasetError, OutputError
 from xmbench.execution.progress import Progress, silent
-from xmbench.formats.dataset import Dataset, Manifest, ShardRecord, open_dataset
+from xmbench.formats.dataset import Dataset, Manifest, ShardRecord, dataset_digest, open_dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, MANIFEST_FILE, SHARD_NAME
 from xmbench.packing.clips import UnpackedClips
 from xmbench.packing.parts import extract, find_parts
-from xmbench.packing.rows import open_packed, unpack_groups
+from xmbench.packing.rows import UnpackedShard, open_packed, unpack_groups
 from xmbench.packing.strips import require_webp
 from xmbench.storage.files import make_folder, replacing, write_text, writing
 from xmbench.storage.locks import locked
 
 WORK_FOLDER = ".unpacking"
+_LOCK_FILE = ".unpacking.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,12 @@ def unpack(sources: Sequence[Path], out: Path, progress: Progress = silent) -> U
     if (out / MANIFEST_FILE).is_file() and (there := open_dataset(out)).digest == index.dataset_digest:
         progress(f"{out}: already unpacked")
         return Unpacked(there, 0)
-    others = [path.name for path in out.iterdir() if path.name != WORK_FOLDER] if out.is_dir() else []
-    if others and not (out / WORK_FOLDER).is_dir():
+    own = (WORK_FOLDER, _LOCK_FILE)
+    others = [path.name for path in out.iterdir() if path.name not in own] if out.is_dir() else []
+    if others and (MANIFEST_FILE in others or not (out / WORK_FOLDER).is_dir()):
         raise OutputError("the directory has other files", where=out, todo="choose another directory")
     work = make_folder(out) / WORK_FOLDER
-    with locked(work.with_name(".unpacking.lock")):
+    with locked(out / _LOCK_FILE):
         shutil.rmtree(work, ignore_errors=True)
         make_folder(work)
         with writing(out):
@@ -61,12 +63,16 @@ def unpack(sources: Sequence[Path], out: Path, progress: Progress = silent) -> U
         manifest = _manifest(work, index.dataset_digest)
         make_folder(out / DATA_FOLDER)
         clips, changed = UnpackedClips(work), 0
-        records = []
+        records, rows = [], list[tuple[str, str, str]]()
         for number, shard in enumerate(manifest.shards):
-            record, again = _shard(manifest, number, work, out, clips)
+            record, opened = _shard(manifest, number, work, out, clips)
             records.append(record)
-            changed += again
+            rows += opened.digests.rows
+            changed += opened.changed
             progress(f"  {shard.path}: {number + 1} of {len(manifest.shards)} shards")
+        if dataset_digest(rows) != index.dataset_digest:
+            raise _another(work)
+        _remove_others(out, manifest)
         for name in (CARD_FILE, LEDGER_FILE):
             (work / name).replace(out / name)
         if tuple(records) == manifest.shards:  # the usual case: every file is the packed one, byte for byte
@@ -74,7 +80,7 @@ def unpack(sources: Sequence[Path], out: Path, progress: Progress = silent) -> U
         else:
             write_text(out / MANIFEST_FILE, manifest.model_copy(update={"shards": tuple(records)}).to_json())
         shutil.rmtree(work)
-    (out / ".unpacking.lock").unlink(missing_ok=True)
+    (out / _LOCK_FILE).unlink(missing_ok=True)
     return Unpacked(open_dataset(out), changed)
 
 
@@ -85,17 +91,31 @@ def _manifest(work: Path, digest: str) -> Manifest:
     ]
     missing = [name for name in (CARD_FILE, LEDGER_FILE) if not (work / name).is_file()]
     if manifest.dataset_digest != digest or wrong or missing:
-        raise DatasetError(
-            "the pack does not hold the data set that its index names",
-            where=work / MANIFEST_FILE,
-            problems=[*wrong, *missing],
-            todo="pack the data set again",
-        )
+        raise _another(work, (*wrong, *missing))
     return manifest
 
 
-def _shard(manifest: Manifest, number: int, work: Path, out: Path, clips: UnpackedClips) -> tuple[ShardRecord, int]:
-    """Writes a shard, and checks its content; returns its record and how many images were encoded otherwise."""
+def _another(work: Path, problems: Sequence[str] = ()) -> DatasetError:
+    return DatasetError(
+        "the pack does not hold the data set that its index names",
+        where=work / MANIFEST_FILE,
+        problems=problems,
+        todo="pack the data set again",
+    )
+
+
+def _remove_others(out: Path, manifest: Manifest) -> None:
+    """Removes the shards that an interrupted unpacking of another data set has left."""
+    own = {Path(shard.path).name for shard in manifest.shards}
+    for path in (out / DATA_FOLDER).iterdir():
+        if SHARD_NAME.match(path.name) and path.name not in own:
+            path.unlink()
+
+
+def _shard(
+    manifest: Manifest, number: int, work: Path, out: Path, clips: UnpackedClips
+) -> tuple[ShardRecord, UnpackedShard]:
+    """Writes a shard, and checks its content; returns its record, and what was read."""
     shard, recipe = manifest.shards[number], manifest.recipe
     opened = open_packed(work, number, shard.split)
     path = out / shard.path
@@ -104,4 +124,4 @@ def _shard(manifest: Manifest, number: int, work: Path, out: Path, clips: Unpack
         for rows in unpack_groups(opened, work, number, recipe, clips):
             writer.write_table(rows, row_group_size=len(rows))
         opened.digests.require(shard, path, "pack the data set again: its files were changed")
-    return shard.model_copy(update={"bytes": path.stat().st_size}), opened.changed
+    return shard.model_copy(update={"bytes": path.stat().st_size}), opened

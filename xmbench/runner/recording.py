@@ -12,6 +12,7 @@ from xmbench.errors import CheckError, DocumentError, OutputError
 from xmbench.formats.baseline import Baseline, Expected
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.expected_text import with_expected
+from xmbench.formats.limit import limit_argument
 from xmbench.interfaces import Direction
 from xmbench.runner.run import Written
 from xmbench.storage.files import read_bytes, write_text
@@ -82,7 +83,8 @@ def expectations(
     missing = [f"seed {seed}: {m}" for seed, found in scores.items() for m in metrics if found.get(m) is None]
     if missing:
         raise CheckError("expected scores are not recorded: some seeds have none", problems=missing)
-    size = f"a build with --limit {dataset.manifest.limit}" if dataset.manifest.limit else "all test items"
+    limit = dataset.manifest.limit
+    size = f"a build with --limit {limit_argument(limit)}" if limit else "all test items"
     made = []
     for metric in metrics:
         values = [float(found[metric] or 0.0) for found in scores.values()]
