@@ -274,7 +274,7 @@ def test_reversed_words_noise_and_music_are_not_digits(name: str) -> None:
     assert Heard.of(judge, {16000: music}).false_accepts()["share"] <= 0.05
 
 
-@pytest.mark.parametrize("name", (*DIGITS, *CIFAR))
+@pytest.mark.parametrize("name", [*DIGITS, *CIFAR])
 def test_the_record_of_a_frozen_judge_says_what_it_takes_for_a_word(name: str) -> None:
     record = read_judge(WEIGHTS / f"{name}.json").record
     kinds = {"other-words", "reversed", "half-words", "instruments", "environment", "noise"}
