@@ -99,6 +99,7 @@ def main() -> None:
     known = "digits" if "zero" in recipe.classes.words else recipe.name
     near = lists["near"].get(known, {})
     own = set(recipe.classes.words)
+    own |= {other for word, same in lists["homophones"].items() if word in own for other in same.split()}
     voices = load_toml(content.find("recipes", VOICES_OF), Recipe).sources["speech"].options
 
     def others(text: str) -> list[str]:

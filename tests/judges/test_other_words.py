@@ -52,3 +52,13 @@ def test_every_digit_has_other_pronunciations_and_every_accent_says_all_digits()
     for language, said in accents.items():
         assert set(said["digits"]) == digits, language
         assert len(set(said["others"].split())) >= 40, language
+
+
+def test_what_sounds_like_a_word_of_a_long_list_is_named() -> None:
+    homophones = tomllib.loads((FOLDER / "other-words.toml").read_text("utf-8"))["homophones"]
+    own = set(load_toml(content.find("recipes", "cifar100-ad"), Recipe).classes.words)
+    train, test = lists()
+    assert set(homophones) <= own, "words of a list"
+    same = {other for said in homophones.values() for other in said.split()}
+    assert same <= train | test, "words that would be spoken for it otherwise"
+    assert not same & own
