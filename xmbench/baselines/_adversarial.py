@@ -116,11 +116,28 @@ class Spectrograms:
         return (scaled if scaled.shape[2] == SPECTROGRAM_SIZE[1] else numpy_resized(scaled, 34)).unsqueeze(1)
 
 
-def square(images: Tensor) -> Tensor:
-    """Images uint8 (B, H, W, C) -> float32 (B, 3, 64, 64) in -1..1: bilinear, grey copied to three channels."""
-    pixels = images.permute(0, 3, 1, 2).float() / 127.5 - 1.0
-    resized = nn.functional.interpolate(pixels, (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", antialias=True)
+def squared(images: Tensor) -> Tensor:
+    """Images (B, C, H, W) -> float32 (B, 3, 64, 64): bilinear, grey copied to three channels."""
+    resized = nn.functional.interpolate(images, (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", antialias=True)
     return resized.expand(-1, 3, -1, -1)
+
+
+def square(images: Tensor) -> Tensor:
+    """Images uint8 (B, H, W, C) -> float32 (B, 3, 64, 64) in -1..1."""
+    return squared(images.permute(0, 3, 1, 2).float() / 127.5 - 1.0)
+
+
+class Squared(nn.Module):
+    """A network for images of 64x64 pixels, for images of any size: (B, C, H, W) -> what the network gives."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        found: Tensor = self.network(squared(images))
+        return found
 
 
 def pixels_of(images: Tensor, task: Task) -> NDArray[np.uint8]:

@@ -26,6 +26,7 @@ from xmbench.baselines._adversarial import (
     AdversarialConfig,
     Losses,
     Spectrograms,
+    Squared,
     Synthesis,
     noise_of,
     pixels_of,
@@ -209,6 +210,11 @@ class _Cmcgan:
     directions: tuple[Direction, ...] = ("i2a", "a2i")
     oracle = False
     Config = Config
+
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """The encoder of images before its training: images (B, C, H, W) -> encodings (B, 128)."""
+        assert isinstance(config, Config)
+        return Squared(Makers(config).see)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains every phase that the directions of the run need, or loads its checkpoint."""

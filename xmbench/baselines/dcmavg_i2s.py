@@ -26,6 +26,7 @@ from xmbench.baselines._adversarial import (
     AdversarialConfig,
     Losses,
     Spectrograms,
+    Squared,
     Synthesis,
     in_parts,
     noise_of,
@@ -165,6 +166,11 @@ class _Dcmavg:
     directions: tuple[Direction, ...] = ("i2a",)
     oracle = False
     Config = Config
+
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """The encoder before its training: images (B, C, H, W) -> logits (B, K)."""
+        assert isinstance(config, Config)
+        return Squared(ImageClassifier(len(task.class_names), config.image_widths, config.image_hidden))
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains every phase, or loads its checkpoint."""
