@@ -1,4 +1,4 @@
-"""What selects the weights of an adversarial training: nearest real items, recognised classes, norms for the weights."""
+"""What selects the weights of adversaries: nearest real items, recognised classes, norms for the weights."""
 
 from __future__ import annotations
 
