@@ -149,6 +149,16 @@ def test_dcmavg_is_the_same_in_any_batch_and_after_a_stop(tmp_path: Path, monkey
     np.testing.assert_array_equal(found, outputs(again, unseen, "i2a"))
 
 
+def test_a_small_network_learns_to_sound_eight_pairs_of_two_classes(tmp_path: Path) -> None:
+    examples = examples_of(8)
+    settings = {"generator_width": 8, "discriminator_width": 8, "lr": 2e-3, "min_steps": 120, "average": 0.9}
+    config = dcmavg_i2s.Config(**{**TINY, **settings}, waveform="griffin-lim")
+    generator = dcmavg_i2s.MODEL.fit(examples, TASK, config, run_in(tmp_path))
+    made = outputs(generator, examples, "i2a")
+    pitches = np.abs(np.fft.rfft(made, axis=1)).argmax(axis=1) * 8000 / 2400
+    np.testing.assert_allclose(pitches, np.array([250.0, 1500.0])[examples.labels], rtol=0.25)  # Hz
+
+
 def test_both_ways_to_a_waveform_have_the_same_adversaries(tmp_path: Path) -> None:
     examples = examples_of(24)
     made = {}

@@ -67,7 +67,8 @@ class AdversarialConfig(Part):
     epochs: int = Field(default=60, ge=1)
     min_steps: int = Field(default=1000, ge=1)
     batch: int = Field(default=64, ge=2)
-    validate_every: int = Field(default=5, ge=1, description="epochs")
+    validate_every: int = Field(default=5, ge=1, description="epochs; more often in a training of few")
+    average: float = Field(default=0.0, ge=0, lt=1, description="decay of a running mean of the weights; 0: none")
     precision: Precision = "float32"
     channels_last: bool = False
     # Spectrogram -> waveform (Ning et al., section 4.5)
@@ -116,11 +117,28 @@ class Spectrograms:
         return (scaled if scaled.shape[2] == SPECTROGRAM_SIZE[1] else numpy_resized(scaled, 34)).unsqueeze(1)
 
 
-def square(images: Tensor) -> Tensor:
-    """Images uint8 (B, H, W, C) -> float32 (B, 3, 64, 64) in -1..1: bilinear, grey copied to three channels."""
-    pixels = images.permute(0, 3, 1, 2).float() / 127.5 - 1.0
-    resized = nn.functional.interpolate(pixels, (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", antialias=True)
+def squared(images: Tensor) -> Tensor:
+    """Images (B, C, H, W) -> float32 (B, 3, 64, 64): bilinear, grey copied to three channels."""
+    resized = nn.functional.interpolate(images, (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", antialias=True)
     return resized.expand(-1, 3, -1, -1)
+
+
+def square(images: Tensor) -> Tensor:
+    """Images uint8 (B, H, W, C) -> float32 (B, 3, 64, 64) in -1..1."""
+    return squared(images.permute(0, 3, 1, 2).float() / 127.5 - 1.0)
+
+
+class Squared(nn.Module):
+    """A network for images of 64x64 pixels, for images of any size: (B, C, H, W) -> what the network gives."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        found: Tensor = self.network(squared(images))
+        return found
 
 
 def pixels_of(images: Tensor, task: Task) -> NDArray[np.uint8]:
@@ -272,29 +290,13 @@ def train_adversaries(
         batch_size=batch,
         updates=tuple(Update(module, adam, loss, name) for name, module, loss in updates),
         validate=validate if len(data.held_out) else None,
-        validate_every=config.validate_every * epoch,
+        validate_every=min(config.validate_every * epoch, max(steps // 10, 1)),  # an epoch may be the whole training
         precision=config.precision,
         validation_ids=data.validation_ids,
+        average=config.average,
+        batch_setting="batch",
     )
     train(phase, run)
-
-
-def recognised(judge: nn.Module, generated: Callable[[Tensor], Tensor], data: Tensors, run: Run) -> tuple[float, float]:
-    """Cross-entropy and accuracy of a classifier of real training items on what is generated for held-out ones.
-
-    The papers' own measure of success (Chen et al., sections 5.2 and 5.4), kept away from the test items: `judge` is
-    a network of this training, not the judge that scores outputs.
-
-    Args:
-        judge: items -> logits (B, K).
-        generated: places among the held-out items, int64 (B,) -> items generated for them.
-        data: training examples.
-        run: of the model.
-    """
-    places, labels = torch.arange(len(data.held_out)), data.labels[data.held_out].to(run.device)
-    logits = in_parts(lambda part: judge(generated(part).float()).float(), places)
-    accuracy = float((logits.argmax(dim=1) == labels).float().mean())
-    return float(nn.functional.cross_entropy(logits, labels)), accuracy
 
 
 @torch.no_grad()

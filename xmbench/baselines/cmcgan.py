@@ -26,16 +26,17 @@ from xmbench.baselines._adversarial import (
     AdversarialConfig,
     Losses,
     Spectrograms,
+    Squared,
     Synthesis,
     noise_of,
     pixels_of,
-    recognised,
     square,
     train_adversaries,
     train_image_classifier,
     train_sound_classifier,
     train_spec2wav,
 )
+from xmbench.baselines._adversarial_selection import RealItems, held_out_scores, settle_norms
 from xmbench.interfaces import SIDES, Conditions, Direction, Examples, Generator, Run, Task
 from xmbench.media.audio import to_float
 from xmbench.networks.dcgan import (
@@ -83,10 +84,14 @@ class Makers(nn.Module):
 
     def forward(self, items: Tensor, path: str, noise: Tensor) -> Tensor:
         """Path "V->A", "A->V", "V->V" or "A->A" of v or a, with noise (B, 100)."""
-        source, target = path.split("->")
-        encoding = (self.see if source == "V" else self.hear)(items)
-        found: Tensor = (self.draw if target == "V" else self.say)(encoding, noise)
+        encoder, generator = self.of_path(path)
+        found: Tensor = generator(encoder(items), noise)
         return found
+
+    def of_path(self, path: str) -> tuple[nn.Module, nn.Module]:
+        """Encoder and generator of a path."""
+        source, target = path.split("->")
+        return self.see if source == "V" else self.hear, self.draw if target == "V" else self.say
 
 
 class Adversaries(nn.Module):
@@ -150,26 +155,42 @@ def _distance(made: Tensor, real: Tensor) -> Tensor:
 def _validation(
     makers: Makers, judges: Mapping[Direction, nn.Module], spectrograms: Spectrograms, data: Tensors, run: Run
 ) -> Callable[[], Mapping[str, float]]:
-    """Cross-entropies of the directions that the run is for, added up; what classifiers see in held-out outputs."""
+    """Scores of held-out outputs in the directions that the run is for; their selections are added up."""
 
-    def condition(direction: Direction, rows: Tensor) -> Tensor:
-        if SIDES[direction].condition == "image":
-            return square(data.pixels(rows))
+    def images(rows: Tensor) -> Tensor:
+        return square(data.pixels(rows))
+
+    def sounds(rows: Tensor) -> Tensor:
         return spectrograms.of_clips(data.clip_index[rows])
 
+    labels, clips = data.labels[data.rows], data.clip_index[data.rows]
+    real = {
+        direction: RealItems(spectrograms.of_clips, clips, labels, run.seed)
+        if SIDES[direction].output == "audio"
+        else RealItems(images, data.rows, labels, run.seed)
+        for direction in judges
+    }
+
+    def scores(direction: Direction, noise: Tensor) -> dict[str, float]:
+        given = images if SIDES[direction].condition == "image" else sounds
+
+        def made(rows: Tensor, z: Tensor) -> Tensor:
+            found: Tensor = makers(given(rows), _PATHS[direction], z.to(run.device))
+            return found
+
+        settle_norms(makers.of_path(_PATHS[direction]), made, NOISE, data)
+        kinds = judges[direction], real[direction], lambda at: made(data.held_out[at], noise[at])
+        return held_out_scores(*kinds, data, run)
+
     def validate() -> Mapping[str, float]:
-        noise = noise_of(run.seed, data.validation_ids, run.device)
+        noise = noise_of(run.seed, data.validation_ids, "cpu")
         found = {"selection": 0.0}
-        for direction, judge in judges.items():
-            path = _PATHS[direction]
-
-            def generated(places: Tensor, direction: Direction = direction, path: str = path) -> Tensor:
-                given = condition(direction, data.held_out[places])
-                made: Tensor = makers(given, path, noise[places.to(run.device)])
-                return made
-
-            entropy, found[f"accuracy-{direction}"] = recognised(judge, generated, data, run)
-            found["selection"] += entropy
+        for direction in judges:
+            for name, value in scores(direction, noise).items():
+                if name == "selection":
+                    found[name] += value
+                else:
+                    found[f"{name}-{direction}"] = value
         return found
 
     return validate
@@ -209,6 +230,11 @@ class _Cmcgan:
     directions: tuple[Direction, ...] = ("i2a", "a2i")
     oracle = False
     Config = Config
+
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """The encoder of images before its training: images (B, C, H, W) -> encodings (B, 128)."""
+        assert isinstance(config, Config)
+        return Squared(Makers(config).see)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains every phase that the directions of the run need, or loads its checkpoint."""

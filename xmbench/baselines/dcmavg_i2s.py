@@ -5,8 +5,9 @@ Multimedia 2017; on spoken words as H. Ning et al., "Audio description from imag
 Neurocomputing 423 (2021), compared it. There is no public code; equations and sections below are Chen et al.'s.
 
 Up to four phases: a classifier of the images, whose hidden layer is the frozen encoding phi(I) (section 3.4); a
-classifier of the spectrograms, which selects among the generator's weights; generator and discriminator (eqs. 3, 4
-and 7); spec2wav, unless the waveform comes from Griffin-Lim. The first three have the same weights either way.
+classifier of the spectrograms, which helps to select among the generator's weights; generator and discriminator
+(eqs. 3, 4 and 7); spec2wav, unless the waveform comes from Griffin-Lim. The first three have the same weights either
+way.
 
 Shape letters: B batch, T samples of a clip, K classes.
 """
@@ -26,16 +27,17 @@ from xmbench.baselines._adversarial import (
     AdversarialConfig,
     Losses,
     Spectrograms,
+    Squared,
     Synthesis,
     in_parts,
     noise_of,
-    recognised,
     square,
     train_adversaries,
     train_image_classifier,
     train_sound_classifier,
     train_spec2wav,
 )
+from xmbench.baselines._adversarial_selection import RealItems, held_out_scores, settle_norms
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task
 from xmbench.networks.class_encoders import ENCODING, ImageClassifier, SoundClassifier
 from xmbench.networks.dcgan import (
@@ -110,23 +112,24 @@ def _train_pair(
     config: Config,
     run: Run,
 ) -> None:
-    """Kept are the weights whose outputs for held-out training images the sound classifier recognises best."""
+    """Kept are the weights whose outputs for held-out training images are recognised and nearest to real ones."""
     losses = _Losses(pair, encodings, spectrograms, data, config.wrong_weight)
     updates = [
         ("discriminator", pair.discriminator, losses.discriminator),
         ("generator", pair.generator, losses.generator),
     ]
 
+    clips, labels = data.clip_index[data.rows], data.labels[data.rows]
+    real = RealItems(spectrograms.of_clips, clips, labels, run.seed)
+
+    def spoken(rows: Tensor, noise: Tensor) -> Tensor:
+        found: Tensor = pair.generator(encodings[rows.to(run.device)], noise.to(run.device))
+        return found
+
     def validate() -> Mapping[str, float]:
+        settle_norms([pair.generator], spoken, NOISE, data)
         noise = noise_of(run.seed, data.validation_ids, run.device)
-
-        def generated(places: Tensor) -> Tensor:
-            rows = data.held_out[places].to(run.device)
-            found: Tensor = pair.generator(encodings[rows], noise[places.to(run.device)])
-            return found
-
-        entropy, accuracy = recognised(judge, generated, data, run)
-        return {"selection": entropy, "accuracy": accuracy}
+        return held_out_scores(judge, real, lambda at: spoken(data.held_out[at], noise[at.to(run.device)]), data, run)
 
     train_adversaries(pair, updates, validate, data, config, run)
 
@@ -165,6 +168,11 @@ class _Dcmavg:
     directions: tuple[Direction, ...] = ("i2a",)
     oracle = False
     Config = Config
+
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """The encoder before its training: images (B, C, H, W) -> logits (B, K)."""
+        assert isinstance(config, Config)
+        return Squared(ImageClassifier(len(task.class_names), config.image_widths, config.image_hidden))
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains every phase, or loads its checkpoint."""

@@ -168,6 +168,19 @@ class Encoder(nn.Module):
         return features, self.head(features if self._sends_back else features.detach())
 
 
+class _Conditions(nn.Module):
+    """The conditions of an encoder without the logits."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Standardised images (B, C, H, W) -> conditions (B, D)."""
+        conditions: Tensor = self.encoder(images)[0]
+        return conditions
+
+
 def _train_classifier(data: Tensors, task: Task, config: Config, run: Run) -> Encoder:
     """First phase of the encoder "classifier", with the labels; selected by the cross-entropy on held-out items."""
     seed_everything(run.seed, "encoder", "weights")
@@ -446,6 +459,11 @@ class _FlowSpeechModel:
     directions: tuple[Direction, ...] = ("i2a",)
     oracle = False
     Config = Config
+
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """The encoder before its training: standardised images (B, C, H, W) -> conditions (B, D)."""
+        assert isinstance(config, Config)
+        return _Conditions(Encoder(task, config))
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains the encoder and the flow, or loads their checkpoints."""
