@@ -1,8 +1,8 @@
 """Outputs that were sent: scored here, added, and marked as verified, in one pass.
 
 The same as scoring, adding and verifying one after the other, at half the cost: the scores of the row are those of
-these outputs, because nobody but this process has had them in hand. What lies beside the outputs is not trusted: an unfinished
-scoring there is not resumed.
+these outputs, because nobody but this process has had them in hand. What lies beside the outputs is not
+trusted: an unfinished scoring there is not resumed.
 """
 
 from __future__ import annotations
