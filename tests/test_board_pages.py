@@ -85,7 +85,7 @@ def test_the_pages_say_what_a_row_is_and_what_nobody_checked(folder: Path) -> No
         "verified; stated: closed training data, judges in the system: yes",
         "self-reported; stated: closed training data",
         "<dd>verified at commit aaaaaaaaaaaa, today</dd>",
-        "<dd>0 · 2 cores · 1 thread · 1.5 M parameters · trained in 5.8 min</dd>",
+        "<dd>0 · 2 cores · 1 thread · 1.53 M parameters · trained in 5.8 min</dd>",
         "<th scope=row>accuracy on real recordings</th><td class=n>0.904</td>",
         "<th scope=row>takes near-homophones for one of its classes</th><td class=n>0.120</td>",
         "<th scope=row>calibration error</th><td class=n>0.021</td>",
@@ -105,7 +105,7 @@ def test_the_markdown_pages_say_the_same() -> None:
         "Calibration error 0.021.",
         "### Self-reported: not scored again by the maintainers, not ranked",
         "| noise; not ranked: corr2d-best5 is 0.1360",
-        "closed training data; judges in the system: no; 2 cores; 1 thread; 1.5 M parameters; trained in 5.8 min |",
+        "closed training data; judges in the system: no; 2 cores; 1 thread; 1.53 M parameters; trained in 5.8 min |",
         "verified at commit aaaaaaaaaaaa",
     ):
         assert said in text, said
@@ -198,7 +198,7 @@ def test_rows_of_systems_state_their_training_beside_the_scores() -> None:
     for page in (front, whole):
         assert "<td data-h=head>0.9500</td><td data-h=minutes>2.0</td><td data-h=parameters data-v=1234567>" in page
         assert "<td data-h=machine>CPU, 2 cores</td>" in page
-    assert "<dd>1.0 minutes · 1,234,567 parameters</dd>" in whole
+    assert " · 1 thread · 1.23 M parameters · trained in 1.0 min</dd>" in whole
     assert "<dd>accuracy 0.9000</dd>" in whole
     assert "<td>3.0</td>" in whole  # the minutes of the last seed
     assert "<h3>differences from its source</h3><ul><li>a gap that we filled</li></ul>" in whole

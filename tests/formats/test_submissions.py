@@ -76,3 +76,11 @@ def test_facts_are_names(tmp_path: Path, fields: dict[str, str]) -> None:
 def test_a_later_schema_is_told_apart(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="new enough"):
         written(tmp_path, schema=4)
+
+
+@pytest.mark.parametrize(
+    "stated", [{"parameters": 10**400}, {"threads": 10**400}, {"training_seconds": 1e300}, {"head_accuracy": 1.01}]
+)
+def test_numbers_that_no_board_could_show_are_refused(tmp_path: Path, stated: dict[str, Any]) -> None:
+    with pytest.raises(DocumentError):
+        written(tmp_path, schema=3, **stated)

@@ -70,9 +70,10 @@ class Submission(Document):
     training_data: Literal["closed", "open"] = "closed"
     seed: int | None = None
     hardware: str = ""
-    threads: int | None = Field(default=None, ge=1)
-    training_seconds: float | None = Field(default=None, ge=0)
-    parameters: int | None = Field(default=None, ge=0)
+    # Bounded, and never infinite: boards compute means of them.
+    threads: int | None = Field(default=None, ge=1, le=10**6)
+    training_seconds: float | None = Field(default=None, ge=0, le=1e10)
+    parameters: int | None = Field(default=None, ge=0, le=10**18)
     uses_judges: bool | None = None
     head_accuracy: float | None = Field(default=None, ge=0, le=1)
     licence: str = ""

@@ -6,6 +6,7 @@ from xmbench.formats.result import Result, Score
 from xmbench.formats.submission import Submission
 from xmbench.leaderboard.board import Board
 from xmbench.leaderboard.rows import RANKED, Row
+from xmbench.leaderboard.stated import count_text, minutes_text
 from xmbench.statistics import FEW_GROUPS, FEW_SEEDS
 
 TERMS: tuple[tuple[str, str], ...] = (
@@ -111,19 +112,15 @@ def status_text(result: Result) -> str:
 
 
 def costs(made: Submission) -> list[str]:
-    """The machine, `1 thread`, `1.5 M parameters`, `trained in 6.2 min`: what is known of the training, as stated."""
+    """The machine, `1 thread`, `1.54 M parameters`, `trained in 6.2 min`: what is known of the training, as stated."""
     found = [made.hardware] if made.hardware else []
     if made.threads is not None:
         found.append(f"{made.threads} thread{'' if made.threads == 1 else 's'}")
     if made.parameters is not None:
-        found.append(f"{_count(made.parameters)} parameters")
+        found.append(f"{count_text(made.parameters)} parameters")
     if made.training_seconds is not None and made.kind in ("learned", "retrieval"):
-        found.append(f"trained in {made.training_seconds / 60:.1f} min")
+        found.append(f"trained in {minutes_text(made.training_seconds / 60)} min")
     return found
-
-
-def _count(number: int) -> str:
-    return f"{number / 1e6:,.1f} M" if number >= 100_000 else f"{number:,}"
 
 
 def judges_used(made: Submission) -> str:
