@@ -17,13 +17,14 @@ from torch import Tensor, nn
 
 from xmbench import content
 from xmbench.baselines import flow_speech
-from xmbench.baselines.flow_speech import MODEL, Config, Encoder, Flow
+from xmbench.baselines.flow_speech import MODEL, Config, Flow, encoder_of
 from xmbench.errors import OutputError
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml
 from xmbench.interfaces import AudioFormat, Conditions, Examples, ImageFormat, Run, Task
-from xmbench.networks.images import standardise
-from xmbench.networks.spectra import LogMel, frames_of
+from xmbench.networks import flow_matching
+from xmbench.networks.images import moved, standardise
+from xmbench.networks.spectra import LogMel, frames_of, word_level
 
 TINY: dict[str, Any] = {
     "window": 256,
@@ -96,7 +97,7 @@ def test_shapes_and_parameter_counts_for_every_kind_of_set(
 ) -> None:
     task, config = task_of(samples, size, channels, classes, 22_050), preset(name)
     with torch.device("meta"):
-        seen = Encoder(task, config).eval()
+        seen = encoder_of(task, config).eval()
         flow = Flow(task, config, None, seen.size)
         condition, logits = seen(torch.empty(2, channels, size, size))
         assert condition.shape == (2, 512 if seen.joint else classes)
@@ -124,7 +125,7 @@ def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("size", "channels"), [(28, 1), (32, 3)])
 def test_every_pixel_has_a_gradient(name: str, size: int, channels: int) -> None:
     torch.manual_seed(0)
-    encoder = Encoder(task_of(18140, size, channels, 10, 22_050), preset(name)).eval()
+    encoder = encoder_of(task_of(18140, size, channels, 10, 22_050), preset(name)).eval()
     images = torch.randn(4, channels, size, size, requires_grad=True)
     condition = encoder(images)[0]
     (condition * torch.randn_like(condition)).sum().backward()
@@ -136,7 +137,7 @@ def test_without_labels_the_head_sends_nothing_back() -> None:
     task = task_of(18140, 28, 1, 10, 22_050)
     images = torch.randn(4, 1, 28, 28)
     for weight, expected in ((0.0, False), (0.1, True)):
-        encoder = Encoder(task, Config(encoder_width=8, label_weight=weight))
+        encoder = encoder_of(task, Config(encoder_width=8, label_weight=weight))
         encoder(images)[1].sum().backward()
         assert any(parameter.grad is not None for parameter in encoder.body.parameters()) is expected
 
@@ -146,7 +147,7 @@ def test_loss_by_hand() -> None:
     clean, time = torch.zeros(3, 2, 4), torch.tensor([0.0, 0.5, 0.99])
     found = torch.full((3, 2, 4), 0.2)
     # 0.2, 0.2 / 0.5 and, because 1 - t is at least 0.1, 0.2 / 0.1
-    assert flow_speech.flow_loss(found, clean, time, 0.1).item() == pytest.approx((0.04 + 0.16 + 4.0) / 3)
+    assert flow_matching.flow_loss(found, clean, time, 0.1).item() == pytest.approx((0.04 + 0.16 + 4.0) / 3)
 
 
 def test_loss_is_that_of_the_velocity() -> None:
@@ -156,7 +157,7 @@ def test_loss_is_that_of_the_velocity() -> None:
     mixed = (1 - share) * noise + share * clean
     velocity = (guess - mixed) / (1 - share)
     expected = (velocity - (clean - noise)).square().mean().item()
-    assert flow_speech.flow_loss(guess, clean, time, 0.1).item() == pytest.approx(expected, rel=1e-4)
+    assert flow_matching.flow_loss(guess, clean, time, 0.1).item() == pytest.approx(expected, rel=1e-4)
 
 
 class _Known(nn.Module):
@@ -175,7 +176,7 @@ class _Known(nn.Module):
 @pytest.mark.parametrize(("guidance", "expected", "evaluated"), [(1.0, 3.0, 2), (0.0, 1.0, 4), (4.0, 9.0, 4)])
 def test_the_last_step_arrives_at_the_guided_prediction(guidance: float, expected: float, evaluated: int) -> None:
     flow, condition = _Known(), torch.full((2, 5), 3.0)
-    found = flow_speech.sample(flow, torch.randn(2, 3, 4), condition, 6, guidance)
+    found = flow_matching.sample(flow, torch.randn(2, 3, 4), condition, 6, guidance)
     torch.testing.assert_close(found, torch.full((2, 3, 4), expected))  # 1 + guidance * (3 - 1)
     assert flow.sizes == [evaluated] * 6
 
@@ -184,19 +185,19 @@ def test_level_of_a_word_leaves_silence_out() -> None:
     waves = torch.zeros(3, 1000)
     waves[0, :100] = 0.3
     waves[1] = -0.2
-    torch.testing.assert_close(flow_speech.word_level(waves), torch.tensor([0.3, 0.2, 1.0]))
+    torch.testing.assert_close(word_level(waves), torch.tensor([0.3, 0.2, 1.0]))
 
 
 def test_images_are_moved_by_at_most_what_is_asked() -> None:
     pixels = torch.zeros(64, 28, 28, 1, dtype=torch.uint8)
     pixels[:, 10:18, 10:18] = 200
-    assert torch.equal(flow_speech.moved(pixels, Config()), pixels.float())
+    assert torch.equal(moved(pixels, 0.0, 0.0, 0.0), pixels.float())
     torch.manual_seed(0)
-    found = flow_speech.moved(pixels, Config(shift=2 / 28))[..., 0]
+    found = moved(pixels, 0.0, 0.0, 2 / 28)[..., 0]
     rows = (found.sum(dim=2) * torch.arange(28)).sum(dim=1) / found.sum(dim=(1, 2))
     assert (rows - 13.5).abs().max() <= 2.01
     assert rows.std() > 0.5
-    turned = flow_speech.moved(pixels, Config(rotate_degrees=12.0, scale=0.1))
+    turned = moved(pixels, 12.0, 0.1, 0.0)
     assert turned.shape == pixels.shape
     assert turned.min() >= 0
     assert turned.max() <= 200.01
@@ -206,7 +207,7 @@ def test_images_are_moved_by_at_most_what_is_asked() -> None:
 def spectra_of(waves: NDArray[np.float32], task: Task, config: Config) -> Tensor:
     mel = LogMel(task.audio.sample_rate_hz, config.window, config.hop, config.bands, config.f_min, config.f_max, 1e-3)
     given = torch.from_numpy(np.asarray(waves, dtype=np.float32))
-    found: Tensor = mel(given * (config.level / flow_speech.word_level(given))[:, None])
+    found: Tensor = mel(given * (config.level / word_level(given))[:, None])
     return found
 
 
@@ -293,7 +294,7 @@ def test_stopped_and_resumed_gives_the_same_outputs(
     config = Config(**{**TINY, "encoder_min_steps": 4, "min_steps": 8, "precision": "bf16", **changes})
     whole = MODEL.fit(examples, task, config, run_in(tmp_path / "whole"))
     with monkeypatch.context() as patched:
-        patched.setattr(flow_speech, "flow_loss", _stopped(5, flow_speech.flow_loss))
+        patched.setattr(flow_speech, "flow_loss", _stopped(5, flow_matching.flow_loss))
         with pytest.raises(KeyboardInterrupt):
             MODEL.fit(examples, task, config, run_in(tmp_path / "broken"))
     assert (tmp_path / "broken" / "checkpoints" / "flow.pt").is_file()

@@ -20,8 +20,10 @@ from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_toml
 from xmbench.interfaces import AudioFormat, Conditions, Examples, ImageFormat, Run, SpokenWords, Task, Voice
+from xmbench.runner.describe import submission_of
 from xmbench.runner.examples import open_examples
 from xmbench.runner.outputs import BATCH, shuffled
+from xmbench.runner.settings import RunRecord
 from xmbench.runner.speech import RecipeSpeech
 
 NAMES = tuple(str(k) for k in range(10))
@@ -96,7 +98,7 @@ def test_the_row_in_the_references_voice_has_the_lite_classifier() -> None:
 @pytest.mark.parametrize("widths", [(64, 128, 256, 512), (8, 16, 32, 64)])
 def test_every_pixel_has_a_gradient_in_resnet_18(widths: tuple[int, int, int, int]) -> None:
     torch.manual_seed(0)
-    network = i2t2a.ResNet18(1, 10, widths).eval()
+    network = i2t2a.ResNetClassifier(1, 10, widths).eval()
     images = torch.randn(1, 1, 28, 28, requires_grad=True)
     network(images).square().sum().backward()
     assert images.grad is not None
@@ -217,6 +219,15 @@ def test_a_missing_engine_is_told_before_the_training(
     assert not (tmp_path / "checkpoints").exists()
     with pytest.raises(PrerequisiteError, match="no speech engine"):
         i2t2a.MODEL.fit(examples, digits.recipe.task, config_of("i2t2a", "lite"), run_of(tmp_path, None))
+
+
+@pytest.mark.parametrize(
+    ("name", "stated"), [("i2t2a", "open"), ("i2t2a-same-voice", "open"), ("nearest-class-clip", "closed")]
+)
+def test_what_an_engine_says_is_more_than_the_training_split(digits: Dataset, name: str, stated: str) -> None:
+    record = RunRecord(baseline=name, preset=None, settings={"seed": 0}, command="", hardware="", versions={})
+    made = submission_of(baseline_of(name), digits, record, {}, False, "i2a")
+    assert made.training_data == stated
 
 
 # -------------------------------------------------------------------------------------------------- the words

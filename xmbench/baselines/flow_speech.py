@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -30,10 +29,11 @@ from torch import Tensor, nn
 
 from xmbench.formats.document import Part
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task, item_rng
+from xmbench.networks.condition_encoders import ConditionEncoder, EncoderKind
 from xmbench.networks.denoisers import GROUPS, FrameNet, SpectrumUNet
-from xmbench.networks.images import make_classifier, standardise
-from xmbench.networks.residual import ResNet18
-from xmbench.networks.spectra import LogMel, frames_of, griffin_lim, initial_phases
+from xmbench.networks.flow_matching import flow_loss, sample
+from xmbench.networks.images import moved, standardise
+from xmbench.networks.spectra import LogMel, frames_of, griffin_lim, initial_phases, word_level
 from xmbench.training import (
     Optimiser,
     Phase,
@@ -51,7 +51,6 @@ from xmbench.training import (
 )
 
 Losses = dict[str, Tensor]
-SILENCE = 1e-3  # samples below it are no part of the word whose level is measured
 
 
 class Config(Part):
@@ -66,7 +65,7 @@ class Config(Part):
     floor: float = Field(default=1e-3, gt=0)
     level: float = Field(default=0.1, gt=0, description="root mean square of a word before its spectrum is taken")
     # Image encoder
-    encoder: Literal["resnet18", "classifier"] = "resnet18"
+    encoder: EncoderKind = "resnet18"
     encoder_width: int = Field(default=64, ge=1)
     label_weight: float = Field(default=0.0, ge=0, description="of the head's cross-entropy, in a joint encoder")
     encoder_lr: float = Field(default=2e-3, gt=0)
@@ -123,68 +122,20 @@ def training_digest(config: Config, task: Task) -> str:
 
 
 # ---------------------------------------------------------------------------------------------- image encoder
-def moved(pixels: Tensor, config: Config) -> Tensor:
-    """Images uint8 (B, H, W, C), each turned, scaled and shifted at random -> float32, the same shape."""
-    count, device = len(pixels), pixels.device
-    images = pixels.permute(0, 3, 1, 2).float()
-    if not (config.rotate_degrees or config.scale or config.shift):
-        return pixels.float()
-    uniform = 2.0 * torch.rand(count, 4, device=device) - 1.0  # (B, 4) in -1..1
-    angle = uniform[:, 0] * math.radians(config.rotate_degrees)
-    size = 1.0 + uniform[:, 1] * config.scale
-    shift = uniform[:, 2:] * 2.0 * config.shift  # the grid runs from -1 to 1
-    rows = [
-        torch.stack([size * angle.cos(), -size * angle.sin(), shift[:, 0]], dim=1),
-        torch.stack([size * angle.sin(), size * angle.cos(), shift[:, 1]], dim=1),
-    ]
-    grid = F.affine_grid(torch.stack(rows, dim=1), list(images.shape), align_corners=False)
-    edge: Literal["border"] = "border"
-    return F.grid_sample(images, grid, padding_mode=edge, align_corners=False).permute(0, 2, 3, 1)
+def encoder_of(task: Task, config: Config) -> ConditionEncoder:
+    """The untrained encoder."""
+    channels, classes = task.image.channels, len(task.class_names)
+    return ConditionEncoder(config.encoder, channels, classes, config.encoder_width, config.label_weight)
 
 
-class Encoder(nn.Module):
-    """An image's condition, and the class that its head recognises.
-
-    "resnet18" gives 8 * width features and learns with the flow; its head is trained beside it and, with
-    `label_weight` 0, sends nothing back. "classifier" gives the posterior of a small network that was trained before.
-    """
-
-    def __init__(self, task: Task, config: Config) -> None:
-        super().__init__()
-        channels, classes = task.image.channels, len(task.class_names)
-        self.joint, self._sends_back = config.encoder == "resnet18", config.label_weight > 0
-        self.size = 8 * config.encoder_width if self.joint else classes
-        self.body: nn.Module = make_classifier(channels, classes, config.encoder_width)
-        if self.joint:
-            self.body = ResNet18(channels, config.encoder_width)
-            self.norm, self.head = nn.LayerNorm(self.size), nn.Linear(self.size, classes)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Standardised images (B, C, H, W) -> conditions (B, D), logits (B, K)."""
-        found = self.body(images)
-        if not self.joint:
-            return found.float().softmax(dim=1), found
-        features = self.norm(found)
-        return features, self.head(features if self._sends_back else features.detach())
+def _moved(pixels: Tensor, config: Config) -> Tensor:
+    return moved(pixels, config.rotate_degrees, config.scale, config.shift)
 
 
-class _Conditions(nn.Module):
-    """The conditions of an encoder without the logits."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Standardised images (B, C, H, W) -> conditions (B, D)."""
-        conditions: Tensor = self.encoder(images)[0]
-        return conditions
-
-
-def _train_classifier(data: Tensors, task: Task, config: Config, run: Run) -> Encoder:
+def _train_classifier(data: Tensors, task: Task, config: Config, run: Run) -> ConditionEncoder:
     """First phase of the encoder "classifier", with the labels; selected by the cross-entropy on held-out items."""
     seed_everything(run.seed, "encoder", "weights")
-    encoder = place(Encoder(task, config), run.device)
+    encoder = place(encoder_of(task, config), run.device)
 
     def losses(rows: Tensor, images: Tensor) -> Losses:
         logits = encoder(standardise(images))[1]
@@ -195,7 +146,7 @@ def _train_classifier(data: Tensors, task: Task, config: Config, run: Run) -> En
 
     def loss(positions: Tensor) -> Losses:
         rows = data.rows[positions]
-        return losses(rows, moved(data.pixels(rows), config))
+        return losses(rows, _moved(data.pixels(rows), config))
 
     batch, epoch, steps = plan_steps(
         len(data.rows), config.encoder_batch, config.encoder_epochs, config.encoder_min_steps
@@ -220,20 +171,13 @@ def _train_classifier(data: Tensors, task: Task, config: Config, run: Run) -> En
 
 
 @torch.no_grad()
-def _conditions_of(encoder: Encoder, data: Tensors) -> Tensor:
+def _conditions_of(encoder: ConditionEncoder, data: Tensors) -> Tensor:
     """Conditions of all training items by a finished encoder, (N, D), on the device."""
     every = torch.arange(len(data.labels))
     return torch.cat([encoder(standardise(data.pixels(part)))[0] for part in parts(every)])
 
 
 # ----------------------------------------------------------------------------------------------------- spectra
-def word_level(waves: Tensor) -> Tensor:
-    """Root mean square of the samples that are not silent, (B, T) -> (B,); 1 for a clip without any."""
-    loud = waves.abs() > SILENCE
-    energy = (waves.square() * loud).sum(dim=1)
-    return torch.where(loud.any(dim=1), (energy / loud.sum(dim=1).clamp_min(1)).sqrt(), torch.ones_like(energy))
-
-
 def _mel_of(task: Task, config: Config) -> LogMel:
     rate = task.audio.sample_rate_hz
     top = min(config.f_max, rate / 2)
@@ -281,7 +225,7 @@ class Flow(nn.Module):
     deviation: Tensor
     level: Tensor
 
-    def __init__(self, task: Task, config: Config, encoder: Encoder | None, size: int) -> None:
+    def __init__(self, task: Task, config: Config, encoder: ConditionEncoder | None, size: int) -> None:
         super().__init__()
         frames = frames_of(task.audio.samples, config.hop)
         self.encoder = encoder
@@ -300,53 +244,6 @@ class Flow(nn.Module):
         return found
 
 
-def flow_loss(found: Tensor, clean: Tensor, time: Tensor, least_left: float) -> Tensor:
-    """Squared error of the velocity that a predicted clean spectrum implies: ((x - x1) / max(1 - t, least))^2.
-
-    At (1 - t) x0 + t x1 the velocity is (x1 - x_t) / (1 - t), so that an error of the clean spectrum counts
-    1 / (1 - t) times; the bound keeps the last moments from being all that counts.
-
-    Args:
-        found: x, (B, M, N).
-        clean: x1, (B, M, N).
-        time: t, (B,), 0 for noise and 1 for a clean spectrum.
-        least_left: smallest 1 - t.
-    """
-    left = (1.0 - time).clamp_min(least_left)[:, None, None]
-    return ((found.float() - clean) / left).square().mean()
-
-
-@torch.no_grad()
-def sample(flow: nn.Module, noise: Tensor, condition: Tensor, steps: int, guidance: float) -> Tensor:
-    """Euler's method from noise at t = 0 to a spectrum at t = 1, with equal steps.
-
-    The clean spectrum is u + guidance * (c - u), from the predictions c with and u without the condition; a guidance
-    of 1 is the condition alone, of 0 none.
-
-    Args:
-        flow: a `Flow`, or its like.
-        noise: (B, M, N).
-        condition: (B, D).
-        steps: evaluations, each on twice the batch unless the guidance is 1.
-        guidance: as above.
-
-    Returns:
-        Spectra float32 (B, M, N), of zero mean and unit variance over the training set.
-    """
-    count, x = len(noise), noise
-    both = guidance != 1.0
-    dropped = torch.arange(2 * count if both else count, device=noise.device) >= count
-    conditions = torch.cat([condition, condition]) if both else condition
-    for step in range(steps):
-        time = torch.full((len(dropped),), step / steps, device=noise.device)
-        clean = flow(torch.cat([x, x]) if both else x, time, conditions, dropped).float()
-        if both:
-            given, none = clean.chunk(2)
-            clean = none + guidance * (given - none)
-        x = x + (clean - x) / (steps - step)  # the velocity (clean - x) / (1 - t), for 1 / steps
-    return x
-
-
 def _train_flow(
     flow: Flow, spectra: Spectra, conditions: Tensor | None, data: Tensors, config: Config, run: Run
 ) -> None:
@@ -357,7 +254,7 @@ def _train_flow(
         found: Losses = {}
         if conditions is None:
             assert flow.encoder is not None
-            condition, logits = flow.encoder(standardise(moved(data.pixels(rows), config)))
+            condition, logits = flow.encoder(standardise(_moved(data.pixels(rows), config)))
             found["perception"] = F.cross_entropy(logits.float(), data.labels[rows].to(device))
         else:
             condition = conditions[rows.to(device)]
@@ -404,7 +301,7 @@ def _train_flow(
 class _Speaker:
     """Encode, sample a spectrum, invert the mel bands, find a phase."""
 
-    def __init__(self, flow: Flow, encoder: Encoder, task: Task, config: Config, run: Run) -> None:
+    def __init__(self, flow: Flow, encoder: ConditionEncoder, task: Task, config: Config, run: Run) -> None:
         self._flow, self._encoder, self._config = flow.eval(), encoder.eval(), config
         self._samples, self._seed, self._device = task.audio.samples, run.seed, run.device
         self._mel = place(_mel_of(task, config), run.device)
@@ -461,9 +358,8 @@ class _FlowSpeechModel:
     Config = Config
 
     def image_network(self, task: Task, config: Any) -> nn.Module:
-        """The encoder before its training: standardised images (B, C, H, W) -> conditions (B, D)."""
-        assert isinstance(config, Config)
-        return _Conditions(Encoder(task, config))
+        """The encoder's body before its training: standardised images (B, C, H, W) -> features or logits (B, D)."""
+        return encoder_of(task, config).body
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains the encoder and the flow, or loads their checkpoints."""
@@ -472,7 +368,7 @@ class _FlowSpeechModel:
         conditions = joint = None
         if config.encoder == "resnet18":
             seed_everything(run.seed, "flow", "weights")
-            joint = Encoder(task, config)
+            joint = encoder_of(task, config)
             encoder = joint
         else:
             encoder = _train_classifier(data, task, config, run)

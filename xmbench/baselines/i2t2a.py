@@ -29,6 +29,7 @@ from xmbench.media.audio import FULL_SCALE, fit_length, to_float
 from xmbench.networks.images import standardise
 from xmbench.networks.initial import truncated_normal
 from xmbench.networks.modal_translation import ImageFeatures
+from xmbench.networks.residual import ResNet18
 from xmbench.training import (
     Optimiser,
     OptimiserName,
@@ -108,39 +109,11 @@ class TrunkClassifier(nn.Module):
         return logits
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and the identity; a 1x1 convolution in its place where the shape changes."""
-
-    def __init__(self, channels: int, out: int, stride: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, out, 3, stride=stride, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm2d(out)
-        self.second = nn.Conv2d(out, out, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(out)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or channels != out:
-            self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride=stride, bias=False), nn.BatchNorm2d(out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, out, H / stride, W / stride), rounded up."""
-        y = F.relu(self.first_norm(self.first(x)))
-        return F.relu(self.second_norm(self.second(y)) + self.shortcut(x))
-
-
-class ResNet18(nn.Sequential):
-    """ResNet-18 for small images: a 3x3 stem without stride and no max-pooling, four stages of two blocks."""
+class ResNetClassifier(nn.Sequential):
+    """ResNet-18 for small images and a layer of the classes; its convolutions start as its authors' do."""
 
     def __init__(self, channels: int, classes: int, widths: tuple[int, int, int, int]) -> None:
-        width = widths[0]
-        layers: list[nn.Module] = [
-            nn.Conv2d(channels, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-        ]
-        for stage, out in enumerate(widths):
-            layers += [BasicBlock(width, out, 1 if stage == 0 else 2), BasicBlock(out, out, 1)]
-            width = out
-        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes))
+        super().__init__(*ResNet18(channels, widths), nn.Linear(widths[-1], classes))
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
@@ -161,7 +134,7 @@ def make_network(task: Task, config: Config) -> nn.Module:
     """The chosen classifier, untrained: standardised images (B, C, H, W) -> logits (B, K)."""
     if config.classifier == "mtnet":
         return TrunkClassifier(task, config)
-    return ResNet18(task.image.channels, len(task.class_names), config.resnet_widths)
+    return ResNetClassifier(task.image.channels, len(task.class_names), config.resnet_widths)
 
 
 def _plan(config: Config, items: int) -> tuple[Optimiser, int, int, int]:

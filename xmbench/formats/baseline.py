@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from xmbench.formats.model import Document, Part
 from xmbench.formats.recipe import Name
-from xmbench.formats.submission import SystemKind
+from xmbench.formats.submission import SystemKind, TrainingData
 from xmbench.interfaces import Direction
 
 
@@ -51,6 +51,7 @@ class Baseline(Document):
         anchor: an end of the normalised scores of its direction; a row of that kind, run as it is shipped. "floor":
             its outputs do not depend on the condition, and the best of these rows is 0. "ceiling": its outputs are
             the references themselves, and its row is 1.
+        training_data: "open" if the system knows more than the training split taught it, such as a speech engine.
     """
 
     schema_: Literal["xmbench/baseline/1"] = Field(alias="schema")
@@ -61,6 +62,7 @@ class Baseline(Document):
     directions: tuple[Direction, ...] = Field(default=("i2a",), min_length=1)
     kind: SystemKind
     anchor: Literal["", "floor", "ceiling"] = ""
+    training_data: TrainingData = "closed"
     seed: int = 0
     config: dict[str, Any] = Field(default_factory=dict)
     recipes: dict[Name, RecipeSettings] = Field(default_factory=dict)

@@ -16,6 +16,7 @@ OUTPUT_FOLDER = "outputs"
 OUTPUT_TABLE = "outputs.parquet"
 OUTPUT_PART = re.compile(r"^outputs-(\d{5})-of-(\d{5})\.parquet$")
 SystemKind = Literal["learned", "retrieval", "reference", "floor", "ceiling"]
+TrainingData = Literal["closed", "open"]
 _NAME_OR_NOTHING = f"^$|{NAME_PATTERN}"
 _NAMES_OR_NOTHING = f"^$|^{NAME_PATTERN.strip('^$')}(,{NAME_PATTERN.strip('^$')})*$"
 
@@ -67,7 +68,7 @@ class Submission(Document):
     control: Literal["", "shuffled-conditions"] = ""
     authors: tuple[str, ...] = ()
     url: str = ""
-    training_data: Literal["closed", "open"] = "closed"
+    training_data: TrainingData = "closed"
     seed: int | None = None
     hardware: str = ""
     # Bounded, and never infinite: boards compute means of them.

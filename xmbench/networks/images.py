@@ -6,6 +6,7 @@ Shape letters: B batch, C channels, H W pixels.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,32 @@ def standardise(images: Tensor, channels_last: bool = False) -> Tensor:
     deviation = pixels.std(dim=(1, 2, 3), keepdim=True, correction=0)
     form = torch.channels_last if channels_last else torch.contiguous_format
     return ((pixels - mean) / deviation.clamp_min(1.0 / math.sqrt(pixels[0].numel()))).contiguous(memory_format=form)
+
+
+def moved(pixels: Tensor, degrees: float, scale: float, shift: float) -> Tensor:
+    """Images uint8 (B, H, W, C), each turned, scaled and shifted at random -> float32, the same shape.
+
+    Args:
+        pixels: the images.
+        degrees: most that one is turned, either way.
+        scale: most that it grows or shrinks, as a share.
+        shift: most that it moves along each side, as a share of the side.
+    """
+    count, device = len(pixels), pixels.device
+    images = pixels.permute(0, 3, 1, 2).float()
+    if not (degrees or scale or shift):
+        return pixels.float()
+    uniform = 2.0 * torch.rand(count, 4, device=device) - 1.0  # (B, 4) in -1..1
+    angle = uniform[:, 0] * math.radians(degrees)
+    size = 1.0 + uniform[:, 1] * scale
+    offset = uniform[:, 2:] * 2.0 * shift  # the grid runs from -1 to 1
+    rows = [
+        torch.stack([size * angle.cos(), -size * angle.sin(), offset[:, 0]], dim=1),
+        torch.stack([size * angle.sin(), size * angle.cos(), offset[:, 1]], dim=1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, dim=1), list(images.shape), align_corners=False)
+    edge: Literal["border"] = "border"
+    return F.grid_sample(images, grid, padding_mode=edge, align_corners=False).permute(0, 2, 3, 1)
 
 
 def make_classifier(channels: int, classes: int, width: int) -> nn.Sequential:

@@ -28,18 +28,18 @@ class Block(nn.Module):
 
 
 class ResNet18(nn.Sequential):
-    """Standardised images (B, C, H, W) -> features (B, 8 * width).
+    """Standardised images (B, C, H, W) -> features (B, widths[-1]).
 
-    Eighteen layers at the paper's widths (64 to 512 for `width` 64). For images of 28 and 32 pixels the first
-    layer is a 3x3 convolution without a stride and there is no pooling behind it, as in the paper's CIFAR networks.
+    Eighteen layers with the last one that a user adds, at the paper's widths unless others are given. For images of 28
+    and 32 pixels the first layer is a 3x3 convolution without a stride and there is no pooling behind it, as in the
+    paper's CIFAR networks.
     """
 
-    def __init__(self, channels: int, width: int = 64) -> None:
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)]
+    def __init__(self, channels: int, widths: tuple[int, ...] = (64, 128, 256, 512)) -> None:
+        before = widths[0]
+        layers: list[nn.Module] = [nn.Conv2d(channels, before, 3, padding=1, bias=False), nn.BatchNorm2d(before)]
         layers.append(nn.ReLU())
-        before = width
-        for stage in range(4):
-            now = width * 2**stage
+        for stage, now in enumerate(widths):
             layers += [Block(before, now, 1 if stage == 0 else 2), Block(now, now, 1)]
             before = now
         super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())

@@ -18,6 +18,7 @@ from xmbench.interfaces import item_rng
 
 # Divides a complex number by its own size where that is not zero (as torchaudio does).
 TINY = 1e-16
+SILENCE = 1e-3  # samples below it are no part of the word whose level is measured
 
 
 def frames_of(samples: int, hop: int) -> int:
@@ -29,6 +30,13 @@ def magnitudes_of(waves: Tensor, window: int, hop: int) -> Tensor:
     """Waveforms float32 (B, T) -> magnitudes of the short-time Fourier transform (B, F, N), mirrored at the ends."""
     spectrum = torch.stft(waves, window, hop, window=_hann(window, waves), return_complex=True)
     return spectrum.abs()
+
+
+def word_level(waves: Tensor) -> Tensor:
+    """Root mean square of the samples that are not silent, (B, T) -> (B,); 1 for a clip without any."""
+    loud = waves.abs() > SILENCE
+    energy = (waves.square() * loud).sum(dim=1)
+    return torch.where(loud.any(dim=1), (energy / loud.sum(dim=1).clamp_min(1)).sqrt(), torch.ones_like(energy))
 
 
 def initial_phases(seed: int, ids: Sequence[str], frequencies: int, frames: int) -> Tensor:

@@ -43,7 +43,7 @@ def submission_of(
         changed=dict(changes),
         control="shuffled-conditions" if shuffle else "",
         authors=("xmbench",),
-        training_data="closed",
+        training_data=baseline.training_data,
         seed=seed,
         hardware=record.hardware,
         threads=record.threads,
