@@ -107,6 +107,10 @@ class DatasetError(XmbenchError):
     """A data set directory is missing, unfinished, damaged or not the one that was named."""
 
 
+class UnsuitableDatasetError(DatasetError):
+    """A sound data set that lacks what a baseline needs: the baseline has no row on it."""
+
+
 class SubmissionError(XmbenchError):
     """A submission that cannot be scored as it is."""
 

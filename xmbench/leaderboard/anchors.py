@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from xmbench import content, registry, runner
-from xmbench.errors import XmbenchError
+from xmbench.errors import UnsuitableDatasetError, XmbenchError
 from xmbench.evaluator.save import score_and_save
 from xmbench.execution.progress import silent
 from xmbench.formats.baseline import Baseline
@@ -41,7 +41,8 @@ def add_anchors(
         progress: gets lines of progress.
 
     Raises:
-        XmbenchError: as in `runner.run`, `score_and_save` and `add`; rows before it stay.
+        XmbenchError: as in `runner.run`, `score_and_save` and `add`; rows before it stay. A row that such data cannot
+            have is left out, with a line of progress.
     """
     directions = [track.direction for track in dataset.tracks]
     for baseline in unlearned():
@@ -50,7 +51,11 @@ def add_anchors(
         folder = out / baseline.name
         progress(f"{baseline.name} on {dataset.recipe.name}")
         fresh = not (folder / runner.RUN_FILE).exists()
-        done = runner.run(baseline, dataset, folder, device="cpu", resume=True, progress=silent)
+        try:
+            done = runner.run(baseline, dataset, folder, device="cpu", resume=True, progress=silent)
+        except UnsuitableDatasetError as error:  # a row that speaks, where people recorded the clips
+            progress(f"  left out: {error.what}")
+            continue
         for written in done.written:
             result = folder / f"{written.submission.name.replace('submission', 'result')}.json"
             # A mark says that this process measured everything.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench import registry
-from xmbench.errors import DatasetError, PrerequisiteError, UpstreamError
+from xmbench.errors import DatasetError, PrerequisiteError, UnsuitableDatasetError, UpstreamError
 from xmbench.formats.document import parse
 from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import Engine, Entry, RawClip, Rejected, Spoken, SpokenWords, Voice
@@ -28,7 +28,7 @@ class RecipeSpeech:
     def speak(self, voice: Voice | None = None) -> SpokenWords:
         """The words of the task, by one voice; see `xmbench.interfaces.Speech`."""
         if not self._recipe.task.words:
-            raise DatasetError("this data set has no words to speak", where=self._recipe.name)
+            raise UnsuitableDatasetError("this data set has no words to speak", where=self._recipe.name)
         return self._as_recorded() if voice is None else self._by(voice)
 
     def _by(self, voice: Voice) -> SpokenWords:
@@ -56,7 +56,7 @@ class RecipeSpeech:
         spec = recipe.sources[recipe.pairing.clip_source]
         source = registry.source(spec.reader)
         if not isinstance(source, Spoken):
-            raise DatasetError(
+            raise UnsuitableDatasetError(
                 "no engine spoke the clips of this data set: they have no voice that could say a word again",
                 where=recipe.name,
                 expected="clips of the source 'speech'",
@@ -72,7 +72,9 @@ class RecipeSpeech:
                 spoken = tuple(self._at_its_rate(clip.samples, clip.sample_rate_hz) for clip in clips)
                 return SpokenWords(spoken, f"{engine.facts.name} {engine.version()}, {_settings(entries[0])}")
             problems += [raw.detail for raw in found if isinstance(raw, Rejected)]
-        raise DatasetError("no voice of this data set speaks all of its words", where=recipe.name, problems=problems)
+        raise UnsuitableDatasetError(
+            "no voice of this data set speaks all of its words", where=recipe.name, problems=problems
+        )
 
     def _at_its_rate(self, samples: NDArray[np.int16], rate_hz: int) -> NDArray[np.int16]:
         """Samples at the recipe's rate; those at this rate already stay as they are."""
