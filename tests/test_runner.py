@@ -550,7 +550,7 @@ def test_a_model_that_sees_labels_is_not_a_system(tmp_path: Path, digits: Datase
 # ------------------------------------------------------------------------------------------ expected scores
 def test_expected_scores() -> None:
     wanted = Expected(track="t/i2a", preset="lite", metric="corr2d", value=0.9, tolerance=0.02)
-    baseline = baseline_of("silence").model_copy(update={"expected": (wanted,)})
+    baseline = baseline_of("mtnet").model_copy(update={"expected": (wanted,)})
     assert runner.expected(baseline, "t/i2a", "lite") == [wanted]
     with pytest.raises(DocumentError, match="no expected scores"):
         runner.expected(baseline, "t/i2a", None)

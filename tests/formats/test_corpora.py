@@ -19,14 +19,14 @@ from xmbench.formats.recipe import Recipe
 RECIPES = content.names("recipes")
 # Of every recipe as it stands: tracks, judges and notes included. It changes with each of them.
 WHOLE = {
-    "cifar10-ad-voices": "f2e2fcb3370a0811700de22173a7b3dc58dde9eb85f0c96e46ca08dd85a6ad65",
-    "cifar10-ad": "f56098c6b5807c47cf06377b1742f4d61027c60da639430a96c97bbce3d1e529",
-    "cifar100-ad-voices": "84ff76b743a003ce5812dbba02e1e46f5e588e0e5bd768af3116395d39fb7a5c",
-    "cifar100-ad": "8129d6b997cb23b4dd6e7ced207c1df1803b2a0e08e9b894b36920941ff5684c",
-    "digits-ad": "ef29614696d67d566df0de57ceae0403bfe776c375ed145cbe43dbbc745a6c79",
-    "mnist-ad-human": "7418df588d881809237209065d5845e5cca7e8a6442b530dd0c4b11cd30ea374",
-    "mnist-ad-voices": "7ed560a82f328067cb6be59118ebec3e1c65a2fde664b5243fdd6159eff5c1fb",
-    "mnist-ad": "b1d75f8256b90a6d54768c522c808a195ea0e61627e6c7c5af4e45a2d27b4caf",
+    "cifar10-ad-voices": "19ebfd947575e6c258c6474456aab30d88de81228274aa7f6c6b3c5e5abdd57f",
+    "cifar10-ad": "3670109207f1ca27c1a70cf3bcfbfdb53762269eb3752f88caa214edc43b6422",
+    "cifar100-ad-voices": "148ab9224fd42571db082f9bfadcb49731cdbe54cdc1a8d9d57ec5a69ecb5630",
+    "cifar100-ad": "dba86a21c0b2fec52427acb3158e852221ad52be359ccd7b77c190409e7f2058",
+    "digits-ad": "bde2b4b7cdf88dacde96a5d1afb5464ef7643aa7d23bac6527b6bfedb8344cf3",
+    "mnist-ad-human": "3d81be7f152080761f3ebea33262c6ac4bef3685b01242bc1764a9f8829d3c48",
+    "mnist-ad-voices": "abcd5efc701e3cec057b533e770d3897d2db98d1646e29af0ab26ea3c0281a7b",
+    "mnist-ad": "6ce3362a3f62532be31d11b0e24f700776c390c0c300e0e72c4e72f5e6d22ea0",
 }
 # Of what shapes a row, as version 0.1 had it in one file: results and submissions of then name it.
 DATA = {
