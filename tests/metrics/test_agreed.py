@@ -89,6 +89,7 @@ def attack() -> Any:
 def test_noise_made_for_both_judges_passes_them_and_fails_the_gate(digits: Dataset, judging: ScoringContext) -> None:
     """Such a system had .969 with both judges and a shared first rank; a random clip sounds more like the word."""
     tools, wanted = attack(), torch.arange(3)
+    tools.STEPS = 120  # 40 were enough for judges that had heard synthesised speech only
     judges = tuple(word_judge(judging.judges[role].weights) for role in ("first", "second"))
     noise = torch.randn(len(wanted), (FRAMES - 1) * HOP, generator=torch.Generator().manual_seed(0))
     clips = tools.written(tools.attacked(noise, wanted, judges, lambda change: change), 22050)
@@ -97,7 +98,7 @@ def test_noise_made_for_both_judges_passes_them_and_fails_the_gate(digits: Datas
     made = [Sound(np.asarray(np.pad(clip, (0, samples))[:samples], dtype=np.float32), 22050) for clip in clips]
     optimised = [Pair(str(k), k, sound, known[k]) for k, sound in enumerate(made)]
     random = [Pair(str(k), k, known[(k + shift) % 10], known[k]) for k in range(3) for shift in range(10)]
-    assert states("word-accuracy-agreed", optimised, judging)[:, 0].mean() > 0.5
+    assert states("word-accuracy-agreed", optimised, judging)[:, 0].mean() >= 0.8
     with gathered(digits, "test") as references:
         context = ScoringContext(judging.task, judging.judges, references)
         of_noise, of_clips = (states("corr2d-best5", pairs, context)[:, 0].mean() for pairs in (optimised, random))
