@@ -3,7 +3,9 @@
 An item is alike if half of the metrics give both systems the same value up to 0.1 % of the metric's range: one changed
 sample moves one or two metrics far, and the median hardly. Metrics of which items only have 0 or 1 (a judge's verdicts)
 do not take part: two good systems agree in them. One metric alone decides nothing. A system is refused if more than
-half of its usable outputs are alike, or have the very bytes of the other's.
+three quarters of its usable outputs are alike, or if more than half have the very bytes of the other's. Where a class
+has one clip, a network learns it nearly by heart: after 1,800 steps 64 % of MT-Net's outputs on mnist-ad are alike with
+the clips; 83 % of copies with hiss at -40 dB are (on digits-ad), and all copies with a change that nobody hears.
 
 Of other systems' rows a board has the primary metric alone. Two trainings hardly ever give an item the same value to
 five digits (on digits-ad 1 % of the items for two seeds of MT-Net); a copy with a changed last bit or volume does.
@@ -26,7 +28,8 @@ from xmbench.leaderboard.columns import Stored, column_values, read
 from xmbench.leaderboard.remake import of_tool
 
 TOLERANCE = 0.001  # of a metric's range; clips that MT-Net learned by heart differ by 0.001 to 0.005
-MOST_ALIKE = 0.5  # of the usable outputs
+MOST_NEAR = 0.75  # of the usable outputs, by metrics
+MOST_ALIKE = 0.5  # of the usable outputs, by their bytes or the last digit of the primary metric
 SAME_VALUE = 1e-5  # of the primary metric, in its own unit
 FEWEST_METRICS = 2  # one metric alone is near for many outputs that are nobody's
 
@@ -50,7 +53,7 @@ def alike(result: Result, items: pa.Table, other: Stored) -> str:
         return f"{share:.0%} of its outputs are the same files"
     near, metrics = _near(result, items, other.values)
     share = float(near[usable].mean())
-    return f"{share:.0%} of its outputs have the same values in {metrics} metrics" if share > MOST_ALIKE else ""
+    return f"{share:.0%} of its outputs have the same values in {metrics} metrics" if share > MOST_NEAR else ""
 
 
 def copied(root: Path, result: Result, items: pa.Table, others: Iterable[Result]) -> Iterator[tuple[Result, str]]:
