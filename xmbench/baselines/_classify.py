@@ -98,7 +98,7 @@ def answers(network: nn.Module, images: NDArray[np.uint8], device: str) -> NDArr
 
 
 class ClassifierModel:
-    """What the models with this classifier declare alike; `name` and `fit` are their own, `Config` where it has more."""
+    """What the models with this classifier have in common; `name` and `fit` are their own, and a `Config` with more."""
 
     directions: tuple[Direction, ...] = ("i2a",)
     oracle = False

@@ -129,7 +129,7 @@ def _train_pair(
     def validate() -> Mapping[str, float]:
         settle_norms([pair.generator], spoken, NOISE, data)
         noise = noise_of(run.seed, data.validation_ids, run.device)
-        return held_out_scores(judge, real, lambda at: spoken(data.held_out[at], noise[at.to(run.device)]), data, run)
+        return held_out_scores(judge, real, lambda at: spoken(data.held_out[at], noise[at.to(run.device)]), data)
 
     train_adversaries(pair, updates, validate, data, config, run)
 
