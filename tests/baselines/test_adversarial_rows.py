@@ -175,6 +175,29 @@ def test_both_ways_to_a_waveform_have_the_same_adversaries(tmp_path: Path) -> No
     np.testing.assert_allclose(made["griffin-lim"], outputs(generator, examples, "i2a", batch=7), atol=1e-3)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_outputs_and_classes_of_one_pass_are_those_of_separate_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    examples = examples_of(24)
+    config = dcmavg_i2s.Config(**TINY, waveform="griffin-lim", precision=precision)
+    generator: Any = dcmavg_i2s.MODEL.fit(examples, TASK, config, run_in(tmp_path))
+    conditions = Conditions(examples.ids, examples.images)
+    passes: list[int] = []
+    encode = ImageClassifier.encode
+
+    def counted(encoder: ImageClassifier, images: torch.Tensor) -> torch.Tensor:
+        passes.append(len(images))
+        return encode(encoder, images)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ImageClassifier, "encode", counted)
+        waves, classes = generator.generate_and_predict(conditions, "i2a")
+    assert passes == [24]
+    np.testing.assert_array_equal(waves, generator.generate(conditions, "i2a"))
+    np.testing.assert_array_equal(classes, generator.predict(conditions))
+
+
 @pytest.mark.parametrize("directions", [("i2a", "a2i"), ("i2a",), ("a2i",)])
 def test_one_training_of_cmcgan_serves_its_directions(tmp_path: Path, directions: tuple[Direction, ...]) -> None:
     examples = examples_of(24)

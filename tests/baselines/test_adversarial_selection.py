@@ -47,7 +47,7 @@ class ByFirstValue(nn.Module):
 
 
 def test_what_fools_the_classifier_is_not_selected(tmp_path: Path) -> None:
-    data, run = Tensors(examples_of(), run_in(tmp_path)), run_in(tmp_path)
+    data = Tensors(examples_of(), run_in(tmp_path))
     real = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
     labels = data.labels
     known = RealItems(lambda some: real[some], labels[data.rows], labels[data.rows], seed=0)
@@ -55,7 +55,7 @@ def test_what_fools_the_classifier_is_not_selected(tmp_path: Path) -> None:
     blurred = torch.zeros(2, 3)
 
     def scores(items: Tensor) -> dict[str, float]:
-        return held_out_scores(ByFirstValue(), known, lambda at: items[labels[data.held_out][at]], data, run)
+        return held_out_scores(ByFirstValue(), known, lambda at: items[labels[data.held_out][at]], data)
 
     right = scores(real * 0.8)
     assert right == pytest.approx({"selection": 0.2, "distance": 0.2, "accuracy": 1.0}, abs=1e-6)

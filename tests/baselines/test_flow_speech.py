@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from xmbench import content
 from xmbench.baselines import flow_speech
-from xmbench.baselines.flow_speech import MODEL, Config, Flow, encoder_of
+from xmbench.baselines._flow_speech_network import Config, Flow, encoder_of
+from xmbench.baselines.flow_speech import MODEL
 from xmbench.errors import OutputError
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml

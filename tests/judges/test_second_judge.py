@@ -22,7 +22,8 @@ from xmbench.interfaces import AudioFormat, ImageFormat, JudgeWeights, Pair, Sco
 from xmbench.judges.words import fit as fitting
 from xmbench.judges.words import recurrent
 from xmbench.judges.words.clips import recorded
-from xmbench.judges.words.convolutional import EMBEDDING, SpokenWordJudge, WordNet
+from xmbench.judges.words.convolutional import SpokenWordJudge, WordNet
+from xmbench.judges.words.judging import EMBEDDING
 from xmbench.judges.words.kind import word_judge
 from xmbench.judges.words.recurrent import RecurrentNet, RecurrentWordJudge
 from xmbench.judges.words.training import fit

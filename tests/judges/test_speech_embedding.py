@@ -18,8 +18,8 @@ from xmbench.errors import PrerequisiteError
 from xmbench.judges.records import pretrained
 from xmbench.judges.words import embedding, speech_embedding
 from xmbench.judges.words.clips import read
-from xmbench.judges.words.convolutional import EMBEDDING
 from xmbench.judges.words.embedding import BATCH, EmbeddingWordJudge, WindowNet, windows_for
+from xmbench.judges.words.judging import EMBEDDING
 from xmbench.judges.words.kind import word_judge
 from xmbench.judges.words.speech_embedding import BANDS, RATE_HZ, centred, heard, log_mel, samples_of
 from xmbench.judges.words.training import fit

@@ -18,7 +18,8 @@ from tests.conftest import shared
 from xmbench.engines._espeak import SAMPLE_RATE_HZ, speak
 from xmbench.errors import PrerequisiteError
 from xmbench.judges.words import convolutional
-from xmbench.judges.words.convolutional import BATCH, EMBEDDING, SpokenWordJudge, WordNet
+from xmbench.judges.words.convolutional import SpokenWordJudge, WordNet
+from xmbench.judges.words.judging import BATCH, EMBEDDING
 from xmbench.judges.words.kind import word_judge
 from xmbench.judges.words.training import Judge, fit
 from xmbench.media.audio import resample, to_float, trim_silence

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from xmbench.interfaces import Run
 from xmbench.training import Tensors, parts
 
 COMPARED = 64  # real items of a class, at most
@@ -49,7 +48,7 @@ class RealItems:
 
 
 def held_out_scores(
-    judge: nn.Module, real: RealItems, generated: Callable[[Tensor], Tensor], data: Tensors, run: Run
+    judge: nn.Module, real: RealItems, generated: Callable[[Tensor], Tensor], data: Tensors
 ) -> dict[str, float]:
     """Scores of what is generated for held-out items; "selection" is distance + 1 - accuracy.
 
@@ -63,7 +62,6 @@ def held_out_scores(
         real: training items.
         generated: places among the held-out items, int64 (B,) -> items generated for them.
         data: training examples.
-        run: of the model.
     """
     labels, right, distances = data.labels[data.held_out], [], []
     with torch.no_grad():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,6 +95,18 @@ def answers(network: nn.Module, images: NDArray[np.uint8], device: str) -> NDArr
         part = torch.from_numpy(np.ascontiguousarray(images[rows.numpy()])).to(device)
         found.append(network(standardise(part)).float().cpu().numpy())
     return np.concatenate(found)
+
+
+class ClassifierModel:
+    """What the models with this classifier have in common; `name` and `fit` are their own, and a `Config` with more."""
+
+    directions: tuple[Direction, ...] = ("i2a",)
+    oracle = False
+    Config: type[ClassifierConfig] = ClassifierConfig
+
+    def image_network(self, task: Task, config: Any) -> nn.Module:
+        """The classifier before its training: standardised images (B, C, H, W) -> logits (B, K)."""
+        return classifier_of(task, config)
 
 
 class ClassPlayer:

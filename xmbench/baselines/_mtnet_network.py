@@ -16,6 +16,7 @@ from xmbench.formats.document import Part
 from xmbench.interfaces import Task
 from xmbench.networks.compressed import CompressedSpectra
 from xmbench.networks.modal_translation import AudioAutoencoder, AudioGenerator, ImageFeatures
+from xmbench.networks.spectra import require_overlap
 from xmbench.training import OptimiserName, Precision, Schedule
 
 
@@ -83,8 +84,7 @@ class Config(Part):
             raise ValueError("autoencoder_widths needs an odd number of widths: the middle one is the code")
         if math.prod(self.code_shape) != self.code:
             raise ValueError(f"code_shape {self.code_shape} does not hold the code of {self.code} values")
-        if 2 * self.hop > self.window:
-            raise ValueError(f"a hop of {self.hop} samples is more than half of the window of {self.window}")
+        require_overlap(self.window, self.hop)
         if self.output == "spectrum" and self.decoder == "ae":
             raise ValueError('output = "spectrum" needs decoder = "generator": the autoencoder\'s gives waveforms')
         if self.balanced and not (self.use_per or self.use_rep):

@@ -10,15 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
-from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, classifier_of, takes_of, trained_classifier
-from xmbench.interfaces import Direction, Examples, Generator, Run, Task
+from xmbench.baselines._classify import ClassifierModel, ClassPlayer, takes_of, trained_classifier
+from xmbench.interfaces import Examples, Generator, Run, Task
 from xmbench.media.audio import FULL_SCALE
-
-
-class Config(ClassifierConfig):
-    """The classifier; the mean has nothing to set."""
 
 
 def class_means(examples: Examples, task: Task) -> NDArray[np.float32]:
@@ -34,17 +29,10 @@ def class_means(examples: Examples, task: Task) -> NDArray[np.float32]:
     return (total / np.maximum(counts, 1)[:, None]).astype(np.float32)
 
 
-class _ClassMeanModel:
+class _ClassMeanModel(ClassifierModel):
     """See the module."""
 
     name = "class-mean"
-    directions: tuple[Direction, ...] = ("i2a",)
-    oracle = False
-    Config = Config
-
-    def image_network(self, task: Task, config: Any) -> nn.Module:
-        """The classifier before its training: standardised images (B, C, H, W) -> logits (B, K)."""
-        return classifier_of(task, config)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains the classifier, averages the clips of each class."""

@@ -14,12 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from torch import nn
 
-from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, classifier_of, takes_of, trained_classifier
-from xmbench.interfaces import Direction, Examples, Generator, Run, Task
+from xmbench.baselines._classify import ClassifierConfig, ClassifierModel, ClassPlayer, takes_of, trained_classifier
+from xmbench.interfaces import Examples, Generator, Run, Task
 from xmbench.media.audio import to_float
-from xmbench.networks.spectra import frames_of, griffin_lim, initial_phases, magnitudes_of
+from xmbench.networks.spectra import frames_of, griffin_lim, initial_phases, magnitudes_of, require_overlap
 
 AT_ONCE = 10  # classes that Griffin-Lim works on: 60 MB of spectra at 1.3 s
 
@@ -43,8 +42,7 @@ class Config(ClassifierConfig):
 
     @model_validator(mode="after")
     def _overlap(self) -> Config:
-        if 2 * self.hop > self.window:
-            raise ValueError(f"a hop of {self.hop} samples is more than half of the window of {self.window}")
+        require_overlap(self.window, self.hop)
         return self
 
 
@@ -78,17 +76,11 @@ def synthesised(magnitudes: NDArray[np.float32], task: Task, config: Config, see
     return np.concatenate(found)
 
 
-class _ClassMeanSpectrumModel:
+class _ClassMeanSpectrumModel(ClassifierModel):
     """See the module."""
 
     name = "class-mean-spectrum"
-    directions: tuple[Direction, ...] = ("i2a",)
-    oracle = False
     Config = Config
-
-    def image_network(self, task: Task, config: Any) -> nn.Module:
-        """The classifier before its training: standardised images (B, C, H, W) -> logits (B, K)."""
-        return classifier_of(task, config)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains the classifier, averages the spectra of each class and makes them sound."""

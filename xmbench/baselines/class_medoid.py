@@ -13,18 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, classifier_of, takes_of, trained_classifier
-from xmbench.interfaces import Direction, Examples, Generator, Run, Task
+from xmbench.baselines._classify import ClassifierModel, ClassPlayer, takes_of, trained_classifier
+from xmbench.interfaces import Examples, Generator, Run, Task
 from xmbench.media.audio import to_float
 from xmbench.networks.spectra import magnitudes_of
 
 WINDOW, HOP, POWER = 1024, 256, 0.3  # samples: 46 and 12 ms at 22,050 Hz
-
-
-class Config(ClassifierConfig):
-    """The classifier; the medoid has nothing to set."""
 
 
 def normalised_spectra(clips: NDArray[np.int16]) -> NDArray[np.float64]:
@@ -62,17 +57,10 @@ def class_medoids(examples: Examples, classes: int) -> NDArray[np.int64]:
     return chosen
 
 
-class _ClassMedoidModel:
+class _ClassMedoidModel(ClassifierModel):
     """See the module."""
 
     name = "class-medoid"
-    directions: tuple[Direction, ...] = ("i2a",)
-    oracle = False
-    Config = Config
-
-    def image_network(self, task: Task, config: Any) -> nn.Module:
-        """The classifier before its training: standardised images (B, C, H, W) -> logits (B, K)."""
-        return classifier_of(task, config)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains the classifier, finds the medoids."""

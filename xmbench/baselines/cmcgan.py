@@ -180,7 +180,7 @@ def _validation(
 
         settle_norms(makers.of_path(_PATHS[direction]), made, NOISE, data)
         kinds = judges[direction], real[direction], lambda at: made(data.held_out[at], noise[at])
-        return held_out_scores(*kinds, data, run)
+        return held_out_scores(*kinds, data)
 
     def validate() -> Mapping[str, float]:
         noise = noise_of(run.seed, data.validation_ids, "cpu")

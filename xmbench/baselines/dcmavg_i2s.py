@@ -129,7 +129,7 @@ def _train_pair(
     def validate() -> Mapping[str, float]:
         settle_norms([pair.generator], spoken, NOISE, data)
         noise = noise_of(run.seed, data.validation_ids, run.device)
-        return held_out_scores(judge, real, lambda at: spoken(data.held_out[at], noise[at.to(run.device)]), data, run)
+        return held_out_scores(judge, real, lambda at: spoken(data.held_out[at], noise[at.to(run.device)]), data)
 
     train_adversaries(pair, updates, validate, data, config, run)
 
@@ -141,24 +141,34 @@ class _Trained:
         self._encoder, self._generator = encoder.eval(), pair.generator.eval()
         self._synthesis, self._config, self._run = synthesis, config, run
 
-    @torch.no_grad()
     def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.float32]:
         """Images uint8 (B, H, W, C) -> waveforms float32 (B, T)."""
-        noise = noise_of(self._run.seed, conditions.ids, self._run.device)
-        with autocast(self._run.device, self._config.precision):
-            scaled = self._generator(self._encoder.encode(self._images(conditions)), noise)
-            return self._synthesis(scaled, conditions.ids)
+        return self.generate_and_predict(conditions, direction)[0]
 
     @torch.no_grad()
-    def predict(self, conditions: Conditions) -> NDArray[np.int64]:
+    def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
         """The class that the image encoder recognises, (B,)."""
         with autocast(self._run.device, self._config.precision):
-            logits = self._encoder(self._images(conditions))
-        classes: NDArray[np.int64] = logits.argmax(dim=1).cpu().numpy()
-        return classes
+            return self._recognised(self._encoded(conditions))
 
-    def _images(self, conditions: Conditions) -> Tensor:
-        return square(torch.from_numpy(np.ascontiguousarray(conditions.inputs)).to(self._run.device))
+    @torch.no_grad()
+    def generate_and_predict(
+        self, conditions: Conditions, direction: Direction
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+        """Waveforms float32 (B, T) and recognised classes (B,), of one pass of the encoder."""
+        noise = noise_of(self._run.seed, conditions.ids, self._run.device)
+        with autocast(self._run.device, self._config.precision):
+            encodings = self._encoded(conditions)
+            waveforms = self._synthesis(self._generator(encodings, noise), conditions.ids)
+            return waveforms, self._recognised(encodings)
+
+    def _encoded(self, conditions: Conditions) -> Tensor:
+        images = torch.from_numpy(np.ascontiguousarray(conditions.inputs)).to(self._run.device)
+        return self._encoder.encode(square(images))
+
+    def _recognised(self, encodings: Tensor) -> NDArray[np.int64]:
+        classes: NDArray[np.int64] = self._encoder.head(encodings).argmax(dim=1).cpu().numpy()
+        return classes
 
 
 class _Dcmavg:

@@ -16,6 +16,7 @@ from torchaudio.transforms import GriffinLim
 from xmbench.formats.document import Part
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task, item_rng
 from xmbench.media.audio import to_float
+from xmbench.networks.spectra import require_overlap
 
 
 class Config(Part):
@@ -35,8 +36,7 @@ class Config(Part):
 
     @model_validator(mode="after")
     def _overlap(self) -> Config:
-        if 2 * self.hop > self.window:
-            raise ValueError(f"a hop of {self.hop} samples is more than half of the window of {self.window}")
+        require_overlap(self.window, self.hop)
         return self
 
 

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import nn
 
-from xmbench.baselines._classify import ClassifierConfig, ClassPlayer, classifier_of, trained_classifier
-from xmbench.interfaces import Direction, Examples, Generator, Run, Task, item_rng
+from xmbench.baselines._classify import ClassifierConfig, ClassifierModel, ClassPlayer, trained_classifier
+from xmbench.interfaces import Examples, Generator, Run, Task, item_rng
 from xmbench.media.audio import to_float
 
 FRAME = 512  # samples of a spectrogram frame: 23 ms at 22,050 Hz
@@ -51,17 +50,11 @@ def class_medoids(examples: Examples, classes: int, most: int, seed: int) -> NDA
     return chosen
 
 
-class _NearestClassClipModel:
+class _NearestClassClipModel(ClassifierModel):
     """See the module."""
 
     name = "nearest-class-clip"
-    directions: tuple[Direction, ...] = ("i2a",)
-    oracle = False
     Config = Config
-
-    def image_network(self, task: Task, config: Any) -> nn.Module:
-        """The classifier before its training: standardised images (B, C, H, W) -> logits (B, K)."""
-        return classifier_of(task, config)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Trains the classifier, finds the medoids."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
 
-from xmbench.baselines._classify import ClassifierConfig, answers, classifier_of, trained_classifier
+from xmbench.baselines._classify import ClassifierConfig, ClassifierModel, answers, trained_classifier
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task
 
 BLOCK = 4096  # training images that are compared at once: 50 MB of 32 x 32 colour pixels
@@ -98,17 +98,11 @@ class _NearestImageClip:
         return answers(self._features, images, self._device)
 
 
-class _NearestImageClipModel:
+class _NearestImageClipModel(ClassifierModel):
     """See the module."""
 
     name = "nearest-image-clip"
-    directions: tuple[Direction, ...] = ("i2a",)
-    oracle = False
     Config = Config
-
-    def image_network(self, task: Task, config: Any) -> nn.Module:
-        """The classifier before its training: standardised images (B, C, H, W) -> logits (B, K)."""
-        return classifier_of(task, config)
 
     def fit(self, examples: Examples, task: Task, config: Any, run: Run) -> Generator:
         """Keeps the training images, or trains the classifier and keeps their features."""

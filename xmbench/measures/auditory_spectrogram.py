@@ -20,7 +20,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-SAMPLE_RATE_HZ = 16_000
 FRAME_SAMPLES = 160  # 10 ms
 TIME_CONSTANT_SAMPLES = 160  # 10 ms
 CHANNELS = 128

@@ -21,6 +21,20 @@ TINY = 1e-16
 SILENCE = 1e-3  # samples below it are no part of the word whose level is measured
 
 
+def require_overlap(window: int, hop: int) -> None:
+    """Checks that windows overlap by half or more: beyond, samples are lost between them.
+
+    Args:
+        window: length of a window in samples.
+        hop: samples from one window to the next.
+
+    Raises:
+        ValueError: the hop is more than half of the window.
+    """
+    if 2 * hop > window:
+        raise ValueError(f"a hop of {hop} samples is more than half of the window of {window}")
+
+
 def frames_of(samples: int, hop: int) -> int:
     """N, the number of frames of a clip."""
     return 1 + samples // hop

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from xmbench.errors import DatasetError, MediaError
-from xmbench.formats.dataset import (
-    Dataset,
-    ShardRecord,
-    batch_rows,
-    content_digest,
-    dataset_digest,
-    row_digest,
-    samples_digest,
-)
+from xmbench.formats.dataset import Dataset, ShardRecord, batch_rows
+from xmbench.formats.intact import ContentDigests
 from xmbench.formats.recipe import Recipe
 from xmbench.formats.tables import read_schema
 from xmbench.interfaces import ImageFormat
-from xmbench.media import audio, image
+from xmbench.media import image
 from xmbench.packing.clips import PackedClips, UnpackedClips
 from xmbench.packing.parts import unpacked
 from xmbench.packing.strips import decode_strip, encode_strip, strip_images
@@ -60,28 +53,12 @@ def strip_file(shard: int, number: int) -> str:
     return f"strip-{shard:05d}-{number:05d}.webp"
 
 
-@dataclass(slots=True)
-class Digests:
-    """Digests of the decoded content of a shard's rows; each distinct clip is decoded once."""
-
-    split: str
-    rows: list[tuple[str, str, str]] = field(default_factory=list)
-
-    def add(self, row: dict[str, Any], pixels: NDArray[np.uint8], clip: bytes) -> None:
-        """Adds a row; `clip` is the digest of its samples."""
-        digest = row_digest(self.split, str(row["id"]), row["label"], content_digest(pixels), clip)
-        self.rows.append((self.split, str(row["id"]), digest))
-
-    def require(self, shard: ShardRecord, where: Path, todo: str) -> None:
-        """Raises DatasetError where the content is not what the manifest says."""
-        found = dataset_digest(self.rows)
-        if found != shard.digest:
-            raise DatasetError(
-                f"{shard.path} does not hold what the manifest says",
-                where=where,
-                problems=[f"its content has the sha256 {found[:12]}, expected {shard.digest[:12]}"],
-                todo=todo,
-            )
+def require_content(digests: ContentDigests, shard: ShardRecord, where: Path, todo: str) -> None:
+    """Raises DatasetError where the content of a shard's rows is not what the manifest says."""
+    if problem := digests.problem(shard):
+        raise DatasetError(
+            f"{shard.path} does not hold what the manifest says", where=where, problems=[problem], todo=todo
+        )
 
 
 class _Strips:
@@ -128,7 +105,7 @@ def pack_shard(dataset: Dataset, number: int, folder: Path, clips: PackedClips) 
     kept = kept.with_metadata({SCHEMA_KEY: base64.b64encode(columns.serialize().to_pybytes())})
     table = dataset.open_shard(shard, columns.names)
     strips = _Strips(folder, number, dataset.recipe.task.image)
-    digests, known = Digests(shard.split), dict[int, bytes]()
+    digests = ContentDigests(shard.split)
     with (
         replacing(folder / rows_file(number)) as temporary,
         pq.ParquetWriter(temporary, kept, compression="zstd") as writer,
@@ -136,28 +113,21 @@ def pack_shard(dataset: Dataset, number: int, folder: Path, clips: PackedClips) 
         for group in range(table.file.num_row_groups):
             made: list[dict[str, Any]] = []
             for batch in table.batches(batch_rows(dataset.recipe), groups=[group]):
-                made += [_packed(row, scalars, strips, clips, digests, known) for row in batch.to_pylist()]
+                made += [_packed(row, scalars, strips, clips, digests) for row in batch.to_pylist()]
             if made:
                 writer.write_table(pa.Table.from_pylist(made, schema=kept), row_group_size=len(made))
         strips.flush()
         clips.flush()
-        digests.require(shard, path, "run `xmbench validate`, and build the data set again")
+        require_content(digests, shard, path, "run `xmbench validate`, and build the data set again")
 
 
 def _packed(
-    row: dict[str, Any],
-    scalars: list[str],
-    strips: _Strips,
-    clips: PackedClips,
-    digests: Digests,
-    known: dict[int, bytes],
+    row: dict[str, Any], scalars: list[str], strips: _Strips, clips: PackedClips, digests: ContentDigests
 ) -> dict[str, Any]:
     data, sound = row["image"]["bytes"], row["audio"]["bytes"]
     pixels = image.decode(data)
     clip = clips.place(sound)
-    if clip not in known:
-        known[clip] = samples_digest(*audio.decode_mono_int16(sound))
-    digests.add(row, pixels, known[clip])
+    digests.add(row, pixels, sound, clip)
     return {
         **{name: row[name] for name in scalars},
         ":image_path": row["image"]["path"],
@@ -183,7 +153,7 @@ class UnpackedShard:
     columns: pa.Schema
     groups: list[int]
     takes: int
-    digests: Digests
+    digests: ContentDigests
     changed: int = 0
 
 
@@ -199,7 +169,7 @@ def open_packed(folder: Path, number: int, split: str) -> UnpackedShard:
         columns = pa.ipc.read_schema(pa.py_buffer(base64.b64decode((file.schema_arrow.metadata or {})[SCHEMA_KEY])))
         groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         takes = len(set(pq.read_table(path, columns=["take"])["take"].to_pylist()))
-    return UnpackedShard(columns, groups, takes, Digests(split))
+    return UnpackedShard(columns, groups, takes, ContentDigests(split))
 
 
 def unpack_groups(
@@ -212,11 +182,10 @@ def unpack_groups(
     """
     path = folder / rows_file(number)
     pixels = _pixels(folder, number, recipe.task.image)
-    known: dict[int, bytes] = {}
     with unpacked(path):
         file = pq.ParquetFile(path)
         for group in range(file.num_row_groups):
-            rows = [_unpacked(row, shard, pixels, clips, known) for row in file.read_row_group(group).to_pylist()]
+            rows = [_unpacked(row, shard, pixels, clips) for row in file.read_row_group(group).to_pylist()]
             yield pa.Table.from_pylist(rows, schema=shard.columns)
 
 
@@ -230,11 +199,7 @@ def _pixels(folder: Path, number: int, form: ImageFormat) -> Iterator[NDArray[np
 
 
 def _unpacked(
-    row: dict[str, Any],
-    shard: UnpackedShard,
-    strips: Iterator[NDArray[np.uint8]],
-    clips: UnpackedClips,
-    known: dict[int, bytes],
+    row: dict[str, Any], shard: UnpackedShard, strips: Iterator[NDArray[np.uint8]], clips: UnpackedClips
 ) -> dict[str, Any]:
     data, sound = row[":raw"], clips.read(row[":clip"])
     if data is None:
@@ -243,9 +208,7 @@ def _unpacked(
         shard.changed += zlib.crc32(data) != row[":crc"]
     else:
         pixels = image.decode(data)
-    if row[":clip"] not in known:
-        known[row[":clip"]] = samples_digest(*audio.decode_mono_int16(sound))
-    shard.digests.add(row, pixels, known[row[":clip"]])
+    shard.digests.add(row, pixels, sound, row[":clip"])
     media = {
         "image": {"bytes": data, "path": row[":image_path"]},
         "audio": {"bytes": sound, "path": row[":audio_path"]},

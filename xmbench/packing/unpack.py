@@ -15,7 +15,7 @@ from xmbench.formats.document import load_json
 from xmbench.formats.layout import CARD_FILE, DATA_FOLDER, LEDGER_FILE, MANIFEST_FILE, SHARD_NAME
 from xmbench.packing.clips import UnpackedClips
 from xmbench.packing.parts import extract, find_parts
-from xmbench.packing.rows import UnpackedShard, open_packed, unpack_groups
+from xmbench.packing.rows import UnpackedShard, open_packed, require_content, unpack_groups
 from xmbench.packing.strips import require_webp
 from xmbench.storage.files import make_folder, replacing, write_text, writing
 from xmbench.storage.locks import locked
@@ -123,5 +123,5 @@ def _shard(
     with replacing(path) as temporary, open_writer(temporary, opened.columns, recipe, takes) as writer:
         for rows in unpack_groups(opened, work, number, recipe, clips):
             writer.write_table(rows, row_group_size=len(rows))
-        opened.digests.require(shard, path, "pack the data set again: its files were changed")
+        require_content(opened.digests, shard, path, "pack the data set again: its files were changed")
     return shard.model_copy(update={"bytes": path.stat().st_size}), opened

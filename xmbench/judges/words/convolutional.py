@@ -11,18 +11,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xmbench.judges.stored import batched, exactly, pack, require, unpack
-from xmbench.judges.words.features import BANDS, FRAMES, features
+from xmbench.judges.stored import pack, require, unpack
+from xmbench.judges.words.features import BANDS, FRAMES
+from xmbench.judges.words.judging import EMBEDDING, NetworksJudge, vote
 from xmbench.judges.words.rejecting import PLAIN, REJECTS, Rejection
 
 FORMAT, FIRST_FORMAT = "xmbench/spoken-word-judge/2", "xmbench/spoken-word-judge/1"
-BATCH = 64
-EMBEDDING = 64
 CHANNELS = (12, 24, 40, 60)
 
 
@@ -68,24 +65,14 @@ class WordNet(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class SpokenWordJudge:
+class SpokenWordJudge(NetworksJudge):
     """Networks that vote by the mean of their log-probabilities.
 
     Attributes:
-        class_names: the K words.
         networks: in evaluation mode, with weights as they are stored.
-        data: the safetensors file that they were read from.
-        frames: of a clip that the networks get.
-        device: where the networks compute.
-        rejection: how it rejects.
     """
 
-    class_names: tuple[str, ...]
     networks: tuple[WordNet, ...]
-    data: bytes
-    frames: int = FRAMES
-    device: str = "cpu"
-    rejection: Rejection = PLAIN
 
     @classmethod
     def of(
@@ -102,49 +89,19 @@ class SpokenWordJudge:
             about["channels"] = networks[0].channels
         return cls.from_bytes(pack(about, networks))
 
-    def probabilities(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
-        """Probabilities of the words: float32 (N, K + 1), rows sum to 1, the last column is "none of them".
-
-        Args:
-            clips: N clips, float32 (T,), any length; only relative levels matter.
-            sample_rate_hz: of all of them.
-        """
-        seen = batches(clips, sample_rate_hz, self.frames)
-        return batched(seen, self._vote, len(self.class_names) + 1, self.device)
-
-    def embed(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
-        """The first network's embedding, float32 (N, 64), for distances between sets of clips."""
-        return batched(batches(clips, sample_rate_hz, self.frames), self.networks[0].embed, EMBEDDING, self.device)
-
-    def _vote(self, batch: Tensor) -> Tensor:
-        votes = torch.stack([torch.log_softmax(network(batch), 1) for network in self.networks]).mean(0)
-        return self.rejection.probabilities(votes)
-
     def rejecting(self, rejection: Rejection) -> SpokenWordJudge:
         """The same networks with another rejection."""
         return self.of(self.class_names, self.networks, self.frames, rejection)
 
     @classmethod
-    def from_bytes(cls, data: bytes, device: str = "cpu") -> SpokenWordJudge:
-        """Reads such a file; the last few stay loaded.
-
-        Raises:
-            PrerequisiteError: not weights of this judge, or of another version of it; no such device.
-        """
+    def _read(cls, data: bytes, device: str) -> SpokenWordJudge:
         return _unpack(data, device)
 
+    def _logits(self, batch: Tensor) -> Tensor:
+        return vote(self.networks, batch)
 
-def batches(
-    clips: Sequence[NDArray[np.float32]], sample_rate_hz: int, frames: int = FRAMES
-) -> list[tuple[Tensor, int]]:
-    """Batches of one size, each with the number of clips that count: the last is filled with its first clip."""
-    found = []
-    for start in range(0, len(clips), BATCH):
-        part = list(clips[start : start + BATCH])
-        with exactly():  # the bands are sums too
-            seen = features(part + part[:1] * (BATCH - len(part)), sample_rate_hz, frames)
-        found.append((seen, len(part)))
-    return found
+    def _embedded(self, batch: Tensor) -> Tensor:
+        return self.networks[0].embed(batch)
 
 
 @functools.lru_cache(maxsize=4)
@@ -152,7 +109,7 @@ def _unpack(data: bytes, device: str) -> SpokenWordJudge:
     require(device)
     about, networks = unpack(data, (FORMAT, FIRST_FORMAT), _untrained)
     placed = tuple(network.to(device) for network in networks)
-    return SpokenWordJudge(tuple(about["words"]), placed, data, about["frames"], device, Rejection.of(about))
+    return SpokenWordJudge(tuple(about["words"]), data, about["frames"], device, Rejection.of(about), placed)
 
 
 def _untrained(about: dict[str, Any]) -> WordNet:

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xmbench.errors import PrerequisiteError
-from xmbench.judges.stored import batched, exactly, pack, require, unpack
+from xmbench.judges.stored import exactly, pack, require, unpack
 from xmbench.judges.words import speech_embedding
-from xmbench.judges.words.convolutional import EMBEDDING
 from xmbench.judges.words.features import FRAMES
+from xmbench.judges.words.judging import EMBEDDING, NetworksJudge, vote
 from xmbench.judges.words.rejecting import PLAIN, REJECTS, Rejection
 from xmbench.judges.words.speech_embedding import SIZE
 
@@ -89,24 +89,15 @@ class WindowNet(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class EmbeddingWordJudge:
+class EmbeddingWordJudge(NetworksJudge):
     """Networks over one speech embedding that vote by the mean of their log-probabilities.
 
     Attributes:
-        class_names: the K words.
         networks: in evaluation mode, with weights as they are stored.
-        data: the safetensors file that they were read from.
         frames: of 10 ms that a word may last.
-        device: where the networks compute.
-        rejection: how it rejects.
     """
 
-    class_names: tuple[str, ...]
     networks: tuple[WindowNet, ...]
-    data: bytes
-    frames: int = FRAMES
-    device: str = "cpu"
-    rejection: Rejection = PLAIN
 
     @classmethod
     def of(
@@ -122,43 +113,26 @@ class EmbeddingWordJudge:
         about["speech_embedding"] = speech_embedding.digest()
         return cls.from_bytes(pack(about, networks))
 
-    def probabilities(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
-        """Probabilities of the words: float32 (N, K + 1), rows sum to 1, the last column is "none of them".
-
-        Args:
-            clips: N clips, float32 (T,), any length; only relative levels matter.
-            sample_rate_hz: of all of them.
-        """
-        seen = batches(clips, sample_rate_hz, windows_for(self.frames))
-        return batched(seen, self._vote, len(self.class_names) + 1, self.device)
-
-    def embed(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
-        """The first network's embedding, float32 (N, 64), for distances between sets of clips."""
-        seen = batches(clips, sample_rate_hz, windows_for(self.frames))
-        return batched(seen, lambda batch: self.networks[0].embed(self._windows(batch)), EMBEDDING, self.device)
-
-    def _windows(self, batch: Tensor) -> Tensor:
-        found: Tensor = speech_embedding.speech_embedding(self.device)(batch)
-        return found
-
-    def _vote(self, batch: Tensor) -> Tensor:
-        seen = self._windows(batch)
-        votes = torch.stack([torch.log_softmax(network(seen), 1) for network in self.networks]).mean(0)
-        return self.rejection.probabilities(votes)
-
     def rejecting(self, rejection: Rejection) -> EmbeddingWordJudge:
         """The same networks with another rejection."""
         return self.of(self.class_names, self.networks, self.frames, rejection)
 
     @classmethod
-    def from_bytes(cls, data: bytes, device: str = "cpu") -> EmbeddingWordJudge:
-        """Reads such a file; the last few stay loaded.
-
-        Raises:
-            PrerequisiteError: not weights of this judge, or of another version of it or of the embedding; no such
-                device.
-        """
+    def _read(cls, data: bytes, device: str) -> EmbeddingWordJudge:
         return _unpack(data, device)
+
+    def _logits(self, batch: Tensor) -> Tensor:
+        return vote(self.networks, self._windows(batch))
+
+    def _embedded(self, batch: Tensor) -> Tensor:
+        return self.networks[0].embed(self._windows(batch))
+
+    def _batches(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> list[tuple[Tensor, int]]:
+        return batches(clips, sample_rate_hz, windows_for(self.frames))
+
+    def _windows(self, batch: Tensor) -> Tensor:
+        found: Tensor = speech_embedding.speech_embedding(self.device)(batch)
+        return found
 
 
 def batches(clips: Sequence[NDArray[np.float32]], sample_rate_hz: int, windows: int) -> list[tuple[Tensor, int]]:
@@ -183,7 +157,7 @@ def _unpack(data: bytes, device: str) -> EmbeddingWordJudge:
             todo="install the version of xmbench that trained it, or fit it again",
         )
     placed = tuple(network.to(device) for network in networks)
-    return EmbeddingWordJudge(tuple(about["words"]), placed, data, about["frames"], device, Rejection.of(about))
+    return EmbeddingWordJudge(tuple(about["words"]), data, about["frames"], device, Rejection.of(about), placed)
 
 
 def _untrained(about: dict[str, Any]) -> WindowNet:

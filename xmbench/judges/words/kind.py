@@ -108,7 +108,7 @@ class WordJudges:
 
     def load(self, weights: bytes, device: str = "cpu") -> Judge:
         """Reads weights; raises PrerequisiteError."""
-        from xmbench.judges.words.convolutional import EMBEDDING
+        from xmbench.judges.words.judging import EMBEDDING
 
         return WordJudge(word_judge(weights, device), EMBEDDING)
 

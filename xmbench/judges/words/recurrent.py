@@ -14,14 +14,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xmbench.judges.stored import batched, pack, require, unpack
-from xmbench.judges.words.convolutional import EMBEDDING, batches
+from xmbench.judges.stored import pack, require, unpack
 from xmbench.judges.words.features import BANDS, FRAMES
+from xmbench.judges.words.judging import EMBEDDING, NetworksJudge
 from xmbench.judges.words.rejecting import PLAIN, REJECTS, Rejection
 
 FORMAT, FIRST_FORMAT = "xmbench/recurrent-word-judge/2", "xmbench/recurrent-word-judge/1"
@@ -92,24 +90,14 @@ class RecurrentNet(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class RecurrentWordJudge:
+class RecurrentWordJudge(NetworksJudge):
     """One recurrent network, with the same interface as `SpokenWordJudge`.
 
     Attributes:
-        class_names: the K words.
         network: in evaluation mode, with weights as they are stored.
-        data: the safetensors file that it was read from.
-        frames: of a clip that the network gets.
-        device: where the network computes.
-        rejection: how it rejects.
     """
 
-    class_names: tuple[str, ...]
     network: RecurrentNet
-    data: bytes
-    frames: int = FRAMES
-    device: str = "cpu"
-    rejection: Rejection = PLAIN
 
     @classmethod
     def of(
@@ -120,35 +108,20 @@ class RecurrentWordJudge:
         about |= {"frames": frames, "hidden": network.hidden, "rejection": asdict(rejection or PLAIN)}
         return cls.from_bytes(pack(about, [network]))
 
-    def probabilities(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
-        """Probabilities of the words: float32 (N, K + 1), rows sum to 1, the last column is "none of them".
-
-        Args:
-            clips: N clips, float32 (T,), any length; only relative levels matter.
-            sample_rate_hz: of all of them.
-        """
-        seen = batches(clips, sample_rate_hz, self.frames)
-        return batched(seen, self._heard, len(self.class_names) + 1, self.device)
-
-    def embed(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
-        """The embedding, float32 (N, 64), for distances between sets of clips."""
-        return batched(batches(clips, sample_rate_hz, self.frames), self.network.embed, EMBEDDING, self.device)
-
-    def _heard(self, batch: Tensor) -> Tensor:
-        return self.rejection.probabilities(self.network(batch))
-
     def rejecting(self, rejection: Rejection) -> RecurrentWordJudge:
         """The same network with another rejection."""
         return self.of(self.class_names, self.network, self.frames, rejection)
 
     @classmethod
-    def from_bytes(cls, data: bytes, device: str = "cpu") -> RecurrentWordJudge:
-        """Reads such a file; the last few stay loaded.
-
-        Raises:
-            PrerequisiteError: not weights of this judge, or of another version of it; no such device.
-        """
+    def _read(cls, data: bytes, device: str) -> RecurrentWordJudge:
         return _unpack(data, device)
+
+    def _logits(self, batch: Tensor) -> Tensor:
+        found: Tensor = self.network(batch)
+        return found
+
+    def _embedded(self, batch: Tensor) -> Tensor:
+        return self.network.embed(batch)
 
 
 @functools.lru_cache(maxsize=4)
@@ -156,7 +129,7 @@ def _unpack(data: bytes, device: str) -> RecurrentWordJudge:
     require(device)
     about, (network,) = unpack(data, (FORMAT, FIRST_FORMAT), _untrained)
     placed = network.to(device)
-    return RecurrentWordJudge(tuple(about["words"]), placed, data, about["frames"], device, Rejection.of(about))
+    return RecurrentWordJudge(tuple(about["words"]), data, about["frames"], device, Rejection.of(about), placed)
 
 
 def _untrained(about: dict[str, Any]) -> RecurrentNet:

@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from xmbench.errors import PrerequisiteError
 from xmbench.judges.header import header
-from xmbench.judges.stored import batched, pack, require, restore, tensors
-from xmbench.judges.words.convolutional import CHANNELS, EMBEDDING, WordNet, batches
+from xmbench.judges.stored import pack, require, restore, tensors
+from xmbench.judges.words.convolutional import CHANNELS, WordNet
 from xmbench.judges.words.features import BANDS, FRAMES
+from xmbench.judges.words.judging import NetworksJudge, vote
 from xmbench.judges.words.recurrent import CEPSTRA, HIDDEN, RecurrentNet
 from xmbench.judges.words.rejecting import PLAIN, Rejection
 
@@ -27,25 +25,15 @@ FORMAT = "xmbench/voting-word-judge/1"
 
 
 @dataclass(frozen=True, eq=False)
-class VotingWordJudge:
+class VotingWordJudge(NetworksJudge):
     """Networks of two kinds that vote by the mean of their log-probabilities, each with one vote.
 
     Attributes:
-        class_names: the K words.
         convolutional, recurrent: the networks, in evaluation mode, with weights as they are stored; at least one each.
-        data: the safetensors file that they were read from.
-        frames: of a clip that the networks get.
-        device: where the networks compute.
-        rejection: how it rejects.
     """
 
-    class_names: tuple[str, ...]
     convolutional: tuple[WordNet, ...]
     recurrent: tuple[RecurrentNet, ...]
-    data: bytes
-    frames: int = FRAMES
-    device: str = "cpu"
-    rejection: Rejection = PLAIN
 
     @classmethod
     def of(
@@ -63,37 +51,19 @@ class VotingWordJudge:
         about["rejection"] = asdict(rejection or PLAIN)
         return cls.from_bytes(pack(about, [*convolutional, *recurrent]))
 
-    def probabilities(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
-        """Probabilities of the words: float32 (N, K + 1), rows sum to 1, the last column is "none of them".
-
-        Args:
-            clips: N clips, float32 (T,), any length; only relative levels matter.
-            sample_rate_hz: of all of them.
-        """
-        seen = batches(clips, sample_rate_hz, self.frames)
-        return batched(seen, self._vote, len(self.class_names) + 1, self.device)
-
-    def embed(self, clips: Sequence[NDArray[np.float32]], sample_rate_hz: int) -> NDArray[np.float32]:
-        """The first recurrent network's embedding, float32 (N, 64), for distances between sets of clips."""
-        return batched(batches(clips, sample_rate_hz, self.frames), self.recurrent[0].embed, EMBEDDING, self.device)
-
-    def _vote(self, batch: Tensor) -> Tensor:
-        networks = (*self.convolutional, *self.recurrent)
-        votes = torch.stack([torch.log_softmax(network(batch), 1) for network in networks]).mean(0)
-        return self.rejection.probabilities(votes)
-
     def rejecting(self, rejection: Rejection) -> VotingWordJudge:
         """The same networks with another rejection."""
         return self.of(self.class_names, self.convolutional, self.recurrent, self.frames, rejection)
 
     @classmethod
-    def from_bytes(cls, data: bytes, device: str = "cpu") -> VotingWordJudge:
-        """Reads such a file; the last few stay loaded.
-
-        Raises:
-            PrerequisiteError: not weights of this judge, or of another version of it; no such device.
-        """
+    def _read(cls, data: bytes, device: str) -> VotingWordJudge:
         return _unpack(data, device)
+
+    def _logits(self, batch: Tensor) -> Tensor:
+        return vote((*self.convolutional, *self.recurrent), batch)
+
+    def _embedded(self, batch: Tensor) -> Tensor:
+        return self.recurrent[0].embed(batch)
 
 
 @functools.lru_cache(maxsize=4)
@@ -115,4 +85,4 @@ def _unpack(data: bytes, device: str) -> VotingWordJudge:
     for number, network in enumerate([*convolutional, *recurrent]):
         restore(network, stored, number)
         network.to(device)
-    return VotingWordJudge(words, tuple(convolutional), tuple(recurrent), data, frames, device, rejection)
+    return VotingWordJudge(words, data, frames, device, rejection, tuple(convolutional), tuple(recurrent))

@@ -124,10 +124,10 @@ def _verdicts(result: Result, table: pa.Table, media: _Media) -> tuple[list[Verd
     judge, second = load_judges(media.dataset, media.opened.track, local=local) if result.judge else (None, None)
     names = naming_metrics(tuple(name for name in result.scores if name in table.column_names))
     if judge is None or result.judge is None or not names:
-        _require_outputs(result, table, media.opened)
+        _require_outputs(table, media.opened)
         return [], []
     if judge.card.sha256 != result.judge.sha256:
-        _require_outputs(result, table, media.opened)
+        _require_outputs(table, media.opened)
         return [], [f"No confusion of the judge: {result.judge.name} {result.judge.sha256[:12]} is not installed."]
     same = second is not None and result.second_judge is not None and (second.card.sha256 == result.second_judge.sha256)
     kept = tuple(name for name in names if same or judges_of(registry.metric(name))[:1] != ("second",))
@@ -137,7 +137,7 @@ def _verdicts(result: Result, table: pa.Table, media: _Media) -> tuple[list[Verd
     return found, [] if kept == names else ["No confusion of the second judge: it is not the installed one."]
 
 
-def _require_outputs(result: Result, table: pa.Table, opened: OpenedSubmission) -> None:
+def _require_outputs(table: pa.Table, opened: OpenedSubmission) -> None:
     """Checks that these outputs were scored: without a judge nothing else would notice that they are others."""
     known = dict(zip(table.column("id").to_pylist(), table.column("output_sha256").to_pylist(), strict=True))
     for raw in opened.outputs.read(opened.ids):
