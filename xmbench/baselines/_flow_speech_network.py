@@ -64,7 +64,14 @@ class Config(Part):
     least_left: float = Field(default=0.1, gt=0, le=1, description="smallest 1 - t by which an error is divided")
     average: float = Field(default=0.999, ge=0, lt=1)
     precision: Precision = "bf16"
+    # Listener: a classifier of training spectra that chooses among candidates; trained only where there are several
+    listener_width: int = Field(default=64, ge=GROUPS, multiple_of=GROUPS)
+    listener_lr: float = Field(default=2e-3, gt=0)
+    listener_epochs: int = Field(default=4, ge=1)
+    listener_min_steps: int = Field(default=400, ge=1)
+    listener_batch: int = Field(default=64, ge=2)
     # Generation
+    candidates: int = Field(default=1, ge=1, le=64, description="spectra per item, of which the listener takes one")
     steps: int = Field(default=25, ge=1)
     guidance: float = Field(default=2.0, ge=0)
     invert_steps: int = Field(default=0, ge=0)
@@ -80,7 +87,7 @@ class Config(Part):
 
 
 # What a trained run may change: its checkpoints do not depend on it.
-GENERATION = ("steps", "guidance", "invert_steps", "vocoder_iterations", "vocoder_momentum")
+GENERATION = ("candidates", "steps", "guidance", "invert_steps", "vocoder_iterations", "vocoder_momentum")
 
 
 def training_digest(config: Config, task: Task) -> str:

@@ -3,7 +3,8 @@
 A regressor trained on many takes of a word speaks their mean, which is no word. A sampler need not: this one turns
 noise into a log-mel spectrum along a learnt flow (Y. Lipman et al., "Flow matching for generative modeling", ICLR
 2023; X. Liu et al., "Flow straight and fast", ICLR 2023), guided by the image without a separate classifier
-(J. Ho, T. Salimans, "Classifier-free diffusion guidance", 2022), and leaves the phase to Griffin-Lim.
+(J. Ho, T. Salimans, "Classifier-free diffusion guidance", 2022), and leaves the phase to Griffin-Lim. Of several
+spectra a small classifier of the training spectra may choose the one in which it hears the word best.
 
 The network predicts the clean spectrum, not the velocity (T. Li, K. He, "Back to basics: let denoising generative
 models denoise", 2025): a spectrum fits through few channels, noise does not.
@@ -30,6 +31,7 @@ from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, 
 from xmbench.networks.condition_encoders import ConditionEncoder
 from xmbench.networks.flow_matching import flow_loss, sample
 from xmbench.networks.images import moved, standardise
+from xmbench.networks.listener import Listener, best_heard
 from xmbench.networks.spectra import frames_of, griffin_lim, initial_phases
 from xmbench.training import (
     Optimiser,
@@ -152,12 +154,53 @@ def _train_flow(
     )
 
 
+# ---------------------------------------------------------------------------------------------------- listener
+LISTENING_NOISE = 0.3  # standard deviation of what is added to a training spectrum of unit variance
+
+
+def _train_listener(flow: Flow, spectra: Spectra, data: Tensors, task: Task, config: Config, run: Run) -> Listener:
+    """Last phase, where candidates are chosen from: hears the words of the training spectra, with the labels."""
+    seed_everything(run.seed, "listener", "weights")
+    listener = place(Listener(config.bands, len(task.class_names), config.listener_width), run.device)
+
+    def losses(rows: Tensor, noise: float) -> Losses:
+        clean = (spectra.take(data.clip_index[rows], run.device) - flow.mean) / flow.deviation
+        logits = listener(clean + noise * torch.randn_like(clean) if noise else clean)
+        return {"loss": F.cross_entropy(logits.float(), data.labels[rows].to(logits.device))}
+
+    def validate() -> Mapping[str, float]:
+        return {"selection": mean_losses(lambda rows: losses(rows, 0.0), data.held_out)["loss"]}
+
+    batch, epoch, steps = plan_steps(
+        len(data.rows), config.listener_batch, config.listener_epochs, config.listener_min_steps
+    )
+    optimiser = Optimiser("adam", config.listener_lr, warmup_steps=steps // 20)
+    train(
+        Phase(
+            name="listener",
+            module=listener,
+            items=len(data.rows),
+            steps=steps,
+            batch_size=batch,
+            updates=(Update(listener, optimiser, lambda at: losses(data.rows[at], LISTENING_NOISE)),),
+            validate=validate if len(data.held_out) else None,
+            validate_every=max(epoch, steps // 10),
+            validation_ids=data.validation_ids,
+        ),
+        run,
+    )
+    return listener
+
+
 # -------------------------------------------------------------------------------------------------- generation
 class _Speaker:
-    """Encode, sample a spectrum, invert the mel bands, find a phase."""
+    """Encode, sample spectra, let the listener choose, invert the mel bands, find a phase."""
 
-    def __init__(self, flow: Flow, encoder: ConditionEncoder, task: Task, config: Config, run: Run) -> None:
+    def __init__(
+        self, flow: Flow, encoder: ConditionEncoder, listener: Listener | None, task: Task, config: Config, run: Run
+    ) -> None:
         self._flow, self._encoder, self._config = flow.eval(), encoder.eval(), config
+        self._listener = None if listener is None else listener.eval()
         self._samples, self._seed, self._device = task.audio.samples, run.seed, run.device
         self._mel = place(mel_of(task, config), run.device)
 
@@ -166,10 +209,7 @@ class _Speaker:
         """Images uint8 (B, H, W, C) -> waveforms float32 (B, T) in -1..1."""
         config, flow, ids = self._config, self._flow, conditions.ids
         frames = frames_of(self._samples, config.hop)
-        condition = self._encode(conditions)[0]
-        with autocast(self._device, config.precision):
-            found = sample(flow, self._noise(ids, frames), condition, config.steps, config.guidance)
-        spectra = found * flow.deviation + flow.mean
+        spectra = self._spectra(conditions, frames) * flow.deviation + flow.mean
         # The floor stands for silence: without it a pause would hiss, and its spectrum would differ from a real one's.
         audible = torch.log((spectra.exp() - config.floor).clamp_min(config.floor * 1e-6))
         magnitudes = self._mel.invert(audible, config.invert_steps)
@@ -187,6 +227,21 @@ class _Speaker:
         outputs: NDArray[np.float32] = found.cpu().numpy()
         return outputs
 
+    def _spectra(self, conditions: Conditions, frames: int) -> Tensor:
+        """One normalised spectrum per item (B, M, N): the candidate that the listener hears best."""
+        config, flow, many = self._config, self._flow, self._config.candidates
+        condition, logits = self._encode(conditions)
+        noise = self._noise(conditions.ids, frames)
+        conditions_of_all = condition.repeat_interleave(many, dim=0)
+        with autocast(self._device, config.precision):
+            found = sample(flow, noise.flatten(0, 1), conditions_of_all, config.steps, config.guidance)
+        if self._listener is None:
+            return found
+        found = found.unflatten(0, (-1, many))
+        heard = self._listener(found.flatten(0, 1)).unflatten(0, (-1, many))
+        best = best_heard(heard, logits.float().softmax(dim=1))
+        return found[torch.arange(len(found), device=found.device), best]
+
     @torch.no_grad()
     def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
         """The class that the encoder's head recognises, (B,)."""
@@ -199,9 +254,14 @@ class _Speaker:
         return found
 
     def _noise(self, ids: tuple[str, ...], frames: int) -> Tensor:
+        """For every candidate of every item, (B, candidates, M, N); the first does not depend on how many there are."""
         shape = (self._config.bands, frames)
-        drawn = [item_rng(self._seed, f"{item}/noise").standard_normal(shape, dtype=np.float32) for item in ids]
-        return torch.from_numpy(np.stack(drawn)).to(self._device)
+        names = ["noise", *(f"noise/{number}" for number in range(1, self._config.candidates))]
+        drawn = [
+            [item_rng(self._seed, f"{item}/{name}").standard_normal(shape, dtype=np.float32) for name in names]
+            for item in ids
+        ]
+        return torch.from_numpy(np.array(drawn)).to(self._device)
 
 
 class _FlowSpeechModel:
@@ -236,7 +296,8 @@ class _FlowSpeechModel:
         flow.level.copy_(spectra.level)
         place(flow, run.device)
         _train_flow(flow, spectra, conditions, data, config, run)
-        return _Speaker(flow, encoder, task, config, run)
+        listener = _train_listener(flow, spectra, data, task, config, run) if config.candidates > 1 else None
+        return _Speaker(flow, encoder, listener, task, config, run)
 
 
 MODEL = _FlowSpeechModel()
