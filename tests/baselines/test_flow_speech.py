@@ -25,6 +25,7 @@ from xmbench.formats.document import load_toml
 from xmbench.interfaces import AudioFormat, Conditions, Examples, ImageFormat, Run, Task
 from xmbench.networks import flow_matching
 from xmbench.networks.images import moved, standardise
+from xmbench.networks.listener import best_heard
 from xmbench.networks.spectra import LogMel, frames_of, word_level
 
 TINY: dict[str, Any] = {
@@ -271,6 +272,31 @@ def test_another_seed_gives_another_take(tmp_path: Path) -> None:
         for seed in (0, 1)
     ]
     assert np.abs(outputs[0] - outputs[1]).max() > 0.01
+
+
+def test_the_listener_takes_the_candidate_that_it_hears_as_the_wanted_word() -> None:
+    clear, other, mute = torch.tensor([4.0, 0.0, 0.0]), torch.tensor([0.0, 4.0, 0.0]), torch.zeros(3)
+    logits = torch.stack([torch.stack([mute, other, clear]), torch.stack([clear, other, other])])
+    wanted = torch.tensor([[1.0, 0.0, 0.0], [0.1, 0.9, 0.0]])
+    assert best_heard(logits, wanted).tolist() == [2, 1]  # of equals the first
+
+
+def test_more_candidates_say_more_of_the_words(tmp_path: Path) -> None:
+    """A flow that is hardly trained says any word; what a listener takes of sixteen spectra is the right one."""
+    task = task_of(2000)
+    examples, unseen = examples_of(task), examples_of(task, 24, seed=1)
+    small = {**TINY, "drop": 0.99, "min_steps": 200, "guidance": 1.0, "listener_min_steps": 60, "listener_width": 16}
+    known = spectra_of(examples.as_outputs(np.arange(4), "i2a"), task, Config(**small))
+    right = []
+    for candidates in (2, 16):  # the second run listens with what the first has trained
+        config = Config(**{**small, "candidates": candidates})
+        generator = MODEL.fit(examples, task, config, run_in(tmp_path, resume=candidates > 2))
+        made = spectra_of(generator.generate(conditions_of(unseen), "i2a"), task, config)
+        right.append(((made[:, None] - known[None]).square().mean(dim=(2, 3)).argmin(dim=1).numpy() == unseen.labels))
+    assert right[1].mean() > right[0].mean() + 0.1
+    assert right[1].mean() > 0.8
+    one = MODEL.fit(examples, task, Config(**small), run_in(tmp_path, resume=True))
+    assert np.isfinite(one.generate(conditions_of(unseen), "i2a")).all()  # one candidate needs no listener
 
 
 def _stopped(call: int, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
