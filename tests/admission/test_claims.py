@@ -144,7 +144,7 @@ def test_an_oracles_clips_are_not_a_learned_system(digits: Dataset, root: Path, 
         "one sample": one_sample,
         "quieter": lambda _i, _k, x: 0.6 * x,
         "later": lambda _i, _k, x: np.concatenate([np.zeros(3), x[:-3]]),
-        "hiss": hiss(-40.0),
+        "last bits": hiss(-90.0),
     }
     for name, make in made.items():
         path = scored(digits, tmp_path / name, make, system="My Net")
@@ -162,17 +162,13 @@ def test_a_system_that_is_only_good_is_no_oracle(digits: Dataset, root: Path, tm
     assert leaderboard.add(root, path).paired == 4
 
 
-def test_a_generator_that_learned_most_clips_nearly_by_heart_is_no_copy(
+def test_a_generator_that_learned_its_clips_nearly_by_heart_is_added_and_told(
     digits: Dataset, root: Path, tmp_path: Path
 ) -> None:
-    """MT-Net with 1,800 steps on single-take data: two thirds of its outputs are as near to the clips as with hiss."""
-    taken = iter(range(10**6))
-
-    def make(item_id: str, label: int, reference: Any) -> Any:
-        return hiss(-40.0 if next(taken) % 3 else -28.0)(item_id, label, reference)
-
-    path = scored(digits, tmp_path / "good", make, system="Very Good Net")
-    assert leaderboard.add(root, path).paired == 4
+    """MT-Net with 1,800 steps on single-take data is as near to the clips as these are with a hiss at -40 dB."""
+    added = leaderboard.add(root, scored(digits, tmp_path / "good", hiss(-40.0), system="Very Good Net"))
+    assert added.paired == 4
+    assert any("nearly 'Oracle class, stored clip'" in line for line in added.warnings)
 
 
 def test_what_the_fixed_length_hides_keeps_a_result_off_the_boards(digits: Dataset, root: Path, tmp_path: Path) -> None:

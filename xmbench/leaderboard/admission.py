@@ -28,7 +28,7 @@ from xmbench.formats.result import Result
 from xmbench.leaderboard import audit, columns, facts, names, remake
 from xmbench.leaderboard.board import installed_track
 from xmbench.leaderboard.entries import board_key, system_key
-from xmbench.leaderboard.likeness import MOST_ALIKE, copied, same_values
+from xmbench.leaderboard.likeness import MOST_ALIKE, NEARLY, copied, same_values
 from xmbench.leaderboard.places import is_result, items_place, place, plain_place, seeded_place
 from xmbench.leaderboard.store import inspect, without
 from xmbench.storage.files import make_folder, writing
@@ -233,6 +233,15 @@ def _copies(new: _Newcomer) -> list[str]:
     ]
 
 
+def _nearly_copies(new: _Newcomer) -> list[str]:
+    """Rows that the tool made, and whose outputs these nearly are: learned by heart, or played with a hiss."""
+    return [
+        f"nearly {other.submission.system!r} ({place(new.root, other).name}): {reason}; "
+        "a network may have learned its clips by heart, or clips may be played with a change: read how it was made"
+        for other, reason in copied(new.root, new.result, new.items, new.others.values(), NEARLY)
+    ]
+
+
 def _hardly_changed(new: _Newcomer) -> list[str]:
     """Rows of systems, or other seeds of its own, with the same values: whose outputs they are shows only in them."""
     found = []
@@ -306,7 +315,7 @@ def _warnings(new: _Newcomer, recipe: Recipe | None) -> tuple[str, ...]:
     seeds = [other for other in new.others.values() if _one_system(other, result)]
     if seeds:
         found.append(f"it joins the row of {result.submission.system!r} as another seed")
-    found += _hardly_changed(new)
+    found += [*_hardly_changed(new), *_nearly_copies(new)]
     if not result.environment.commit or result.environment.commit.endswith("-dirty"):
         found.append("scored outside a clean commit: the code that made these numbers cannot be checked out")
     if installed_track(result, recipe) is None:
