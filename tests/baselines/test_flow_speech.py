@@ -292,7 +292,7 @@ def test_more_candidates_say_more_of_the_words(tmp_path: Path) -> None:
         config = Config(**{**small, "candidates": candidates})
         generator = MODEL.fit(examples, task, config, run_in(tmp_path, resume=candidates > 2))
         made = spectra_of(generator.generate(conditions_of(unseen), "i2a"), task, config)
-        right.append(((made[:, None] - known[None]).square().mean(dim=(2, 3)).argmin(dim=1).numpy() == unseen.labels))
+        right.append((made[:, None] - known[None]).square().mean(dim=(2, 3)).argmin(dim=1).numpy() == unseen.labels)
     assert right[1].mean() > right[0].mean() + 0.1
     assert right[1].mean() > 0.8
     one = MODEL.fit(examples, task, Config(**small), run_in(tmp_path, resume=True))

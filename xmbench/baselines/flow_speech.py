@@ -237,10 +237,10 @@ class _Speaker:
             found = sample(flow, noise.flatten(0, 1), conditions_of_all, config.steps, config.guidance)
         if self._listener is None:
             return found
-        found = found.unflatten(0, (-1, many))
-        heard = self._listener(found.flatten(0, 1)).unflatten(0, (-1, many))
+        heard = self._listener(found).view(len(noise), many, -1)
         best = best_heard(heard, logits.float().softmax(dim=1))
-        return found[torch.arange(len(found), device=found.device), best]
+        first = torch.arange(0, len(found), many, device=found.device)
+        return found[first + best]
 
     @torch.no_grad()
     def predict(self, conditions: Conditions) -> NDArray[np.int64] | None:
