@@ -86,6 +86,12 @@ class Window:
     samples: NDArray[np.float32]
 
 
+def ffmpeg_version() -> str:
+    """Version of the FFmpeg libraries that decode and convert; raises PrerequisiteError without the package av."""
+    libraries = _av().library_versions
+    return ", ".join(f"{name} {'.'.join(map(str, libraries[name]))}" for name in ("libavcodec", "libswscale"))
+
+
 def exact(seconds: float | Fraction) -> Fraction:
     """A time as a fraction; of a float the decimal that it prints as: 0.1 is one tenth."""
     return seconds if isinstance(seconds, Fraction) else Fraction(str(seconds))
@@ -213,13 +219,19 @@ def windows(
 
 
 # ------------------------------------------------------------------------------------------------- streams
-@contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
-    """A file, opened by its content; its name decides nothing."""
+def _av() -> Any:
     try:
         import av
     except ImportError as error:
-        raise PrerequisiteError("the package av is not installed", expected="it reads video", todo="pip install av") from error
+        what = "the package av is not installed"
+        raise PrerequisiteError(what, expected="it reads video", todo="pip install av") from error
+    return av
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[InputContainer]:
+    """A file, opened by its content; its name decides nothing."""
+    av = _av()
     if path.stat().st_size == 0:
         raise VideoError("an empty file", reason="empty-file", where=path, expected="a video")
     try:
