@@ -104,7 +104,7 @@ class VideoError(MediaError):
     """A video, or its sound, that cannot be read as asked.
 
     Attributes:
-        reason: short and countable, kebab-case: "empty-file", "not-a-video", "no-picture", "no-sound", "damaged", "cut-off".
+        reason: short and countable, kebab-case: "empty-file", "unreadable", "no-picture", "no-sound", "damaged", "cut-off".
     """
 
     def __init__(self, what: str, *, reason: str = "damaged", where: object = None, expected: str | None = None) -> None:

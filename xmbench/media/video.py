@@ -238,7 +238,7 @@ def _opened(path: Path) -> Iterator[InputContainer]:
         container = av.open(str(path.absolute()), container_options={"format_whitelist": FORMATS, "protocol_whitelist": "file"})
     except _DAMAGE as error:
         what = f"not a video, or one that was cut off before its index ({_said(error)})"
-        raise VideoError(what, reason="not-a-video", where=path, expected="an mp4, webm, mkv, avi or mpeg file") from error
+        raise VideoError(what, reason="unreadable", where=path, expected="an mp4, webm, mkv, avi or mpeg file") from error
     with container:
         yield container
 
@@ -252,7 +252,7 @@ def _picture(container: InputContainer, path: Path, threads: int = 1) -> Any:
         raise VideoError("sound without a picture", reason="no-picture", where=path, expected="a video")
     stream = found[0]
     if stream.codec_context is None:
-        raise VideoError("a codec that FFmpeg does not know", reason="not-a-video", where=path)
+        raise VideoError("a codec that FFmpeg does not know", reason="unreadable", where=path)
     if stream.codec_context.width * stream.codec_context.height > LARGEST_FRAME_PX:
         size = f"{stream.codec_context.width} x {stream.codec_context.height} pixels"
         raise VideoError(f"frames of {size}", reason="too-large", where=path, expected=f"at most {LARGEST_FRAME_PX:,} pixels")
