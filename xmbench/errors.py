@@ -104,10 +104,11 @@ class VideoError(MediaError):
     """A video, or its sound, that cannot be read as asked.
 
     Attributes:
-        reason: short and countable, kebab-case: "empty-file", "unreadable", "no-picture", "no-sound", "damaged", "cut-off".
+        reason: short and countable, kebab-case: "empty-file", "unreadable", "no-picture", "no-sound", "too-short",
+            "too-large", "damaged", "cut-off".
     """
 
-    def __init__(self, what: str, *, reason: str = "damaged", where: object = None, expected: str | None = None) -> None:
+    def __init__(self, what: str, *, reason: str, where: object = None, expected: str | None = None) -> None:
         self.reason = reason
         super().__init__(what, where=where, expected=expected)
 

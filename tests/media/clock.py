@@ -47,12 +47,7 @@ def sounded(samples: NDArray[np.float32]) -> int:
 
 
 def write(
-    path: Path,
-    times: Sequence[Fraction],
-    seconds: float,
-    streams: int = 1,
-    codec: str = "alac",
-    rate_hz: int = RATE_HZ,
+    path: Path, times: Sequence[Fraction], seconds: float, streams: int = 1, codec: str = "alac", rate_hz: int = RATE_HZ
 ) -> Path:
     """A clock with frames at some times and sound streams; the second one runs 1,000 samples ahead of the first."""
     sounds = [SoundTrack(counting(round(seconds * rate_hz), 1000 * i), rate_hz, codec) for i in range(streams)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.conftest import shared
@@ -278,9 +279,7 @@ def test_a_built_row_shows_the_player_of_its_label(built: Dataset, made: Path) -
         assert int(np.argmin([np.abs(pixels - column).mean() for column in columns])) == row["part"] - 1
 
 
-def test_urmp_mini_is_made_once_and_read_as_urmp_is(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_urmp_mini_is_made_once_and_read_as_urmp_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XMBENCH_CACHE", str(tmp_path / "cache"))
     made = []
 
@@ -299,36 +298,45 @@ def test_urmp_mini_is_made_once_and_read_as_urmp_is(
 
 
 # ------------------------------------------------------------------------------------------ real sounds, frames
-def test_a_corpus_of_real_sounds_and_frames(tmp_path: Path) -> None:
-    """Two duos in the layout: real photographs of players in the columns, real notes as their parts."""
-    photos, notes = shared("data", "suburmp_pairs", "img"), shared("data", "instrument_sounds")
-    used = {"15_Surprise_tpt_tbn": ("trumpet", "trombone"), "24_Pirates_vn_va": ("violin", "viola"),
-            "25_Pirates_va_sax": ("viola", "sax")}
-    short = {"trumpet": "tpt", "trombone": "tbn", "violin": "vn", "viola": "va", "sax": "sax"}
-    for folder, cast in used.items():
-        root = tmp_path / "URMP" / "Dataset" / folder
-        root.mkdir(parents=True)
+def real_corpus(root: Path, photos: Path, notes: Path) -> None:
+    """Three duos in the layout: real photographs of players in the columns, real notes as their parts."""
+    short = {"trumpet": "tpt", "trombone": "tbn", "violin": "vn", "viola": "va", "oboe": "ob"}
+    for title, cast in REAL.items():
+        folder = root / "_".join([title, *(short[name] for name in cast)])
+        folder.mkdir(parents=True)
         tracks, columns = [], []
         for part, name in enumerate(cast, 1):
-            found = [soundfile.read(p, dtype="float32")[0] for p in sorted((notes / name).glob("*.ogg"))[:3]]
+            found = [soundfile.read(path, dtype="float32")[0] for path in sorted((notes / name).glob("*.ogg"))[:3]]
             track = np.concatenate([np.zeros(30_000, np.float32), *(8 * found)])[:88_200]
-            named = "tpt" if (folder[:2], part) == ("15", 2) else short[name]
-            soundfile.write(root / f"AuSep_{part}_{named}_{folder[:8]}.wav", track, 44_100, subtype="PCM_24")
+            named = "tpt" if name == "trombone" else short[name]  # as the file of one piece of the archive is named
+            soundfile.write(folder / f"AuSep_{part}_{named}_{title}.wav", track, 44_100, subtype="PCM_24")
             tracks.append(track)
-            with Image.open(sorted((photos / name).iterdir())[0]) as picture:
-                columns.append(np.asarray(picture.convert("RGB").resize((128, 128))))
+            columns.append(photograph(photos / name, 128))
         frame = np.concatenate(columns, axis=1)
-        frames = ((Fraction(i, 10), frame) for i in range(20))
-        write_video(root / f"Vid_{folder}.mp4", frames, (128, 256), [SoundTrack(np.mean(tracks, axis=0), 44_100)])
-    dataset = build(
-        recipe_of("urmp-windows"), tmp_path / "out", source=tmp_path / "URMP", accept_changed=True, workers=1
-    )
-    assert validate(dataset).problems == []
-    rows = [row for split in ("train", "test") for row in dataset.rows(split, ["label", "piece", "part", "group", "image"])]
+        frames = [(Fraction(i, 10), frame) for i in range(20)]
+        sound = SoundTrack(np.mean(tracks, axis=0), 44_100)
+        write_video(folder / f"Vid_{folder.name}.mp4", frames, (128, 256), [sound])
+
+
+REAL = {"15_Surprise": ("trumpet", "trombone"), "24_Pirates": ("violin", "viola"), "25_Pirates": ("viola", "oboe")}
+
+
+def photograph(folder: Path, side: int) -> NDArray[np.uint8]:
+    with Image.open(sorted(folder.iterdir())[0]) as picture:
+        return np.asarray(picture.convert("RGB").resize((side, side)))
+
+
+def test_a_corpus_of_real_sounds_and_frames(tmp_path: Path) -> None:
+    photos, notes = shared("data", "suburmp_pairs", "img"), shared("data", "instrument_sounds")
+    real_corpus(tmp_path / "URMP" / "Dataset", photos, notes)
+    recipe = recipe_of("urmp-windows")
+    dataset = build(recipe, tmp_path / "out", source=tmp_path / "URMP", accept_changed=True, workers=1)
+    splits = ("train", "test")
+    rows = [row for split in splits for row in dataset.rows(split, ["label", "piece", "part", "group", "image"])]
     names = dataset.recipe.classes.names
-    assert {(row["piece"], row["part"]): names[row["label"]] for row in rows}["15_Surprise", 2] == "trombone"
+    found = {(row["piece"], row["part"]): names[row["label"]] for row in rows}
+    assert found == {(title, part): cast[part - 1] for title, cast in REAL.items() for part in (1, 2)}
     assert {row["group"] for row in rows if names[row["label"]] == "viola"} == {"take-24-p2"}
     for row in rows[::9]:
-        with Image.open(sorted((photos / names[row["label"]]).iterdir())[0]) as picture:
-            wanted = np.asarray(picture.convert("RGB").resize((64, 64)), float)
+        wanted = photograph(photos / names[row["label"]], 64).astype(float)
         assert np.abs(image.decode(row["image"]["bytes"]) - wanted).mean() < 12

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # Formats that are read. Playlists and lists of files are not among them: they name other files and addresses.
 FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,wav,flac,mp3,aac,aiff"
 LARGEST_FRAME_PX = 8192 * 4320
+_OPENED = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+_EXPECTED = "an mp4, webm, mkv, avi or mpeg file"
 _SLACK_S = Fraction(1)  # a header's duration may be that of another stream, and rounded
 _DAMAGE = (OSError, ValueError, RuntimeError, MemoryError)
 
@@ -235,10 +237,10 @@ def _opened(path: Path) -> Iterator[InputContainer]:
     if path.stat().st_size == 0:
         raise VideoError("an empty file", reason="empty-file", where=path, expected="a video")
     try:
-        container = av.open(str(path.absolute()), container_options={"format_whitelist": FORMATS, "protocol_whitelist": "file"})
+        container = av.open(str(path.absolute()), container_options=_OPENED)
     except _DAMAGE as error:
         what = f"not a video, or one that was cut off before its index ({_said(error)})"
-        raise VideoError(what, reason="unreadable", where=path, expected="an mp4, webm, mkv, avi or mpeg file") from error
+        raise VideoError(what, reason="unreadable", where=path, expected=_EXPECTED) from error
     with container:
         yield container
 
@@ -254,8 +256,8 @@ def _picture(container: InputContainer, path: Path, threads: int = 1) -> Any:
     if stream.codec_context is None:
         raise VideoError("a codec that FFmpeg does not know", reason="unreadable", where=path)
     if stream.codec_context.width * stream.codec_context.height > LARGEST_FRAME_PX:
-        size = f"{stream.codec_context.width} x {stream.codec_context.height} pixels"
-        raise VideoError(f"frames of {size}", reason="too-large", where=path, expected=f"at most {LARGEST_FRAME_PX:,} pixels")
+        what = f"frames of {stream.codec_context.width} x {stream.codec_context.height} pixels"
+        raise VideoError(what, reason="too-large", where=path, expected=f"at most {LARGEST_FRAME_PX:,} pixels")
     stream.codec_context.thread_count = threads
     stream.thread_type = "AUTO"
     return stream

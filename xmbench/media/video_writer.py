@@ -1,4 +1,4 @@
-"""Writes a video file: H.264 and any number of sound streams, in an mp4 or mkv file. The same input gives the same bytes."""
+"""Writes a video file: H.264 and any number of sound streams, as mp4 or mkv. The same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from xmbench.errors import PrerequisiteError
 
+Timed = tuple[Fraction, NDArray[np.uint8]]
+
 
 @dataclass(frozen=True, slots=True)
 class SoundTrack:
@@ -25,7 +27,7 @@ class SoundTrack:
 
 def write_video(
     path: Path,
-    frames: Iterable[tuple[Fraction, NDArray[np.uint8]]],
+    frames: Iterable[Timed],
     size_px: tuple[int, int],
     sounds: Sequence[SoundTrack] = (),
     quality: int = 23,
@@ -65,7 +67,7 @@ def write_video(
             container.mux(packet)
 
 
-def _packets(av: Any, picture: Any, frames: Iterable[tuple[Fraction, NDArray[np.uint8]]], unit: Fraction) -> Iterable[Any]:
+def _packets(av: Any, picture: Any, frames: Iterable[Timed], unit: Fraction) -> Iterable[Any]:
     """Encoded frames; the last one is shown as long as the one before it."""
     from av.video.reformatter import Interpolation
 

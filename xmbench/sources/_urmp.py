@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -219,7 +219,7 @@ def _boxes(piece: Piece, seen: VideoFacts | None, options: WindowOptions) -> Seq
         return [(0, 0, 1, 1)] * number
     if given is None:
         edges = [round(i * seen.width_px / number) for i in range(number + 1)]
-        return [(left, 0, right - left, seen.height_px) for left, right in zip(edges, edges[1:], strict=False)]
+        return [(left, 0, right - left, seen.height_px) for left, right in pairwise(edges)]
     problems = [
         f"part {part}: {list(box)}"
         for part, box in enumerate(given, 1)
@@ -332,7 +332,9 @@ def _read_run(files: Files, options: WindowOptions, task: Task, run: list[Entry]
         times.setdefault(entry.locator[1], []).append(entry.locator[2] * options.stride)
     pictures = _guarded(_pictures(files, run[0].locator[0], [entry.locator[2] * options.stride for entry in due]))
     rate = task.audio.sample_rate_hz
-    clips = {name: _guarded(video.sound(files.path(name), starts, options.length_s, rate)) for name, starts in times.items()}
+    clips = {
+        name: _guarded(video.sound(files.path(name), starts, options.length_s, rate)) for name, starts in times.items()
+    }
     for entry in run:
         _, track, _, box, rejected = entry.locator
         yield rejected if rejected is not None else _pair(next(pictures), next(clips[track]), box, rate)

@@ -6,7 +6,7 @@ sound. Everything follows from a seed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,7 @@ TIMBRES = {
 }
 _SKIN: tuple[Colour, ...] = ((236, 200, 170), (198, 150, 112), (141, 94, 64), (92, 60, 44))
 _CLOTHES: tuple[Colour, ...] = ((40, 40, 48), (70, 30, 40), (30, 50, 80), (90, 90, 96), (36, 70, 52))
+_DARK_WOOD, _BOW, _BRASS = (50, 28, 16), (240, 236, 220), (226, 178, 40)
 _HAIR: tuple[Colour, ...] = ((30, 24, 20), (110, 70, 30), (190, 160, 90), (120, 120, 120))
 
 
@@ -61,7 +62,9 @@ def melody(rng: np.random.Generator, instrument: str, enters_s: float, seconds: 
     return notes
 
 
-def played(rng: np.random.Generator, instrument: str, notes: Sequence[Note], seconds: float, rate_hz: int) -> NDArray[np.float64]:
+def played(
+    rng: np.random.Generator, instrument: str, notes: Sequence[Note], seconds: float, rate_hz: int
+) -> NDArray[np.float64]:
     """Samples (T,) of the notes, peak 0.5; exactly zero before the first."""
     timbre, samples = TIMBRES[instrument], np.zeros(round(seconds * rate_hz))
     for note in notes:
@@ -105,80 +108,106 @@ def stage(height_px: int, width_px: int) -> Image.Image:
     return picture
 
 
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """Draws one player: x in heights from the middle of the player's column, y in heights from the top."""
+
+    draw: ImageDraw.ImageDraw
+    middle_px: float
+    floor_px: float
+    unit_px: float
+
+    def at(self, x: float, y: float) -> Point:
+        return self.middle_px + x * self.unit_px, self.floor_px - (0.94 - y) * self.unit_px
+
+    def box(self, left: float, top: float, right: float, bottom: float) -> tuple[Point, Point]:
+        return self.at(left, top), self.at(right, bottom)
+
+    def wide(self, heights: float) -> int:
+        return max(1, round(heights * self.unit_px))
+
+    def line(self, points: Sequence[Point], colour: Colour, heights: float) -> None:
+        self.draw.line([self.at(*point) for point in points], fill=colour, width=self.wide(heights), joint="curve")
+
+    def shape(self, points: Sequence[Point], colour: Colour) -> None:
+        self.draw.polygon([self.at(*point) for point in points], fill=colour)
+
+    def oval(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
+        self.draw.ellipse(self.box(left, top, right, bottom), fill=colour)
+
+    def block(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
+        self.draw.rectangle(self.box(left, top, right, bottom), fill=colour)
+
+    def arm(self, player: Player, shoulder: float, hand: Point) -> None:
+        self.line([(shoulder, 0.41), (0.6 * shoulder + 0.4 * hand[0], 0.55), hand], player.clothes, 0.05)
+        x, y = hand
+        self.oval(x - 0.03, y - 0.03, x + 0.03, y + 0.03, player.skin)
+
+
+def _pen(picture: Image.Image, left_px: float, width_px: float) -> _Pen:
+    unit = picture.height * min(1.0, width_px / (0.62 * picture.height))
+    return _Pen(ImageDraw.Draw(picture), left_px + width_px / 2, 0.94 * picture.height, unit)
+
+
 def draw_body(picture: Image.Image, player: Player, left_px: float, width_px: float) -> None:
     """What does not move: head, trunk, legs."""
-    draw, at, unit = _placed(picture, left_px, width_px)
-    draw.rounded_rectangle((*at(-0.17, 0.36), *at(0.17, 0.74)), radius=0.05 * unit, fill=player.clothes)
+    pen = _pen(picture, left_px, width_px)
+    pen.draw.rounded_rectangle(pen.box(-0.17, 0.36, 0.17, 0.74), radius=pen.wide(0.05), fill=player.clothes)
     for side in (-0.09, 0.09):
-        draw.rectangle((*at(side - 0.06, 0.72), *at(side + 0.06, 0.94)), fill=player.clothes)
-    draw.ellipse((*at(-0.085, 0.165), *at(0.085, 0.345)), fill=player.skin)
-    draw.pieslice((*at(-0.09, 0.15), *at(0.09, 0.33)), 180, 360, fill=player.hair)
+        pen.block(side - 0.06, 0.72, side + 0.06, 0.94, player.clothes)
+    pen.oval(-0.085, 0.165, 0.085, 0.345, player.skin)
+    pen.draw.pieslice(pen.box(-0.09, 0.15, 0.09, 0.33), 180, 360, fill=player.hair)
 
 
 def draw_playing(picture: Image.Image, player: Player, time_s: float, left_px: float, width_px: float) -> None:
     """The instrument and the arms, as they are at a time."""
-    draw, at, unit = _placed(picture, left_px, width_px)
     note = next((n for n in player.notes if n.start_s <= time_s < n.start_s + n.length_s), None)
-    sway = np.sin(2 * np.pi * (time_s - note.start_s) / (2 * note.length_s)) if note else 0.0
-    _DRAWN[player.instrument](draw, at, unit, player, float(sway), note is not None)
+    sway = float(np.sin(np.pi * (time_s - note.start_s) / note.length_s)) if note else 0.0
+    _DRAWN[player.instrument](_pen(picture, left_px, width_px), player, sway)
 
 
-def _placed(picture: Image.Image, left_px: float, width_px: float):  # type: ignore[no-untyped-def]
-    """A pen, and points: x in heights from the middle of the player's column, y in heights from the top."""
-    unit = picture.height * min(1.0, width_px / (0.62 * picture.height))
-    middle, floor = left_px + width_px / 2, 0.94 * picture.height
-
-    def at(x: float, y: float) -> Point:
-        return middle + x * unit, floor - (0.94 - y) * unit
-
-    return ImageDraw.Draw(picture), at, unit
+def _violin(pen: _Pen, player: Player, sway: float) -> None:
+    pen.line([(0.08, 0.37), (0.30, 0.41)], _DARK_WOOD, 0.02)
+    pen.oval(-0.04, 0.325, 0.14, 0.42, (150, 74, 30))
+    pen.arm(player, 0.15, (0.28, 0.42))
+    x, y = -0.16 + 0.10 * sway, 0.44 - 0.03 * sway
+    pen.arm(player, -0.15, (x, y))
+    pen.line([(x, y), (x + 0.36, y - 0.16)], _BOW, 0.012)
 
 
-def _arm(draw, at, unit, player, hand: Point, side: float) -> None:  # type: ignore[no-untyped-def]
-    width = max(1, round(0.05 * unit))
-    elbow = (0.6 * side + 0.4 * hand[0], 0.55)
-    draw.line([at(side, 0.41), at(*elbow), at(*hand)], fill=player.clothes, width=width, joint="curve")
-    x, y = at(*hand)
-    draw.ellipse((x - width * 0.6, y - width * 0.6, x + width * 0.6, y + width * 0.6), fill=player.skin)
+def _cello(pen: _Pen, player: Player, sway: float) -> None:
+    pen.block(-0.02, 0.30, 0.02, 0.60, _DARK_WOOD)
+    pen.oval(-0.14, 0.48, 0.14, 0.70, (134, 58, 22))
+    pen.oval(-0.18, 0.62, 0.18, 0.90, (134, 58, 22))
+    pen.line([(0, 0.90), (0, 0.96)], (200, 200, 200), 0.01)
+    pen.arm(player, 0.15, (0.03, 0.40))
+    x = -0.22 + 0.08 * sway
+    pen.arm(player, -0.15, (x, 0.66))
+    pen.line([(x, 0.66), (x + 0.42, 0.64)], _BOW, 0.012)
 
 
-def _violin(draw, at, unit, player, sway, sounding) -> None:  # type: ignore[no-untyped-def]
-    draw.line([at(0.08, 0.37), at(0.30, 0.41)], fill=(60, 34, 20), width=max(1, round(0.02 * unit)))
-    draw.ellipse((*at(-0.04, 0.325), *at(0.14, 0.42)), fill=(150, 74, 30))
-    _arm(draw, at, unit, player, (0.28, 0.42), 0.15)
-    hand = (-0.16 + 0.10 * sway, 0.44 - 0.03 * sway)
-    _arm(draw, at, unit, player, hand, -0.15)
-    tip = (hand[0] + 0.36, hand[1] - 0.16)
-    draw.line([at(*hand), at(*tip)], fill=(240, 236, 220), width=max(1, round(0.012 * unit)))
-
-
-def _cello(draw, at, unit, player, sway, sounding) -> None:  # type: ignore[no-untyped-def]
-    draw.rectangle((*at(-0.02, 0.30), *at(0.02, 0.60)), fill=(50, 28, 16))
-    draw.ellipse((*at(-0.14, 0.48), *at(0.14, 0.70)), fill=(134, 58, 22))
-    draw.ellipse((*at(-0.18, 0.62), *at(0.18, 0.90)), fill=(134, 58, 22))
-    draw.line([at(0, 0.90), at(0, 0.96)], fill=(200, 200, 200), width=max(1, round(0.01 * unit)))
-    _arm(draw, at, unit, player, (0.03, 0.40), 0.15)
-    hand = (-0.22 + 0.08 * sway, 0.66)
-    _arm(draw, at, unit, player, hand, -0.15)
-    draw.line([at(*hand), at(hand[0] + 0.42, 0.64)], fill=(240, 236, 220), width=max(1, round(0.012 * unit)))
-
-
-def _flute(draw, at, unit, player, sway, sounding) -> None:  # type: ignore[no-untyped-def]
+def _flute(pen: _Pen, player: Player, sway: float) -> None:
     lift = 0.01 * sway
-    draw.line([at(0.04, 0.305 + lift), at(-0.30, 0.315 + lift)], fill=(228, 232, 240), width=max(2, round(0.026 * unit)))
-    _arm(draw, at, unit, player, (-0.24, 0.34 + lift), -0.15)
-    _arm(draw, at, unit, player, (-0.12, 0.34 - lift), 0.15)
+    pen.line([(0.04, 0.305 + lift), (-0.30, 0.315 + lift)], (228, 232, 240), 0.026)
+    pen.arm(player, -0.15, (-0.24, 0.34 + lift))
+    pen.arm(player, 0.15, (-0.12, 0.34 - lift))
 
 
-def _trumpet(draw, at, unit, player, sway, sounding) -> None:  # type: ignore[no-untyped-def]
-    gold, down = (226, 178, 40), 0.03 if not sounding else 0.008 * sway
-    draw.rectangle((*at(-0.02, 0.295 + down), *at(0.16, 0.315 + down)), fill=gold)
-    draw.rounded_rectangle((*at(0.03, 0.30 + down), *at(0.16, 0.37 + down)), radius=0.03 * unit, outline=gold, width=max(2, round(0.016 * unit)))
-    draw.polygon([at(0.15, 0.30 + down), at(0.30, 0.24 + down), at(0.30, 0.40 + down), at(0.15, 0.325 + down)], fill=gold)
-    for valve in (0.06, 0.09, 0.12):
-        draw.rectangle((*at(valve - 0.008, 0.27 + down + 0.01 * abs(sway)), *at(valve + 0.008, 0.32 + down)), fill=(180, 140, 30))
-    _arm(draw, at, unit, player, (0.09, 0.36 + down), 0.15)
-    _arm(draw, at, unit, player, (0.04, 0.38 + down), -0.15)
+def _trumpet(pen: _Pen, player: Player, sway: float) -> None:
+    y = 0.03 - 0.03 * sway  # raised while it sounds
+    pen.block(-0.02, 0.295 + y, 0.16, 0.315 + y, _BRASS)
+    bow = pen.box(0.03, 0.30 + y, 0.16, 0.37 + y)
+    pen.draw.rounded_rectangle(bow, radius=pen.wide(0.03), outline=_BRASS, width=pen.wide(0.016))
+    pen.shape([(0.15, 0.30 + y), (0.30, 0.24 + y), (0.30, 0.40 + y), (0.15, 0.325 + y)], _BRASS)
+    for x in (0.06, 0.09, 0.12):
+        pen.block(x - 0.008, 0.27 + y + 0.01 * sway, x + 0.008, 0.32 + y, (180, 140, 30))
+    pen.arm(player, 0.15, (0.09, 0.36 + y))
+    pen.arm(player, -0.15, (0.04, 0.38 + y))
 
 
-_DRAWN = {"violin": _violin, "cello": _cello, "flute": _flute, "trumpet": _trumpet}
+_DRAWN: dict[str, Callable[[_Pen, Player, float], None]] = {
+    "violin": _violin,
+    "cello": _cello,
+    "flute": _flute,
+    "trumpet": _trumpet,
+}

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
-from xmbench.media.video_writer import SoundTrack, write_video
+from xmbench.media.video_writer import SoundTrack, Timed, write_video
 from xmbench.sources import _urmp_players as players
 from xmbench.sources._urmp_players import Player
 
@@ -95,7 +94,7 @@ def _write_piece(root: Path, title: str, parts: Sequence[Part], seconds: float, 
     write_video(folder / f"Vid_{code}.mp4", _frames(cast, seconds, size_px), size_px, [sound])
 
 
-def _frames(cast: Sequence[Player], seconds: float, size_px: tuple[int, int]) -> Iterator[tuple[Fraction, NDArray[np.uint8]]]:
+def _frames(cast: Sequence[Player], seconds: float, size_px: tuple[int, int]) -> Iterator[Timed]:
     """Every frame of a piece, players side by side in equal columns."""
     height, width = size_px
     column = width / len(cast)

@@ -1,7 +1,7 @@
 """URMP's layout without URMP: six short pieces that the project plays and draws itself, read as the archive is.
 
-The corpus is made once, in the cache, in less than a minute; nothing is fetched. Its players are drawings and its sounds are
-sums of harmonics: it shows that the way from video to data set works, and no result on it says anything about music.
+The corpus is made once, in the cache, in less than a minute; nothing is fetched. Its players are drawings, its sounds
+are sums of harmonics: it shows that the way from video to data set works; no result on it says anything about music.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""URMP, cut into windows: the University of Rochester Multi-Modal Music Performance data set (doi 10.5061/dryad.ng3r749).
+"""URMP in windows: the University of Rochester Multi-Modal Music Performance data set (doi 10.5061/dryad.ng3r749).
 
 One image of the player with half a second of what the player plays, out of the archive as it is published.
 """
