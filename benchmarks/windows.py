@@ -5,8 +5,8 @@ are timed in one run, on one thread each:
 
 - plain: every frame and all the sound decoded, nothing converted or kept: what no way can be faster than
 - ours: `xmbench.media.video.windows`, every frame of a window as RGB, its sound as samples
-- ffmpeg: two calls of the program per window, for the frame and for the sound; a few windows, spread over the video, and
-  the time for all of them calculated from these
+- ffmpeg: two calls of the program per window, for the frame and for the sound; a few windows, spread over the video,
+  from which the time for all of them is calculated
 
     pip install imageio-ffmpeg        # brings the program; or name one with --ffmpeg
     python benchmarks/windows.py --seconds 60
@@ -82,7 +82,8 @@ def calls(program: str, path: Path, starts: list[float]) -> int:
         common = [program, "-v", "error", "-threads", "1", "-ss", f"{start:.3f}", "-i", str(path)]
         frame = ["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
         sound = ["-t", f"{LENGTH_S}", "-vn", "-ac", "1", "-ar", f"{RATE_HZ}", "-f", "f32le", "-"]
-        pixels, samples = (subprocess.run([*common, *wanted], capture_output=True, check=True) for wanted in (frame, sound))
+        pixels = subprocess.run([*common, *frame], capture_output=True, check=True)
+        samples = subprocess.run([*common, *sound], capture_output=True, check=True)
         if len(pixels.stdout) != HEIGHT_PX * WIDTH_PX * 3 or not samples.stdout:
             raise SystemExit(f"{program} gave no window at {start} s")
     return len(starts)

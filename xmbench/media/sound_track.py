@@ -70,7 +70,7 @@ def mono(frame: Any) -> NDArray[np.float32]:
     mean = (values.mean(axis=0, dtype=np.float64) - offset) / scale
     if not np.isfinite(mean).all():
         mean = np.nan_to_num(mean, nan=0.0, posinf=1.0, neginf=-1.0)
-    return np.clip(mean, -1.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(mean, -1.0, 1.0), dtype=np.float32)
 
 
 def _placed(frames: Iterable[Any], origin: Fraction, path: Path) -> Iterator[tuple[NDArray[np.float32], int]]:

@@ -37,7 +37,6 @@ LARGEST_FRAME_PX = 8192 * 4320
 _OPENED = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 _EXPECTED = "an mp4, webm, mkv, avi or mpeg file"
 _SLACK_S = Fraction(1)  # a header's duration may be that of another stream, and rounded
-_DAMAGE = (OSError, ValueError, RuntimeError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,15 +205,18 @@ def windows(
     if not (number := window_count(promised, length, stride)) and promised:
         what = f"{float(promised):.3f} s long, shorter than one window of {float(length)} s"
         raise VideoError(what, reason="too-short", where=path, expected="a longer video")
-    indices = range(number) if promised else count()
-    pictures = frames(path, (index * stride for index in indices), threads)
-    clips = sound(path, (index * stride for index in indices), length, sample_rate_hz, sound_stream)
+
+    def starts() -> Iterator[Fraction]:
+        return (index * stride for index in (range(number) if promised else count()))
+
+    pictures = frames(path, starts(), threads)
+    clips = sound(path, starts(), length, sample_rate_hz, sound_stream)
     there = 0
-    for index, pixels, samples in zip(indices, pictures, clips, strict=False):
+    for start, pixels, samples in zip(starts(), pictures, clips, strict=False):
         if pixels is None or samples is None:
             break
-        there = index + 1
-        yield Window(index, index * stride, pixels, samples)
+        yield Window(there, start, pixels, samples)
+        there += 1
     if (number - there) * stride > _SLACK_S or not there:
         what = f"{there} of {number} windows are there: it was cut off" if there else "no whole window"
         raise VideoError(what, reason="cut-off", where=path, expected=f"{float(promised):.2f} s, as its header says")
@@ -230,15 +232,22 @@ def _av() -> Any:
     return av
 
 
+def _faults() -> tuple[type[BaseException], ...]:
+    """What FFmpeg and its binding raise for a bad file."""
+    return (_av().FFmpegError, OSError, ValueError, LookupError, EOFError, RuntimeError, MemoryError)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[InputContainer]:
     """A file, opened by its content; its name decides nothing."""
     av = _av()
+    if not path.is_file():
+        raise VideoError("no such file", reason="missing", where=path, expected=_EXPECTED)
     if path.stat().st_size == 0:
         raise VideoError("an empty file", reason="empty-file", where=path, expected="a video")
     try:
         container = av.open(str(path.absolute()), container_options=_OPENED)
-    except _DAMAGE as error:
+    except _faults() as error:
         what = f"not a video, or one that was cut off before its index ({_said(error)})"
         raise VideoError(what, reason="unreadable", where=path, expected=_EXPECTED) from error
     with container:
@@ -276,7 +285,7 @@ def _decoded(container: InputContainer, stream: Any, path: Path) -> Iterator[Any
     """Frames of one stream; what cannot be decoded is an error."""
     try:
         yield from container.decode(stream)
-    except _DAMAGE as error:
+    except _faults() as error:
         raise VideoError(f"damaged ({_said(error)})", reason="damaged", where=path) from error
 
 
@@ -343,7 +352,7 @@ def _upright(frame: Any) -> NDArray[np.uint8]:
     exactly = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
     try:
         pixels = frame.to_ndarray(format="rgb24", interpolation=exactly)
-    except _DAMAGE as error:
+    except _faults() as error:
         raise VideoError(f"a frame that cannot be converted ({_said(error)})", reason="damaged") from error
     return np.ascontiguousarray(np.rot90(pixels, _turns(frame)))
 

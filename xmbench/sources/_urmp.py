@@ -255,7 +255,8 @@ def _windows(
         if track.problem:
             rejected = Rejected("read", "corrupt-audio", f"{track.problem}: {piece.tracks[part - 1]}")
         elif not number:
-            rejected = Rejected("window", "too-short", f"{float(min(known)):.3f} s, less than one window")
+            lasts = float(min(known, default=Fraction(0)))
+            rejected = Rejected("window", "too-short", f"{lasts:.3f} s, less than one window")
         else:
             rejected = _quiet(track, start, options)
         yield Entry(
@@ -298,7 +299,9 @@ def measured(path: Path, quiet_db: float) -> Track:
     except (soundfile.LibsndfileError, RuntimeError, ValueError, OSError, MemoryError) as error:
         said = str(getattr(error, "error_string", error)).strip().rstrip(".")
         return Track("", Fraction(0), np.zeros(0, bool), f"not a readable recording ({said[:120]})")
-    energy = np.concatenate(energies) if energies else np.zeros(1)
+    if not samples:
+        return Track("", Fraction(0), np.zeros(0, bool), "a recording without samples")
+    energy = np.concatenate(energies)
     floor = energy.max() * 10.0 ** (quiet_db / 10.0)
     return Track(digest.hexdigest(), Fraction(samples, rate), (energy < floor) | (energy == 0.0))
 

@@ -80,7 +80,8 @@ def played(
         envelope = np.minimum(1.0, time / timbre.attack_s) * np.exp(-time / timbre.decay_s)
         envelope *= np.minimum(1.0, (length / rate_hz - time) / 0.03)
         samples[start : start + length] += envelope * tone
-    return samples * (0.5 / max(1e-9, np.abs(samples).max()))
+    loudest = max(1e-9, float(np.abs(samples).max()))
+    return np.asarray(samples * (0.5 / loudest))
 
 
 @dataclass(frozen=True, slots=True)
