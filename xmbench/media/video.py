@@ -302,8 +302,8 @@ def _timed(container: InputContainer, stream: Any, path: Path, origin: Fraction)
 
 def _origin(container: InputContainer) -> Fraction:
     """Time 0 in the file's own time: the start of the first stream of picture or sound."""
-    streams = (*container.streams.video, *container.streams.audio)
-    return min((s.start_time * s.time_base for s in streams if s.start_time is not None), default=Fraction(0))
+    streams: list[Any] = [*container.streams.video, *container.streams.audio]
+    return min((Fraction(s.start_time * s.time_base) for s in streams if s.start_time is not None), default=Fraction(0))
 
 
 def _duration(container: InputContainer, stream: Any) -> Fraction:
@@ -342,7 +342,7 @@ def _shown_s(frame: Any, stream: Any) -> Fraction:
 
 def _turns(frame: Any) -> int:
     """Quarter turns counterclockwise that a frame asks for."""
-    return round(frame.rotation / 90) % 4
+    return int(round(frame.rotation / 90) % 4)
 
 
 def _upright(frame: Any) -> NDArray[np.uint8]:

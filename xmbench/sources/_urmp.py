@@ -252,6 +252,7 @@ def _windows(
     number = video.window_count(min(known), options.length_s, options.stride) if known else 0
     for index in range(max(1, number)):
         start = index * options.stride
+        rejected: Rejected | None
         if track.problem:
             rejected = Rejected("read", "corrupt-audio", f"{track.problem}: {piece.tracks[part - 1]}")
         elif not number:
