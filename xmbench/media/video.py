@@ -6,8 +6,8 @@ then: the last one that starts at or before it; before the first frame, the firs
 for is applied. Of several streams, the picture is that of the first; the sound is that of the stream whose number,
 counted among the sound streams of the file, is given (`sound_stream`, 0 by default).
 
-Only frames that are asked for are converted to RGB. FFmpeg decodes alike everywhere; its conversion to RGB is the same on
-all machines of one family of processors (x86-64), and may be one step brighter or darker on another.
+Only frames that are asked for are converted to RGB. FFmpeg decodes alike everywhere; its conversion to RGB is the same
+on all machines of one family of processors (x86-64), and may be one step brighter or darker on another.
 A file that is damaged is read up to the damage: no frame that a decoder repaired by guessing is ever returned.
 
 FFmpeg comes inside the package `av`; no program is needed.
