@@ -32,6 +32,7 @@ def write_video(
     sounds: Sequence[SoundTrack] = (),
     quality: int = 23,
     time_base: Fraction = Fraction(1, 90_000),
+    key_every: int = 60,
 ) -> None:
     """Writes frames as they come; only one is in memory.
 
@@ -42,6 +43,7 @@ def write_video(
         sounds: each from time 0 on.
         quality: of x264: 0 is lossless, 23 usual, 51 worst.
         time_base: times are rounded to multiples of it.
+        key_every: frames from one key frame to the next, at most.
 
     Raises:
         PrerequisiteError: the package av is not installed.
@@ -57,7 +59,7 @@ def write_video(
         picture.pix_fmt = "yuv420p"
         picture.codec_context.time_base = picture.time_base = time_base
         picture.codec_context.thread_count = 1  # with more, the bytes depend on how many
-        picture.options = {"preset": "ultrafast", "crf": str(quality), "g": "60"}
+        picture.options = {"preset": "ultrafast", "crf": str(quality), "g": str(key_every)}
         streams = [_sound_stream(container, sound) for sound in sounds]
         for stream, sound in zip(streams, sounds, strict=True):
             for frame in _sound_frames(av, sound):
