@@ -90,6 +90,7 @@ _NEEDED = {
     "numpy": "arrays",
     "soxr": "resampling",
     "soundfile": "wav and flac",
+    "av": "video",
     "pillow": "images",
     "pyarrow": "parquet",
     "datasets": "the schema of data sets",

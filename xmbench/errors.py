@@ -6,6 +6,7 @@
     ├── UnknownNameError        no such recipe, baseline, metric, source (the nearest name is offered)
     ├── DocumentError           a TOML or JSON document that does not fit its schema
     ├── MediaError              bytes that are not an image or a sound
+    │   └── VideoError          a video that cannot be read, with a countable reason
     ├── UpstreamError           a source file: missing, wrong, truncated, unreachable
     ├── DatasetError            a data set directory: missing, unfinished, damaged, of another digest
     ├── SubmissionError         a submission: missing, extra or duplicate ids, wrong track or digest
@@ -97,6 +98,27 @@ class DocumentError(XmbenchError):
 
 class MediaError(XmbenchError):
     """Bytes that are not a readable image or sound."""
+
+
+class VideoError(MediaError):
+    """A video, or its sound, that cannot be read as asked.
+
+    Attributes:
+        reason: short and countable, kebab-case: "empty-file", "unreadable", "no-picture", "no-sound", "too-short",
+            "too-large", "damaged", "cut-off".
+    """
+
+    def __init__(self, what: str, *, reason: str, where: object = None, expected: str | None = None) -> None:
+        self.reason = reason
+        super().__init__(what, where=where, expected=expected)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross process pools: keep every field."""
+        return _rebuild_video, (self.what, self.reason, self.where, self.expected)
+
+
+def _rebuild_video(what: str, reason: str, where: str | None, expected: str | None) -> VideoError:
+    return VideoError(what, reason=reason, where=where, expected=expected)
 
 
 class UpstreamError(XmbenchError):

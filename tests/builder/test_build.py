@@ -465,7 +465,7 @@ def test_recipes_that_name_what_is_not_there(corpus: Corpus, tmp_path: Path) -> 
 def synthesised(name: str) -> bool:
     """Whether a recipe's clips come from an engine; recorded ones need their files before anything can be listed."""
     recipe = plan.load_recipe(name)
-    return recipe.sources[recipe.pairing.clips].reader == "speech"
+    return recipe.sources[recipe.pairing.clip_source].reader == "speech"
 
 
 @pytest.mark.parametrize("name", [name for name in content.names("recipes") if synthesised(name)])

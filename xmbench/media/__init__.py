@@ -1,1 +1,1 @@
-"""Arrays in, arrays out: audio, images, spectrograms. Nothing here touches a disk, a network or a device."""
+"""Arrays in, arrays out: audio, images, spectrograms, and video files. Nothing here touches a network or a device."""
