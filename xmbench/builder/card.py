@@ -100,6 +100,8 @@ def _part_note(manifest: Manifest) -> list[str]:
             "not compare with those on the published one."
         )
     for record in manifest.sources.values():
+        if record.differences:
+            notes.append(f"**Not the published items**: {'; '.join(record.differences)}.")
         if not record.repeatable:
             notes.append(
                 f"**Not repeatable**: {', '.join(record.versions)} never speaks the same way twice, so another build "
