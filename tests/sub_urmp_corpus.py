@@ -18,9 +18,10 @@ from tests.conftest import shared
 RATE_HZ = 44_100
 WINDOW = 22_050
 FRAME = (1080, 1920)
-INSTRUMENTS = (
-    "bassoon cello clarinet double_bass flute horn oboe sax trombone trumpet tuba viola violin".split()
-)  # as the release names them
+INSTRUMENTS = (  # as the release names them
+    *("bassoon", "cello", "clarinet", "double_bass", "flute", "horn", "oboe"),
+    *("sax", "trombone", "trumpet", "tuba", "viola", "violin"),
+)
 _SOUNDS = {"sax": "saxophone"}  # where the sounds have another name
 
 

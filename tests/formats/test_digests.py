@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from xmbench import content
 from xmbench.formats.document import load_toml
-from xmbench.formats.recipe import Recipe, TrackSpec
+from xmbench.formats.recipe import JudgeSpec, Recipe, TrackSpec
 
 NAMES = content.names("recipes")
 KNOWN = {name: load_toml(content.find("recipes", name), Recipe) for name in NAMES}
@@ -138,12 +138,12 @@ def test_nothing_else_ever_does(data: Any, text: str, number: int) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_metric_or_a_judge_changes_the_track_digest_only(name: str) -> None:
     recipe = KNOWN[name]
-    track = recipe.tracks[0]
-    assert track.judge is not None
+    judge = recipe.tracks[0].judge or JudgeSpec(name="any-name", sha256="1" * 64)
+    track = recipe.tracks[0].model_copy(update={"judge": judge})
     versions = dict.fromkeys((*track.metrics, "more"), "1")
     more = track.model_copy(update={"metrics": (*track.metrics, "more")})
-    judged = track.model_copy(update={"judge": track.judge.model_copy(update={"sha256": "0" * 64})})
-    renamed = track.model_copy(update={"judge": track.judge.model_copy(update={"name": "another-name"})})
+    judged = track.model_copy(update={"judge": judge.model_copy(update={"sha256": "0" * 64})})
+    renamed = track.model_copy(update={"judge": judge.model_copy(update={"name": "another-name"})})
     turned = track.model_copy(update={"metrics": track.metrics[::-1]})
     raised = versions | {track.primary: "2"}
 

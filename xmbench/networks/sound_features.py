@@ -6,9 +6,9 @@
 - `mfcc`: the first 20 mel-frequency cepstral coefficients, of mel bands of power in dB;
 - `cqt`: amplitudes of the constant-Q transform, 84 semitones from C1 (32.7 Hz).
 
-The paper prints the window, the hop and the size of LMS, 128 x 44 for half a second at 44.1 kHz; all else are the
-defaults of librosa, with which its authors' public code reads sounds. Frames are centred on multiples of the hop; a clip
-is mirrored at its ends, for `cqt` continued by silence.
+The paper prints the window, the hop and the size of LMS, 128 x 44 for half a second at 44.1 kHz. All else is ours: the
+defaults of librosa, and amplitudes rather than decibels wherever the paper does not say logarithm. Frames are centred
+on multiples of the hop; a clip is mirrored at its ends, for `cqt` continued by silence.
 
 Shape letters: B batch, T samples, F rows of a picture, N = 1 + T // 512 frames.
 """

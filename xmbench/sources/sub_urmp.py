@@ -3,7 +3,7 @@
 `img/<split>/<instrument>/<name>.jpg` and `chunk/<split>/<instrument>/<name>.wav`, where the name is
 `<instrument><take>_<start in ms>`, like `violin06_2400`, and the split `train`, and `validation` or `test`: some copies
 have the one name, some the other. A frame and a chunk of one split, instrument and name belong together; takes are
-numbered through both splits. Of a frame, a square of columns around the player is used; a chunk's channels are averaged.
+numbered through both splits. Of a frame, a square of columns around the player is used; channels are averaged.
 
 Source: L. Chen, S. Srivastava, Z. Duan, C. Xu, "Deep Cross-Modal Audio-Visual Generation", 2017, section 4.
 """
