@@ -7,6 +7,7 @@ The sound is made of numbers, so that the file holds nothing but values.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +41,9 @@ def main() -> None:
         "mfcc": librosa.feature.mfcc(y=wave, sr=RATE_HZ, n_mfcc=20, n_mels=128, **frames),
         "cqt": np.abs(librosa.cqt(wave, sr=RATE_HZ, hop_length=512, n_bins=84, bins_per_octave=12)),
     }
-    shapes = {f"{name}-shape": np.array(values.shape) for name, values in found.items()}
-    kept = {name: values[:, KEPT].astype(np.float32) for name, values in found.items()}
-    np.savez_compressed(FILE, **kept, **shapes, version=np.array(librosa.__version__))
+    shapes: dict[str, Any] = {f"{name}-shape": np.array(values.shape) for name, values in found.items()}
+    kept: dict[str, Any] = {name: values[:, KEPT].astype(np.float32) for name, values in found.items()}
+    np.savez_compressed(FILE, **kept | shapes, version=np.array(librosa.__version__))
 
 
 if __name__ == "__main__":
