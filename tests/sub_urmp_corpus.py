@@ -79,7 +79,10 @@ def _played(sounds: Path, window: Window) -> NDArray[np.int16]:
     assert rate == RATE_HZ
     start = (window.ms - 1000) * RATE_HZ // 1000
     part = np.tile(samples, 1 + (start + WINDOW) // len(samples))[start : start + WINDOW]
-    return np.rint(32767 * part[:, None] * np.array([1.0, 0.5])).clip(-32768, 32767).astype(np.int16)
+    stereo: NDArray[np.int16] = (
+        np.rint(32767 * part[:, None] * np.array([1.0, 0.5])).clip(-32768, 32767).astype(np.int16)
+    )
+    return stereo
 
 
 def tiny_corpus(root: Path, made: list[Window], side: tuple[int, int] = (12, 20), samples: int = 400) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -75,6 +76,47 @@ def decode_mono_int16(data: bytes, largest: int = LARGEST_SOUND) -> tuple[NDArra
     if samples.shape[1] != 1:
         raise MediaError(f"{samples.shape[1]} channels", expected="1 channel (mono)")
     return samples[:, 0], rate
+
+
+def measured(stream: BinaryIO) -> tuple[int, int]:
+    """Samples of each channel, and their rate in Hz, as the header of a wav or flac file states them.
+
+    Raises:
+        MediaError: not a readable audio file, or its header does not state them.
+    """
+    try:
+        with soundfile.SoundFile(stream) as file:
+            frames, rate = int(file.frames), int(file.samplerate)
+    except (soundfile.LibsndfileError, RuntimeError, ValueError, OverflowError) as error:
+        raise MediaError(f"not a readable audio file ({_reason(error)})", expected="a wav or flac file") from error
+    if not 0 < frames < _UNKNOWN:
+        raise MediaError("the header does not give the number of samples", expected="a file that was closed properly")
+    return frames, rate
+
+
+def read_parts(
+    stream: BinaryIO, starts_s: Iterable[float], length_s: float
+) -> Iterator[tuple[NDArray[np.float32], int]]:
+    """Parts of a wav or flac file, one at a time in memory, whatever the length of the file.
+
+    Args:
+        stream: of the file.
+        starts_s: where each part starts; those after the end are empty.
+        length_s: of each part; shorter at the end of the file.
+
+    Yields:
+        Samples float32 (T, channels) as `decode` gives them, and their rate in Hz.
+
+    Raises:
+        MediaError: not a readable audio file, or damaged at the part.
+    """
+    try:
+        with soundfile.SoundFile(stream) as file:
+            for start_s in starts_s:
+                file.seek(min(round(start_s * file.samplerate), file.frames))
+                yield file.read(round(length_s * file.samplerate), "float32", always_2d=True), int(file.samplerate)
+    except (soundfile.LibsndfileError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
+        raise MediaError(f"not a readable audio file ({_reason(error)})", expected="a wav or flac file") from error
 
 
 def _samples(data: bytes, kind: str, largest: int, expected: str) -> tuple[NDArray[Any], int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xmbench.errors import MediaError
 from xmbench.interfaces import RawClip, Rejected
@@ -22,6 +23,11 @@ def read_mono(data: bytes, name: str) -> RawClip | Rejected:
         samples, rate = audio.decode(data)
     except MediaError as error:
         return Rejected("read", "corrupt-audio", f"{name}: {error.what}")
+    return mixed(samples, rate, name)
+
+
+def mixed(samples: NDArray[np.float32], rate: int, name: str) -> RawClip | Rejected:
+    """The mean of the channels of decoded samples (T, channels), or what is wrong with them."""
     if not len(samples):
         return Rejected("read", "no-samples", f"{name}: no samples")
     if not np.isfinite(samples).all():
