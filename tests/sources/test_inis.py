@@ -141,6 +141,14 @@ def test_a_recording_that_cannot_be_read_is_one_failed_item() -> None:
     assert (found.reason, found.filtered) == ("corrupt-audio", False)
 
 
+def test_a_recording_whose_header_cannot_be_is_one_failed_item() -> None:
+    odd = bytearray(played(0.6))
+    odd[24:28] = (700).to_bytes(4, "little")  # the rate
+    (found,) = read({**recordings(1.0, 2), "recordings/violin/odd.wav": bytes(odd)}, "recordings/violin/odd.wav")
+    assert isinstance(found, Rejected)
+    assert "700 Hz, expected" in found.detail
+
+
 def test_what_is_wrong_with_the_recordings_is_listed() -> None:
     files = {name: data for name, data in recordings(0.6).items() if "/drum/" not in name or "0" in name}
     files |= {"recordings/kazoo/a.wav": b"", "recordings/piano/take_1.flac": b"", "recordings/notes.txt": b""}
@@ -199,7 +207,7 @@ def test_what_is_left_out_stands_in_the_ledger(tmp_path: Path) -> None:
         for i in range(4):
             path = tmp_path / "in" / "images" / name / f"{i}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(jpeg(Image.new("RGB", (70, 64), (50 * i, 9, 9))))
+            path.write_bytes(jpeg(Image.new("RGB", (70, 64), (50 * i, 9, 40 * CLASSES.index(name)))))
         for i in range(2):
             path = tmp_path / "in" / "recordings" / name / f"{i}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)

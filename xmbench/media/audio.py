@@ -113,8 +113,10 @@ def read_parts(
     try:
         with soundfile.SoundFile(stream) as file:
             for start_s in starts_s:
+                wanted = min(round(length_s * file.samplerate), file.frames)
+                _refuse_claim(wanted, file.channels, byte_limit(LARGEST_SOUND) // 4)
                 file.seek(min(round(start_s * file.samplerate), file.frames))
-                yield file.read(round(length_s * file.samplerate), "float32", always_2d=True), int(file.samplerate)
+                yield file.read(wanted, "float32", always_2d=True), int(file.samplerate)
     except (soundfile.LibsndfileError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
         raise MediaError(f"not a readable audio file ({_reason(error)})", expected="a wav or flac file") from error
 
@@ -123,20 +125,19 @@ def _samples(data: bytes, kind: str, largest: int, expected: str) -> tuple[NDArr
     """Samples (T, channels) of a type, and their rate."""
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            _refuse_claim(file, largest)
+            _refuse_claim(file.frames, file.channels, byte_limit(largest) // 4)
             return file.read(dtype=kind, always_2d=True), int(file.samplerate)
     except (soundfile.LibsndfileError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
         raise MediaError(f"not a readable audio file ({_reason(error)})", expected=expected) from error
 
 
-def _refuse_claim(file: soundfile.SoundFile, largest: int) -> None:
+def _refuse_claim(frames: int, channels: int, limit: int) -> None:
     """Raises MediaError for a header that claims too much: the library allocates by it before reading."""
-    limit = byte_limit(largest) // 4
-    if file.frames >= _UNKNOWN:
+    if frames >= _UNKNOWN:
         raise MediaError("the header does not give the number of samples", expected="a file that was closed properly")
-    if file.frames * file.channels > limit:
-        told = f" in {file.channels} channels" if file.channels > 1 else ""
-        raise MediaError(f"the header claims {file.frames:,} samples{told}", expected=f"at most {limit:,}")
+    if frames * channels > limit:
+        told = f" in {channels} channels" if channels > 1 else ""
+        raise MediaError(f"the header claims {frames:,} samples{told}", expected=f"at most {limit:,}")
 
 
 def _reason(error: Exception) -> str:

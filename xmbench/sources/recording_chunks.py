@@ -22,9 +22,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from xmbench.errors import MediaError, UpstreamError
 from xmbench.interfaces import AttributeTypes, Entry, Modality, Raw, RawClip, Rejected, Task, Upstream
 from xmbench.media import audio
-from xmbench.sources._mono import mixed
+from xmbench.sources._mono import RATES_HZ, mixed
 
 ENDINGS = (".wav", ".flac")
+LONGEST_S = 36_000
 
 
 class RecordingChunksOptions(BaseModel):
@@ -104,8 +105,13 @@ class RecordingChunks:
         self, upstream: Upstream, options: RecordingChunksOptions, task: Task, entries: Sequence[Entry]
     ) -> Iterator[Raw | Rejected]:
         """Samples int16 (T,) per entry, at the recording's own rate; a recording is opened once."""
-        for name, chunks in itertools.groupby(entries, key=lambda entry: str(entry.locator[0])):
-            yield from _read(upstream, name, [entry.locator[1] for entry in chunks], options)
+        for (name, trouble), chunks in itertools.groupby(
+            entries, key=lambda entry: (entry.locator[0], entry.locator[2])
+        ):
+            if trouble:
+                yield from (Rejected("read", "corrupt-audio", f"{name}: {trouble}") for _ in chunks)
+            else:
+                yield from _read(upstream, name, [entry.locator[1] for entry in chunks], options)
 
 
 def _splits(pieces: Iterable[str], options: RecordingChunksOptions) -> dict[str, str]:
@@ -119,12 +125,9 @@ def _splits(pieces: Iterable[str], options: RecordingChunksOptions) -> dict[str,
 def _chunks(
     upstream: Upstream, name: str, piece: str, split: str, label: int, options: RecordingChunksOptions
 ) -> Iterator[Entry]:
-    try:
-        with upstream.open(name) as stream:
-            samples, rate = audio.measured(stream)
-    except MediaError:
-        samples, rate = 1, 1  # one entry, which says when it is read what is wrong
-    last_s = max(0.0, samples / rate - options.length_s)
+    """Entries of one recording; a single one, with what is wrong, where its header cannot be believed."""
+    length_s, trouble = _length_s(upstream, name)
+    last_s = max(0.0, length_s - options.length_s)
     for i in range(1 + math.floor(last_s / options.stride_s + 1e-9)):
         start_s = round(i * options.stride_s, 6)
         yield Entry(
@@ -132,9 +135,23 @@ def _chunks(
             split=split,
             label=label,
             group=piece,
-            locator=(name, start_s),
+            locator=(name, start_s, trouble),
             attributes={"piece": piece, "start_s": start_s},
         )
+
+
+def _length_s(upstream: Upstream, name: str) -> tuple[float, str]:
+    """Seconds of a recording, and what is wrong with its header."""
+    try:
+        with upstream.open(name) as stream:
+            samples, rate = audio.measured(stream)
+    except MediaError as error:
+        return 0.0, error.what
+    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
+        return 0.0, f"{rate} Hz, expected {RATES_HZ[0]} to {RATES_HZ[1]} Hz"
+    if samples > LONGEST_S * rate:
+        return 0.0, f"the header claims {samples / rate:,.0f} s, expected at most {LONGEST_S:,} s"
+    return samples / rate, ""
 
 
 def _read(
