@@ -205,6 +205,8 @@ def wav_reader() -> Reader:
         except MediaError:
             whole = False
         audio.decode(data)
+        audio.measured(io.BytesIO(data))
+        whole &= len(list(audio.read_parts(io.BytesIO(data), (0.0, 0.05, 9.0), 0.05))) == 3
         return whole
 
     return Reader(seeds, read)

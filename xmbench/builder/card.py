@@ -100,6 +100,8 @@ def _part_note(manifest: Manifest) -> list[str]:
             "not compare with those on the published one."
         )
     for record in manifest.sources.values():
+        if record.differences:
+            notes.append(f"**Not the published items**: {'; '.join(record.differences)}.")
         if not record.repeatable:
             notes.append(
                 f"**Not repeatable**: {', '.join(record.versions)} never speaks the same way twice, so another build "
@@ -155,7 +157,11 @@ def _histogram(dataset: Dataset) -> str:
     """Rows per span of durations, all splits together, as a table of text."""
     parts = [dataset.table(split, ["duration_s"])["duration_s"] for split in SPLITS if dataset.count(split)]
     values = np.concatenate([part.to_numpy() for part in parts])
-    counts, edges = np.histogram(values, bins=_BINS)
+    shortest, longest = values.min(), values.max()
+    if shortest == longest:  # numpy would widen the range by half a second to both sides, below zero
+        counts, edges = np.array([len(values)]), np.array([shortest, longest])
+    else:
+        counts, edges = np.histogram(values, bins=_BINS)
     lines = ["| seconds | rows | |", "|---|---:|:---|"]
     for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
         bar = "█" * -(-int(count) * _BAR // int(counts.max()))

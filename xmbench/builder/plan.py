@@ -26,7 +26,7 @@ from xmbench.formats.layout import HASHED_LAYOUT, SORTED_LAYOUT, SPLITS
 from xmbench.formats.ledger import LedgerRow
 from xmbench.formats.limit import Limit, limit_name
 from xmbench.formats.recipe import Recipe
-from xmbench.interfaces import Attribute, Attributed, AttributeTypes, Entry, Rejected
+from xmbench.interfaces import Attribute, Attributed, AttributeTypes, Compared, Entry, Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +161,7 @@ def make(
     used_readers = readers.of(recipe, files)
     reader = used_readers[recipe.pairing.item_source]
     entries = _checked(reader.source.entries(reader.files, reader.options, recipe.task), recipe)
+    different = _differences(reader, entries, recipe, progress)
     splits = split.assign(entries, recipe.splits, request.split_seed)
     _check_groups(splits, recipe)
     split.check_limit({name: len(found) for name, found in splits.items()}, request.limit)
@@ -186,7 +187,7 @@ def make(
         layout=layout,
         planned=_counted(chosen, names),
         ledger=(*rows, *_rejected_takes(prepared, names)),
-        sources=_records(recipe, files, used_readers),
+        sources=_records(recipe, files, used_readers, {recipe.pairing.item_source: different}),
     )
 
 
@@ -225,6 +226,16 @@ def _checked(entries: Iterable[Entry], recipe: Recipe) -> list[Entry]:
     if problems:
         raise DocumentError("the source has invalid ids", where=recipe.name, problems=problems)
     return found
+
+
+def _differences(reader: Reader, entries: Sequence[Entry], recipe: Recipe, progress: Progress) -> tuple[str, ...]:
+    """How the items differ from the published ones, told to the user as well."""
+    if not isinstance(reader.source, Compared):
+        return ()
+    found = reader.source.differences(entries, reader.options, recipe.task)
+    for line in found:
+        progress(f"{recipe.pairing.item_source}: not as published: {line}")
+    return tuple(found)
 
 
 def _own_speaker(_: str, entry: Entry) -> str:
@@ -326,11 +337,17 @@ def _clip_attributes(prepared: Prepared) -> Iterable[Mapping[str, Attribute]]:
     return (take.attributes for take in prepared.takes.values())
 
 
-def _records(recipe: Recipe, files: Mapping[str, VerifiedFiles], used: Mapping[str, Reader]) -> dict[str, SourceRecord]:
+def _records(
+    recipe: Recipe,
+    files: Mapping[str, VerifiedFiles],
+    used: Mapping[str, Reader],
+    differences: Mapping[str, tuple[str, ...]],
+) -> dict[str, SourceRecord]:
     return {
         role: SourceRecord(
             files=files[role].found,
             changed=files[role].changed,
+            differences=differences.get(role, ()),
             versions=used[role].source.versions(used[role].options) if role in used else {},
             repeatable=not isinstance(reader := used.get(role), Reader) or reader.repeatable,
             licence=source.licence,

@@ -81,11 +81,13 @@ class SourceRecord(Part):
     """What a source was on this build: sha256 of each uncompressed file or directory, versions of its tools.
 
     `changed` names the files whose content was not the published one, taken because the user asked for it.
-    `repeatable` is False for clips of an engine that never speaks the same way twice.
+    `repeatable` is False for clips of an engine that never speaks the same way twice. `differences` says how the items
+    differ from the published ones.
     """
 
     files: dict[str, Sha256] = Field(default_factory=dict)
     changed: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
     repeatable: bool = True
     versions: dict[str, str] = Field(default_factory=dict)
     licence: str

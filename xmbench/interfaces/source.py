@@ -185,3 +185,18 @@ class Countable(Protocol):
             options: of the source.
         """
         ...
+
+
+@runtime_checkable
+class Compared(Protocol):
+    """What a source has in addition when it knows what its corpus holds, and uses one that differs."""
+
+    def differences(self, entries: Sequence[Entry], options: Any, task: Task) -> list[str]:
+        """How the items differ from the published ones, a line each; reported, and kept in the manifest.
+
+        Args:
+            entries: every item of the files, before any limit.
+            options: of the source.
+            task: of the recipe.
+        """
+        ...

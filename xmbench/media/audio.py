@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -77,24 +78,66 @@ def decode_mono_int16(data: bytes, largest: int = LARGEST_SOUND) -> tuple[NDArra
     return samples[:, 0], rate
 
 
+def measured(stream: BinaryIO) -> tuple[int, int]:
+    """Samples of each channel, and their rate in Hz, as the header of a wav or flac file states them.
+
+    Raises:
+        MediaError: not a readable audio file, or its header does not state them.
+    """
+    try:
+        with soundfile.SoundFile(stream) as file:
+            frames, rate = int(file.frames), int(file.samplerate)
+    except (soundfile.LibsndfileError, RuntimeError, ValueError, OverflowError) as error:
+        raise MediaError(f"not a readable audio file ({_reason(error)})", expected="a wav or flac file") from error
+    if not 0 < frames < _UNKNOWN:
+        raise MediaError("the header does not give the number of samples", expected="a file that was closed properly")
+    return frames, rate
+
+
+def read_parts(
+    stream: BinaryIO, starts_s: Iterable[float], length_s: float
+) -> Iterator[tuple[NDArray[np.float32], int]]:
+    """Parts of a wav or flac file, one at a time in memory, whatever the length of the file.
+
+    Args:
+        stream: of the file.
+        starts_s: where each part starts; those after the end are empty.
+        length_s: of each part; shorter at the end of the file.
+
+    Yields:
+        Samples float32 (T, channels) as `decode` gives them, and their rate in Hz.
+
+    Raises:
+        MediaError: not a readable audio file, or damaged at the part.
+    """
+    try:
+        with soundfile.SoundFile(stream) as file:
+            for start_s in starts_s:
+                wanted = min(round(length_s * file.samplerate), file.frames)
+                _refuse_claim(wanted, file.channels, byte_limit(LARGEST_SOUND) // 4)
+                file.seek(min(round(start_s * file.samplerate), file.frames))
+                yield file.read(wanted, "float32", always_2d=True), int(file.samplerate)
+    except (soundfile.LibsndfileError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
+        raise MediaError(f"not a readable audio file ({_reason(error)})", expected="a wav or flac file") from error
+
+
 def _samples(data: bytes, kind: str, largest: int, expected: str) -> tuple[NDArray[Any], int]:
     """Samples (T, channels) of a type, and their rate."""
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            _refuse_claim(file, largest)
+            _refuse_claim(file.frames, file.channels, byte_limit(largest) // 4)
             return file.read(dtype=kind, always_2d=True), int(file.samplerate)
     except (soundfile.LibsndfileError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
         raise MediaError(f"not a readable audio file ({_reason(error)})", expected=expected) from error
 
 
-def _refuse_claim(file: soundfile.SoundFile, largest: int) -> None:
+def _refuse_claim(frames: int, channels: int, limit: int) -> None:
     """Raises MediaError for a header that claims too much: the library allocates by it before reading."""
-    limit = byte_limit(largest) // 4
-    if file.frames >= _UNKNOWN:
+    if frames >= _UNKNOWN:
         raise MediaError("the header does not give the number of samples", expected="a file that was closed properly")
-    if file.frames * file.channels > limit:
-        told = f" in {file.channels} channels" if file.channels > 1 else ""
-        raise MediaError(f"the header claims {file.frames:,} samples{told}", expected=f"at most {limit:,}")
+    if frames * channels > limit:
+        told = f" in {channels} channels" if channels > 1 else ""
+        raise MediaError(f"the header claims {frames:,} samples{told}", expected=f"at most {limit:,}")
 
 
 def _reason(error: Exception) -> str:

@@ -13,10 +13,9 @@ import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from xmbench.errors import DocumentError, OutputError
-from xmbench.formats.recipe import FileSpec
 from xmbench.storage.cache import cache_folder
 from xmbench.storage.files import byte_limit, regular_size, replacing, write_text
 
@@ -32,6 +31,16 @@ _PAGES = (b"<!doctype html", b"<html")
 
 class WrongContentError(Exception):
     """A file that is not the published one; the text says why."""
+
+
+class Expected(Protocol):
+    """What a file should be: sha256 ("" where it is not known) and size of its uncompressed content."""
+
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def bytes(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ def is_packed(path: Path, size: int | None) -> bool:
         return handle.read(2) == _GZIP and path.stat().st_size != size
 
 
-def check(path: Path, spec: FileSpec) -> None:
+def check(path: Path, spec: Expected) -> None:
     """Checks a file's size and sha256, uncompressed; without a sha256 there is nothing to compare with.
 
     Raises:
@@ -131,7 +140,7 @@ def stream(path: Path, packed: bool) -> BinaryIO:
     return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
 
 
-def read(path: Path, spec: FileSpec) -> bytes:
+def read(path: Path, spec: Expected) -> bytes:
     """The content of one file, checked; unchecked where the recipe has no sha256.
 
     Raises:

@@ -29,22 +29,42 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One file of a directory. There may be 160,000 of them in every process: no path, no document for each.
+
+    Attributes:
+        folder: name of the directory in the recipe.
+        name: `<folder>/<path in it>`.
+        sha256, bytes: of its bytes.
+        place: its path in the directory where the file system spells it otherwise, else "".
+    """
+
+    folder: str
+    name: str
+    sha256: str
+    bytes: int
+    place: str = ""
+
+    def path(self, root: Path) -> Path:
+        """Its path, in the directory's."""
+        return root / (self.place or self.name[len(self.folder) + 1 :])
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """The content of a directory.
 
     Attributes:
         digest: sha256 of the list.
-        members: one spec per file, named `<folder>/<path in it>`, with the sha256 and size of its bytes.
-        paths: of each, by name.
+        members: its files.
     """
 
     digest: str
-    members: tuple[FileSpec, ...]
-    paths: dict[str, Path]
+    members: tuple[Member, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class _Read:
     name: str
     path: Path
     bytes: int
@@ -78,22 +98,20 @@ def listed(root: Path, spec: FileSpec) -> Listing:
     }
     kept = [member for name, member in found.items() if name not in copies]
     _refuse(spec, [member.name for member in kept if not member.bytes], "empty file(s)", "fetch them again")
-    specs = [
-        # Names of single files may have more forms than those that a recipe lists.
-        FileSpec.model_construct(
-            name=f"{spec.name}/{member.name}", sha256=member.sha256, bytes=member.bytes, split=spec.split
-        )
-        for member in kept
-    ]
     lines = sorted(member.line for member in kept)
     return Listing(
-        hashlib.sha256("".join(lines).encode()).hexdigest(),
-        tuple(specs),
-        {f"{spec.name}/{member.name}": member.path for member in kept},
+        hashlib.sha256("".join(lines).encode()).hexdigest(), tuple(_kept(member, root, spec) for member in kept)
     )
 
 
-def _members(root: Path, spec: FileSpec) -> Iterator[_Member]:
+def _kept(member: _Read, root: Path, spec: FileSpec) -> Member:
+    place = member.path.relative_to(root).as_posix()
+    return Member(
+        spec.name, f"{spec.name}/{member.name}", member.sha256, member.bytes, "" if place == member.name else place
+    )
+
+
+def _members(root: Path, spec: FileSpec) -> Iterator[_Read]:
     paths = matching(root, spec)
     names = [path.relative_to(root).as_posix() for path in paths]
     odd = [ascii(name) for name in names if not _usable(name)]
@@ -109,7 +127,7 @@ def _members(root: Path, spec: FileSpec) -> Iterator[_Member]:
             sha256, line = _digested(name, path)
             read += path.stat().st_size
         now[name] = [signature, sha256, line]
-        yield _Member(unicodedata.normalize("NFC", name), path, path.stat().st_size, sha256, line)
+        yield _Read(unicodedata.normalize("NFC", name), path, path.stat().st_size, sha256, line)
     if read >= contents.REMEMBERED_BYTES:
         contents.keep(place, {name: value for name, value in now.items() if value[0]})
 

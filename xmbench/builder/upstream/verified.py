@@ -7,14 +7,14 @@ card, with its own sha256.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from xmbench.builder.upstream import contents
 from xmbench.builder.upstream.contents import WrongContentError
-from xmbench.builder.upstream.folders import listed
+from xmbench.builder.upstream.folders import Member, listed
 from xmbench.builder.upstream.items import Items
 from xmbench.errors import UpstreamError
 from xmbench.formats.recipe import FileSpec, SourceSpec
@@ -37,14 +37,14 @@ class Piece:
         digest: the sha256 that was found.
         changed: the content is not the published one.
         specs: the files that can be read: one, or those of a directory.
-        paths: of each, by name.
+        path: of the file or the directory.
     """
 
     name: str
     digest: str
     changed: bool
-    specs: tuple[FileSpec, ...]
-    paths: Mapping[str, Path]
+    specs: tuple[FileSpec, ...] | tuple[Member, ...]
+    path: Path
 
 
 class VerifiedFiles:
@@ -58,8 +58,8 @@ class VerifiedFiles:
     def __init__(self, title: str, pieces: Iterable[Piece] = (), offline: bool = False) -> None:
         self._title = title
         self._pieces = tuple(pieces)
-        self._specs = {spec.name: spec for piece in self._pieces for spec in piece.specs}
-        self._paths = {name: path for piece in self._pieces for name, path in piece.paths.items()}
+        self._specs: dict[str, FileSpec | Member] = {s.name: s for piece in self._pieces for s in piece.specs}
+        self._places = {piece.name: piece.path for piece in self._pieces}
         self._last: tuple[str, bytes] = ("", b"")
         self._items = Items(offline)
         self._offline = offline
@@ -111,15 +111,16 @@ class VerifiedFiles:
         """One item of a source whose items are fetched one by one: its file in the cache, or why there is none."""
         return self._items.fetch(url)
 
-    def _known(self, name: str) -> tuple[Path, FileSpec]:
+    def _known(self, name: str) -> tuple[Path, FileSpec | Member]:
         if name not in self._specs:
             known = ", ".join(list(self._specs)[:_LISTED]) or "its files (there are none)"
             raise UpstreamError(
                 f"{self._title} needs a file that the recipe does not list", where=name, expected=f"among {known}"
             )
-        return self._paths[name], self._specs[name]
+        spec = self._specs[name]
+        return spec.path(self._places[spec.folder]) if isinstance(spec, Member) else self._places[spec.name], spec
 
-    def _checked(self, name: str) -> tuple[Path, FileSpec, bool]:
+    def _checked(self, name: str) -> tuple[Path, FileSpec | Member, bool]:
         """Path and spec of a file that is still the one that was checked, and whether it is compressed."""
         path, spec = self._known(name)
         try:
@@ -152,8 +153,8 @@ def file_at(path: Path, spec: FileSpec, accept_changed: bool = False) -> Piece:
             raise
         found = contents.changed(path)
         other = spec.model_copy(update={"sha256": found.sha256, "bytes": found.bytes})
-        return Piece(spec.name, found.sha256, True, (other,), {spec.name: path})
-    return Piece(spec.name, spec.sha256, False, (spec,), {spec.name: path})
+        return Piece(spec.name, found.sha256, True, (other,), path)
+    return Piece(spec.name, spec.sha256, False, (spec,), path)
 
 
 def folder_at(root: Path, spec: FileSpec, accept_changed: bool = False) -> Piece:
@@ -174,7 +175,7 @@ def folder_at(root: Path, spec: FileSpec, accept_changed: bool = False) -> Piece
         raise WrongContentError(
             f"{spec.name}: {len(listing.members)} files whose list has the sha256 {listing.digest}, {wanted}"
         )
-    return Piece(spec.name, listing.digest, changed, listing.members, listing.paths)
+    return Piece(spec.name, listing.digest, changed, listing.members, root.absolute())
 
 
 def wanted_files(source: SourceSpec, folder: Path | None) -> tuple[FileSpec, ...]:
