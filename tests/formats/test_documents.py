@@ -24,6 +24,9 @@ def test_every_recipe_is_right_and_named_after_its_file(name: str) -> None:
     assert recipe.licence
     assert all(source.licence and source.attribution for source in recipe.sources.values())
     for track in recipe.tracks:
+        if track.judge is None:  # nobody says whether the instrument is right: only what compares with a reference
+            assert track.primary in {"i2a": ("corr2d-floored", "corr2d-best5"), "a2i": ("ssim",)}[track.direction]
+            continue
         many_words = "corr2d-best5" if len(recipe.classes.words) == 100 else "word-accuracy-agreed"
         heard = "corr2d-floored" if recipe.regime == "single-take" else many_words
         assert track.primary == {"i2a": heard, "a2i": "class-frechet-distance"}[track.direction]
@@ -41,7 +44,7 @@ def test_a_spoken_track_that_ranks_by_judges_has_the_gate_against_sounds_made_fo
 def test_a_track_of_images_has_the_gate_against_one_image_per_class(name: str) -> None:
     track = load_toml(content.find("recipes", name), Recipe).track("a2i")
     gates = [(gate.metric, gate.baseline, gate.share) for gate in track.gates] if track else []
-    assert gates == ([("coverage", "random-image", 0.5)] if track else [])
+    assert gates == ([("coverage", "random-image", 0.5)] if track and track.judge else [])
 
 
 def test_digests_are_of_the_content_not_of_the_text() -> None:

@@ -147,4 +147,9 @@ def test_a_models_own_classifier_is_recorded_and_compared_too(digits: Dataset) -
     with_head = (*baseline.expected, Expected(track="digits-ad/i2a", metric="head-accuracy", value=0.9, tolerance=0.1))
     stated = baseline.model_copy(update={"expected": with_head})
     assert runner.metrics_to_record(stated, digits, "i2a", None) == ["corr2d-floored"]
-    assert runner.metrics_to_record(stated, digits, "i2a", "lite") == ["corr2d-floored", "word-accuracy", "corr2d"]
+    assert runner.metrics_to_record(stated, digits, "i2a", "lite") == [
+        "corr2d-floored",
+        "word-accuracy",
+        "corr2d",
+        "pesq",
+    ]
