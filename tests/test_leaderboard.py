@@ -494,7 +494,7 @@ def test_every_result_of_this_repository_is_migrated_to_the_facts_of_its_run(pat
     made, then = load_json(path, Result), json.loads(path.read_text())["submission"]
     words = then["command"].split()
     assert made.submission.baseline == words[2]
-    assert made.submission.preset == ("lite" if "--preset" in words else "")
+    assert made.submission.preset == (words[words.index("--preset") + 1] if "--preset" in words else "")
     assert made.submission.control == ("shuffled-conditions" if "--shuffle-conditions" in words else "")
     assert made.submission.changed == {}
     for name, score in made.scores.items():
