@@ -76,3 +76,8 @@ def _in_line(character: str) -> str:
 def _escaped(character: str) -> str:
     code = ord(character)
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def hyphenated(text: str) -> str:
+    """Lower-case ASCII letters and digits, all else as single hyphens between: `MT-Net (lite)` -> `mt-net-lite`."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

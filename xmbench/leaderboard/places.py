@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 
 from xmbench.formats.limit import limit_argument
 from xmbench.formats.result import Result
+from xmbench.printable import hyphenated
 
 REPORTED = "reported-"
 ITEMS = "items-"
@@ -21,7 +21,7 @@ def slug(name: str) -> str:
 
     A name that gives an empty, too long or reserved file name gets its digest.
     """
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    plain = hyphenated(name)
     if plain and len(plain) <= _LONGEST_SLUG and is_result(Path(f"{plain}.json")):
         return plain
     digest = hashlib.sha256(name.encode()).hexdigest()[:12]

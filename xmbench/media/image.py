@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from xmbench.errors import MediaError
 
@@ -67,6 +67,11 @@ def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 80) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, format="JPEG", quality=quality)
     return stream.getvalue()
+
+
+def jpeg_decoder() -> str:
+    """Version of the JPEG decoder: others round pixels differently."""
+    return features.version("libjpeg_turbo") or features.version("jpg") or "unknown"
 
 
 def decode(

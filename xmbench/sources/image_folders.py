@@ -8,19 +8,18 @@ Source of the layout: J. Deng et al., "ImageNet: a large-scale hierarchical imag
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import features
 from pydantic import BaseModel, ConfigDict, Field
 
 from xmbench.errors import MediaError, UpstreamError
 from xmbench.interfaces import Entry, Modality, Raw, RawImage, Rejected, Task, Upstream
 from xmbench.media import image
+from xmbench.printable import hyphenated
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 
@@ -48,7 +47,7 @@ class ImageFolders:
 
     def versions(self, options: ImageFoldersOptions) -> dict[str, str]:
         """The JPEG decoder: others round pixels differently."""
-        return {"libjpeg": features.version("libjpeg_turbo") or features.version("jpg") or "unknown"}
+        return {"libjpeg": image.jpeg_decoder()}
 
     def entries(self, upstream: Upstream, options: ImageFoldersOptions, task: Task) -> list[Entry]:
         """One entry per image, sorted by key; files of other kinds are no items.
@@ -118,12 +117,8 @@ def labels_of(directories: Mapping[str, Sequence[str]], task: Task) -> dict[str,
 
 
 def _key(directory: str, stem: str) -> str:
-    first, second = _slug(directory), _slug(stem)
+    first, second = hyphenated(directory), hyphenated(stem)
     return second if second.startswith(f"{first}-") else f"{first}-{second}"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 SOURCE = ImageFolders()

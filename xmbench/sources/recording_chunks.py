@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -22,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from xmbench.errors import MediaError, UpstreamError
 from xmbench.interfaces import AttributeTypes, Entry, Modality, Raw, RawClip, Rejected, Task, Upstream
 from xmbench.media import audio
+from xmbench.printable import hyphenated
 from xmbench.sources._mono import RATES_HZ, mixed
 
 ENDINGS = (".wav", ".flac")
@@ -81,7 +81,7 @@ class RecordingChunks:
             if label is None:
                 problems.append(f"{name}: its directory is not a class of the recipe")
                 continue
-            piece = f"{_slug(task.class_names[label])}-{_slug(file.rpartition('.')[0])}"
+            piece = f"{hyphenated(task.class_names[label])}-{hyphenated(file.rpartition('.')[0])}"
             if piece in found[label]:
                 problems.append(f"{name}: another recording has the name '{piece}'")
             found[label][piece] = name
@@ -179,10 +179,6 @@ def _heard(part: RawClip | Rejected, where: str, options: RecordingChunksOptions
         detail = f"{where}: {level_db:.1f} dB, expected {options.silent_below_db} dB or more"
         return Rejected("silence", "silent", detail, filtered=True)
     return part
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 SOURCE = RecordingChunks()

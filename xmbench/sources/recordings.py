@@ -9,7 +9,6 @@ Source of the layout: Z. Jackson et al., Free Spoken Digit Dataset.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from xmbench.errors import MediaError, UpstreamError
 from xmbench.interfaces import Entry, Modality, Raw, RawClip, Rejected, Task, Upstream
 from xmbench.media import audio
+from xmbench.printable import hyphenated
 
 ENDINGS = (".wav", ".flac")
 ENGINE = "recorded"
@@ -76,7 +76,7 @@ class Recordings:
             UpstreamError: names of another form, speakers that the recipe does not name or that are missing,
                 classes without a recording.
         """
-        labels = {_slug(name): k for k, name in enumerate(task.class_names)}
+        labels = {hyphenated(name): k for k, name in enumerate(task.class_names)}
         found, problems = [], []
         for name in upstream.names():
             if not name.lower().endswith(ENDINGS):
@@ -138,17 +138,17 @@ def _entry(name: str, labels: dict[str, int], options: RecordingsOptions, task: 
     if len(parts) != 3 or not parts[2].isdecimal() or not parts[2].isascii():
         return "not <class>_<speaker>_<take>"
     word, speaker, take = parts
-    if _slug(word) not in labels:
+    if hyphenated(word) not in labels:
         return f"'{word}' is not a class of the recipe"
     if speaker not in options.splits:
         return f"the recipe does not name the speaker '{speaker}'"
-    label = labels[_slug(word)]
+    label = labels[hyphenated(word)]
     text = task.words[label] if task.words else task.class_names[label]
     return Entry(
-        key="-".join([_slug(text), _slug(speaker), str(int(take))]),
+        key="-".join([hyphenated(text), hyphenated(speaker), str(int(take))]),
         split=options.splits[speaker],
         label=label,
-        group=_slug(speaker),
+        group=hyphenated(speaker),
         locator=(name, take),
         attributes={"text": text, "speaker": speaker, "engine": ENGINE},
     )
@@ -169,10 +169,6 @@ def _absent(entries: Sequence[Entry], options: RecordingsOptions, task: Task) ->
         for k, name in enumerate(task.class_names)
         if (split, k) not in recorded
     ]
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 SOURCE = Recordings()

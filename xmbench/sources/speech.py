@@ -8,7 +8,6 @@ its own rate is called once, and a word that does not fit is listed.
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from xmbench import registry
 from xmbench.errors import DocumentError, UnknownNameError
 from xmbench.interfaces import AudioFormat, Engine, EngineFacts, Entry, Modality, Raw, RawClip, Rejected, Task, Upstream
 from xmbench.media import audio
+from xmbench.printable import hyphenated
 from xmbench.sources._pacing import Paced, pause_s
 
 _DEFAULT_ENGINE = "espeak-ng"
@@ -202,7 +202,7 @@ def _text(setting: int | None) -> str:
 def _slug(text: str) -> str:
     """Lower-case ASCII with hyphens; other scripts and accents get a few digits of a hash."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
+    slug = hyphenated(plain)
     return slug if text.isascii() else f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:6]}".strip("-")
 
 

@@ -15,12 +15,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from PIL import features
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from xmbench.errors import MediaError, UpstreamError
 from xmbench.interfaces import AttributeTypes, Entry, Modality, Raw, RawImage, RawPair, Rejected, Task, Upstream
 from xmbench.media import image
+from xmbench.printable import hyphenated
 from xmbench.sources._mono import read_mono
 
 _SPLITS = {"train": "train", "validation": "test", "test": "test"}  # of the release -> ours
@@ -59,7 +59,7 @@ class SubUrmp:
 
     def versions(self, options: SubUrmpOptions) -> dict[str, str]:
         """The JPEG decoder: others round pixels differently."""
-        return {"libjpeg": features.version("libjpeg_turbo") or features.version("jpg") or "unknown"}
+        return {"libjpeg": image.jpeg_decoder()}
 
     def attributes(self, options: SubUrmpOptions) -> AttributeTypes:
         """Columns of every row: the take, and where in it the window starts."""
@@ -75,7 +75,7 @@ class SubUrmp:
         Raises:
             UpstreamError: files in other places, of other names or instruments, or one item in two places.
         """
-        labels = {_slug(name): k for k, name in enumerate(task.class_names)}
+        labels = {hyphenated(name): k for k, name in enumerate(task.class_names)}
         found: dict[tuple[str, str], dict[str, str]] = {}
         problems: Counter[str] = Counter()
         for name in upstream.names():
@@ -126,15 +126,15 @@ def _place(name: str, labels: Mapping[str, int]) -> tuple[str, str, str] | str:
         return f"{name}: not in the layout"
     if parts[1] not in _SPLITS:
         return f"{parts[0]}/{parts[1]}: not a split of the release"
-    if _slug(parts[2]) not in labels:
+    if hyphenated(parts[2]) not in labels:
         return f"{'/'.join(parts[:3])}: not an instrument of the recipe"
     stem = parts[3].removesuffix(_KINDS[parts[0]])
     named = _STEM.fullmatch(stem)
     if named is None:
         return f"{name}: not <instrument><take>_<ms>"
-    if _slug(named["instrument"]) in labels.keys() - {_slug(parts[2])}:
+    if hyphenated(named["instrument"]) in labels.keys() - {hyphenated(parts[2])}:
         return f"{name}: named after another instrument than its directory"
-    return _SPLITS[parts[1]], _slug(parts[2]), stem
+    return _SPLITS[parts[1]], hyphenated(parts[2]), stem
 
 
 def _entry(item: str, split: str, parts: Mapping[str, str], labels: Mapping[str, int]) -> Entry:
@@ -174,10 +174,6 @@ def _cropped(data: bytes, name: str, columns: tuple[int, int]) -> RawImage | Rej
         detail = f"{name}: {height} x {width} pixels (height x width), the crop ends at column {columns[1]}"
         return Rejected("crop", "outside-frame", detail)
     return RawImage(pixels[:, columns[0] : columns[1]])
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 SOURCE = SubUrmp()
