@@ -23,6 +23,7 @@ from xmbench.cli import (
     judging,
     packing,
     planning,
+    rating,
     running,
     scoring,
     sharing,
@@ -67,7 +68,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for stage in (building, inspecting, planning, running, scoring, judging, boards, sharing, packing):
+for stage in (building, inspecting, planning, running, scoring, judging, rating, boards, sharing, packing):
     stage.register(app)
 
 

@@ -76,10 +76,21 @@ def of_reduction(
     drawn = np.concatenate([reduce(states, weights) for weights in resampled_weights(groups, seed=seed)])
     value = float(reduce(states, np.ones((1, len(states))))[0])
     known = drawn[~np.isnan(drawn)]
-    away = np.array(ends(known)) - (known.mean() if centred else value)
+    first, last = reach_of_draws(known, float(known.mean()) if centred else value, count)
+    return Interval(max(low, min(value, value + first)), min(high, max(value, value + last)), "bootstrap", count)
+
+
+def reach_of_draws(draws: NDArray[np.float64], value: float, count: int) -> tuple[float, float]:
+    """The distances of the percentiles from the value, both signed, widened for few groups.
+
+    Args:
+        draws: resamples (R,); those that are NaN do not count.
+        value: what they are resamples of.
+        count: groups that were drawn, at least 2.
+    """
     wider = quantile(count - 1.0) / quantile(math.inf)
-    first, last = value + away * wider * math.sqrt(count / (count - 1))
-    return Interval(max(low, min(value, float(first))), min(high, max(value, float(last))), "bootstrap", count)
+    first, last = (np.array(ends(draws)) - value) * wider * math.sqrt(count / (count - 1))
+    return float(first), float(last)
 
 
 def ends(draws: NDArray[np.float64]) -> tuple[float, float]:
