@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from xmbench.views.rating import Options
 
 _PAGE = Path("rating.html")
+_LONGEST_NOUN = 40
+_LARGEST_SEED = 2**32 - 1
 _COLUMNS = ("rater", "system", "outputs_digest", "id", "score")
 
 
@@ -52,7 +54,9 @@ def rate(
         int | None, typer.Option(min=0, help="Items that each rater gets twice (default: one in ten).")
     ] = None,
     noun: Annotated[str, typer.Option(help="What a class is called on the page: instrument, word, digit.")] = "class",
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the choice of items, and of all names.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=_LARGEST_SEED, help="Of the choice of items, and of names.")
+    ] = None,
     summarise: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Summarise the files of the raters in DIR; needs --key.")
     ] = None,
@@ -77,7 +81,9 @@ def rate(
     else:
         from xmbench.views.rating import Options
 
-        chosen = Options(per_class, per_group, twice, noun)
+        if not noun.strip() or not noun.isprintable() or len(noun) > _LONGEST_NOUN:
+            raise typer.BadParameter("one word, like instrument", param_hint="--noun")
+        chosen = Options(per_class, per_group, twice, noun.strip())
         _write(systems, data, out or _PAGE, key, chosen if seed is None else replace(chosen, seed=seed))
 
 

@@ -147,6 +147,8 @@ def _wrong(found: RaterFile, key: RatingKey, sets: dict[str, RatedSet]) -> list[
             for output, score in zip(showing.outputs, showing.scores, strict=True)
             if score is not None and not LOWEST <= score <= HIGHEST
         ]
+    wanted = {(one.name, again) for one in key.sets for again in ((False, True) if one.twice else (False,))}
+    problems += [f"{len(wanted - seen):,} screens of the page are missing"] if not problems and wanted - seen else []
     return problems
 
 

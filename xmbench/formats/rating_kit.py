@@ -19,7 +19,7 @@ LOWEST, HIGHEST = 0, 3
 GROUND_TRUTH = "ground truth"
 SetName = Annotated[str, StringConstraints(pattern=r"^s[0-9]{3,6}$")]
 OutputName = Annotated[str, StringConstraints(pattern=r"^o[0-9]{4,7}$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+Text = Annotated[str, StringConstraints(min_length=1)]
 
 
 class RatedSystem(Part):
@@ -74,8 +74,8 @@ class RatingKey(Document):
     per_class: int = Field(ge=1)
     per_group: int = Field(ge=1)
     meanings: tuple[Text, ...] = Field(min_length=HIGHEST - LOWEST + 1, max_length=HIGHEST - LOWEST + 1)
-    systems: tuple[RatedSystem, ...] = Field(min_length=2, max_length=100)
-    sets: tuple[RatedSet, ...] = Field(min_length=1, max_length=100_000)
+    systems: tuple[RatedSystem, ...] = Field(min_length=2)
+    sets: tuple[RatedSet, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -122,4 +122,4 @@ class RaterFile(Document):
     started: str = Field(pattern=r"^\d{4}-\d\d-\d\dT[0-9:.]{8,15}Z$")
     saved: str = Field(pattern=r"^\d{4}-\d\d-\d\dT[0-9:.]{8,15}Z$")
     finished: bool
-    showings: tuple[Showing, ...] = Field(min_length=1, max_length=200_000)
+    showings: tuple[Showing, ...] = Field(min_length=1)

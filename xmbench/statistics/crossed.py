@@ -42,7 +42,7 @@ def of_crossed(
     """
     rated = np.isfinite(values).any(axis=0)
     values = values[:, rated]
-    kept = [groups[place] for place in np.flatnonzero(rated)]
+    kept = [groups[place] for place in np.flatnonzero(rated).tolist()]
     count, raters = len(set(kept)), int(np.isfinite(values).any(axis=1).sum())
     if count < FEW_GROUPS:
         return Interval.none(count)

@@ -50,7 +50,7 @@ const outputs=shuffled(own(set));return{set,again,outputs,scores:outputs.map(()=
 
 function show(name){for(const id of['start','rating','end'])$(id).hidden=id!==name;
 for(const a of sounds)a.pause();scrollTo(0,0)}
-function start(){state=null;show('start');const list=kept();$('known').hidden=!list.length;
+function start(){state=null;$('rater').value='';show('start');const list=kept();$('known').hidden=!list.length;
 $('known').querySelector('ul').replaceChildren(...list.map(s=>{const li=document.createElement('li'),
 b=document.createElement('button');b.type='button';b.dataset.session=s.session;
 b.textContent=`${s.rater}: ${s.showings.filter(complete).length} of ${s.showings.length} screens`;
@@ -80,7 +80,7 @@ if(open.length){$('missing').textContent=`Please score every ${one}: ${open.map(
 return}
 at++;screen()}
 function back(){if(at>0){at--;screen()}}
-function play(audio){if(audio){if(audio.paused){audio.currentTime=0;audio.play()}else audio.pause()}}
+function play(audio){if(audio){if(audio.paused){audio.currentTime=0;audio.play().catch(()=>{})}else audio.pause()}}
 function save(){const link=document.createElement('a');
 link.href=URL.createObjectURL(new Blob([JSON.stringify(state,null,1)+'\n'],{type:'application/json'}));
 link.download=`rating-${page.slice(0,8)}-${state.rater.replace(/[^\p{L}\p{N}]+/gu,'-')}-${state.session.slice(0,4)}.json`;
@@ -98,8 +98,8 @@ document.addEventListener('change',e=>{if(!state||e.target.type!=='radio')return
 const s=state.showings[at];s.scores[s.outputs.indexOf(e.target.name)]=+e.target.value;store();
 $('missing').textContent=''});
 document.addEventListener('play',e=>{for(const a of sounds)if(a!==e.target)a.pause();
-const card=e.target.closest('fieldset');if(!state||!card)return;
-const s=state.showings[at];s.plays[s.outputs.indexOf(card.dataset.output)]++;store()},true);
+const s=state&&state.showings[at],card=e.target.closest('fieldset');if(!s||!card)return;
+const place=s.outputs.indexOf(card.dataset.output);if(place>=0){s.plays[place]++;store()}},true);
 document.addEventListener('keydown',e=>{
 if(!state||$('rating').hidden||e.ctrlKey||e.metaKey||e.altKey||e.key.length!==1)return;
 const key=e.key.toLowerCase(),card=marked();

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from xmbench.evaluator.rating_summary import Consistency, RatingSummary, SystemRating
 from xmbench.printable import shown
+from xmbench.statistics import FEW_GROUPS, FEW_SEEDS
 
 
 def markdown(found: RatingSummary) -> str:
@@ -39,9 +40,11 @@ def consistency(found: Consistency | None) -> str:
 def basis(found: RatingSummary) -> str:
     """What the intervals are over."""
     raters = len(found.raters)
-    over = f" and over {raters} raters" if raters > 2 else f", for these {raters} raters" if raters > 1 else ""
+    over = f" and over {raters} raters" if raters >= FEW_SEEDS else f", for these {raters} raters" if raters > 1 else ""
     over = over or ", for this one rater"
-    return f"95 % intervals: bootstrap over {found.items:,} items in {found.groups:,} groups{over}."
+    few = found.groups < FEW_GROUPS
+    few_text = f"; below {FEW_GROUPS} groups nothing is estimated" if few else ""
+    return f"95 % intervals: bootstrap over {found.items:,} items in {found.groups:,} groups{over}{few_text}."
 
 
 def _parts(found: RatingSummary) -> list[str]:

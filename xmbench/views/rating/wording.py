@@ -48,8 +48,8 @@ def task(direction: Direction, noun: str) -> tuple[str, ...]:
     one, many, given = NAMES[sides.output], PLURALS[sides.output], NAMES[sides.condition]
     sense = "look at" if sides.output == "image" else "listen to"
     return (
-        f"Each screen names a {noun}, has one {given}, and below it several {many} that were made from this {given}. "
-        f"One of them may be real and not made; you are not told which.",
+        f"Each screen names its {noun} and has one {given}; below it are several {many} that were made from it. "
+        "One of them may be real and not made; you are not told which.",
         f"Please {sense} each {one} and give it the score whose meaning fits best. Score each for itself: several may "
         "have the same score. There is no right answer, and no time limit.",
         "Some screens come a second time. Score them as you see or hear them then.",

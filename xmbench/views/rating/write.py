@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from xmbench import html
-from xmbench.errors import OutputError
+from xmbench.errors import DatasetError, OutputError
 from xmbench.evaluator.clusters import groups_of_sides
 from xmbench.evaluator.decode import Decoded
 from xmbench.evaluator.rated_systems import Rated
@@ -83,6 +83,8 @@ def write_rating_page(
     output_file(key)
     track = systems[0].opened.track
     items = _items(systems, dataset, options)
+    if not items:
+        raise DatasetError(f"the {track.split} split has no item to rate", where=dataset.folder)
     sets, kept = _sets(items, dataset, track.direction, options, _secret(systems, options))
     parts = (dataset, track.direction, track.split, kept, "".join(sets), options)
     page = hashlib.sha256(_body("", *parts).encode()).hexdigest()
