@@ -141,6 +141,17 @@ class Browser:
         """Makes the window as narrow as a phone's: 390 pixels."""
         self._call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
 
+    def press(self, key: str) -> None:
+        """Presses and releases a key: a character, "Tab" or "Enter"."""
+        code, text = {"Tab": (9, ""), "Enter": (13, "\r")}.get(key, (ord(key[0].upper()), key))
+        known = {"key": key, "windowsVirtualKeyCode": code}
+        self._call("Input.dispatchKeyEvent", type="keyDown", text=text, **known)
+        self._call("Input.dispatchKeyEvent", type="keyUp", **known)
+
+    def save_to(self, folder: Path) -> None:
+        """Lets pages save files, without asking, into a directory."""
+        self._call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
     def close(self) -> None:
         """Ends the browser."""
         os.close(self._out)

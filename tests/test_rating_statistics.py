@@ -60,6 +60,7 @@ def test_ordinal_alpha_is_its_definition(columns: list[list[float]]) -> None:
     if len(np.unique(pairable[np.isfinite(pairable)])) < 2:
         assert found is None
         return
+    assert found is not None
     assert found == pytest.approx(alpha_by_pairs(table))
     assert found <= 1
     # Only the order of the scores counts, and neither that of raters nor that of units.

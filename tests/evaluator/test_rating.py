@@ -45,7 +45,7 @@ def test_the_summary_by_hand(tmp_path: Path) -> None:
     good, bad, real = found.systems
     assert (good.mean, bad.mean, real.mean) == (1.5, 0.25, 2.5)
     assert (good.items, good.ratings, good.shares) == (6, 12, (0.0, 0.5, 0.5, 0.0))
-    assert bad.shares == (9 / 12, 3 / 12, 0, 0)
+    assert bad.shares == (9 / 12, 3 / 12, 0.0, 0.0)
     # Classes in turn: cello has the items 0 and 3, which ann gives 0 and 1, and bob 0.
     assert {name: (own.mean, own.items) for name, own in bad.classes.items()} == {
         "cello": (0.25, 2),
