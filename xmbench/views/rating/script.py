@@ -69,12 +69,14 @@ for(const r of card.querySelectorAll('input'))r.checked=s.scores[i]===+r.value})
 for(const a of set.querySelectorAll('audio'))if(a.readyState)a.currentTime=0;
 $('progress').textContent=`Screen ${at+1} of ${n}`;$('bar').max=n;$('bar').value=state.showings.filter(complete).length;
 $('back').disabled=at===0;$('next').textContent=at===n-1?'Finish':'Next';$('missing').textContent='';
-set.querySelector('h2').focus({preventScroll:true})}
+set.querySelector('h2').focus({preventScroll:true});mark()}
 function letter(i){return i<26?String.fromCharCode(65+i):String(i+1)}
 
 function title(card){return card.querySelector('legend').textContent}
 function unscored(){const s=state.showings[at];return s.outputs.filter((o,i)=>s.scores[i]===null).map(o=>cards.get(o))}
 function marked(){return document.activeElement?.closest('fieldset')||unscored()[0]}
+function mark(){const now=state&&at<state.showings.length&&marked();
+for(const c of cards.values())c.classList.toggle('marked',c===now)}
 function next(){const open=unscored();
 if(open.length){$('missing').textContent=`Please score every ${one}: ${open.map(title).join(', ')}.`;open[0].focus();
 return}
@@ -96,7 +98,8 @@ $('next').addEventListener('click',next);$('back').addEventListener('click',back
 $('save').addEventListener('click',save);$('done').addEventListener('click',save);$('other').addEventListener('click',start);
 document.addEventListener('change',e=>{if(!state||e.target.type!=='radio')return;
 const s=state.showings[at];s.scores[s.outputs.indexOf(e.target.name)]=+e.target.value;store();
-$('missing').textContent=''});
+$('missing').textContent='';mark()});
+document.addEventListener('focusin',mark);
 document.addEventListener('play',e=>{for(const a of sounds)if(a!==e.target)a.pause();
 const s=state&&state.showings[at],card=e.target.closest('fieldset');if(!s||!card)return;
 const place=s.outputs.indexOf(card.dataset.output);if(place>=0){s.plays[place]++;store()}},true);
