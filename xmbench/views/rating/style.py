@@ -22,7 +22,7 @@ form,nav{display:flex;gap:.6rem;flex-wrap:wrap;align-items:center;margin:.8rem 0
 .outputs{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(14rem,100%),1fr));gap:.8rem}
 fieldset{border:1px solid var(--line);border-radius:10px;padding:.6rem;min-width:0;margin:0;background:var(--soft)}
 fieldset:focus{outline:none}
-.marked{border-color:var(--mark);outline:2px solid var(--mark);outline-offset:0}
+fieldset.marked{border-color:var(--mark);outline:2px solid var(--mark);outline-offset:0}
 legend{font-weight:600;padding:0 .3rem}
 .scores{display:grid;grid-template-columns:repeat(4,1fr);gap:.4rem;margin-top:.6rem}
 .scores label{display:flex;justify-content:center;align-items:center;gap:.3rem;min-height:44px;cursor:pointer}

@@ -52,6 +52,6 @@ def task(direction: Direction, noun: str) -> tuple[str, ...]:
         "One of them may be real and not made; you are not told which.",
         f"Please {sense} each {one} and give it the score whose meaning fits best. Score each for itself: several may "
         "have the same score. There is no right answer, and no time limit.",
-        "Some screens come a second time. Score them as you see or hear them then. Begin with a low volume: sounds differ "
-        "in loudness.",
+        "Some screens come a second time. Score them as you see or hear them then. Sounds differ in loudness: begin "
+        "with a low volume.",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,14 +180,14 @@ def _sets(
 def _section(
     name: str, class_name: str, item: _Item, outputs: Mapping[str, int], direction: Direction, twice: bool
 ) -> str:
-    given = wording.NAMES[SIDES[direction].condition]
+    given, title = wording.NAMES[SIDES[direction].condition], escape(class_name.replace("_", " "))
     cards = "".join(
         f"<fieldset data-output={output} tabindex=-1><legend></legend>{_media(item.outputs[outputs[output]])}"
         f"<div class=scores role=radiogroup aria-label=score>{_radios(output)}</div></fieldset>"
         for output in sorted(outputs)
     )
     return (
-        f"<section class=set data-set={name} data-twice={int(twice)} hidden><h2 tabindex=-1>{escape(class_name)}</h2>"
+        f"<section class=set data-set={name} data-twice={int(twice)} hidden><h2 tabindex=-1>{title}</h2>"
         f"<figure class=condition><figcaption>the {given}</figcaption>{_media(item.condition, f'the {given}')}</figure>"
         f"<div class=outputs>{cards}</div></section>"
     )
@@ -270,14 +271,15 @@ def _end() -> str:
 def _notes(key: RatingKey, dataset: Dataset, options: Options) -> list[str]:
     """What the organiser should know: classes with few items, outputs that nobody can score."""
     names = dataset.recipe.classes.names
-    counts = {name: sum(one.class_ == name for one in key.sets) for name in names}
-    few = [f"{name} {count}" for name, count in counts.items() if count < options.per_class]
+    there = Counter(names[label] for label in dataset.table(key.split, ["label"]).column("label").to_pylist())
+    taken = Counter(one.class_ for one in key.sets)
+    few = [name for name in names if taken[name] < options.per_class]
     notes = []
     if few:
-        notes.append(
-            f"fewer than {options.per_class} items of {len(few)} of {len(names)} classes ({', '.join(few[:8])}"
-            f"{', ...' if len(few) > 8 else ''}): at most {options.per_group} of one group; --per-group allows more"
-        )
+        listed = ", ".join(f"{name} {taken[name]}" for name in few[:8]) + (", ..." if len(few) > 8 else "")
+        more = any(there[name] > taken[name] for name in few)
+        why = f"at most {options.per_group} of one group; --per-group allows more" if more else "there are no more"
+        notes.append(f"fewer than {options.per_class} items of {len(few)} of {len(names)} classes ({listed}): {why}")
     for place, system in enumerate(key.systems):
         if failed := [one.failed[place] for one in key.sets if place in one.failed]:
             told = ", ".join(sorted(set(failed)))
