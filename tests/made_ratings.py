@@ -1,4 +1,4 @@
-"""Keys and raters' files for tests: as the command and the page write them, without a browser."""
+"""Pages, keys and raters' files for tests: as the command and the page write them, without a browser."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from xmbench.evaluator.rated_systems import open_rated
+from xmbench.formats.dataset import Dataset
+from xmbench.formats.items import read_image
 from xmbench.formats.rating_kit import RatedSet, RatedSystem, RatingKey
+from xmbench.formats.submission import Submission
+from xmbench.media import image
+from xmbench.views.rating import Options, write_rating_page
 
 Score = Callable[[RatedSet, int, bool], int | None]
+NAMES = ("an unmistakable name", "Zweitname 7")
 MEANINGS = ("unrealistic", "fair", "realistic", "right")
 
 
@@ -84,3 +93,23 @@ def rater_file(folder: Path, key: RatingKey, rater: str, score: Score, **changes
     document.pop("file", None)
     path.write_text(json.dumps(document))
     return path
+
+
+def submit_images(dataset: Dataset, root: Path) -> list[Path]:
+    """Two submissions of images: each reference upside down, and its negative."""
+    for number, name in enumerate(NAMES):
+        outputs = root / str(number) / "outputs"
+        outputs.mkdir(parents=True)
+        for row in dataset.rows("test", ["image"]):
+            pixels = read_image(row, dataset)
+            made = 255 - pixels if number else np.ascontiguousarray(pixels[::-1])
+            (outputs / f"{row['id']}.png").write_bytes(image.encode_png(made))
+        made_for = Submission(track=f"{dataset.recipe.name}/a2i", dataset_digest=dataset.digest, system=name)
+        (outputs.parent / "submission.json").write_text(made_for.to_json())
+    return [root / "0", root / "1"]
+
+
+def written(folder: Path, paths: list[Path], dataset: Dataset, options: Options) -> RatingKey:
+    """Writes `page.html` and `key.json` into a directory."""
+    rated, opened = open_rated(paths, dataset.folder)
+    return write_rating_page(rated, opened, folder / "page.html", folder / "key.json", options).key

@@ -247,7 +247,7 @@ def test_the_command_writes_text_json_markdown_and_ratings(kit: tuple[Path, Path
     folder, key = kit
     code, text = run("--summarise", folder, "--key", key)
     assert code == 0, text
-    for said in ("good, they say  1.50", "ground truth", "for these 2 raters", "Krippendorff's alpha", "cello"):
+    for said in ("good, they say  1.50", "ground truth", "for these two raters", "Krippendorff's alpha", "cello"):
         assert said in text, said
     code, text = run("--summarise", folder, "--key", key, "--json")
     assert code == 0

@@ -1,11 +1,9 @@
-"""The rating page: blind, offline, complete, the same again; and used from start to finish in a browser."""
+"""The rating page: blind, offline, complete, the same again; and what is rated belongs together."""
 
 from __future__ import annotations
 
 import base64
-import json
 import re
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tests.browsing import Browser, asks_for_nothing, runs_only_its_own
-from tests.made_ratings import rater_file
+from tests.browsing import asks_for_nothing, runs_only_its_own
+from tests.made_ratings import NAMES, rater_file, submit_images, written
 from tests.making import submit
 from tests.views.test_hostile_pages import PAYLOADS
 from xmbench import html
@@ -23,19 +21,14 @@ from xmbench.cli import app
 from xmbench.errors import OutputError, SubmissionError
 from xmbench.evaluator.correlate import correlate
 from xmbench.evaluator.rated_systems import open_rated
-from xmbench.evaluator.rater_files import read_raters
 from xmbench.evaluator.save import load_scored, score_and_save
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.document import load_json
 from xmbench.formats.items import pick_rows, read_clip, read_image
 from xmbench.formats.rating_kit import RatedSet, RatingKey
 from xmbench.formats.ratings import Scale
-from xmbench.formats.submission import Submission
 from xmbench.media import audio, image
 from xmbench.views.rating import Options, write_rating_page
-
-NAMES = ("an unmistakable name", "Zweitname 7")
-TWO = Options(per_class=2)
 
 
 def softer(share: float) -> Any:
@@ -58,24 +51,7 @@ def sounds(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[Pa
 
 @pytest.fixture(scope="module")
 def images(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two submissions of images: the reference turned round, and its negative."""
-    root = tmp_path_factory.mktemp("rating-images")
-    for number, name in enumerate(NAMES):
-        outputs = root / str(number) / "outputs"
-        outputs.mkdir(parents=True)
-        for row in digits.rows("test", ["image"]):
-            pixels = read_image(row, digits)
-            made = 255 - pixels if number else np.ascontiguousarray(pixels[::-1])
-            (outputs / f"{row['id']}.png").write_bytes(image.encode_png(made))
-        made_for = Submission(track="digits-ad/a2i", dataset_digest=digits.digest, system=name)
-        (outputs.parent / "submission.json").write_text(made_for.to_json())
-    return [root / "0", root / "1"]
-
-
-def written(folder: Path, paths: list[Path], digits: Dataset, options: Options = TWO) -> RatingKey:
-    """Writes `page.html` and `key.json`."""
-    rated, dataset = open_rated(paths, digits.folder)
-    return write_rating_page(rated, dataset, folder / "page.html", folder / "key.json", options).key
+    return submit_images(digits, tmp_path_factory.mktemp("rating-images"))
 
 
 def contents(text: str) -> dict[str, bytes]:
@@ -86,7 +62,7 @@ def contents(text: str) -> dict[str, bytes]:
 
 # ------------------------------------------------------------------------------------------------ the page
 def test_the_page_shows_exactly_what_the_key_says(digits: Dataset, images: list[Path], tmp_path: Path) -> None:
-    key = written(tmp_path, images, digits)
+    key = written(tmp_path, images, digits, Options(per_class=2))
     text = (tmp_path / "page.html").read_text()
     runs_only_its_own(text)
     page = asks_for_nothing(text)
@@ -211,114 +187,3 @@ def test_the_command_writes_both_files(digits: Dataset, sounds: list[Path], tmp_
     done = CliRunner().invoke(app, [*words[:-1], str(tmp_path / "notes.html")])
     assert done.exit_code == 2
     assert (tmp_path / "notes.html").read_text() == "my notes"
-
-
-# ------------------------------------------------------------------------------------------------ in a browser
-def rated_by_keys(browser: Browser, whose: dict[str, int], screens: int) -> None:
-    """Scores some screens with the keyboard alone: 0, 1 or 3 for the first and second system and the ground truth."""
-    for _ in range(screens):
-        for output in browser.value("state.showings[at].outputs"):
-            browser.press("013"[whose[output]])
-        assert browser.value("document.activeElement.id") == "next"
-        browser.press("Enter")
-
-
-def begin(browser: Browser, name: str) -> None:
-    while browser.value("document.activeElement.id") != "rater":
-        browser.press("Tab")
-    for letter in name:
-        browser.press(letter)
-    browser.press("Enter")
-
-
-def saved(browser: Browser, button: str, folder: Path, count: int) -> Path:
-    """Presses a button that saves a file; the newest file of the directory, once there are so many."""
-    browser.value(f"document.getElementById('{button}').click()")
-    for _ in range(100):
-        found = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-        if len(found) == count and json.loads(found[-1].read_text() or "{}"):
-            return found[-1]
-        time.sleep(0.1)
-    raise AssertionError(f"{count} files were expected in {folder}")
-
-
-@pytest.mark.slow  # starts a browser
-def test_a_rater_from_start_to_finish(digits: Dataset, images: list[Path], tmp_path: Path) -> None:
-    """By keyboard, interrupted, finished; then a second person who goes on from a file in another browser."""
-    key = written(tmp_path, images, digits, Options(per_class=1, twice=2))
-    whose = {output: which for one in key.sets for output, which in one.outputs.items()}
-    files = tmp_path / "files"
-    files.mkdir()
-    browser = Browser(tmp_path / "profile")
-    try:
-        browser.save_to(files)
-        browser.open(tmp_path / "page.html")
-        begin(browser, "ann")
-        browser.press("n")
-        assert "Please score every image: Image A, Image B, Image C." in browser.value("document.body.innerText")
-        browser.press("2")
-        assert browser.value("document.activeElement.querySelector('legend').textContent") == "Image B"
-        browser.value("document.querySelector('.set:not([hidden]) input').click()")  # by mouse: Image A again, a 0
-        rated_by_keys_from = browser.value("state.showings[0].scores")
-        assert rated_by_keys_from == [0, None, None]
-        for output in browser.value("state.showings[0].outputs")[1:]:
-            browser.press("013"[whose[output]])
-        first = browser.value("state.showings[0].outputs[0]")
-        browser.value(f"cards.get('{first}').querySelectorAll('input')[{[0, 1, 3][whose[first]]}].click()")
-        browser.value("document.getElementById('next').focus()")
-        browser.press("Enter")
-        rated_by_keys(browser, whose, 3)
-        browser.open(tmp_path / "page.html")  # interrupted
-        assert browser.value("document.querySelector('#known button').textContent") == "ann: 4 of 12 screens"
-        begin(browser, "ann")
-        assert browser.value("document.getElementById('progress').textContent") == "Screen 5 of 12"
-        browser.press("b")
-        assert browser.value("document.querySelectorAll('.set:not([hidden]) input:checked').length") == 3
-        browser.press("n")
-        rated_by_keys(browser, whose, 8)
-        assert browser.value("document.activeElement.textContent") == "Thank you"
-        done = load_and_check(saved(browser, "done", files, 1), key)
-        assert done["finished"] is True
-        browser.value("document.getElementById('other').click()")
-        begin(browser, "bob")
-        rated_by_keys(browser, whose, 2)
-        part = saved(browser, "save", files, 2)
-        assert browser.complaints == browser.requests == browser.dialogs == []
-    finally:
-        browser.close()
-    text = part.read_text()
-    other = Browser(tmp_path / "another profile")
-    try:
-        other.open(tmp_path / "page.html")
-        other.phone()
-        for content in ("{}", text.replace(key.page, "0" * 64), text):
-            other.value(
-                f"(()=>{{const f=new DataTransfer();f.items.add(new File([{json.dumps(content)}],'x.json'));"
-                "const i=document.getElementById('file');i.files=f.files;i.dispatchEvent(new Event('change'))})()"
-            )
-            other.value("new Promise(done=>setTimeout(done,200))")
-        assert other.value("state.rater") == "bob"
-        assert other.value("document.getElementById('progress').textContent") == "Screen 3 of 12"
-        assert other.value("document.documentElement.scrollWidth <= innerWidth")
-        assert other.complaints == []
-    finally:
-        other.close()
-    raters = read_raters(files, key)
-    assert raters.warnings == ("bob (" + part.name + "): unfinished, 6 of 36 scores; they count",)
-    words = ["rate", "--summarise", str(files), "--key", str(tmp_path / "key.json"), "--json"]
-    summary = json.loads(CliRunner().invoke(app, words).stdout)
-    assert [own["mean"] for own in summary["systems"]] == [0, 1, 3]
-    assert summary["alpha"] == 1
-    assert summary["consistency"]["same"] == 1
-
-
-def load_and_check(path: Path, key: RatingKey) -> dict[str, Any]:
-    """A file that was saved: sets in another order than the page's, and second showings well after the first."""
-    document: dict[str, Any] = json.loads(path.read_text())
-    order = [(one["set"], one["again"]) for one in document["showings"]]
-    assert [name for name, again in order if not again] != [one.name for one in key.sets]
-    for one in key.sets:
-        if one.twice:
-            assert order.index((one.name, True)) - order.index((one.name, False)) >= 3
-    assert path.name.startswith(f"rating-{key.page[:8]}-ann-")
-    return document

@@ -133,37 +133,9 @@ def _summarise(folder: Path, key_path: Path, out: Path, exclude: list[str], as_j
 
 def render(found: RatingSummary) -> str:
     """What `rate --summarise` prints."""
-    from xmbench.views.rating.summary import agreement, basis, classes, consistency, interval
+    from xmbench.views.rating import sentences, tables
 
     lines = [f"{found.track}: {found.items} items, {len(found.raters)} raters"]
-    if found.excluded:
-        lines.append(f"left out: {', '.join(map(shown, found.excluded))}")
-    rated = [
-        [
-            shown(own.name),
-            f"{own.mean:.2f}",
-            interval(own.low, own.high),
-            *(f"{share:.0%}" for share in reversed(own.shares)),
-            str(own.failed),
-        ]
-        for own in found.systems
-    ]
-    lines.append(table(["system", "mean", "95 % interval", "3", "2", "1", "0", "failed"], rated))
-    gaps = [
-        [shown(f"{gap.first} - {gap.second}"), f"{gap.value:+.2f}", interval(gap.low, gap.high)] for gap in found.gaps
-    ]
-    lines += ["", table(["difference", "", "95 % interval"], gaps)]
-    lines += ["", table(["class", *(shown(own.name, 30) for own in found.systems)], classes(found.systems))]
-    raters = [
-        [
-            shown(own.rater),
-            str(own.ratings),
-            f"{own.mean:.2f}",
-            "yes" if own.finished else "no",
-            f"{own.consistency.same:.0%} of {own.consistency.pairs}" if own.consistency else "-",
-        ]
-        for own in found.raters
-    ]
-    lines += ["", table(["rater", "scores", "mean", "finished", "same score twice"], raters), ""]
-    lines += [basis(found), agreement(found), consistency(found.consistency)]
-    return "\n".join([*lines, *(f"warning: {text}" for text in found.warnings)])
+    for one in tables(found):
+        lines += [one.title, table(one.header, one.rows), ""]
+    return "\n".join([*lines, *sentences(found), *(f"warning: {text}" for text in found.warnings)])

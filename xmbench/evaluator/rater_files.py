@@ -74,17 +74,7 @@ def read_raters(folder: Path, key: RatingKey, *, key_path: Path | None = None, e
         DocumentError: no such directory or no file in it; files that are damaged, edited or of another page, scores
             beyond the scale, two people of one name; a name to exclude that nobody has. Every problem is listed.
     """
-    sets = {one.name: one for one in key.sets}
-    read: list[Rater] = []
-    problems: list[str] = []
-    for path in _paths(folder, key_path):
-        try:
-            found = Rater(path.name, load_json(path, RaterFile))
-        except XmbenchError as error:
-            problems.append(f"{shown(path.name)}: {error.what}{''.join(f'; {text}' for text in error.problems[:3])}")
-            continue
-        problems += (own := [f"{shown(path.name)}: {text}" for text in _wrong(found.document, key, sets)])
-        read += [] if own else [found]
+    read, problems = _read(_paths(folder, key_path), key)
     kept, warnings = _latest(read)
     problems += _same_name(kept)
     if problems:
@@ -106,6 +96,22 @@ def read_raters(folder: Path, key: RatingKey, *, key_path: Path | None = None, e
     if not counted:
         raise DocumentError("no rating here", where=folder, problems=warnings, expected="a file with scores")
     return Raters(counted, tuple(name for name in names if name in exclude), tuple(warnings))
+
+
+def _read(paths: Sequence[Path], key: RatingKey) -> tuple[list[Rater], list[str]]:
+    """The files that this page saved, and what is wrong with the others."""
+    sets = {one.name: one for one in key.sets}
+    read: list[Rater] = []
+    problems: list[str] = []
+    for path in paths:
+        try:
+            found = Rater(path.name, load_json(path, RaterFile))
+        except XmbenchError as error:
+            problems.append(f"{shown(path.name)}: {error.what}{''.join(f'; {text}' for text in error.problems[:3])}")
+            continue
+        problems += (own := [f"{shown(path.name)}: {text}" for text in _wrong(found.document, key, sets)])
+        read += [] if own else [found]
+    return read, problems
 
 
 def _paths(folder: Path, key_path: Path | None) -> list[Path]:

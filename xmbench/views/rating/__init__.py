@@ -6,7 +6,7 @@
     wording  what a rater reads: the task and the meaning of each score
     style    its style
     script   its script: orders, scores, progress in the browser, the rater's file
-    summary  the summary of all raters in Markdown
+    summary  what all raters said: tables, sentences, Markdown
 
 The protocol is that of the human evaluation in L. Chen, S. Srivastava, Z. Duan and C. Xu, "Deep Cross-Modal
 Audio-Visual Generation" (2017), section 5.2.1: for each class some sets, in each an output of every system and the
@@ -16,7 +16,7 @@ or played, sets and outputs come in an order drawn for each rater, some sets com
 
 from __future__ import annotations
 
-from xmbench.views.rating.summary import markdown
+from xmbench.views.rating.summary import markdown, sentences, tables
 from xmbench.views.rating.write import Options, Written, write_rating_page
 
-__all__ = ["Options", "Written", "markdown", "write_rating_page"]
+__all__ = ["Options", "Written", "markdown", "sentences", "tables", "write_rating_page"]
