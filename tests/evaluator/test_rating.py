@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given as given_by
+from hypothesis import settings
 from typer.testing import CliRunner
 
+from tests.fuzz.mutations import mutated
 from tests.made_ratings import make_key, rater_file
 from xmbench.cli import app
 from xmbench.errors import DocumentError
@@ -192,7 +196,7 @@ def edited(document: dict[str, Any], where: str) -> None:
         ("again", "s001 shown again: the page has no such set"),
         ("twice", "s001: there twice"),
         ("length", "s001: 2 scores of 3 outputs"),
-        ("lost", "1 screens of the page are missing"),
+        ("lost", "1 of the page's 7 screens missing"),
         ("half", "not a rater document: the document does not fit its schema; showings.1.scores.0"),
         ("schema", "not a rater document: the document's schema is None"),
     ],
@@ -229,6 +233,20 @@ def test_a_rater_without_a_score_is_told(tmp_path: Path) -> None:
     raters = read_raters(tmp_path, key)
     assert [own.name for own in raters.kept] == ["ann"]
     assert raters.warnings == ("bob (bob.json): no score, not counted",)
+
+
+def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
+    key = make_key()
+    path = rater_file(tmp_path, key, "ann", given)
+
+    @settings(max_examples=100, deadline=None, database=None, derandomize=True)
+    @given_by(mutated([path.read_bytes()]))
+    def damaged(data: bytes) -> None:
+        path.write_bytes(data)
+        with contextlib.suppress(DocumentError):
+            assert summarise(key, read_raters(tmp_path, key)).systems
+
+    damaged()
 
 
 # ------------------------------------------------------------------------------------------------ command

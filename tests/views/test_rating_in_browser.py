@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from tests.browsing import Browser
 from tests.made_ratings import submit_images, written
+from tests.making import submit
 from xmbench.cli import app
 from xmbench.evaluator.rater_files import read_raters
 from xmbench.formats.dataset import Dataset
@@ -125,9 +126,29 @@ def test_by_mouse_and_what_is_missing_is_said(browser: Browser) -> None:
     browser.value("document.querySelector('.set:not([hidden]) input').click()")  # another score for Image A
     assert browser.value("state.showings[0].scores") == [0, None, None]
     browser.value("document.querySelectorAll('.set:not([hidden]) fieldset')[2].querySelectorAll('input')[3].click()")
-    browser.press("1")  # of Image B, or of C where the click left the focus: nothing else is changed
-    assert browser.value("state.showings[0].scores.filter(v => v !== null).length") >= 2
-    assert browser.value("JSON.parse(localStorage.getItem(prefix + state.session)).showings[0].scores[0]") == 0
+    browser.press("1")  # the focus is still on Image B
+    assert browser.value("JSON.parse(localStorage.getItem(prefix + state.session)).showings[0].scores") == [0, 1, 3]
+
+
+def test_sounds_are_played_by_keys_and_counted(digits: Dataset, browser: Browser, tmp_path: Path) -> None:
+    submit(digits, tmp_path / "submission", lambda _i, _l, reference: 0.5 * reference)
+    written(tmp_path, [tmp_path / "submission"], digits, Options(per_class=1))
+    browser.open(tmp_path / "page.html")
+    begin(browser, "ann")
+    browser.press("p")
+    wait_for(browser, "state.showings[0].plays.join()", "1,0")
+    browser.press("3")
+    browser.press("p")
+    wait_for(browser, "state.showings[0].plays.join()", "1,1")
+    assert browser.value("document.querySelectorAll('.set:not([hidden]) audio')[0].paused")
+
+
+def wait_for(browser: Browser, expression: str, wanted: str) -> None:
+    for _ in range(100):
+        if browser.value(expression) == wanted:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{expression} is {browser.value(expression)}, expected {wanted}")
 
 
 def test_on_from_a_saved_file_on_a_phone(page: tuple[Path, RatingKey], browser: Browser, tmp_path: Path) -> None:

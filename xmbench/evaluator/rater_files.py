@@ -154,7 +154,11 @@ def _wrong(found: RaterFile, key: RatingKey, sets: dict[str, RatedSet]) -> list[
             if score is not None and not LOWEST <= score <= HIGHEST
         ]
     wanted = {(one.name, again) for one in key.sets for again in ((False, True) if one.twice else (False,))}
-    problems += [f"{len(wanted - seen):,} screens of the page are missing"] if not problems and wanted - seen else []
+    problems += (
+        [f"{len(wanted - seen):,} of the page's {len(wanted):,} screens missing"]
+        if not problems and wanted - seen
+        else []
+    )
     return problems
 
 
