@@ -280,6 +280,7 @@ def train_adversaries(
     config: PairConfig,
     run: Run,
     name: str = "adversaries",
+    snapshots: bool = False,
 ) -> None:
     """Each update once per batch, in order: the discriminator, then the generator. The lowest "selection" is kept.
 
@@ -291,11 +292,14 @@ def train_adversaries(
         config: of the model.
         run: of the model.
         name: of the phase.
+        snapshots: keep the weights of each validation on disk.
     """
     place(pair, run.device, channels_last=config.channels_last)
     batch, epoch, steps = plan_steps(len(data.rows), config.batch, config.epochs, config.min_steps)
     run.progress(f"{name}: {len(data.rows)} items, {len(data.held_out)} held out, batch {batch}, {steps} steps")
     halved, betas = (config.halve_every * epoch,), (config.beta1, 0.999)
+    # An epoch may be the whole training.
+    every = min(config.validate_every * epoch, max(steps // 10, 1))
     adam = Optimiser("adam", config.lr, schedule="step", betas=betas, decay_steps=halved, decay_rate=0.5)
     phase = Phase(
         name=name,
@@ -305,10 +309,11 @@ def train_adversaries(
         batch_size=batch,
         updates=tuple(Update(module, adam, loss, own) for own, module, loss in updates),
         validate=validate if len(data.held_out) else None,
-        validate_every=min(config.validate_every * epoch, max(steps // 10, 1)),  # an epoch may be the whole training
+        validate_every=every,
         precision=config.precision,
         validation_ids=data.validation_ids,
         average=config.average,
+        snapshot_every=every if snapshots else 0,
         batch_setting="batch",
     )
     train(phase, run)

@@ -1,4 +1,4 @@
-"""How `dcmavg-s2i` hears: log-mel spectrograms of 128x44, and the frozen encoder of them, trained before the adversaries.
+"""How `dcmavg-s2i` hears: log-mel spectrograms of 128x44, and their encoder, trained before the adversaries and frozen.
 
 L. Chen et al. (2017): a classifier's hidden layer (section 3.3, fig. 4), or a stacked autoencoder (section 5.1).
 """

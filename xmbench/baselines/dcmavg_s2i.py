@@ -6,8 +6,8 @@ Multimedia 2017. There is no public code; equations and sections below are their
 - `dcmavg-s2i-c`: the sound is encoded by the hidden layer of a classifier (S2I-C, their main model);
 - `dcmavg-s2i-n`: the same, trained without wrong pairs (S2I-N);
 - `dcmavg-s2i-a`: the sound is encoded by a stacked autoencoder (S2I-A);
-- `dcmavg-s2i-pose`: one generator for each class, and wrong pairs within it (pose-oriented, eq. 6). The one of the class
-  that the sound classifier recognises draws.
+- `dcmavg-s2i-pose`: one generator for each class, and wrong pairs within it (pose-oriented, eq. 6); the one of the
+  class that the sound classifier recognises draws.
 
 Phases: the sound encoder, frozen afterwards; a classifier of the images, which only helps to select among the
 generator's weights; generator and discriminator, for `pose` a pair of them for each class.
@@ -17,7 +17,7 @@ Shape letters: B batch, T samples of a clip, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from xmbench.baselines._adversarial import (
     train_adversaries,
     train_image_classifier,
 )
+from xmbench.baselines._adversarial_evolution import evolution_of
 from xmbench.baselines._adversarial_selection import RealItems, held_out_scores, settle_norms
 from xmbench.baselines._dcmavg_s2i_config import Config
 from xmbench.baselines._dcmavg_s2i_sounds import Encoder, Sounds, train_encoder
@@ -50,7 +51,7 @@ from xmbench.networks.dcgan import (
 )
 from xmbench.networks.wrong_pairs import WrongPairs
 from xmbench.printable import hyphenated
-from xmbench.training import Tensors, autocast, plan_steps, seed_everything
+from xmbench.training import Evolution, Tensors, autocast, plan_steps, seed_everything, write_evolution
 
 
 class Adversaries(nn.Module):
@@ -113,6 +114,7 @@ class _Pairs:
     ) -> None:
         self._examples, self._task, self._encodings, self._judge = examples, task, encodings, judge
         self._config, self._run = config, run
+        self.evolutions: list[Evolution] = []
 
     def trained(self, data: Tensors) -> dict[int, ImageGenerator]:
         """Generators by class; -1 for one of all classes."""
@@ -136,21 +138,28 @@ class _Pairs:
             ("discriminator", pair.discriminator, losses.discriminator),
             ("generator", pair.generator, losses.generator),
         ]
-        labels = data.labels[data.rows]
-        real = RealItems(lambda rows: square(data.pixels(rows)), data.rows, labels, run.seed)
+        real = RealItems(lambda rows: square(data.pixels(rows)), data.rows, data.labels[data.rows], run.seed)
 
         def drawn(rows: Tensor, noise: Tensor) -> Tensor:
             found: Tensor = pair.generator(self._encodings[rows.to(run.device)], noise.to(run.device))
             return found
 
-        def validate() -> Mapping[str, float]:
+        def settle() -> None:
             settle_norms([pair.generator], drawn, NOISE, data)
-            noise = noise_of(run.seed, data.validation_ids, run.device)
+
+        def scores(some: Tensors) -> dict[str, float]:
+            noise = noise_of(run.seed, some.validation_ids, run.device)
             return held_out_scores(
-                self._judge, real, lambda at: drawn(data.held_out[at], noise[at.to(run.device)]), data
+                self._judge, real, lambda at: drawn(some.held_out[at], noise[at.to(run.device)]), some
             )
 
-        train_adversaries(pair, updates, validate, data, config, run, phase)
+        def validate() -> Mapping[str, float]:
+            settle()
+            return scores(data)
+
+        train_adversaries(pair, updates, validate, data, config, run, phase, config.evolution)
+        if config.evolution:
+            self.evolutions.append(evolution_of(phase, pair, settle, scores, drawn, data, self._task, config, run))
         return pair.generator.eval()
 
 
@@ -239,7 +248,10 @@ class _DcmavgS2i:
         rows = torch.arange(len(data.labels))
         with autocast(run.device, config.precision), torch.no_grad():  # frozen: each sound is encoded once
             encodings = in_parts(lambda part: encoder.encode(sounds.of_clips(data.clip_index[part])).float(), rows)
-        generators = _Pairs(examples, task, encodings, judge, config, run).trained(data)
+        pairs = _Pairs(examples, task, encodings, judge, config, run)
+        generators = pairs.trained(data)
+        if config.evolution:
+            write_evolution(pairs.evolutions, run)
         return _Trained(sounds, encoder, generators, task, config, run)
 
 

@@ -219,9 +219,7 @@ def dcgan_weights(module: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-def match_discriminator_loss(
-    real: Tensor, wrong: Tensor | None, fake: Tensor, wrong_weight: float = 0.5
-) -> Tensor:
+def match_discriminator_loss(real: Tensor, wrong: Tensor | None, fake: Tensor, wrong_weight: float = 0.5) -> Tensor:
     """Chen et al., eq. 4, negated: -log S_r - w log(1 - S_w) - (1 - w) log(1 - S_f), mean over the batch.
 
     Args:

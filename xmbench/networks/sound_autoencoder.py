@@ -1,8 +1,8 @@
 """A stacked autoencoder of log-mel spectrograms, one stack trained after the other: the sound encoder of S2I-A.
 
-L. Chen et al., "Deep cross-modal audio-visual generation", section 5.1: four stacks of convolution and deconvolution, the
-last one an FC layer from a map of 120x36 to 128 values. Valid convolutions with stride 1 lose eight rows and columns
-between 128x44 and 120x36: of odd kernels only one of 5x5 and two of 3x3 do. Their order, one channel and tanh are ours.
+L. Chen et al., "Deep cross-modal audio-visual generation", section 5.1: four stacks of convolution and deconvolution,
+the last one an FC layer from a map of 120x36 to 128 values. Between 128x44 and 120x36 valid convolutions with stride 1
+lose eight rows and columns: of odd kernels only one of 5x5 and two of 3x3 do. Their order, one channel, tanh: ours.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import cast
 from torch import Tensor, nn
 
 from xmbench.networks.class_encoders import ENCODING
-from xmbench.networks.mel_decibels import ENCODED_FRAMES
 from xmbench.networks.dcgan import SPECTROGRAM_SIZE
+from xmbench.networks.mel_decibels import ENCODED_FRAMES
 
 KERNELS = (5, 3, 3)
 MAP = (SPECTROGRAM_SIZE[0] - 8, ENCODED_FRAMES - 8)  # 120 x 36

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -92,14 +93,14 @@ class WrongPairs:
 def _too_near(
     labels: NDArray[np.int64], recordings: NDArray[np.int64], starts_s: NDArray[np.float64], gap_s: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each of the items in order, the places of those that are itself or too near: the first, and after the last."""
+    """For each of the ordered items, the places of itself and those too near: the first, and one after the last."""
     first = np.arange(len(labels))
     end = first + 1
     if not gap_s:
         return first, end
     changes = np.flatnonzero((np.diff(labels) != 0) | (np.diff(recordings) != 0)) + 1
     bounds = [0, *changes.tolist(), len(labels)]
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds):
         times, room = starts_s[start:stop], gap_s - _TOLERANCE_S
         first[start:stop] = np.minimum(start + np.searchsorted(times, times - room, side="right"), first[start:stop])
         end[start:stop] = np.maximum(start + np.searchsorted(times, times + room, side="left"), end[start:stop])
