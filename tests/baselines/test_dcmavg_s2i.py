@@ -203,7 +203,9 @@ def test_every_row_trains_and_draws(tmp_path: Path, name: str) -> None:
 
 def test_a_small_network_learns_to_draw_two_classes_from_their_sounds(tmp_path: Path) -> None:
     examples, unseen = examples_of(), examples_of(12, seed=1)
-    config = config_of("c", generator_width=8, discriminator_width=8, lr=2e-3, min_steps=80, average=0.9)
+    config = config_of(
+        "c", generator_width=8, discriminator_width=8, lr=2e-3, min_steps=60, average=0.9, validate_every=10
+    )
     generator = dcmavg_s2i.MODEL.fit(examples, TASK, config, run_in(tmp_path))
     made = outputs(generator, unseen, "a2i")[..., 0].astype(float)
     lying = made.mean(axis=2).std(axis=1) > made.mean(axis=1).std(axis=1)  # rows differ more than columns

@@ -41,13 +41,14 @@ class _Axis:
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
 
-def draw_curves(rows: Sequence[Row], selected: Mapping[str, float], across: str = "step") -> bytes:
+def draw_curves(rows: Sequence[Row], selected: Mapping[str, float], across: str = "step", share: bool = False) -> bytes:
     """Draws the table of curves.
 
     Args:
         rows: phase, step, name of a loss (or "validation-" and a name), value; values beyond +-1e30 are left out.
         selected: the step whose weights are kept, by phase.
         across: what the second values of the rows, and those of `selected`, count.
+        share: values are shares: the axis goes from 0 to 1.
 
     Returns:
         A PNG file, 960 pixels wide, 300 high for each phase. A point is the mean of the values in its pixel column.
@@ -57,7 +58,7 @@ def draw_curves(rows: Sequence[Row], selected: Mapping[str, float], across: str 
     draw = ImageDraw.Draw(image)
     for number, phase in enumerate(phases):
         lines = _lines(row for row in rows if row[0] == phase)
-        _panel(draw, number * PANEL, phase, lines, selected.get(phase), across)
+        _panel(draw, number * PANEL, phase, lines, selected.get(phase), across, share)
     stream = io.BytesIO()
     image.resize((WIDTH, PANEL * len(phases)), Image.Resampling.LANCZOS).save(stream, format="PNG")
     return stream.getvalue()
@@ -77,13 +78,21 @@ def _lines(rows: Iterable[Row]) -> dict[str, Points]:
 
 
 def _panel(
-    draw: ImageDraw.ImageDraw, top: int, phase: str, lines: Mapping[str, Points], selected: float | None, counted: str
+    draw: ImageDraw.ImageDraw,
+    top: int,
+    phase: str,
+    lines: Mapping[str, Points],
+    selected: float | None,
+    counted: str,
+    share: bool,
 ) -> None:
     _text(draw, (LEFT, top + 10), phase, size=16)
     if not lines:
         _text(draw, (LEFT, top + TOP), "no values yet")
         return
     across, up = _axes(top, np.concatenate(list(lines.values())))
+    if share:
+        up = _Axis(0.0, 1.0, up.start, up.end)
     for value in _ticks(up):
         y = up.at(value)
         _line(draw, [(LEFT, y), (WIDTH - RIGHT, y)], PALE)

@@ -138,7 +138,7 @@ def _picture(evolutions: Sequence[Evolution], selected: dict[str, int]) -> bytes
             if moment.held_out is not None:
                 rows += [(title, epoch, "held-out training items", moment.held_out)]
             rows += [(title, epoch, "training items", moment.training)]
-        curves = draw_curves(rows, {title: selected[one.phase] / one.epoch_steps}, across="epoch")
+        curves = draw_curves(rows, {title: selected[one.phase] / one.epoch_steps}, across="epoch", share=True)
         parts += [Image.open(io.BytesIO(curves)), _strip(one)]
     whole = Image.new("RGB", (WIDTH, sum(part.height for part in parts)), "white")
     top = 0
