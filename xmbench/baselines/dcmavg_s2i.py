@@ -38,6 +38,7 @@ from xmbench.baselines._adversarial_evolution import evolution_of
 from xmbench.baselines._adversarial_selection import RealItems, held_out_scores, settle_norms
 from xmbench.baselines._dcmavg_s2i_config import Config
 from xmbench.baselines._dcmavg_s2i_sounds import Encoder, Sounds, train_encoder
+from xmbench.execution.ranks import rank
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, PhaseProgress, Run, Task
 from xmbench.networks.class_encoders import ENCODING, ImageClassifier, SoundClassifier
 from xmbench.networks.dcgan import (
@@ -158,7 +159,7 @@ class _Pairs:
             return scores(data)
 
         train_adversaries(pair, updates, validate, data, config, run, phase, config.evolution)
-        if config.evolution:
+        if config.evolution and rank() == 0:  # of several processes, the one that writes
             self.evolutions.append(evolution_of(phase, pair, settle, scores, drawn, data, self._task, config, run))
         return pair.generator.eval()
 
@@ -250,7 +251,7 @@ class _DcmavgS2i:
             encodings = in_parts(lambda part: encoder.encode(sounds.of_clips(data.clip_index[part])).float(), rows)
         pairs = _Pairs(examples, task, encodings, judge, config, run)
         generators = pairs.trained(data)
-        if config.evolution:
+        if pairs.evolutions:
             write_evolution(pairs.evolutions, run)
         return _Trained(sounds, encoder, generators, task, config, run)
 
