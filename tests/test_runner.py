@@ -78,6 +78,11 @@ ADVERSARIES: dict[str, Any] = {
     "spec2wav_epochs": 1,
     "spec2wav_min_steps": 2,
 }
+DRAWERS: dict[str, Any] = {
+    **{name: value for name, value in ADVERSARIES.items() if "spec2wav" not in name},
+    "autoencoder_epochs": 1,
+    "autoencoder_min_steps": 2,
+}
 QUICK: dict[str, dict[str, Any]] = {
     "mtnet": SMALL,
     "i2t2a": NAME_A_WORD,
@@ -91,8 +96,9 @@ QUICK: dict[str, dict[str, Any]] = {
     "dcmavg-i2s": ADVERSARIES,
     "cmcgan": ADVERSARIES,
     "cmcgan-i2s": ADVERSARIES,
+    **{f"dcmavg-s2i-{variant}": DRAWERS for variant in ("c", "n", "a", "pose")},
 }
-CLASSIFY = {*QUICK, "nearest-class-image", "nearest-image-clip"} - {"cmcgan", "cmcgan-i2s"}  # those have no head
+CLASSIFY = {*QUICK, "nearest-class-image", "nearest-image-clip"} - {"cmcgan", "cmcgan-i2s", "dcmavg-s2i-a"}  # no head
 
 
 def baseline_of(name: str) -> Baseline:

@@ -99,8 +99,10 @@ def test_discriminator_loss_is_zero_when_it_is_right_and_equation_4_otherwise() 
     terms = [(0.9, 0.3, 0.2), (0.8, 0.1, 0.4)]
     printed = [math.log(r) + (math.log(1 - w) + math.log(1 - f)) / 2 for r, w, f in terms]
     assert found.item() == pytest.approx(-sum(printed) / 2, abs=1e-6)
-    without = match_discriminator_loss(logits(0.9), logits(0.99), logits(0.2), wrong_weight=0.0)
-    assert without.item() == pytest.approx(-math.log(0.9) - math.log(0.8), abs=1e-6)
+    for wrong in (logits(0.99), None):
+        without = match_discriminator_loss(logits(0.9), wrong, logits(0.2), wrong_weight=0.0)
+        assert without.item() == pytest.approx(-math.log(0.9) - math.log(0.8), abs=1e-6)
+    assert match_discriminator_loss(sure, None, -sure).item() == 0.0
 
 
 def test_generator_loss_is_equation_3() -> None:
@@ -166,6 +168,38 @@ def test_every_wrong_item_is_equally_likely() -> None:
         assert set(same[alike].tolist()) == {5040 // int(alike.sum())}
     with pytest.raises(DatasetError, match="one item only"):
         WrongPairs(torch.tensor([0, 0, 1])).of_same_class(torch.tensor([2]), grid[:1])
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    items=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 12)), min_size=2, max_size=30),
+    gap=st.sampled_from([0.0, 0.1, 0.25, 0.5, 3.0]),
+    seed=st.integers(0, 2**31),
+)
+def test_wrong_pairs_of_one_recording_are_a_gap_apart(items: list[tuple[int, int, int]], gap: float, seed: int) -> None:
+    classes, starts = np.array([item[0] for item in items]), np.array([item[2] for item in items]) * 0.1
+    recordings = [f"{label}-{recording}" for label, recording, _ in items]
+    pairs = WrongPairs(torch.from_numpy(classes), recordings, starts, gap)
+    grid = (torch.arange(2520, dtype=torch.float64) + 0.5) / 2520
+    for item in np.random.default_rng(seed).integers(0, len(items), 4).tolist():
+        near = np.array([recordings[item] == other for other in recordings])
+        near &= np.abs(starts - starts[item]) < gap - 1e-6
+        allowed = (classes == classes[item]) & ~near
+        allowed[item] = False
+        positions = torch.full((2520,), item)
+        if not allowed.any():
+            with pytest.raises(DatasetError, match="far enough"):
+                pairs.of_same_class(positions, grid)
+            continue
+        drawn = np.bincount(pairs.of_same_class(positions, grid).numpy(), minlength=len(items))
+        assert set(np.flatnonzero(drawn)) == set(np.flatnonzero(allowed))
+        assert drawn[allowed].max() - drawn[allowed].min() <= 1  # each as likely as the next
+
+
+def test_without_known_starts_there_is_no_gap() -> None:
+    labels, grid = torch.tensor([0, 0, 0]), torch.tensor([0.0, 0.6, 0.999], dtype=torch.float64)
+    drawn = WrongPairs(labels, ["a", "a", "a"], None, 5.0).of_same_class(torch.tensor([0, 0, 0]), grid)
+    assert drawn.tolist() == [1, 2, 2]
 
 
 # ---------------------------------------------------------------------------------------------- spectrograms

@@ -60,6 +60,7 @@ def test_decoded_once_they_are_what_is_read_into_memory(
         monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0, 1})
     lines: list[str] = []
     first = open_examples(own, lines.append)
+    assert first.starts_s is None
     assert isinstance(first.images, np.memmap)
     assert any("decoding" in line for line in lines)
     assert_same(first, read_examples(own))

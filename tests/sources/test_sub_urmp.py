@@ -27,6 +27,7 @@ from xmbench.formats.recipe import Recipe
 from xmbench.inspection.validate import validate
 from xmbench.interfaces import Entry, RawPair, Rejected
 from xmbench.media import audio
+from xmbench.runner.examples import open_examples
 from xmbench.sources.sub_urmp import SOURCE, SubUrmpOptions
 from xmbench.views.preview import write_preview
 
@@ -121,6 +122,18 @@ def test_both_names_of_the_test_split_are_read(tmp_path: Path, named: str) -> No
     tiny_corpus(tmp_path / "in", list(windows(2, 1, named)))
     dataset = made(small(), tmp_path / "in", tmp_path / "out")
     assert (dataset.count("train"), dataset.count("test")) == (26, 13)
+
+
+@pytest.mark.parametrize("in_memory", [0, 2**30])
+def test_training_items_know_when_their_windows_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: int
+) -> None:
+    monkeypatch.setattr("xmbench.runner.examples.IN_MEMORY_BYTES", in_memory)
+    monkeypatch.setenv("XMBENCH_CACHE", str(tmp_path / "cache"))
+    tiny_corpus(tmp_path / "in", list(windows(3, 1)))
+    examples = open_examples(made(small(), tmp_path / "in", tmp_path / "out"), lambda _line: None)
+    assert examples.starts_s is not None
+    assert [round(start * 1000) for start in examples.starts_s] == [int(name.split("-")[-1]) for name in examples.ids]
 
 
 def test_differences_from_the_release_are_reported(tmp_path: Path) -> None:

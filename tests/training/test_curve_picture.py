@@ -55,6 +55,14 @@ def test_the_selected_step_is_marked_where_it_is() -> None:
     assert near(after[:, round(middle)][:, None], SELECTED).sum() > 50
 
 
+def test_shares_are_drawn_between_0_and_1() -> None:
+    rows: list[Row] = [("fit", step, "accuracy", 0.5) for step in range(0, 101)]
+    picture = pixels(draw_curves(rows, {}, across="epoch", share=True))
+    line = near(picture[:, LEFT + 10 : WIDTH - RIGHT - 10], COLOURS[0]).all(axis=1)
+    top, bottom = 40, PANEL - 44
+    assert abs(np.flatnonzero(line).mean() - (top + bottom) / 2) <= 1
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(

@@ -7,7 +7,7 @@ spoken words, trained a network for the last step. It and Griffin-Lim are always
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -40,13 +40,9 @@ from xmbench.training import (
 Losses = Mapping[str, Tensor]
 
 
-class AdversarialConfig(Part):
-    """The settings that the adversarial baselines share; the defaults are the papers' networks."""
+class PairConfig(Part):
+    """The settings of classifiers and of adversaries; the defaults are the papers' networks."""
 
-    # Spectrograms and the way to a waveform
-    waveform: Literal["spec2wav", "griffin-lim"] = "spec2wav"
-    width: Literal["native", "np-resize"] = "native"
-    iterations: int = Field(default=32, ge=1, description="of Griffin-Lim")
     # Classifiers (Chen et al., sections 3.3 and 3.4, figs. 4 and 5)
     image_widths: tuple[int, ...] = (32, 64, 128)
     image_hidden: int = Field(default=1024, ge=1)
@@ -71,6 +67,15 @@ class AdversarialConfig(Part):
     average: float = Field(default=0.0, ge=0, lt=1, description="decay of a running mean of the weights; 0: none")
     precision: Precision = "float32"
     channels_last: bool = False
+
+
+class AdversarialConfig(PairConfig):
+    """The settings that the adversarial baselines with waveforms share."""
+
+    # Spectrograms and the way to a waveform
+    waveform: Literal["spec2wav", "griffin-lim"] = "spec2wav"
+    width: Literal["native", "np-resize"] = "native"
+    iterations: int = Field(default=32, ge=1, description="of Griffin-Lim")
     # Spectrogram -> waveform (Ning et al., section 4.5)
     spec2wav_channels: tuple[int, int, int] = (32, 64, 128)
     spec2wav_hidden: tuple[int, int] = (2048, 4096)
@@ -78,6 +83,14 @@ class AdversarialConfig(Part):
     spec2wav_epochs: int = Field(default=50, ge=1)
     spec2wav_min_steps: int = Field(default=1000, ge=1)
     spec2wav_batch: int = Field(default=64, ge=2)
+
+
+class ShowsClips(Protocol):
+    """Scaled spectrograms of training clips."""
+
+    def of_clips(self, clips: Tensor) -> Tensor:
+        """Distinct clips by number, int64 (B,) -> (B, 1, H, W) on the device."""
+        ...
 
 
 class Spectrograms:
@@ -159,7 +172,7 @@ def noise_of(seed: int, ids: Sequence[str], device: str) -> Tensor:
 
 
 # ----------------------------------------------------------------------------------------- supervised phases
-def train_image_classifier(data: Tensors, task: Task, config: AdversarialConfig, run: Run) -> ImageClassifier:
+def train_image_classifier(data: Tensors, task: Task, config: PairConfig, run: Run) -> ImageClassifier:
     """Image -> class."""
     seed_everything(run.seed, "image-classifier", "weights")
     net = ImageClassifier(len(task.class_names), config.image_widths, config.image_hidden)
@@ -168,7 +181,7 @@ def train_image_classifier(data: Tensors, task: Task, config: AdversarialConfig,
 
 
 def train_sound_classifier(
-    spectrograms: Spectrograms, data: Tensors, task: Task, config: AdversarialConfig, run: Run
+    spectrograms: ShowsClips, data: Tensors, task: Task, config: PairConfig, run: Run
 ) -> SoundClassifier:
     """Spectrogram -> class, with a penalty on the FC layers."""
     seed_everything(run.seed, "sound-classifier", "weights")
@@ -187,7 +200,7 @@ def _train_classifier(
     inputs: Callable[[Tensor], Tensor],
     l2: float,
     data: Tensors,
-    config: AdversarialConfig,
+    config: PairConfig,
     run: Run,
 ) -> None:
     """Cross-entropy; the lowest on held-out items is kept."""
@@ -197,7 +210,7 @@ def _train_classifier(
         return {"loss": entropy + l2 * net.penalty() if l2 else entropy, "selection": entropy}
 
     plan = plan_steps(len(data.rows), config.classifier_batch, config.classifier_epochs, config.classifier_min_steps)
-    _train_supervised(
+    train_supervised(
         name, net, losses, (data.rows, data.held_out, data.validation_ids), plan, config.classifier_lr, config, run
     )
 
@@ -224,18 +237,18 @@ def train_spec2wav(
     checked = torch.from_numpy(unseen if len(unseen) else known)
     plan = plan_steps(len(known), config.spec2wav_batch, config.spec2wav_epochs, config.spec2wav_min_steps)
     items = torch.from_numpy(known), checked, data.validation_ids
-    _train_supervised("spec2wav", net, losses, items, plan, config.spec2wav_lr, config, run)
+    train_supervised("spec2wav", net, losses, items, plan, config.spec2wav_lr, config, run)
     return net
 
 
-def _train_supervised(
+def train_supervised(
     name: str,
     net: nn.Module,
     losses: Callable[[Tensor], Losses],
     items: tuple[Tensor, Tensor, tuple[str, ...]],
     plan: tuple[int, int, int],
     rate: float,
-    config: AdversarialConfig,
+    config: PairConfig,
     run: Run,
 ) -> None:
     """Adam at a constant rate; `items` are those to train on, those that select, and the ids of the latter."""
@@ -264,8 +277,10 @@ def train_adversaries(
     updates: Sequence[tuple[str, nn.Module, Callable[[Tensor], Losses]]],
     validate: Callable[[], Mapping[str, float]],
     data: Tensors,
-    config: AdversarialConfig,
+    config: PairConfig,
     run: Run,
+    name: str = "adversaries",
+    snapshots: bool = False,
 ) -> None:
     """Each update once per batch, in order: the discriminator, then the generator. The lowest "selection" is kept.
 
@@ -276,24 +291,29 @@ def train_adversaries(
         data: training examples.
         config: of the model.
         run: of the model.
+        name: of the phase.
+        snapshots: keep the weights of each validation on disk.
     """
     place(pair, run.device, channels_last=config.channels_last)
     batch, epoch, steps = plan_steps(len(data.rows), config.batch, config.epochs, config.min_steps)
-    run.progress(f"adversaries: {len(data.rows)} items, {len(data.held_out)} held out, batch {batch}, {steps} steps")
+    run.progress(f"{name}: {len(data.rows)} items, {len(data.held_out)} held out, batch {batch}, {steps} steps")
     halved, betas = (config.halve_every * epoch,), (config.beta1, 0.999)
+    # An epoch may be the whole training.
+    every = min(config.validate_every * epoch, max(steps // 10, 1))
     adam = Optimiser("adam", config.lr, schedule="step", betas=betas, decay_steps=halved, decay_rate=0.5)
     phase = Phase(
-        name="adversaries",
+        name=name,
         module=pair,
         items=len(data.rows),
         steps=steps,
         batch_size=batch,
-        updates=tuple(Update(module, adam, loss, name) for name, module, loss in updates),
+        updates=tuple(Update(module, adam, loss, own) for own, module, loss in updates),
         validate=validate if len(data.held_out) else None,
-        validate_every=min(config.validate_every * epoch, max(steps // 10, 1)),  # an epoch may be the whole training
+        validate_every=every,
         precision=config.precision,
         validation_ids=data.validation_ids,
         average=config.average,
+        snapshot_every=every if snapshots else 0,
         batch_setting="batch",
     )
     train(phase, run)

@@ -33,6 +33,8 @@ class Examples:
         clip_index: int64, shape (N,): `clips[clip_index[i]]` belongs to item i.
         groups: what must not cross splits, one per item.
         store: the directory of the mapped files, where prepared forms may be stored too; None for a set in memory.
+        starts_s: float64, shape (N,): when each item begins within its group, in seconds; None where the data set has
+            no column `start_s`.
     """
 
     ids: tuple[str, ...]
@@ -42,6 +44,7 @@ class Examples:
     clip_index: NDArray[np.int64]
     groups: tuple[str, ...]
     store: Path | None = None
+    starts_s: NDArray[np.float64] | None = None
 
     def as_outputs(self, rows: Sequence[int] | NDArray[np.int64], direction: Direction) -> NDArray[Any]:
         """Training items in the form of outputs: float32 (B, T) in -1..1, or uint8 (B, H, W, C)."""

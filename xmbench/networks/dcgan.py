@@ -219,16 +219,18 @@ def dcgan_weights(module: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-def match_discriminator_loss(real: Tensor, wrong: Tensor, fake: Tensor, wrong_weight: float = 0.5) -> Tensor:
+def match_discriminator_loss(real: Tensor, wrong: Tensor | None, fake: Tensor, wrong_weight: float = 0.5) -> Tensor:
     """Chen et al., eq. 4, negated: -log S_r - w log(1 - S_w) - (1 - w) log(1 - S_f), mean over the batch.
 
     Args:
         real: logits of S_r, (B,): true pairs.
-        wrong: logits of S_w, (B,): real items of different pairs.
+        wrong: logits of S_w, (B,): real items of different pairs; None without them, w is then 0.
         fake: logits of S_f, (B,): a generated item with its condition.
         wrong_weight: w; 0.5 as printed, 0 without wrong pairs.
     """
     softplus = nn.functional.softplus
+    if wrong is None:
+        return softplus(-real.float()).mean() + softplus(fake.float()).mean()
     loss = softplus(-real.float()).mean() + (1.0 - wrong_weight) * softplus(fake.float()).mean()
     return loss + wrong_weight * softplus(wrong.float()).mean()
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xmbench.errors import DatasetError
 from xmbench.interfaces import AudioFormat
@@ -22,6 +22,7 @@ from xmbench.networks.spectra import LogMel, frames_of, griffin_lim, initial_pha
 
 WINDOW = 2048
 LITERAL_HOP = 512  # printed; 44 frames of half a second at 44.1 kHz
+ENCODED_FRAMES = 44  # printed, of what a sound encoder reads
 RANGE_DB = 80.0
 _DB = 20.0 / math.log(10.0)  # of a natural logarithm of an amplitude
 _QUIETEST = 1e-10  # amplitude, below any floor
@@ -41,6 +42,26 @@ def native_hop(samples: int) -> int:
             expected=f"{WINDOW} to {longest} samples",
         )
     return hop
+
+
+class EncodedMel:
+    """Mel spectrograms in dB with 44 frames, of clips of any length, for encoders: there is no way back.
+
+    The hop is a 43rd of the clip: the printed 512 samples for half a second at 44.1 kHz. A clip of less than one window
+    is continued by silence; of one so long that windows would not overlap by half, the hop is half a window and frames
+    are averaged to 44.
+    """
+
+    def __init__(self, audio: AudioFormat, device: str) -> None:
+        self._short = max(WINDOW - audio.samples, 0)
+        samples = audio.samples + self._short
+        self.hop = min(samples // (ENCODED_FRAMES - 1), WINDOW // 2)
+        self._mel = MelDecibels(replace(audio, samples=samples), self.hop, device)
+
+    def decibels(self, waveforms: Tensor) -> Tensor:
+        """Waveforms (B, T) in -1..1 -> 20 log10 of mel amplitudes, (B, 128, 44)."""
+        found = self._mel.decibels(nn.functional.pad(waveforms, (0, self._short)))
+        return nn.functional.adaptive_avg_pool1d(found, ENCODED_FRAMES)
 
 
 class MelDecibels:

@@ -13,12 +13,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from xmbench.errors import OutputError
+from xmbench.errors import DatasetError, OutputError
 from xmbench.execution.progress import Progress
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_examples
@@ -42,6 +45,22 @@ def open_examples(dataset: Dataset, progress: Progress) -> Examples:
     Raises:
         DatasetError: a shard or an item cannot be read.
     """
+    return replace(_media_and_labels(dataset, progress), starts_s=_starts(dataset))
+
+
+def _starts(dataset: Dataset) -> NDArray[np.float64] | None:
+    """The column `start_s` in the order of the ids, float64 (N,), where the data set has it."""
+    shards = dataset.shards(SPLIT)
+    try:
+        known = bool(shards) and "start_s" in pq.read_schema(shards[0]).names
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"the shard cannot be read ({str(error)[:200]})", where=shards[0]) from error
+    if not known:
+        return None
+    return np.array(dataset.table(SPLIT, ["start_s"]).column("start_s"), dtype=np.float64)
+
+
+def _media_and_labels(dataset: Dataset, progress: Progress) -> Examples:
     if _decoded_bytes(dataset) <= IN_MEMORY_BYTES:
         return read_examples(dataset, SPLIT)
     name = f"{dataset.digest}-{SPLIT}-{FORMAT}"

@@ -13,6 +13,7 @@ from xmbench.training.device import (
     resolve_device,
     seed_everything,
 )
+from xmbench.training.evolution import Evolution, Moment, moments_of, write_evolution
 from xmbench.training.loop import train
 from xmbench.training.optimisers import Optimiser, OptimiserName, Schedule
 from xmbench.training.phase import Phase, Update, plan_steps
@@ -21,6 +22,8 @@ from xmbench.training.tensors import Tensors
 from xmbench.training.validation import carve_validation, mean_losses, parts
 
 __all__ = [
+    "Evolution",
+    "Moment",
     "Optimiser",
     "OptimiserName",
     "Phase",
@@ -33,6 +36,7 @@ __all__ = [
     "computing",
     "describe_device",
     "mean_losses",
+    "moments_of",
     "parts",
     "place",
     "plan_steps",
@@ -42,4 +46,5 @@ __all__ = [
     "resolve_device",
     "seed_everything",
     "train",
+    "write_evolution",
 ]

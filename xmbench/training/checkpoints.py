@@ -12,7 +12,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from xmbench.errors import OutputError
 from xmbench.interfaces import Run
@@ -105,13 +105,23 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], phase: Phase, run: R
     write_bytes(path, safetensors.torch.save(host, {"about": json.dumps(_about(phase, run, state))}))
 
 
+def load_weights(path: Path, module: nn.Module, run: Run) -> dict[str, Any]:
+    """Loads the weights of a finished phase or of one step; returns their description.
+
+    Raises:
+        OutputError: the file is damaged, or of another training.
+    """
+    with _readable(path, lambda: safe_open(path, framework="pt")) as file:
+        about: dict[str, Any] = json.loads(file.metadata()["about"])
+        _check_fingerprint(path, about, run)
+        module.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    module.eval()
+    return about
+
+
 def load_final(path: Path, phase: Phase, run: Run) -> None:
     """Loads the weights of a finished phase; raises OutputError like `load_partial`."""
-    with _readable(path, lambda: safe_open(path, framework="pt")) as file:
-        about = json.loads(file.metadata()["about"])
-        _check_fingerprint(path, about, run)
-        phase.module.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
-    phase.module.eval()
+    about = load_weights(path, phase.module, run)
     progress = run.phases[phase.name]
     progress.done, progress.selected = about["step"], about["best_step"]
     run.progress(f"{phase.name}: already trained, loaded from {path.name}")

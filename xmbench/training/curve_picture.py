@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Row = tuple[str, int, str, float]  # phase, step, name, value
+Row = tuple[str, float, str, float]  # phase, step (or epoch), name, value
 Points = NDArray[np.float64]  # (N, 2): step, value
 
 LARGEST = 1e30  # what a diverged training reaches would flatten the rest
@@ -41,12 +41,14 @@ class _Axis:
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
 
-def draw_curves(rows: Sequence[Row], selected: Mapping[str, int]) -> bytes:
+def draw_curves(rows: Sequence[Row], selected: Mapping[str, float], across: str = "step", share: bool = False) -> bytes:
     """Draws the table of curves.
 
     Args:
         rows: phase, step, name of a loss (or "validation-" and a name), value; values beyond +-1e30 are left out.
         selected: the step whose weights are kept, by phase.
+        across: what the second values of the rows, and those of `selected`, count.
+        share: values are shares: the axis goes from 0 to 1.
 
     Returns:
         A PNG file, 960 pixels wide, 300 high for each phase. A point is the mean of the values in its pixel column.
@@ -55,7 +57,8 @@ def draw_curves(rows: Sequence[Row], selected: Mapping[str, int]) -> bytes:
     image = Image.new("RGB", (WIDTH * SCALE, PANEL * len(phases) * SCALE), "white")
     draw = ImageDraw.Draw(image)
     for number, phase in enumerate(phases):
-        _panel(draw, number * PANEL, phase, _lines(row for row in rows if row[0] == phase), selected.get(phase))
+        lines = _lines(row for row in rows if row[0] == phase)
+        _panel(draw, number * PANEL, phase, lines, selected.get(phase), across, share)
     stream = io.BytesIO()
     image.resize((WIDTH, PANEL * len(phases)), Image.Resampling.LANCZOS).save(stream, format="PNG")
     return stream.getvalue()
@@ -74,19 +77,29 @@ def _lines(rows: Iterable[Row]) -> dict[str, Points]:
     return lines
 
 
-def _panel(draw: ImageDraw.ImageDraw, top: int, phase: str, lines: Mapping[str, Points], selected: int | None) -> None:
+def _panel(
+    draw: ImageDraw.ImageDraw,
+    top: int,
+    phase: str,
+    lines: Mapping[str, Points],
+    selected: float | None,
+    counted: str,
+    share: bool,
+) -> None:
     _text(draw, (LEFT, top + 10), phase, size=16)
     if not lines:
         _text(draw, (LEFT, top + TOP), "no values yet")
         return
     across, up = _axes(top, np.concatenate(list(lines.values())))
+    if share:
+        up = _Axis(0.0, 1.0, up.start, up.end)
     for value in _ticks(up):
         y = up.at(value)
         _line(draw, [(LEFT, y), (WIDTH - RIGHT, y)], PALE)
         _text(draw, (LEFT - 6, y), f"{value:g}", anchor="rm")
     for value in _ticks(across):
         _text(draw, (across.at(value), up.start + 5), f"{value:g}", anchor="mt")
-    _text(draw, ((across.start + across.end) / 2, up.start + 22), "step", anchor="mt")
+    _text(draw, ((across.start + across.end) / 2, up.start + 22), counted, anchor="mt")
     _line(draw, [(across.start, up.end), (across.start, up.start), (across.end, up.start)], INK)
     colours = _colours(lines)
     for name, points in lines.items():
@@ -101,7 +114,7 @@ def _panel(draw: ImageDraw.ImageDraw, top: int, phase: str, lines: Mapping[str, 
         x, y = across.at(selected), top + TOP + 10 + height * len(legend)
         _dashed(draw, (x, up.end), (x, up.start))
         _dashed(draw, (WIDTH - RIGHT + 20, y), (WIDTH - RIGHT + 48, y))
-        _text(draw, (WIDTH - RIGHT + 58, y), f"selected: step {selected}", anchor="lm")
+        _text(draw, (WIDTH - RIGHT + 58, y), f"selected: {counted} {selected:g}", anchor="lm")
 
 
 def _axes(top: int, points: Points) -> tuple[_Axis, _Axis]:

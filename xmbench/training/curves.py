@@ -24,11 +24,14 @@ class Curves:
         self._written = written  # only by the first of several processes
         if not written:
             return
-        if run.resume and self._path.is_file():
+        before = {name for name, part in run.phases.items() if part.selected is not None}  # in this run
+        if (run.resume or before) and self._path.is_file():
             with self._path.open(newline="") as handle:
                 rows = [(row[0], int(row[1]), row[2], float(row[3])) for row in list(csv.reader(handle))[1:]]
             # Steps after the checkpoint will be repeated.
-            self._rows = [row for row in rows if row[0] != phase.name or row[1] <= state.step]
+            own = state.step if run.resume else 0
+            kept = [row for row in rows if run.resume or row[0] in before]
+            self._rows = [row for row in kept if row[0] != phase.name or row[1] <= own]
         self._board = Board(run.folder / "curves" / phase.name, purge_step=state.step + 1)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:

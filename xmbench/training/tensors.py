@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -33,12 +34,23 @@ class Tensors:
     def __init__(self, examples: Examples, run: Run) -> None:
         rows, held_out = carve_validation(examples.ids, examples.labels, examples.groups, run.seed)
         self.rows, self.held_out = torch.from_numpy(rows), torch.from_numpy(held_out)
-        self.validation_ids = tuple(examples.ids[i] for i in held_out)
+        self._ids = examples.ids
         self.labels = torch.from_numpy(examples.labels)
         self.clip_index = torch.from_numpy(examples.clip_index)
         free = torch.cuda.mem_get_info()[0] // 2 if run.device == "cuda" else 0
         self._images = _Rows(examples.images, run.device, free)
         self._clips = _Rows(examples.clips, run.device, free - self._images.on_device)
+
+    @property
+    def validation_ids(self) -> tuple[str, ...]:
+        """See the class."""
+        return tuple(self._ids[i] for i in self.held_out.tolist())
+
+    def chosen(self, rows: Tensor, held_out: Tensor) -> Tensors:
+        """The same data with other items to train on and to hold out, both int64."""
+        found = copy.copy(self)
+        found.rows, found.held_out = rows, held_out
+        return found
 
     def pixels(self, rows: Tensor) -> Tensor:
         """Images of some items, int64 (B,) -> uint8 (B, H, W, C) on the device."""
