@@ -15,29 +15,24 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from xmbench.formats.document import Part
+from xmbench.baselines._sound_classifier import SoundClassifierConfig
 from xmbench.interfaces import Task
-from xmbench.networks.dcgan import SPECTROGRAM_SIZE
 from xmbench.networks.denoisers import GROUPS, UNet
 from xmbench.networks.sound_encoder import SoundEncoder
 from xmbench.training import Precision, Tensors, parts
 
 
-class Config(Part):
+class Config(SoundClassifierConfig):
     """Every constant. The defaults are the full-width system; `[config]` of the TOML repeats them."""
 
-    side: int = Field(
-        default=64, ge=4, description="pixels: an image that is higher or wider is resized to this square"
-    )
+    side: int = Field(default=64, ge=4, description="pixels: a larger image is resized to this square")
     # Sound encoder
     condition: Literal["sound", "class"] = Field(default="sound", description="what the images are drawn from")
     encoder_widths: tuple[int, ...] = Field(default=(64, 128, 256, 512), min_length=1)
     embedding: int = Field(default=512, ge=1)
-    mask: float = Field(default=0.2, ge=0, lt=1, description="share of bands and frames left out in training, at most")
     label_weight: float = Field(default=0.0, ge=0, description="of the head's cross-entropy, beside the flow's loss")
     # Classifiers: of sounds, for the condition "class"; of images, to select among the weights of the flow
     judge_width: int = Field(default=16, ge=1)
-    classifier_lr: float = Field(default=1e-3, gt=0)
     classifier_epochs: int = Field(default=10, ge=1)
     classifier_min_steps: int = Field(default=300, ge=1)
     classifier_batch: int = Field(default=64, ge=2)
@@ -76,10 +71,9 @@ def training_digest(config: Config, task: Task) -> str:
     return hashlib.sha256(f"{task}\0{stated}".encode()).hexdigest()
 
 
-def encoder_of(task: Task, config: Config) -> SoundEncoder:
-    """The untrained encoder; for the condition "class" its head is all that counts."""
-    weight = 1.0 if config.condition == "class" else config.label_weight
-    return SoundEncoder(SPECTROGRAM_SIZE, len(task.class_names), config.encoder_widths, config.embedding, weight)
+def label_weight(config: Config) -> float:
+    """Of the encoder's head: of the condition "class" it is all that counts."""
+    return 1.0 if config.condition == "class" else config.label_weight
 
 
 def size_of(task: Task, config: Config) -> tuple[int, int]:

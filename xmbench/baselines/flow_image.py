@@ -24,17 +24,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from xmbench.baselines._adversarial import Spectrograms
 from xmbench.baselines._adversarial_selection import RealItems
-from xmbench.baselines._flow_image_network import Config, Flow, encoder_of, training_digest
+from xmbench.baselines._flow_image_network import Config, Flow, label_weight, training_digest
+from xmbench.baselines._sound_classifier import encoder_of, entropy, train_classifier, train_sound_classifier
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task, item_rng
 from xmbench.media.audio import to_float
 from xmbench.networks.flow_matching import flow_loss, sample
 from xmbench.networks.images import make_classifier
 from xmbench.networks.sound_encoder import SoundEncoder, masked
-from xmbench.training import Optimiser, Phase, Tensors, Update, mean_losses, place, plan_steps, seed_everything, train
+from xmbench.training import Optimiser, Phase, Tensors, Update, place, plan_steps, seed_everything, train
 
 Losses = dict[str, Tensor]
 VALIDATIONS = 8  # of the flow, over the whole training
@@ -49,37 +50,7 @@ def _noise_of(seed: int, ids: Sequence[str], flow: Flow) -> Tensor:
     return torch.from_numpy(np.stack(drawn)).to(flow.mean.device)
 
 
-# --------------------------------------------------------------------------------------------------- classifiers
-def _train_classifier(
-    name: str, net: nn.Module, losses: Callable[[Tensor, float], Losses], data: Tensors, config: Config, run: Run
-) -> None:
-    """By the losses of rows, int64 (B,), with parts of their sounds left out; selected by those of held-out rows."""
-    batch, epoch, steps = plan_steps(
-        len(data.rows), config.classifier_batch, config.classifier_epochs, config.classifier_min_steps
-    )
-
-    def validate() -> Mapping[str, float]:
-        return {"selection": mean_losses(lambda rows: losses(rows, 0.0), data.held_out)["loss"]}
-
-    optimiser = Optimiser("adam", config.classifier_lr, warmup_steps=steps // 20)
-    train(
-        Phase(
-            name=name,
-            module=net,
-            items=len(data.rows),
-            steps=steps,
-            batch_size=batch,
-            updates=(Update(net, optimiser, lambda positions: losses(data.rows[positions], config.mask)),),
-            validate=validate if len(data.held_out) else None,
-            validate_every=max(epoch, steps // 10),
-            validation_ids=data.validation_ids,
-            batch_setting="classifier_batch",
-        ),
-        run,
-    )
-    net.eval().requires_grad_(False)
-
-
+# ------------------------------------------------------------------------------------------------------ sounds
 class _Sounds:
     """What the flow is told of training items."""
 
@@ -90,26 +61,15 @@ class _Sounds:
         self._spectrograms, self._encoder, self._data, self._device = spectrograms, encoder, data, run.device
         self._classes = encoder.head.out_features if config.condition == "class" else 0
         if self._classes:
-            _train_classifier("sound-classifier", encoder, self._of_head, data, config, run)
+            train_sound_classifier(encoder, spectrograms, data, config, run)
 
     def told(self, rows: Tensor, mask: float = 0.0) -> tuple[Tensor, Losses]:
         """Conditions (B, D) of rows int64 (B,): true classes, or embeddings; with these the loss of the head."""
         if self._classes:
             return F.one_hot(self._data.labels[rows].to(self._device), self._classes).float(), {}
-        condition, logits = self._encoded(rows, mask)
-        return condition, {"perception": self._entropy(logits, rows)}
-
-    def _of_head(self, rows: Tensor, mask: float) -> Losses:
-        return {"loss": self._entropy(self._encoded(rows, mask)[1], rows)}
-
-    def _encoded(self, rows: Tensor, mask: float) -> tuple[Tensor, Tensor]:
-        found: tuple[Tensor, Tensor] = self._encoder(
-            masked(self._spectrograms.of_clips(self._data.clip_index[rows]), mask)
-        )
-        return found
-
-    def _entropy(self, logits: Tensor, rows: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), self._data.labels[rows].to(self._device))
+        spectrograms = self._spectrograms.of_clips(self._data.clip_index[rows])
+        condition, logits = self._encoder(masked(spectrograms, mask))
+        return condition, {"perception": entropy(logits, self._data, rows)}
 
 
 # ------------------------------------------------------------------------------------- what selects the weights
@@ -128,7 +88,7 @@ class _Selection:
         seed_everything(run.seed, "image-classifier", "weights")
         planes, classes = len(flow.mean), int(data.labels.max()) + 1
         self._judge = place(make_classifier(planes, classes, config.judge_width), run.device)
-        _train_classifier("image-classifier", self._judge, self._of_images, data, config, run)
+        train_classifier("image-classifier", self._judge, self._of_images, data, config, run)
         chosen = torch.linspace(0, len(data.held_out) - 1, min(len(data.held_out), CHECKED)).long()
         self._rows, self._ids = data.held_out[chosen], [data.validation_ids[i] for i in chosen.tolist()]
         self._real = RealItems(self._real_images, data.rows, data.labels[data.rows], run.seed)
@@ -142,8 +102,7 @@ class _Selection:
         return {"selection": distance + 1.0 - accuracy, "distance": distance, "accuracy": accuracy}
 
     def _of_images(self, rows: Tensor, _mask: float) -> Losses:
-        logits = self._judge(self._flow.normalised(self._data.pixels(rows)))
-        return {"loss": F.cross_entropy(logits.float(), self._data.labels[rows].to(logits.device))}
+        return {"loss": entropy(self._judge(self._flow.normalised(self._data.pixels(rows))), self._data, rows)}
 
     def _real_images(self, rows: Tensor) -> Tensor:
         return self._between(self._flow.normalised(self._data.pixels(rows)))
@@ -262,7 +221,7 @@ class _FlowImageModel:
         run = dataclasses.replace(run, fingerprint={**run.fingerprint, "settings": training_digest(config, task)})
         data, spectrograms = Tensors(examples, run), Spectrograms(examples, task, "native", run.device)
         seed_everything(run.seed, "encoder", "weights")
-        encoder = place(encoder_of(task, config), run.device)
+        encoder = place(encoder_of(task, config, label_weight(config)), run.device)
         sounds = _Sounds(spectrograms, encoder, data, config, run)
         seed_everything(run.seed, "flow", "weights")
         flow = Flow(task, config, encoder if config.condition == "sound" else None)
