@@ -31,7 +31,7 @@ TINY: dict[str, Any] = {
     "embedding": 16,
     "judge_width": 4,
     "classifier_epochs": 1,
-    "classifier_min_steps": 60,
+    "classifier_min_steps": 40,
     "classifier_batch": 32,
     "patch": 4,
     "channels": 16,
@@ -39,7 +39,7 @@ TINY: dict[str, Any] = {
     "blocks": 1,
     "description": 32,
     "learning_rate": 5e-3,
-    "min_steps": 150,
+    "min_steps": 100,
     "batch": 32,
     "average": 0.95,
     "steps": 8,
@@ -178,32 +178,39 @@ def test_images_survive_the_way_into_the_flow_and_back(tmp_path: Path, size: int
 
 
 # ---------------------------------------------------------------------------------------------------- training
-def test_an_unseen_sound_gives_its_image_and_what_is_beyond_its_class(tmp_path: Path) -> None:
-    """Told the class alone, the side on which the stripes are is left to chance."""
+def trained(folder: Path, task: Task, examples: Examples, kind: str, steps: int) -> Any:
+    config = Config(**{**TINY, "condition": kind, "min_steps": steps})
+    return MODEL.fit(examples, task, config, run_in(folder))
+
+
+def test_an_unseen_sound_gives_an_image_of_its_class_and_what_is_beyond_it(tmp_path: Path) -> None:
     task = task_of()
     examples, unseen = examples_of(task), examples_of(task, 24, seed=1)
-    right: dict[str, float] = {}
-    for kind in KINDS:
-        generator: Any = MODEL.fit(examples, task, Config(**{**TINY, "condition": kind}), run_in(tmp_path / kind))
-        found = nearest_item(drawn(generator, conditions_of(unseen)), examples)
-        assert (examples.labels[found] == unseen.labels).mean() > 0.9
-        right[kind] = float((found // 3 % 2 == np.arange(24) // 3 % 2).mean())
-        if kind == "class":
-            assert (generator.predict(conditions_of(unseen)) == unseen.labels).mean() > 0.9
-            shuffled = Conditions(unseen.ids, np.roll(unseen.clips, 1, axis=0))
-            found = nearest_item(drawn(generator, shuffled), examples)
-            assert (examples.labels[found] == np.roll(unseen.labels, 1)).mean() > 0.9  # the sound draws, not the id
-    assert right["sound"] > 0.9
-    assert right["class"] < 0.8
+    found = nearest_item(drawn(trained(tmp_path, task, examples, "sound", 100), conditions_of(unseen)), examples)
+    assert (examples.labels[found] == unseen.labels).mean() > 0.9
+    assert (found // 3 % 2 == np.arange(24) // 3 % 2).mean() > 0.8  # the side of the stripes
+
+
+def test_told_the_class_alone_the_rest_is_chance(tmp_path: Path) -> None:
+    task = task_of()
+    examples, unseen = examples_of(task), examples_of(task, 24, seed=1)
+    generator = trained(tmp_path, task, examples, "class", 60)
+    found = nearest_item(drawn(generator, conditions_of(unseen)), examples)
+    assert (examples.labels[found] == unseen.labels).mean() > 0.9
+    assert 0.2 < (found // 3 % 2 == np.arange(24) // 3 % 2).mean() < 0.8
+    assert (generator.predict(conditions_of(unseen)) == unseen.labels).mean() > 0.9
+    shuffled = Conditions(unseen.ids, np.roll(unseen.clips, 1, axis=0))
+    found = nearest_item(drawn(generator, shuffled), examples)
+    assert (examples.labels[found] == np.roll(unseen.labels, 1)).mean() > 0.9  # the sound draws, not the id
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_output_depends_on_the_seed_and_its_id_alone(tmp_path: Path, kind: str) -> None:
     task = task_of(channels=3)
-    examples, config = examples_of(task, 40), Config(**{**SHORT, "condition": kind, "min_steps": 20})
+    examples, config = examples_of(task, 20), Config(**{**SHORT, "condition": kind, "min_steps": 4})
     generator: Any = MODEL.fit(examples, task, config, run_in(tmp_path))
     together = drawn(generator, conditions_of(examples))
-    assert together.shape == (40, 12, 12, 3)
+    assert together.shape == (20, 12, 12, 3)
     np.testing.assert_array_equal(drawn(generator, conditions_of(examples)), together)
     alone = np.concatenate([drawn(generator, conditions_of(examples, slice(i, i + 1))) for i in range(6)])
     backwards = drawn(generator, conditions_of(examples, slice(None, None, -1)))[::-1]

@@ -41,7 +41,7 @@ def examples_of(count: int = 90, seed: int = 0, takes: int = 0) -> Examples:
 def fitted(name: str, preset: str | None, folder: Path, examples: Examples, seed: int = 0, **changes: Any) -> Any:
     baseline = load_toml(content.find("baselines", name), Baseline)
     model = registry.model(baseline.model)
-    short = {} if name == "mean-image" else {"classifier_min_steps": 60, "encoder_widths": [8, 8, 8], "embedding": 16}
+    short = {} if name == "mean-image" else {"classifier_min_steps": 30, "encoder_widths": [8, 8], "embedding": 8}
     config = model.Config(**baseline.configured(preset, {**short, **changes}))
     return model.fit(examples, TASK, config, Run(folder, seed, "cpu", False, lambda _line: None))
 
@@ -99,7 +99,10 @@ def test_of_items_with_one_sound_any_may_be_shown(tmp_path: Path) -> None:
 
 def test_the_heard_class_does_not_say_which_image(tmp_path: Path) -> None:
     examples, new = examples_of(), examples_of(30, seed=1)
-    first, second = (fitted("heard-class-image", None, tmp_path / str(seed), examples, seed) for seed in (0, 1))
+    first, second = (
+        fitted("heard-class-image", None, tmp_path / str(seed), examples, seed, classifier_min_steps=2)
+        for seed in (0, 1)
+    )
     outputs = [rows_of(generator.generate(conditions_of(new), "a2i"), examples) for generator in (first, second)]
     assert (outputs[0] != outputs[1]).any()
     assert len(set(outputs[0].tolist())) > 15
@@ -107,7 +110,7 @@ def test_the_heard_class_does_not_say_which_image(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "preset"), ROWS)
 def test_silence_is_no_error(tmp_path: Path, name: str, preset: str | None) -> None:
-    generator = fitted(name, preset, tmp_path, examples_of())
+    generator = fitted(name, preset, tmp_path, examples_of(12), classifier_min_steps=2)
     assert generator.generate(Conditions(("x",), np.zeros((1, 4000), np.int16)), "a2i").shape == (1, 8, 8, 1)
 
 
