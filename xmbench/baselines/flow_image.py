@@ -39,7 +39,7 @@ from xmbench.training import Optimiser, Phase, Tensors, Update, place, plan_step
 
 Losses = dict[str, Tensor]
 VALIDATIONS = 8  # of the flow, over the whole training
-CHECKED = 128  # held-out sounds that images are drawn for, at most
+CHECKED = 64  # held-out sounds that images are drawn for, at most
 CHECKED_STEPS, CHECKED_GUIDANCE = 8, 2.0  # of those images, whatever the settings of the generation
 
 
