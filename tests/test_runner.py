@@ -59,6 +59,24 @@ FLOW: dict[str, Any] = {
     "batch": 8,
     "min_steps": 2,
 }
+HEAR: dict[str, Any] = {
+    "encoder_widths": [8],
+    "embedding": 8,
+    "classifier_epochs": 1,
+    "classifier_min_steps": 2,
+    "classifier_batch": 8,
+}
+FLOW_IMAGE: dict[str, Any] = {
+    **HEAR,
+    "judge_width": 4,
+    "patch": 4,
+    "channels": 8,
+    "multipliers": [1, 1],
+    "blocks": 1,
+    "batch": 8,
+    "min_steps": 2,
+    "steps": 1,
+}
 TWO_STEPS: dict[str, Any] = {"min_steps": 2, "epochs": 1}
 NAME_A_WORD: dict[str, Any] = {"widths": [4, 6], "strides": [2, 2], **TWO_STEPS}
 ADVERSARIES: dict[str, Any] = {
@@ -93,6 +111,9 @@ QUICK: dict[str, dict[str, Any]] = {
     "class-mean": TWO_STEPS,
     "class-mean-spectrum": TWO_STEPS,
     "flow-speech": {**FLOW, "steps": 1, "vocoder_iterations": 1},
+    "flow-image": FLOW_IMAGE,
+    "nearest-sound-image": HEAR,
+    "heard-class-image": HEAR,
     "dcmavg-i2s": ADVERSARIES,
     "cmcgan": ADVERSARIES,
     "cmcgan-i2s": ADVERSARIES,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from xmbench import content, registry
 from xmbench.baselines import _classify, class_mean_spectrum, class_medoid
-from xmbench.baselines.nearest_image_clip import nearest
+from xmbench.baselines._nearest import nearest
 from xmbench.evaluator.judge import load_judges
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.dataset import Dataset

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from xmbench.formats.document import Part
 from xmbench.interfaces import Examples, Task
 from xmbench.networks.condition_encoders import ConditionEncoder, EncoderKind
-from xmbench.networks.denoisers import GROUPS, FrameNet, SpectrumUNet
+from xmbench.networks.denoisers import GROUPS, FrameNet, UNet
 from xmbench.networks.spectra import LogMel, frames_of, require_overlap, word_level
 from xmbench.training import Precision, Tensors, parts, prepared
 
@@ -153,7 +153,7 @@ class Flow(nn.Module):
         super().__init__()
         frames = frames_of(task.audio.samples, config.hop)
         self.encoder = encoder
-        self.denoiser: nn.Module = SpectrumUNet(config.channels, config.multipliers, size, config.description)
+        self.denoiser: nn.Module = UNet(1, config.channels, config.multipliers, size, config.description)
         if config.denoiser == "frames-1d":
             self.denoiser = FrameNet(
                 config.bands, frames, config.together, config.channels, config.blocks, size, config.description
@@ -164,5 +164,8 @@ class Flow(nn.Module):
 
     def forward(self, noisy: Tensor, time: Tensor, condition: Tensor, dropped: Tensor) -> Tensor:
         """Spectra (B, M, N), times (B,), conditions (B, D), left out bool (B,) -> clean spectra (B, M, N)."""
+        if isinstance(self.denoiser, UNet):
+            planes: Tensor = self.denoiser(noisy[:, None], time, condition, dropped)
+            return planes[:, 0]
         found: Tensor = self.denoiser(noisy, time, condition, dropped)
         return found

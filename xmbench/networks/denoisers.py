@@ -1,6 +1,6 @@
-"""Networks that clean a noisy spectrum, told how noisy it is and what it shows.
+"""Networks that clean a noisy spectrum or image, told how noisy it is and what it shows.
 
-Shape letters: B batch, M mel bands, N frames, E width of the description, C channels.
+Shape letters: B batch, M mel bands, N frames, P planes, H W axes, E width of the description, C channels.
 """
 
 from __future__ import annotations
@@ -129,29 +129,34 @@ class _Attention(nn.Module):
         return found
 
 
-class SpectrumUNet(nn.Module):
-    """A U-Net over bands and frames: O. Ronneberger et al. (MICCAI 2015), with the blocks of diffusion models.
+class UNet(nn.Module):
+    """A U-Net over two axes: O. Ronneberger et al. (MICCAI 2015), with the blocks of diffusion models.
 
-    Two residual blocks per level on the way down, three on the way up, attention at the lowest level.
+    Some residual blocks per level on the way down, one more on the way up, attention at the lowest level. For spectra
+    the axes are bands and frames, with one plane; for images rows and columns.
     """
 
-    def __init__(self, channels: int, multipliers: Sequence[int], condition: int, width: int) -> None:
+    def __init__(
+        self, planes: int, channels: int, multipliers: Sequence[int], condition: int, width: int, blocks: int = 2
+    ) -> None:
         """Makes the network.
 
         Args:
+            planes: P, channels of what is cleaned.
             channels: C of the first level.
-            multipliers: channels of each level, as multiples of C; bands and frames halve between levels.
+            multipliers: channels of each level, as multiples of C; both axes halve between levels.
             condition: D.
             width: E.
+            blocks: residual blocks per level on the way down.
         """
         super().__init__()
         self.describe = Description(condition, width)
-        self.first = nn.Conv2d(1, channels, 3, padding=1)
+        self.first = nn.Conv2d(planes, channels, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         now, lowest, skips = channels, len(multipliers) - 1, [channels]
         for level, multiplier in enumerate(multipliers):
             after = channels * multiplier
-            for _ in range(2):
+            for _ in range(blocks):
                 self.down.append(_Stage(now, after, width, attends=level == lowest))
                 now = after
                 skips.append(now)
@@ -161,22 +166,22 @@ class SpectrumUNet(nn.Module):
         self.middle = nn.ModuleList([_Stage(now, now, width, attends=True), _Stage(now, now, width, attends=False)])
         for level in range(lowest, -1, -1):
             after = channels * multipliers[level]
-            for _ in range(3):
+            for _ in range(blocks + 1):
                 self.up.append(_Stage(now + skips.pop(), after, width, attends=level == lowest))
                 now = after
             if level > 0:
                 self.up.append(_Resized(now, smaller=False))
         self.norm = nn.GroupNorm(GROUPS, now)
-        self.last = nn.Conv2d(now, 1, 3, padding=1)
+        self.last = nn.Conv2d(now, planes, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
         self.multiple = 2**lowest
 
     def forward(self, noisy: Tensor, time: Tensor, condition: Tensor, dropped: Tensor) -> Tensor:
-        """Spectra (B, M, N), times (B,), conditions (B, D), left out bool (B,) -> clean spectra (B, M, N)."""
-        bands, frames = noisy.shape[1:]
+        """Noisy (B, P, H, W), times (B,), conditions (B, D), left out bool (B,) -> clean (B, P, H, W)."""
+        height, width = noisy.shape[2:]
         description = self.describe(time, condition, dropped)
-        x = self.first(F.pad(noisy, (0, -frames % self.multiple, 0, -bands % self.multiple))[:, None])
+        x = self.first(F.pad(noisy, (0, -width % self.multiple, 0, -height % self.multiple)))
         skips = [x]
         for part in self.down:
             x = part(x, description)
@@ -186,7 +191,7 @@ class SpectrumUNet(nn.Module):
         for part in self.up:
             x = part(x if isinstance(part, _Resized) else torch.cat([x, skips.pop()], dim=1), description)
         found: Tensor = self.last(F.silu(self.norm(x)))
-        return found[:, 0, :bands, :frames]
+        return found[:, :, :height, :width]
 
 
 class _Stage(nn.Module):
