@@ -18,7 +18,14 @@ from xmbench.training import Tensors
 
 TASK = Task(("a", "b"), (), ImageFormat(32, 32, 3), AudioFormat(44100, 2205, 0.0, 1.0))
 MUSIC = ("inis", "sub-urmp", "urmp-mini", "urmp-windows")
-CLASSIFIERS = ("class-log-mel", "class-mean", "class-mean-spectrum", "class-medoid", "nearest-class-clip", "nearest-feature-clip")
+CLASSIFIERS = (
+    "class-log-mel",
+    "class-mean",
+    "class-mean-spectrum",
+    "class-medoid",
+    "nearest-class-clip",
+    "nearest-feature-clip",
+)
 
 
 def performers(coats: list[tuple[int, int, int]], windows: int = 16) -> Examples:

@@ -26,6 +26,7 @@ from xmbench.cli import (
     running,
     scoring,
     sharing,
+    studying,
     terminal,
 )
 from xmbench.cli.terminal import print
@@ -67,7 +68,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for stage in (building, inspecting, planning, running, scoring, judging, boards, sharing, packing):
+for stage in (building, inspecting, planning, running, scoring, judging, boards, sharing, packing, studying):
     stage.register(app)
 
 

@@ -67,7 +67,7 @@ def coloured(pixels: Tensor, amount: float) -> Tensor:
 
 
 def make_classifier(channels: int, classes: int, width: int, cells: int = 1) -> nn.Sequential:
-    """Standardised images (B, C, H, W) -> logits (B, K): three strided convolutions, then means over cells x cells parts.
+    """Standardised images (B, C, H, W) -> logits (B, K): three strided convolutions, means of cells x cells parts.
 
     One cell is global average pooling: it knows what is in an image and not where, and takes a coat for an instrument.
     """
