@@ -88,7 +88,7 @@ class Pictures:
             found = self._taken(part).double()
             sums += torch.tensor([found.numel(), float(found.sum()), float(found.square().sum())])
         self.mean = float(sums[1] / sums[0])
-        self.deviation = max(float(sums[2] / sums[0] - self.mean**2), 1e-12) ** 0.5
+        self.deviation = math.sqrt(max(float(sums[2] / sums[0]) - self.mean**2, 1e-12))
 
     def of_clips(self, clips: Tensor) -> Tensor:
         """Distinct training clips by number, int64 (B,) -> (B, 1, F, N) on the device."""
