@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from xmbench.formats.document import Part
 from xmbench.interfaces import Conditions, Direction, Examples, Run, Task
-from xmbench.networks.images import make_classifier, standardise
+from xmbench.networks.images import coloured, make_classifier, moved, standardise
 from xmbench.training import (
     Optimiser,
     Phase,
@@ -40,6 +40,10 @@ class ClassifierConfig(Part):
     """The classifier and its training; the defaults reach 0.98 on the embedded digits in seconds."""
 
     width: int = Field(default=16, ge=1)
+    cells: int = Field(default=1, ge=1, description="parts of each side that are averaged apart")
+    shift: float = Field(default=0.0, ge=0, lt=1, description="of training images, share of a side")
+    scale: float = Field(default=0.0, ge=0, lt=1, description="of training images")
+    colours: float = Field(default=0.0, ge=0, lt=1, description="gain and offset of their channels")
     learning_rate: float = Field(default=2e-3, gt=0)
     epochs: int = Field(default=2, ge=1)
     min_steps: int = Field(default=240, ge=1)
@@ -48,7 +52,7 @@ class ClassifierConfig(Part):
 
 def classifier_of(task: Task, config: ClassifierConfig) -> nn.Sequential:
     """The untrained classifier: standardised images (B, C, H, W) -> logits (B, K)."""
-    return make_classifier(task.image.channels, len(task.class_names), config.width)
+    return make_classifier(task.image.channels, len(task.class_names), config.width, config.cells)
 
 
 def trained_classifier(examples: Examples, task: Task, config: ClassifierConfig, run: Run) -> nn.Sequential:
@@ -57,14 +61,19 @@ def trained_classifier(examples: Examples, task: Task, config: ClassifierConfig,
     seed_everything(run.seed, "classifier", "weights")
     classifier = place(classifier_of(task, config), run.device)
 
-    def losses(rows: Tensor) -> dict[str, Tensor]:
-        logits = classifier(standardise(data.pixels(rows)))
+    def losses(rows: Tensor, images: Tensor) -> dict[str, Tensor]:
+        logits = classifier(standardise(images))
         return {"loss": F.cross_entropy(logits, data.labels[rows].to(run.device))}
+
+    def loss(positions: Tensor) -> dict[str, Tensor]:
+        rows = data.rows[positions]
+        images = moved(data.pixels(rows), 0.0, config.scale, config.shift)
+        return losses(rows, coloured(images, config.colours))
 
     batch, epoch, steps = plan_steps(len(data.rows), config.batch, config.epochs, config.min_steps)
 
     def validate() -> Mapping[str, float]:
-        return {"selection": mean_losses(losses, data.held_out)["loss"]}
+        return {"selection": mean_losses(lambda rows: losses(rows, data.pixels(rows)), data.held_out)["loss"]}
 
     optimiser = Optimiser("adam", config.learning_rate, warmup_steps=steps // 20)
     train(
@@ -74,7 +83,7 @@ def trained_classifier(examples: Examples, task: Task, config: ClassifierConfig,
             items=len(data.rows),
             steps=steps,
             batch_size=batch,
-            updates=(Update(classifier, optimiser, lambda positions: losses(data.rows[positions])),),
+            updates=(Update(classifier, optimiser, loss),),
             validate=validate if len(data.held_out) else None,
             validate_every=max(epoch, steps // 10),
             validation_ids=data.validation_ids,

@@ -36,6 +36,7 @@ class Config(Part):
     # Image encoder
     encoder: EncoderKind = "resnet18"
     encoder_width: int = Field(default=64, ge=1)
+    encoder_cells: int = Field(default=1, ge=1, description="of a classifier: parts of each side averaged apart")
     label_weight: float = Field(default=0.0, ge=0, description="of the head's cross-entropy, in a joint encoder")
     encoder_lr: float = Field(default=2e-3, gt=0)
     encoder_epochs: int = Field(default=4, ge=1)
@@ -44,6 +45,7 @@ class Config(Part):
     rotate_degrees: float = Field(default=0.0, ge=0)
     scale: float = Field(default=0.0, ge=0, lt=1)
     shift: float = Field(default=0.0, ge=0, lt=1, description="share of the image")
+    colours: float = Field(default=0.0, ge=0, lt=1, description="gain and offset of the channels")
     # Denoiser
     denoiser: Literal["unet-2d", "frames-1d"] = "unet-2d"
     channels: int = Field(default=64, ge=GROUPS, multiple_of=GROUPS)
@@ -99,7 +101,8 @@ def training_digest(config: Config, task: Task) -> str:
 def encoder_of(task: Task, config: Config) -> ConditionEncoder:
     """The untrained encoder."""
     channels, classes = task.image.channels, len(task.class_names)
-    return ConditionEncoder(config.encoder, channels, classes, config.encoder_width, config.label_weight)
+    width, cells = config.encoder_width, config.encoder_cells
+    return ConditionEncoder(config.encoder, channels, classes, width, config.label_weight, cells)
 
 
 def mel_of(task: Task, config: Config) -> LogMel:

@@ -30,7 +30,7 @@ from xmbench.baselines._flow_speech_network import Config, Flow, Spectra, encode
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task, item_rng
 from xmbench.networks.condition_encoders import ConditionEncoder
 from xmbench.networks.flow_matching import flow_loss, sample
-from xmbench.networks.images import moved, standardise
+from xmbench.networks.images import coloured, moved, standardise
 from xmbench.networks.listener import Listener, best_heard
 from xmbench.networks.spectra import frames_of, griffin_lim, initial_phases
 from xmbench.training import (
@@ -52,7 +52,7 @@ Losses = dict[str, Tensor]
 
 # ---------------------------------------------------------------------------------------------- image encoder
 def _moved(pixels: Tensor, config: Config) -> Tensor:
-    return moved(pixels, config.rotate_degrees, config.scale, config.shift)
+    return coloured(moved(pixels, config.rotate_degrees, config.scale, config.shift), config.colours)
 
 
 def _train_classifier(data: Tensors, task: Task, config: Config, run: Run) -> ConditionEncoder:

@@ -27,6 +27,7 @@ from xmbench.cli import (
     running,
     scoring,
     sharing,
+    studying,
     terminal,
 )
 from xmbench.cli.terminal import print
@@ -68,7 +69,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for stage in (building, inspecting, planning, running, scoring, judging, rating, boards, sharing, packing):
+for stage in (
+    *(building, inspecting, planning, running, scoring, judging, rating, boards, sharing, packing, studying),
+):
     stage.register(app)
 
 

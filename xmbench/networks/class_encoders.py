@@ -53,15 +53,21 @@ class ImageClassifier(_Classifier):
 
 
 class SoundClassifier(_Classifier):
-    """Spectrograms (B, 1, 128, 34) in -1..1 -> logits (B, K).
+    """Spectrograms (B, 1, *size) -> logits (B, K); `size` is 128 x 34, in -1..1, where it encodes.
 
     Dropout after the last two hidden layers: the printed 0.7 and 0.8 are taken as shares that are kept, as TensorFlow
     had them in 2017.
     """
 
-    def __init__(self, classes: int, widths: tuple[int, ...] = (32, 64, 128, 256), hidden: int = 512) -> None:
+    def __init__(
+        self,
+        classes: int,
+        widths: tuple[int, ...] = (32, 64, 128, 256),
+        hidden: int = 512,
+        size: tuple[int, int] = SPECTROGRAM_SIZE,
+    ) -> None:
         layers: list[nn.Module] = []
-        before, (height, width) = 1, SPECTROGRAM_SIZE
+        before, (height, width) = 1, size
         for channels in widths:
             layers += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
             before, height, width = channels, height // 2, width // 2

@@ -22,11 +22,13 @@ class ConditionEncoder(nn.Module):
     `label_weight` 0, sends nothing back. "classifier" gives the posterior of a small network that was trained before.
     """
 
-    def __init__(self, kind: EncoderKind, channels: int, classes: int, width: int, label_weight: float) -> None:
+    def __init__(
+        self, kind: EncoderKind, channels: int, classes: int, width: int, label_weight: float, cells: int = 1
+    ) -> None:
         super().__init__()
         self.joint, self._sends_back = kind == "resnet18", label_weight > 0
         self.size = 8 * width if self.joint else classes
-        self.body: nn.Module = make_classifier(channels, classes, width)
+        self.body: nn.Module = make_classifier(channels, classes, width, cells)
         if self.joint:
             self.body = ResNet18(channels, tuple(width * 2**stage for stage in range(4)))
             self.norm, self.head = nn.LayerNorm(self.size), nn.Linear(self.size, classes)

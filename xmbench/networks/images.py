@@ -52,14 +52,31 @@ def moved(pixels: Tensor, degrees: float, scale: float, shift: float) -> Tensor:
     return F.grid_sample(images, grid, padding_mode=edge, align_corners=False).permute(0, 2, 3, 1)
 
 
-def make_classifier(channels: int, classes: int, width: int) -> nn.Sequential:
-    """Standardised images (B, C, H, W) -> logits (B, K): three strided convolutions, global average pooling."""
+def coloured(pixels: Tensor, amount: float) -> Tensor:
+    """Images (B, H, W, C) in 0..255, each channel of each brighter or darker at random, the same shape and range.
+
+    Args:
+        pixels: the images.
+        amount: most that a channel's gain differs from 1, and its offset from 0 as a share of 128.
+    """
+    if not amount:
+        return pixels
+    uniform = 2.0 * torch.rand(2, len(pixels), 1, 1, pixels.shape[3], device=pixels.device) - 1.0
+    gain, offset = 1.0 + amount * uniform[0], 128.0 * amount * uniform[1]
+    return (pixels.float() * gain + offset).clamp(0.0, 255.0)
+
+
+def make_classifier(channels: int, classes: int, width: int, cells: int = 1) -> nn.Sequential:
+    """Standardised images (B, C, H, W) -> logits (B, K): three strided convolutions, means of cells x cells parts.
+
+    One cell is global average pooling: it knows what is in an image and not where, and takes a coat for an instrument.
+    """
     layers: list[nn.Module] = []
     for out in (width, 2 * width, 4 * width):
         layers += [nn.Conv2d(channels, out, 3, stride=2, padding=1), nn.BatchNorm2d(out), nn.ReLU()]
         layers += [nn.Conv2d(out, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU()]
         channels = out
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(cells), nn.Flatten(), nn.Linear(channels * cells**2, classes))
 
 
 def space_to_batch(x: Tensor, parts: int) -> Tensor:
