@@ -185,9 +185,7 @@ def _too_few(task: Task, numbers: Mapping[int, int]) -> list[str]:
     return [f"{number} recording(s) of '{name}'" for name, number in counted if number < 2]
 
 
-def _splits(
-    recordings: Sequence[_Recording], options: RecordingChunksOptions
-) -> Iterator[tuple[_Recording, str]]:
+def _splits(recordings: Sequence[_Recording], options: RecordingChunksOptions) -> Iterator[tuple[_Recording, str]]:
     """The recordings of a class with their splits, in the order given; parts of one recording share theirs."""
     names = sorted({recording.piece for recording in recordings})
     drawn = sorted(names, key=lambda piece: hashlib.sha256(f"{options.seed}\0{piece}".encode()).digest())

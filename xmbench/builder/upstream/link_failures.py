@@ -74,7 +74,10 @@ _FINAL = (
 )
 _LATER = (
     ("not-yet", r"live event will begin|premieres in|is offline|not currently live|xmbench: a live stream"),
-    ("no-program", r"javascript runtime|ffmpeg is not installed|ffmpeg.* not (be )?found|n challenge|signature solving"),
+    (
+        "no-program",
+        r"javascript runtime|ffmpeg is not installed|ffmpeg.* not (be )?found|challenge solving|signature solving",
+    ),
     ("timeout", r"timed? ?out"),
     ("forbidden", r"http error 403"),
     ("server-error", r"http error 5\d\d|server returned 5"),

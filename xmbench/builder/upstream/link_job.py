@@ -75,8 +75,6 @@ def _options(job: dict[str, Any], folder: Path, log: _Log) -> dict[str, Any]:
     }
     if job["cookies"]:
         options["cookiefile"] = job["cookies"]
-    if job["ffmpeg"]:
-        options["ffmpeg_location"] = job["ffmpeg"]
     if job["start_s"] or job["end_s"] is not None:
         end_s = float("inf") if job["end_s"] is None else job["end_s"]
         options["download_ranges"] = download_range_func(None, [(job["start_s"], end_s)])
@@ -115,7 +113,11 @@ def _fetch(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     if len(files) != 1:
         return {"tool": tool, "error": "; ".join(log.said)[-_LONGEST_TEXT:] or "nothing was downloaded", "kind": ""}
     part = (info.get("requested_downloads") or [info])[0]
-    found = {"file": files[0], "format": str(part.get("format_id") or ""), "extractor": str(info.get("extractor") or "")}
+    found = {
+        "file": files[0],
+        "format": str(part.get("format_id") or ""),
+        "extractor": str(info.get("extractor") or ""),
+    }
     return {"tool": tool, **found, "duration_s": info.get("duration")}
 
 

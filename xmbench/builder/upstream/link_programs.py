@@ -1,4 +1,4 @@
-"""What fetching linked recordings needs besides xmbench: yt-dlp, for some sites a JavaScript runtime, for parts ffmpeg."""
+"""What linked recordings need: yt-dlp, for some sites a JavaScript runtime, for a part of a recording ffmpeg."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xmbench.interfaces import Link
 
 EXTRA = "pip install 'xmbench[links]'"
 _ASK_S = 20
-# Sites whose pages hold a puzzle that only JavaScript solves, and the runtimes that yt-dlp knows, with the least version.
+# Sites whose pages hold a puzzle that only JavaScript solves; the runtimes that yt-dlp knows, with the least version.
 _PUZZLING = ("youtube.com", "youtu.be", "youtube-nocookie.com")
 _RUNTIMES = {"deno": (2, 3), "node": (22, 0), "bun": (1, 2), "qjs": (0, 0)}
 

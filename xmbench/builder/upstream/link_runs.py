@@ -60,7 +60,6 @@ def run(link: Link, folder: Path, limits: Limits, pause_s: float, cookies: Path 
         "start_s": link.start_s,
         "end_s": link.end_s,
         "cookies": shutil.copyfile(cookies, folder / "cookies.txt").as_posix() if cookies else "",
-        "ffmpeg": link_programs.ffmpeg(),
         "request_pause_s": min(pause_s, _REQUEST_PAUSE_S),
         "socket_timeout_s": min(_SOCKET_TIMEOUT_S, limits.timeout_s),
         "largest_bytes": limits.largest_bytes,
@@ -85,7 +84,7 @@ def _ended(folder: Path, timeout_s: float) -> bool:
     command = [sys.executable, "-P", link_job.__file__, str(folder)]
     with (folder / _WORDS_FILE).open("wb") as words:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=words, stderr=words, start_new_session=True, env=_environment()
+            command, stdin=subprocess.PIPE, stdout=words, stderr=words, start_new_session=True, env=_environment(folder)
         )
     try:
         process.wait(timeout_s)
@@ -103,9 +102,14 @@ def _ended(folder: Path, timeout_s: float) -> bool:
             process.stdin.close()
 
 
-def _environment() -> dict[str, str]:
-    """Warnings of Python do not concern a program of others."""
-    return {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"}
+def _environment(folder: Path) -> dict[str, str]:
+    """The user's, with an ffmpeg that yt-dlp finds: as a program of that name, which the one of a package has not."""
+    programs = folder / "bin"
+    programs.mkdir()
+    if ffmpeg := link_programs.ffmpeg():
+        (programs / "ffmpeg").symlink_to(ffmpeg)
+    path = os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)])
+    return {**os.environ, "PATH": path, "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"}
 
 
 def _result(folder: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ WAIT_VARIABLE = "XMBENCH_LINK_WAIT_S"
 TIMEOUT_VARIABLE = "XMBENCH_LINK_TIMEOUT_S"
 COOKIES_VARIABLE = "XMBENCH_LINK_COOKIES"
 LONGEST_S = 36_000.0
-_DEFAULT_PAUSE_S = 60.0  # what the authors of yt-dlp advise between two videos of YouTube
+DEFAULT_PAUSE_S = 60.0  # what the authors of yt-dlp advise between two videos of YouTube
 _DEFAULT_WAIT_S = 3600.0  # YouTube refuses a session for up to an hour
 _DEFAULT_TIMEOUT_S = 900.0
 _MOST_IN_A_ROW = 5  # failures that another try may cure: then it is the network, or all of the site
@@ -135,7 +135,7 @@ class Links:
     def _fetch(self, link: Link, host: str) -> Failure | None:
         """Requests one recording and keeps the outcome; None where it is here."""
         place = Place.of(link)
-        wait_for_turn(host, number_of(PAUSE_VARIABLE, _DEFAULT_PAUSE_S))
+        wait_for_turn(host, number_of(PAUSE_VARIABLE, DEFAULT_PAUSE_S))
         make_folder(place.job.parent)
         shutil.rmtree(place.job, ignore_errors=True)
         make_folder(place.job)
@@ -159,7 +159,7 @@ class Links:
 
     def _fetched_into(self, folder: Path, link: Link) -> Failure | None:
         """Runs a fetch in a directory of its own, decodes what came, and moves it into the cache."""
-        pause_s = number_of(PAUSE_VARIABLE, _DEFAULT_PAUSE_S)
+        pause_s = number_of(PAUSE_VARIABLE, DEFAULT_PAUSE_S)
         limits = link_runs.Limits(number_of(TIMEOUT_VARIABLE, _DEFAULT_TIMEOUT_S), byte_limit(_LARGEST), LONGEST_S)
         done = link_runs.run(link, folder, limits, pause_s, _cookies())
         if isinstance(done, link_failures.Said):
