@@ -178,3 +178,16 @@ def webm(samples: NDArray[np.float32]) -> bytes:
             container.mux(track.encode(frame))
         container.mux(track.encode(None))
     return stream.getvalue()
+
+
+def silent_film() -> bytes:
+    """A video without sound."""
+    stream = io.BytesIO()
+    with av.open(stream, "w", format="mp4") as container:
+        track = container.add_stream("mpeg4", rate=10)
+        track.width = track.height = 32
+        for i in range(3):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 80 * i, np.uint8), format="rgb24")
+            container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    return stream.getvalue()

@@ -109,7 +109,10 @@ def judged(said: Said) -> Failure:
         return Failure(reason, detail, temporary=False)
     if "UnsupportedError" in said.kinds:
         return Failure("unsupported-address", detail, temporary=False)
-    return Failure(_first(_LATER, error) or _first(_LATER, all_said) or "unknown", detail, temporary=True)
+    reason = _first(_LATER, error)
+    if reason in ("", "no-format"):  # a warning may say why
+        reason = _first(_LATER, all_said)
+    return Failure(reason or "unknown", detail, temporary=True)
 
 
 def _first(rules: tuple[tuple[str, str], ...], text: str) -> str:

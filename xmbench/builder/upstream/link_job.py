@@ -26,7 +26,7 @@ class _Log:
         self.said: list[str] = []
 
     def debug(self, text: str) -> None:
-        if "larger than max-filesize" in text or "does not pass filter" in text:
+        if "larger than max-filesize" in text or "xmbench: " in text:
             self.said.append(text)
 
     info = debug
@@ -42,7 +42,8 @@ def _end_with_starter() -> None:
     """Kills the whole process group when standard input is closed."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1):  # unbuffered: a buffer that is in use would abort the end of the program
+            pass
         if hasattr(os, "killpg"):
             os.killpg(os.getpgrp(), signal.SIGKILL)
         os._exit(1)
