@@ -33,13 +33,15 @@ DIRECTORIES = ImageFoldersOptions.model_validate(RECIPE.sources["photographs"].o
 OPTIONS = RecordingChunksOptions.model_validate(RECIPE.sources["solos"].options)
 
 
-def played(seconds: float, rate: int = 8_000, level: float = 0.3) -> bytes:
-    samples = level * 32767 * np.sin(2 * np.pi * 440 / rate * np.arange(round(seconds * rate)))
+def played(seconds: float, rate: int = 8_000, level: float = 0.3, hz: float = 440.0) -> bytes:
+    samples = level * 32767 * np.sin(2 * np.pi * hz / rate * np.arange(round(seconds * rate)))
     return wav(np.stack([samples, samples], axis=1).astype(np.int16), rate)
 
 
 def recordings(seconds: float = 1.2, number: int = 3) -> dict[str, bytes]:
-    return {f"recordings/{name}/Take {i}.wav": played(seconds) for name in CLASSES for i in range(number)}
+    """Every one with another tone."""
+    named = [f"recordings/{name}/Take {i}.wav" for name in CLASSES for i in range(number)]
+    return {name: played(seconds, hz=300.0 + 10 * i) for i, name in enumerate(named)}
 
 
 def chunks(files: dict[str, bytes], options: RecordingChunksOptions = OPTIONS) -> list[Entry]:
@@ -110,6 +112,29 @@ def test_every_class_has_recordings_in_both_splits_and_none_in_two(number: int, 
     splits = {(entry.group, entry.split) for entry in found}
     assert len({group for group, _ in splits}) == len(splits) == number * len(CLASSES)
     assert {(entry.label, entry.split) for entry in found} == {(k, s) for k in range(5) for s in ("train", "test")}
+
+
+def test_the_same_recording_under_two_names_is_in_one_split() -> None:
+    for seed in range(8):
+        files = recordings(2.0, 4)
+        files["recordings/piano/again.flac"] = flac_of(files["recordings/piano/Take 2.wav"])
+        found = chunks(files, OPTIONS.model_copy(update={"seed": seed}))
+        both = {(e.group, e.split) for e in found if e.attributes["piece"] in ("piano-again", "piano-take-2")}
+        assert len(both) == 1
+        assert len({entry.group for entry in found}) == 4 * len(CLASSES)
+
+
+def test_the_same_recording_in_two_classes_is_refused() -> None:
+    files = recordings(0.6)
+    files["recordings/violin/x.wav"] = files["recordings/drum/Take 1.wav"]
+    with pytest.raises(UpstreamError, match=r"violin/x.wav is the recording of recordings/drum/Take 1.wav"):
+        chunks(files)
+
+
+def flac_of(data: bytes) -> bytes:
+    stream = io.BytesIO()
+    soundfile.write(stream, *soundfile.read(io.BytesIO(data), dtype="int16"), format="FLAC", subtype="PCM_16")
+    return stream.getvalue()
 
 
 def test_a_chunk_is_the_mean_of_the_channels_where_it_starts() -> None:

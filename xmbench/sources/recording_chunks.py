@@ -1,8 +1,9 @@
 """Chunks of whole recordings: cut into pieces of one length, divided between the splits by recording.
 
 The recordings are files, `<class>/<name>.wav` or `.flac`, or lists of links to them (`_links`), which are fetched. The
-pieces of one recording sound alike, so a recording is in one split with all of them. Which recordings are the test
-is decided by a seeded hash of their names, within each class. Pieces in which nothing is played are left out.
+pieces of one recording sound alike, so a recording is in one split with all of them, also where it has two names. Which
+recordings are the test is decided by a seeded hash of their names, within each class. Pieces in which nothing is played
+are left out.
 
 Source of the rule: L. Chen, S. Srivastava, Z. Duan, C. Xu, "Deep Cross-Modal Audio-Visual Generation", 2017, section 4
 (INIS: 77 solo performances, 7,200 chunks of 0.5 s). How its chunks were placed, and its split, are not published.
@@ -13,24 +14,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from xmbench.errors import MediaError, UpstreamError
+from xmbench.errors import MediaError
 from xmbench.interfaces import AttributeTypes, Entry, Link, Modality, Raw, RawClip, Rejected, Task, Upstream
 from xmbench.media import audio
-from xmbench.printable import hyphenated
-from xmbench.sources import _links
-from xmbench.sources._mono import RATES_HZ, mixed
-
-ENDINGS = (".wav", ".flac")
-LONGEST_S = 36_000
+from xmbench.sources import _recordings
+from xmbench.sources._mono import mixed
+from xmbench.sources._recordings import Recording
 
 
 class RecordingChunksOptions(BaseModel):
@@ -52,25 +47,6 @@ class RecordingChunksOptions(BaseModel):
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Recording:
-    """A recording, or a part of one.
-
-    Attributes:
-        name: of its file, or its link.
-        piece: the recording's, which is the group.
-        begins_s: where it begins in the recording.
-        path: of its sound where it was fetched; None for a file of the corpus.
-        lost: why it could not be fetched.
-    """
-
-    name: str
-    piece: str
-    begins_s: float = 0.0
-    path: Path | None = None
-    lost: Rejected | None = None
-
-
 class RecordingChunks:
     """Chunks of recordings; keys like `piano-moonlight-2500`, the start in ms; grouped by recording."""
 
@@ -88,7 +64,7 @@ class RecordingChunks:
 
     def links(self, upstream: Upstream, options: RecordingChunksOptions, task: Task) -> list[Link]:
         """The links of the lists; none where the recordings are files. Raises as `entries`."""
-        return [linked.link for _, linked in _listed(upstream, task)] if _links.lists(upstream) else []
+        return _recordings.links(upstream, task)
 
     def entries(self, upstream: Upstream, options: RecordingChunksOptions, task: Task) -> list[Entry]:
         """One entry per chunk, by recording and time; of a recording that cannot be read one for the whole.
@@ -96,148 +72,55 @@ class RecordingChunks:
         Only headers are read; what is linked is fetched.
 
         Raises:
-            UpstreamError: a directory that is no class, two recordings of one name, a class with fewer than two, or a
-                list that contradicts itself.
+            UpstreamError: a directory that is no class, two recordings of one name, a class with fewer than two, one
+                recording in two classes, or a list that contradicts itself.
             PrerequisiteError, UnfinishedError: as `Upstream.recordings`.
         """
-        found = _linked(upstream, task) if _links.lists(upstream) else _files(upstream, task)
+        found = _recordings.found(upstream, task)
         return [
             entry
-            for label in sorted(found)
-            for recording, split in _splits(found[label], options)
-            for entry in _chunks(upstream, recording, split, label, options)
+            for label in sorted({recording.label for recording in found})
+            for recording, split in _splits([one for one in found if one.label == label], options)
+            for entry in _chunks(recording, split, options)
         ]
 
     def read(
         self, upstream: Upstream, options: RecordingChunksOptions, task: Task, entries: Sequence[Entry]
     ) -> Iterator[Raw | Rejected]:
         """Samples int16 (T,) per entry, at the recording's own rate; a recording is opened once."""
-        for (name, trouble, path), chunks in itertools.groupby(
+        for (name, lost, path), chunks in itertools.groupby(
             entries, key=lambda entry: (entry.locator[0], *entry.locator[2:])
         ):
-            if trouble:
-                yield from (trouble for _ in chunks)
+            if lost:
+                yield from (lost for _ in chunks)
             else:
-                with _opened(upstream, name, path) as stream:
+                with _recordings.opened(upstream, name, path) as stream:
                     yield from _read(stream, name, [entry.locator[1] for entry in chunks], options)
 
 
-def _files(upstream: Upstream, task: Task) -> dict[int, list[_Recording]]:
-    """The recordings of each class that are files."""
-    labels = _labels(task)
-    found: dict[int, dict[str, str]] = defaultdict(dict)
-    problems = []
-    for name in sorted(upstream.names()):
-        if not name.lower().endswith(ENDINGS):
-            continue
-        directory, _, file = name.rpartition("/")
-        label = labels.get(directory.rpartition("/")[2].lower())
-        if label is None:
-            problems.append(f"{name}: its directory is not a class of the recipe")
-            continue
-        piece = f"{hyphenated(task.class_names[label])}-{hyphenated(file.rpartition('.')[0])}"
-        if piece in found[label]:
-            problems.append(f"{name}: another recording has the name '{piece}'")
-        found[label][piece] = name
-    problems += _too_few(task, {label: len(pieces) for label, pieces in found.items()})
-    if problems:
-        raise UpstreamError(
-            "the recordings are not those that the recipe describes",
-            problems=problems,
-            expected="<class>/<name>.wav or .flac, two or more of each class: one at least for each split",
-        )
-    return {k: [_Recording(name, piece) for piece, name in sorted(pieces.items())] for k, pieces in found.items()}
-
-
-def _linked(upstream: Upstream, task: Task) -> dict[int, list[_Recording]]:
-    """The recordings of each class that are linked, fetched now."""
-    listed = _listed(upstream, task)
-    found: dict[int, list[_Recording]] = defaultdict(list)
-    fetched = upstream.recordings([linked.link for _, linked in listed])
-    for (piece, linked), got in zip(listed, fetched, strict=True):
-        lost = got if isinstance(got, Rejected) else None
-        path = None if isinstance(got, Rejected) else got
-        found[linked.label].append(_Recording(linked.link.name, piece, linked.link.start_s, path, lost))
-    return {label: sorted(parts, key=lambda part: (part.piece, part.begins_s)) for label, parts in found.items()}
-
-
-def _listed(upstream: Upstream, task: Task) -> list[tuple[str, _links.Linked]]:
-    """Every line of the lists with its piece.
-
-    Raises:
-        UpstreamError: the lists contradict themselves, or a class has fewer than two recordings.
-    """
-    found, problems = _links.read(upstream, _labels(task))
-    pieces = [(f"{hyphenated(task.class_names[one.label])}-{one.recording}", one) for one in found]
-    if not problems:
-        problems = _too_few(task, Counter(label for _, label in {(piece, one.label) for piece, one in pieces}))
-    if problems:
-        raise UpstreamError("the list of links cannot be used", problems=problems, expected=_links.EXPECTED)
-    return pieces
-
-
-def _labels(task: Task) -> dict[str, int]:
-    return {name.lower(): k for k, name in enumerate(task.class_names)}
-
-
-def _too_few(task: Task, numbers: Mapping[int, int]) -> list[str]:
-    counted = [(name, numbers.get(k, 0)) for k, name in enumerate(task.class_names)]
-    return [f"{number} recording(s) of '{name}'" for name, number in counted if number < 2]
-
-
-def _splits(recordings: Sequence[_Recording], options: RecordingChunksOptions) -> Iterator[tuple[_Recording, str]]:
-    """The recordings of a class with their splits, in the order given; parts of one recording share theirs."""
-    names = sorted({recording.piece for recording in recordings})
-    drawn = sorted(names, key=lambda piece: hashlib.sha256(f"{options.seed}\0{piece}".encode()).digest())
+def _splits(recordings: Sequence[Recording], options: RecordingChunksOptions) -> Iterator[tuple[Recording, str]]:
+    """The recordings of a class with their splits, in the order given; those of one group share theirs."""
+    groups = sorted({recording.group for recording in recordings})
+    drawn = sorted(groups, key=lambda group: hashlib.sha256(f"{options.seed}\0{group}".encode()).digest())
     tests = set(drawn[: min(math.ceil(options.test_fraction * len(drawn)), len(drawn) - 1)])
     for recording in recordings:
-        yield recording, "test" if recording.piece in tests else "train"
+        yield recording, "test" if recording.group in tests else "train"
 
 
-def _chunks(
-    upstream: Upstream, recording: _Recording, split: str, label: int, options: RecordingChunksOptions
-) -> Iterator[Entry]:
+def _chunks(recording: Recording, split: str, options: RecordingChunksOptions) -> Iterator[Entry]:
     """Entries of one recording; a single one, with what is wrong, where it is lost or its header cannot be believed."""
-    length_s, trouble = _length_s(upstream, recording)
-    path = str(recording.path) if recording.path else ""
-    last_s = max(0.0, length_s - options.length_s)
+    last_s = max(0.0, recording.length_s - options.length_s)
     for i in range(1 + math.floor(last_s / options.stride_s + 1e-9)):
         offset_s = round(i * options.stride_s, 6)
         start_s = round(recording.begins_s + offset_s, 6)
         yield Entry(
             key=f"{recording.piece}-{round(start_s * 1000)}",
             split=split,
-            label=label,
-            group=recording.piece,
-            locator=(recording.name, offset_s, trouble, path),
+            label=recording.label,
+            group=recording.group,
+            locator=(recording.name, offset_s, recording.lost, recording.path),
             attributes={"piece": recording.piece, "start_s": start_s},
         )
-
-
-def _length_s(upstream: Upstream, recording: _Recording) -> tuple[float, Rejected | None]:
-    """Seconds of a recording, and why it is not read, if so."""
-    if recording.lost:
-        return 0.0, recording.lost
-    try:
-        with _opened(upstream, recording.name, str(recording.path or "")) as stream:
-            samples, rate = audio.measured(stream)
-    except MediaError as error:
-        return 0.0, _corrupt(recording.name, error.what)
-    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
-        return 0.0, _corrupt(recording.name, f"{rate} Hz, expected {RATES_HZ[0]} to {RATES_HZ[1]} Hz")
-    if samples > LONGEST_S * rate:
-        claimed = f"the header claims {samples / rate:,.0f} s, expected at most {LONGEST_S:,} s"
-        return 0.0, _corrupt(recording.name, claimed)
-    return samples / rate, None
-
-
-def _corrupt(name: str, trouble: str) -> Rejected:
-    return Rejected("read", "corrupt-audio", f"{name}: {trouble}")
-
-
-def _opened(upstream: Upstream, name: str, path: str) -> BinaryIO:
-    """A stream over a recording: a file of the corpus, or one that was fetched."""
-    return Path(path).open("rb") if path else upstream.open(name)
 
 
 def _read(
