@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.conftest import shared
+from tests.inis_corpus import real_corpus
 from tests.sub_urmp_corpus import jpeg, wav
 from tests.upstreams import Memory
 from xmbench.builder.build import build
 from xmbench.builder.plan import load_recipe
 from xmbench.errors import UpstreamError
 from xmbench.formats import ledger
-from xmbench.formats.dataset import Dataset
+from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.inspection.validate import validate
 from xmbench.interfaces import Entry, RawClip, RawImage, Rejected
 from xmbench.sources import image_folders, recording_chunks
@@ -59,16 +62,7 @@ def read(files: dict[str, bytes], name: str) -> list[RawClip | Rejected]:
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
     folder = tmp_path_factory.mktemp("inis")
-    for name in CLASSES:
-        photos = folder / "images" / name
-        photos.mkdir(parents=True)
-        for path in sorted(shared("data", "instrument_photos", name).iterdir())[:6]:
-            (photos / path.name).write_bytes(path.read_bytes())
-        sounds = folder / "recordings" / name
-        sounds.mkdir(parents=True)
-        for path in sorted(shared("data", "instrument_sounds", name).iterdir())[3:6]:
-            samples, rate = soundfile.read(path, dtype="float32")
-            soundfile.write(sounds / f"{path.stem}.wav", np.tile(samples, 8)[: 2 * rate], rate)
+    real_corpus(folder, CLASSES)
     return folder, build(RECIPE, folder / "out", source=folder, accept_changed=True, workers=1)
 
 
@@ -91,6 +85,21 @@ def test_another_build_has_the_same_digest(real: tuple[Path, Dataset], tmp_path:
     folder, dataset = real
     other = build(RECIPE, tmp_path / "out", source=folder, accept_changed=True, workers=1)
     assert other.digest == dataset.digest
+
+
+def test_a_planted_leak_is_found(real: tuple[Path, Dataset], tmp_path: Path) -> None:
+    shutil.copytree(real[1].folder, tmp_path / "leak")
+    leak = open_dataset(tmp_path / "leak")
+    known = next(iter(leak.rows("train", ["group", "audio"])))
+    path = leak.shards("test")[0]
+    table = pq.read_table(path)
+    for name in ("group", "audio"):
+        values = pa.array([known[name], *table[name].to_pylist()[1:]], table.schema.field(name).type)
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), values)
+    pq.write_table(table, path)
+    text = "\n".join(validate(leak).problems)
+    assert f"the group '{known['group']}' is in several splits" in text
+    assert "one waveform is in several splits" in text
 
 
 # ------------------------------------------------------------------------------------------------------ recordings
