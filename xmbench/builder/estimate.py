@@ -245,7 +245,13 @@ def _links(recipe: Recipe, files: Mapping[str, VerifiedFiles], programs: list[st
 
 def _forms(recipe: Recipe) -> list[str]:
     """Where files may come in several forms, which ones."""
-    return [
+    needed = [part for part in recipe.sources.values() if isinstance(registry.source(part.reader), Linked)]
+    lacking = (
+        [f"a list of links needs yt-dlp: {link_programs.EXTRA}"]
+        if needed and not link_programs.fetcher_version()
+        else []
+    )
+    return lacking + [
         f"the files of {part.title}: {' or '.join(', '.join(map(_form, part.files_of(name))) for name in part.layouts)}"
         for part in recipe.sources.values()
         if len(part.layouts) > 1 and not part.download_bytes

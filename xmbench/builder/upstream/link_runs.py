@@ -59,7 +59,7 @@ def run(link: Link, folder: Path, limits: Limits, pause_s: float, cookies: Path 
         "url": link.url,
         "start_s": link.start_s,
         "end_s": link.end_s,
-        "cookies": shutil.copyfile(cookies, folder / "cookies.txt").as_posix() if cookies else "",
+        "cookies": str(_copied(cookies, folder)) if cookies else "",
         "request_pause_s": min(pause_s, _REQUEST_PAUSE_S),
         "socket_timeout_s": min(_SOCKET_TIMEOUT_S, limits.timeout_s),
         "largest_bytes": limits.largest_bytes,
@@ -77,6 +77,13 @@ def run(link: Link, folder: Path, limits: Limits, pause_s: float, cookies: Path 
         return Said(f"yt-dlp ended without a result: {words.strip()[-300:]}")
     said = f"{done.get('warnings', '')}; {words}"
     return Said(done["error"], said, done.get("kind", ""), done.get("status"), done.get("errno"))
+
+
+def _copied(cookies: Path, folder: Path) -> Path:
+    """A copy that only its owner can read: cookies are as good as a password."""
+    copy = folder / "cookies.txt"
+    copy.touch(0o600)
+    return shutil.copyfile(cookies, copy)
 
 
 def _ended(folder: Path, timeout_s: float) -> bool:

@@ -86,7 +86,7 @@ class Links:
             self._outcomes[link.name] = Place.of(link).sound
             return True
         failure = link_cache.failed(link)
-        if failure and not failure.temporary and (self._offline or failure.asked_with in ("", _asked_with())):
+        if failure and not failure.temporary and (self._offline or _asked_with() in ("", failure.asked_with)):
             self._outcomes[link.name] = _rejected(link, failure)
             return True
         return False
