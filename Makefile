@@ -10,7 +10,7 @@ help:
 	@echo "make demo   build digits-ad, train MT-Net (lite), score it among the reference rows, write demo/index.html"
 	@echo "make test   the fast tests"
 	@echo "make check  format, lint, types, layers, boards"
-	@echo "make fuzz   2,000 damaged files for each of the five readers, and the counts"
+	@echo "make fuzz   2,000 damaged files for each reader, and the counts"
 	@echo "make test-slow, make bench, make clean"
 
 demo: $(READY)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from xmbench.interfaces import Rejected
+from xmbench.interfaces import Link, Rejected
 
 
 class Memory:
@@ -32,3 +32,6 @@ class Memory:
 
     def item(self, url: str) -> Path | Rejected:
         raise AssertionError(f"an item was asked for: {url}")
+
+    def recordings(self, links: Sequence[Link]) -> list[Path | Rejected]:
+        raise AssertionError(f"recordings were asked for: {links}")

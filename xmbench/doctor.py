@@ -9,11 +9,13 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 from xmbench import registry
+from xmbench.builder.upstream import link_programs
 from xmbench.conformance import Agreement, agreements, references
 from xmbench.errors import PrerequisiteError, XmbenchError
 from xmbench.judges import records
@@ -79,7 +81,7 @@ def _findings() -> list[Finding]:
         _numba(),
         _judges(),
         *(_engine(name) for name in registry.usable("engines")),
-        _ffmpeg(),
+        *_linked(),
         _git(),
         *(_package(name, serves, todo=f"pip install {wanted}") for name, (serves, wanted) in _OPTIONAL.items()),
         _cache(),
@@ -188,14 +190,24 @@ def _engine(name: str) -> Finding:
     return _probe(name, f"speech: `build --speech {name}`", look)
 
 
-def _ffmpeg() -> Finding:
-    def look() -> str:
-        found = shutil.which("ffmpeg")
-        program = found or str(importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe())
-        done = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=20, check=True)
-        return f"{done.stdout.split()[2]} ({'program' if found else 'imageio-ffmpeg'})"
+def _linked() -> list[Finding]:
+    """What fetches linked recordings (`inis` from a list of links)."""
+    found = {
+        "yt-dlp": (link_programs.fetcher_version, "linked recordings (`inis` from a list of links)"),
+        "JavaScript runtime": (link_programs.script_runtime, "linked recordings on YouTube"),
+        "ffmpeg": (link_programs.ffmpeg_version, "parts of linked recordings"),
+    }
+    return [
+        _probe(name, serves, partial(_present, look), todo=link_programs.EXTRA)
+        for name, (look, serves) in found.items()
+    ]
 
-    return _probe("ffmpeg", "video sources (no recipe needs it yet)", look, todo="pip install imageio-ffmpeg")
+
+def _present(look: Callable[[], str]) -> str:
+    found = look()
+    if not found:
+        raise FileNotFoundError
+    return found
 
 
 def _git() -> Finding:

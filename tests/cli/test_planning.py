@@ -48,7 +48,7 @@ def test_plan_and_build_with_another_engine_and_retry(tmp_path: Path, monkeypatc
     dataset = open_dataset(Path("data/digits-ad"))
     assert f"digest {dataset.digest}" in shown
     assert dataset.manifest.recipe_digest == planned["recipe_digest"]
-    assert "0 item(s) to try again" in typed("retry", "data/digits-ad")
+    assert "0 item(s) to try again" in typed("retry", "data/digits-ad", "--only", "temporary")
 
 
 def test_engines_are_listed() -> None:

@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import io
+import itertools
 import pickle
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,11 +25,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from tests.conftest import shared
 from tests.making import submit
 from tests.upstreams import Memory
 from xmbench import content
 from xmbench.builder import plan
-from xmbench.errors import MediaError, XmbenchError
+from xmbench.errors import MediaError, VideoError, XmbenchError
 from xmbench.evaluator.check import check
 from xmbench.evaluator.decode import decode_output
 from xmbench.evaluator.outputs import RawOutput
@@ -35,11 +40,13 @@ from xmbench.formats.document import load_toml
 from xmbench.formats.recipe import Recipe
 from xmbench.inspection.validate import open_unchecked, validate
 from xmbench.interfaces import AudioFormat, Direction, ImageFormat, RawClip, RawImage, Task
-from xmbench.media import audio, image
+from xmbench.media import audio, image, sound_file, video
+from xmbench.media.video_writer import SoundTrack, write_video
 from xmbench.sources import cifar, recordings
 from xmbench.sources.cifar import CifarOptions
 from xmbench.sources.mnist import parse_idx
 
+LONGEST_READ_S = 20.0  # of the processor; a read of these files takes a tenth of a second
 TASK = Task(("cat", "dog"), ("cat", "dog"), ImageFormat(32, 32, 3), AudioFormat(22050, 24020, 0.1, 1.0))
 
 
@@ -210,3 +217,104 @@ def wav_reader() -> Reader:
         return whole
 
     return Reader(seeds, read)
+
+
+def video_reader(folder: Path, real: bool) -> Reader:
+    """Videos: facts, pictures, sound and windows. Nothing but VideoError, and not seconds for a file of kilobytes."""
+    path = folder / "fuzzed"
+    times = [Fraction(i, 5) for i in range(6)]
+
+    def read(data: bytes) -> bool:
+        path.write_bytes(data)
+        began = time.process_time()
+        try:
+            taken = [_tried(path, part) for part in parts]  # every one, also after a refusal
+            return all(taken)
+        finally:
+            assert time.process_time() - began < LONGEST_READ_S, "a hang"
+
+    def _tried(path: Path, part: Callable[[Path], object]) -> bool:
+        try:
+            part(path)
+        except VideoError:
+            return False
+        return True
+
+    def windows(path: Path) -> None:
+        for window in itertools.islice(video.windows(path, 0.2, 0.1, 8_000), 20):
+            assert window.samples.shape == (1_600,)
+            assert np.isfinite(window.samples).all()
+
+    parts: list[Callable[[Path], object]] = [
+        video.facts,
+        lambda path: list(video.frames(path, times)),
+        lambda path: list(video.sound(path, times, 0.1, 16_000)),
+        windows,
+    ]
+    return Reader(real_videos() if real else made_videos(folder), read)
+
+
+def sound_track_reader(folder: Path, real: bool) -> Reader:
+    """Sound of any file that FFmpeg reads, to flac."""
+    path, flac = folder / "fuzzed", folder / "fuzzed.flac"
+
+    def read(data: bytes) -> bool:
+        path.write_bytes(data)
+        began = time.process_time()
+        try:
+            seconds = sound_file.to_flac(path, flac, 60.0)
+        finally:
+            assert time.process_time() - began < LONGEST_READ_S, "a hang"
+        assert 0 < seconds <= 60
+        assert len(audio.decode(flac.read_bytes())[0]) > 0
+        return True
+
+    return Reader(real_videos() if real else [*made_videos(folder), *made_sounds()], read)
+
+
+def made_videos(folder: Path) -> list[bytes]:
+    """Half a second of a small picture with sound, in the containers and codecs that people have."""
+    rng = np.random.default_rng(0)
+    frames = [(Fraction(i, 10), rng.integers(0, 255, (32, 48, 3), dtype=np.uint8)) for i in range(6)]
+    sound = SoundTrack(rng.uniform(-0.5, 0.5, 8_000).astype(np.float32), 16_000)
+    made = []
+    for ending in ("mp4", "mkv"):
+        write_video(folder / f"made.{ending}", frames, (32, 48), [sound])
+        made.append((folder / f"made.{ending}").read_bytes())
+    for form, codec, voice in (("webm", "libvpx", "libopus"), ("avi", "mpeg4", "pcm_s16le")):
+        made.append(muxed(form, codec, voice, [pixels for _, pixels in frames]))
+    return made
+
+
+def muxed(form: str, codec: str, voice: str, frames: list[NDArray[np.uint8]]) -> bytes:
+    stream = io.BytesIO()
+    with av.open(stream, "w", format=form) as container:
+        picture, sound = container.add_stream(codec, rate=10), container.add_stream(voice, rate=48_000, layout="mono")
+        picture.height, picture.width, picture.pix_fmt = *frames[0].shape[:2], "yuv420p"
+        for pixels in frames:
+            container.mux(picture.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(picture.encode(None))
+        samples = np.random.default_rng(1).integers(-9000, 9000, (1, 24_000)).astype(np.int16)
+        for start in range(0, 24_000, 960):
+            part = np.ascontiguousarray(samples[:, start : start + 960])
+            frame = av.AudioFrame.from_ndarray(part, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 48_000, start
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+    return stream.getvalue()
+
+
+def made_sounds() -> list[bytes]:
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 4_000)
+    made = []
+    for form, subtype in (("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III"), ("WAV", "PCM_16")):
+        stream = io.BytesIO()
+        soundfile.write(stream, samples, 8_000, format=form, subtype=subtype)
+        made.append(stream.getvalue())
+    return made
+
+
+def real_videos() -> list[bytes]:
+    """Small real ones; skips the test where they are not there."""
+    found = sorted(shared("data", "videos", "permissive").iterdir(), key=lambda path: path.stat().st_size)
+    return [path.read_bytes() for path in found[:3]]

@@ -1,4 +1,4 @@
-"""Damaged files of nine kinds: read, or refused with a message, never a traceback.
+"""Damaged files of eleven kinds: read, or refused with a message, never a traceback.
 
 The fast tests try 50 of each; `make fuzz` tries 2,000 (XMBENCH_FUZZ) and prints the counts.
 """
@@ -20,7 +20,8 @@ from xmbench.errors import XmbenchError
 from xmbench.formats.dataset import Dataset
 
 INPUTS = int(os.environ.get("XMBENCH_FUZZ", "50"))
-KINDS = ("idx", "pickle", "toml", "parquet", "wav", "npy", "flac", "png", "table")
+KINDS = ("idx", "pickle", "toml", "parquet", "wav", "npy", "flac", "png", "table", "video", "sound-track")
+REAL = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("real-video", "real-sound-track")]
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +44,15 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path) -> readers.Reader:
             return readers.table_reader(request.getfixturevalue("small"), tmp_path)
         case "wav":
             return readers.wav_reader()
+        case "video" | "real-video":
+            return readers.video_reader(tmp_path, request.param == "real-video")
+        case "sound-track" | "real-sound-track":
+            return readers.sound_track_reader(tmp_path, request.param == "real-sound-track")
         case kind:
             return readers.output_reader(kind)
 
 
-@pytest.mark.parametrize("reader", KINDS, indirect=True)
+@pytest.mark.parametrize("reader", [*KINDS, *REAL], indirect=True)
 def test_damaged_files_are_read_or_refused(reader: readers.Reader, request: pytest.FixtureRequest) -> None:
     outcomes: Counter[str] = Counter()
 
@@ -66,7 +71,7 @@ def test_damaged_files_are_read_or_refused(reader: readers.Reader, request: pyte
     assert outcomes["refused"] > INPUTS // 4  # the damage reaches the reader
 
 
-@pytest.mark.parametrize("reader", KINDS, indirect=True)
+@pytest.mark.parametrize("reader", [*KINDS, *REAL], indirect=True)
 def test_real_files_reach_the_reader(reader: readers.Reader) -> None:
     assert "read" in {_outcome(reader, seed) for seed in reader.seeds}
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.conftest import shared
+from tests.inis_corpus import real_corpus
 from tests.sub_urmp_corpus import jpeg, wav
 from tests.upstreams import Memory
 from xmbench.builder.build import build
 from xmbench.builder.plan import load_recipe
 from xmbench.errors import UpstreamError
 from xmbench.formats import ledger
-from xmbench.formats.dataset import Dataset
+from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.inspection.validate import validate
 from xmbench.interfaces import Entry, RawClip, RawImage, Rejected
 from xmbench.sources import image_folders, recording_chunks
@@ -33,13 +36,15 @@ DIRECTORIES = ImageFoldersOptions.model_validate(RECIPE.sources["photographs"].o
 OPTIONS = RecordingChunksOptions.model_validate(RECIPE.sources["solos"].options)
 
 
-def played(seconds: float, rate: int = 8_000, level: float = 0.3) -> bytes:
-    samples = level * 32767 * np.sin(2 * np.pi * 440 / rate * np.arange(round(seconds * rate)))
+def played(seconds: float, rate: int = 8_000, level: float = 0.3, hz: float = 440.0) -> bytes:
+    samples = level * 32767 * np.sin(2 * np.pi * hz / rate * np.arange(round(seconds * rate)))
     return wav(np.stack([samples, samples], axis=1).astype(np.int16), rate)
 
 
 def recordings(seconds: float = 1.2, number: int = 3) -> dict[str, bytes]:
-    return {f"recordings/{name}/Take {i}.wav": played(seconds) for name in CLASSES for i in range(number)}
+    """Every one with another tone."""
+    named = [f"recordings/{name}/Take {i}.wav" for name in CLASSES for i in range(number)]
+    return {name: played(seconds, hz=300.0 + 10 * i) for i, name in enumerate(named)}
 
 
 def chunks(files: dict[str, bytes], options: RecordingChunksOptions = OPTIONS) -> list[Entry]:
@@ -57,16 +62,7 @@ def read(files: dict[str, bytes], name: str) -> list[RawClip | Rejected]:
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
     folder = tmp_path_factory.mktemp("inis")
-    for name in CLASSES:
-        photos = folder / "images" / name
-        photos.mkdir(parents=True)
-        for path in sorted(shared("data", "instrument_photos", name).iterdir())[:6]:
-            (photos / path.name).write_bytes(path.read_bytes())
-        sounds = folder / "recordings" / name
-        sounds.mkdir(parents=True)
-        for path in sorted(shared("data", "instrument_sounds", name).iterdir())[3:6]:
-            samples, rate = soundfile.read(path, dtype="float32")
-            soundfile.write(sounds / f"{path.stem}.wav", np.tile(samples, 8)[: 2 * rate], rate)
+    real_corpus(folder, CLASSES)
     return folder, build(RECIPE, folder / "out", source=folder, accept_changed=True, workers=1)
 
 
@@ -91,6 +87,21 @@ def test_another_build_has_the_same_digest(real: tuple[Path, Dataset], tmp_path:
     assert other.digest == dataset.digest
 
 
+def test_a_planted_leak_is_found(real: tuple[Path, Dataset], tmp_path: Path) -> None:
+    shutil.copytree(real[1].folder, tmp_path / "leak")
+    leak = open_dataset(tmp_path / "leak")
+    known = next(iter(leak.rows("train", ["group", "audio"])))
+    path = leak.shards("test")[0]
+    table = pq.read_table(path)
+    for name in ("group", "audio"):
+        values = pa.array([known[name], *table[name].to_pylist()[1:]], table.schema.field(name).type)
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), values)
+    pq.write_table(table, path)
+    text = "\n".join(validate(leak).problems)
+    assert f"the group '{known['group']}' is in several splits" in text
+    assert "one waveform is in several splits" in text
+
+
 # ------------------------------------------------------------------------------------------------------ recordings
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.1, 4.0), st.sampled_from([0.1, 0.25, 0.5]))
@@ -110,6 +121,29 @@ def test_every_class_has_recordings_in_both_splits_and_none_in_two(number: int, 
     splits = {(entry.group, entry.split) for entry in found}
     assert len({group for group, _ in splits}) == len(splits) == number * len(CLASSES)
     assert {(entry.label, entry.split) for entry in found} == {(k, s) for k in range(5) for s in ("train", "test")}
+
+
+def test_the_same_recording_under_two_names_is_in_one_split() -> None:
+    for seed in range(8):
+        files = recordings(2.0, 4)
+        files["recordings/piano/again.flac"] = flac_of(files["recordings/piano/Take 2.wav"])
+        found = chunks(files, OPTIONS.model_copy(update={"seed": seed}))
+        both = {(e.group, e.split) for e in found if e.attributes["piece"] in ("piano-again", "piano-take-2")}
+        assert len(both) == 1
+        assert len({entry.group for entry in found}) == 4 * len(CLASSES)
+
+
+def test_the_same_recording_in_two_classes_is_refused() -> None:
+    files = recordings(0.6)
+    files["recordings/violin/x.wav"] = files["recordings/drum/Take 1.wav"]
+    with pytest.raises(UpstreamError, match=r"violin/x.wav is the recording of recordings/drum/Take 1.wav"):
+        chunks(files)
+
+
+def flac_of(data: bytes) -> bytes:
+    stream = io.BytesIO()
+    soundfile.write(stream, *soundfile.read(io.BytesIO(data), dtype="int16"), format="FLAC", subtype="PCM_16")
+    return stream.getvalue()
 
 
 def test_a_chunk_is_the_mean_of_the_channels_where_it_starts() -> None:

@@ -217,6 +217,14 @@ def test_a_take_of_both_splits_is_refused(tmp_path: Path) -> None:
     assert "'oboe00'" in str(caught.value)
 
 
+def test_a_take_under_two_names_is_found_by_validate(tmp_path: Path) -> None:
+    tiny_corpus(tmp_path / "in", list(windows(2, 1)))
+    first, second = Window("train", "oboe", 0, 1000), Window("validation", "oboe", 1, 1000)
+    second.path(tmp_path / "in", "chunk").write_bytes(first.path(tmp_path / "in", "chunk").read_bytes())
+    found = validate(made(small(), tmp_path / "in", tmp_path / "out")).problems
+    assert found == ["one waveform is in several splits: train ('oboe00-1000') and test ('oboe01-1000')"]
+
+
 # ------------------------------------------------------------------------------------------------------- chunks
 def chunk(samples: Any, rate: int = 44_100) -> RawPair | Rejected:
     """What is read of a whole frame and a chunk of these samples."""

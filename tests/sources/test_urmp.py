@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from numpy.typing import NDArray
-from PIL import Image
 
 from tests.conftest import shared
 from tests.upstreams import Memory
+from tests.urmp_corpus import REAL, photograph, real_corpus
 from xmbench import content
 from xmbench.builder.build import build
 from xmbench.errors import DocumentError, UpstreamError
@@ -26,7 +25,6 @@ from xmbench.formats.recipe import Recipe
 from xmbench.inspection.validate import validate
 from xmbench.interfaces import Entry, RawPair, Rejected
 from xmbench.media import image, video
-from xmbench.media.video_writer import SoundTrack, write_video
 from xmbench.sources import _urmp, _urmp_rendering, urmp_mini
 from xmbench.sources._urmp import WindowOptions
 from xmbench.sources._urmp_rendering import PIECES, render
@@ -299,37 +297,9 @@ def test_urmp_mini_is_made_once_and_read_as_urmp_is(monkeypatch: pytest.MonkeyPa
 
 
 # ------------------------------------------------------------------------------------------ real sounds, frames
-def real_corpus(root: Path, photos: Path, notes: Path) -> None:
-    """Three duos in the layout: real photographs of players in the columns, real notes as their parts."""
-    short = {"trumpet": "tpt", "trombone": "tbn", "violin": "vn", "viola": "va", "oboe": "ob"}
-    for title, cast in REAL.items():
-        folder = root / "_".join([title, *(short[name] for name in cast)])
-        folder.mkdir(parents=True)
-        tracks, columns = [], []
-        for part, name in enumerate(cast, 1):
-            found = [soundfile.read(path, dtype="float32")[0] for path in sorted((notes / name).glob("*.ogg"))[:3]]
-            track = np.concatenate([np.zeros(30_000, np.float32), *(8 * found)])[:88_200]
-            named = "tpt" if name == "trombone" else short[name]  # as the file of one piece of the archive is named
-            soundfile.write(folder / f"AuSep_{part}_{named}_{title}.wav", track, 44_100, subtype="PCM_24")
-            tracks.append(track)
-            columns.append(photograph(photos / name, 128))
-        frame = np.concatenate(columns, axis=1)
-        frames = [(Fraction(i, 10), frame) for i in range(20)]
-        sound = SoundTrack(np.mean(tracks, axis=0), 44_100)
-        write_video(folder / f"Vid_{folder.name}.mp4", frames, (128, 256), [sound])
-
-
-REAL = {"15_Surprise": ("trumpet", "trombone"), "24_Pirates": ("violin", "viola"), "25_Pirates": ("viola", "oboe")}
-
-
-def photograph(folder: Path, side: int) -> NDArray[np.uint8]:
-    with Image.open(sorted(folder.iterdir())[0]) as picture:
-        return np.asarray(picture.convert("RGB").resize((side, side)))
-
-
 def test_a_corpus_of_real_sounds_and_frames(tmp_path: Path) -> None:
-    photos, notes = shared("data", "suburmp_pairs", "img"), shared("data", "instrument_sounds")
-    real_corpus(tmp_path / "URMP" / "Dataset", photos, notes)
+    real_corpus(tmp_path / "URMP" / "Dataset")
+    photos = shared("data", "suburmp_pairs", "img")
     recipe = recipe_of("urmp-windows")
     dataset = build(recipe, tmp_path / "out", source=tmp_path / "URMP", accept_changed=True, workers=1)
     splits = ("train", "test")

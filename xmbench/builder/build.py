@@ -109,6 +109,8 @@ def _write(
     """Plans the data set and writes what is missing of it."""
     before = workspace.manifest_of(space.folder)
     known = previous_build.clips(space.folder, before, space.clips, again=False) if before else None
+    for role, record in before.sources.items() if before else ():
+        files[role].links.keep_to(record.fetched)  # a repair has the recordings that the build had
     layout = before.layout if before else SORTED_LAYOUT
     decided = plan.make(request, files, space.clips, progress, known, offline, layout)
     space.claim(decided.identity, [shard.name for shard in decided.shards])

@@ -11,7 +11,7 @@ from xmbench.builder.card_header import header
 from xmbench.formats import columns
 from xmbench.formats.columns import features
 from xmbench.formats.dataset import Dataset, Manifest
-from xmbench.formats.layout import LEDGER_FILE, SPLITS
+from xmbench.formats.layout import LEDGER_FILE, MANIFEST_FILE, SPLITS
 from xmbench.formats.limit import SplitLimits, limit_argument
 from xmbench.formats.recipe import Recipe, SourceSpec
 from xmbench.formats.tables import read_schema
@@ -255,6 +255,12 @@ def _making(dataset: Dataset, attributes: AttributeTypes) -> str:
         for name, digest in record.files.items():
             other = ", **not the published bytes**" if name in record.changed else ""
             lines.append(f"- {role}: `{name}`, sha256 `{digest}`{other}")
+        if record.fetched:
+            tools = ", ".join(sorted({fetched.fetched_by for fetched in record.fetched.values()}))
+            lines.append(
+                f"- {role}: {len(record.fetched):,} linked recordings, fetched with {tools}; address, licence, format "
+                f"and sha256 of each are in `{MANIFEST_FILE}`"
+            )
     return "\n".join(lines)
 
 

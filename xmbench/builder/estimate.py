@@ -16,6 +16,7 @@ from xmbench.builder import documents, split, takes
 from xmbench.builder.build import check
 from xmbench.builder.plan import Request
 from xmbench.builder.speech_override import override_speech
+from xmbench.builder.upstream import link_programs, links
 from xmbench.builder.upstream.fetch import Mirror, VerifiedFiles, in_cache, obtain
 from xmbench.builder.upstream.verified import located, wanted_files
 from xmbench.errors import PrerequisiteError
@@ -25,7 +26,8 @@ from xmbench.formats.document import parse
 from xmbench.formats.layout import SPLITS
 from xmbench.formats.limit import Limit, limit_of
 from xmbench.formats.recipe import FileSpec, Recipe, SourceSpec
-from xmbench.interfaces import Countable, Entry, Source, Spoken
+from xmbench.interfaces import Countable, Entry, Linked, Source, Spoken
+from xmbench.storage.variables import number_of
 
 ROWS_PER_S = 4_000.0  # per process; 8,600 a CPU second for 28x28 grey images, fewer for colour and under load
 CHECKED_BYTES_PER_S = 100e6  # upstream files, unpacked and hashed
@@ -35,6 +37,7 @@ BYTES_PER_ROW = 150.0  # ids and attributes, compressed
 PNG_SHARE = {1: 0.35, 3: 0.80}  # PNG bytes per raw byte: grey strokes, colour photographs
 CLIP_SHARE = 0.25  # compressed bytes per byte of a distinct padded clip, stored once in each row group
 _GROUP_ROWS = 1_000
+_FETCH_S = 10.0  # of a linked recording of some minutes, and to start yt-dlp
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,14 @@ class _Takes:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """Linked recordings to fetch."""
+
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
 def estimate(
     recipe: Recipe,
     *,
@@ -131,7 +142,9 @@ def estimate(
     place = check(request, source)
     programs: list[str] = []
     files = _missing_files(recipe, place)
-    entries = _entries(request, place, accept_changed, programs) if files.complete else None
+    here = _obtained(recipe, place, accept_changed) if files.complete else None
+    entries = _entries(request, here, programs) if here else None
+    linked = _links(recipe, here, programs) if here else _Links()
     rows = _rows(request, entries)
     spoken = _spoken(recipe, programs)
     fetched = sum(files.fetched.values())
@@ -146,13 +159,13 @@ def estimate(
         download_bytes=fetched,
         unknown_sizes=files.unknown,
         disk_bytes=fetched + round(_stored_bytes(recipe, known, spoken.number)),
-        seconds=round(_checking_s(recipe, files) + _writing_s(known) + spoken.seconds, 1),
+        seconds=round(_checking_s(recipe, files) + _writing_s(known) + spoken.seconds + linked.seconds, 1),
         takes=spoken.number,
         takes_cached=spoken.cached,
         licences=_licences(recipe),
         missing_programs=tuple(dict.fromkeys(programs)),
         missing_files=files.missing,
-        notes=(*spoken.notes, *_notes(recipe, rows)),
+        notes=(*spoken.notes, *linked.notes, *_notes(recipe, rows), *([] if here else _forms(recipe))),
     )
 
 
@@ -191,14 +204,18 @@ def _is_here(spec: FileSpec, place: Path | Mirror | None) -> bool:
     return located(place, spec) is not None if isinstance(place, Path) else in_cache(spec)
 
 
+def _obtained(recipe: Recipe, place: Path | Mirror | None, accept_changed: bool) -> dict[str, VerifiedFiles]:
+    """The files, which are all here."""
+    return obtain(
+        recipe, place if isinstance(place, Path) else None, offline=True, progress=silent, accept_changed=accept_changed
+    )
+
+
 def _entries(
-    request: Request, place: Path | Mirror | None, accept_changed: bool, programs: list[str]
+    request: Request, files: Mapping[str, VerifiedFiles], programs: list[str]
 ) -> dict[str, list[Entry]] | None:
     """Items of each split, counted in the complete files; None where a program is missing."""
     recipe = request.recipe
-    files = obtain(
-        recipe, place if isinstance(place, Path) else None, offline=True, progress=silent, accept_changed=accept_changed
-    )
     role = recipe.pairing.item_source
     source, options = _reader(recipe.sources[role])
     try:
@@ -209,6 +226,40 @@ def _entries(
     assigned = split.assign(found, recipe.splits, request.split_seed)
     split.check_limit({name: len(part) for name, part in assigned.items()}, request.limit)
     return split.chosen(assigned, request.limit, request.split_seed)
+
+
+def _links(recipe: Recipe, files: Mapping[str, VerifiedFiles], programs: list[str]) -> _Links:
+    """The linked recordings, what is missing to fetch them, and the time for that; nothing is fetched."""
+    role = recipe.pairing.clip_source
+    source, options = _reader(recipe.sources[role])
+    found = source.links(files[role], options, recipe.task) if isinstance(source, Linked) else []
+    if not found:
+        return _Links()
+    due = files[role].links.due(found)
+    here, lost = len(files[role].links.fetched), len(found) - len(due) - len(files[role].links.fetched)
+    programs += [f"{what}: {link_programs.EXTRA}" for what in link_programs.missing(due)]
+    seconds = len(due) * (number_of(links.PAUSE_VARIABLE, links.DEFAULT_PAUSE_S) + _FETCH_S)
+    note = f"{len(found):,} linked recordings: {here:,} in the cache, {lost:,} gone for good, {len(due):,} to fetch"
+    return _Links(seconds, (note, *([f"fetching them takes about {seconds / 60:,.0f} minutes"] if due else [])))
+
+
+def _forms(recipe: Recipe) -> list[str]:
+    """Where files may come in several forms, which ones."""
+    needed = [part for part in recipe.sources.values() if isinstance(registry.source(part.reader), Linked)]
+    lacking = (
+        [f"a list of links needs yt-dlp: {link_programs.EXTRA}"]
+        if needed and not link_programs.fetcher_version()
+        else []
+    )
+    return lacking + [
+        f"the files of {part.title}: {' or '.join(', '.join(map(_form, part.files_of(name))) for name in part.layouts)}"
+        for part in recipe.sources.values()
+        if len(part.layouts) > 1 and not part.download_bytes
+    ]
+
+
+def _form(spec: FileSpec) -> str:
+    return f"{spec.name}/{spec.pattern}" if spec.kind == "folder" else spec.name
 
 
 def _rows(request: Request, entries: Mapping[str, list[Entry]] | None) -> dict[str, int | None]:

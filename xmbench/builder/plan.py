@@ -349,6 +349,7 @@ def _records(
             changed=files[role].changed,
             differences=differences.get(role, ()),
             versions=used[role].source.versions(used[role].options) if role in used else {},
+            fetched=dict(sorted(files[role].links.fetched.items())),
             repeatable=not isinstance(reader := used.get(role), Reader) or reader.repeatable,
             licence=source.licence,
             redistributable=source.redistributable,

@@ -72,9 +72,9 @@ def lost_items(folder: Path) -> set[str]:
     return {row.id for row in _ledger(folder) if row.kind == "item"}
 
 
-def temporary_failures(dataset: Dataset) -> int:
-    """How many items `xmbench retry` would retry."""
-    return sum(row.kind == "item" and row.temporary for row in _ledger(dataset.folder))
+def temporary_failures(dataset: Dataset, kind: str = "item") -> int:
+    """How many items (or "take"s, of which no item may have needed one) `xmbench retry` would retry."""
+    return sum(row.kind == kind and row.temporary for row in _ledger(dataset.folder))
 
 
 def without(decided: Plan, items: Collection[str]) -> Plan:

@@ -152,6 +152,11 @@ def _differences(before: Manifest, decided: Plan) -> list[str]:
                 for name in sorted({*recorded, *found})
                 if recorded.get(name) != found.get(name)
             ]
+        problems += [
+            f"{role}: {name} was another file, sha256 {fetched.sha256} recorded, {now.fetched[name].sha256} now"
+            for name, fetched in record.fetched.items()
+            if name in now.fetched and now.fetched[name].sha256 != fetched.sha256
+        ]
     there = {Path(shard.path).name for shard in before.shards}
     planned = {shard.name for shard in decided.shards}
     return problems + [f"{name}: written by only one of the xmbench versions" for name in sorted(there ^ planned)]

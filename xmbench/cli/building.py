@@ -105,9 +105,10 @@ def _print_built(dataset: Dataset, folder: Path) -> None:
         counts = record.counts
         rest = f", {sum(counts.filtered.values()):,} filtered, {sum(counts.failed.values()):,} failed"
         print(f"{split}: {counts.planned:,} planned, {counts.written:,} written{rest}")
-    temporary = temporary_failures(dataset)
-    if temporary:
-        print(f"{temporary:,} item(s) failed for a temporary reason: xmbench retry {folder}")
+    items, takes = temporary_failures(dataset), temporary_failures(dataset, "take")
+    if items or takes:
+        what = f"{items:,} item(s)" if items else f"{takes:,} clip(s) or recording(s)"
+        print(f"{what} failed for a temporary reason: xmbench retry {folder}")
     print(f"digest {dataset.digest}")
     print(f"built {dataset.recipe.name} in {folder}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -60,6 +60,9 @@ def retry(
         str | None, typer.Option(help="Address of the cluster (default: $RAY_ADDRESS, or a new one).")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
+    only: Annotated[
+        Literal["temporary"], typer.Option(help="What is tried again: what failed for a temporary reason.")
+    ] = "temporary",
 ) -> None:
     """Tries the items again that failed for a temporary reason; changes nothing else."""
     from xmbench.builder.retry import retry as retry_failed

@@ -77,12 +77,33 @@ class ShardRecord(Part):
     digest: Sha256
 
 
+class FetchedRecord(Part):
+    """A linked recording as it was fetched: what another build compares its own copy with.
+
+    Attributes:
+        licence: as the list of links states it.
+        format: yt-dlp's name of the chosen format, and the extractor that found it.
+        sha256, bytes: of the file as it came.
+        fetched_by: yt-dlp with its version, and ffmpeg's where it cut the part.
+        decoded_by: the libraries that decoded it.
+        date: of the fetch, UTC.
+    """
+
+    licence: str
+    format: str
+    sha256: Sha256
+    bytes: int
+    fetched_by: str
+    decoded_by: str
+    date: str
+
+
 class SourceRecord(Part):
     """What a source was on this build: sha256 of each uncompressed file or directory, versions of its tools.
 
     `changed` names the files whose content was not the published one, taken because the user asked for it.
     `repeatable` is False for clips of an engine that never speaks the same way twice. `differences` says how the items
-    differ from the published ones.
+    differ from the published ones. `fetched` has the linked recordings, by their address.
     """
 
     files: dict[str, Sha256] = Field(default_factory=dict)
@@ -90,6 +111,7 @@ class SourceRecord(Part):
     differences: tuple[str, ...] = ()
     repeatable: bool = True
     versions: dict[str, str] = Field(default_factory=dict)
+    fetched: dict[str, FetchedRecord] = Field(default_factory=dict)
     licence: str
     redistributable: bool
 

@@ -20,6 +20,33 @@ Attribute = str | int | float
 AttributeTypes = Mapping[str, type[str] | type[int] | type[float]]
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A recording, or a part of one, on a site that yt-dlp knows.
+
+    Attributes:
+        url: http or https.
+        start_s, end_s: of the part; None for the end of the recording.
+        licence: as its publisher states it.
+    """
+
+    url: str
+    start_s: float = 0.0
+    end_s: float | None = None
+    licence: str = ""
+
+    @property
+    def is_part(self) -> bool:
+        """Whether not all of the recording is wanted."""
+        return self.start_s > 0 or self.end_s is not None
+
+    @property
+    def name(self) -> str:
+        """Its address with the part as a media fragment (W3C Media Fragments 1.0), `#t=10,20`."""
+        end = "" if self.end_s is None else f",{self.end_s:g}"
+        return f"{self.url}#t={self.start_s:g}{end}" if self.is_part else self.url
+
+
 class Upstream(Protocol):
     """The verified upstream files of one source. Content is always uncompressed."""
 
@@ -50,6 +77,17 @@ class Upstream(Protocol):
         """One item of a source whose items are fetched one by one: its file in the cache, or why there is none.
 
         Requests are paced and counted; a fetched item is not fetched again.
+        """
+        ...
+
+    def recordings(self, links: Sequence[Link]) -> list[Path | Rejected]:
+        """The sound of each linked recording: a mono 16-bit flac file in the cache, or why there is none.
+
+        Requests are paced; what was fetched, and what is gone for good, is not requested again.
+
+        Raises:
+            PrerequisiteError: yt-dlp, or a program that it needs for these links, is missing.
+            UnfinishedError: a site refuses further requests for now.
         """
         ...
 
@@ -170,6 +208,15 @@ class Attributed(Protocol):
 
     def attributes(self, options: Any) -> AttributeTypes:
         """Name and type (str, int or float) of every column that entries or read values may have."""
+        ...
+
+
+@runtime_checkable
+class Linked(Protocol):
+    """What a source has in addition when its files may be lists of linked recordings."""
+
+    def links(self, upstream: Upstream, options: Any, task: Task) -> list[Link]:
+        """The recordings that the files name; none where they hold the recordings themselves. Fetches nothing."""
         ...
 
 

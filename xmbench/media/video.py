@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +182,24 @@ def sound(
         decoded = _decoded(container, _sound(container, sound_stream, path), path)
         chunks = sound_track.chunks(decoded, _origin(container), sample_rate_hz, path)
         yield from sound_track.slices(chunks, (round(start * sample_rate_hz) for start in starts), length)
+
+
+def whole_sound(path: Path, sound_stream: int = 0) -> Iterator[tuple[NDArray[np.float32], int]]:
+    """One sound stream from time 0 to its end, in consecutive chunks, mono, at the stream's own rate.
+
+    Yields:
+        float32 (T,), range -1..1, and the rate in Hz.
+
+    Raises:
+        VideoError: as `sound`.
+    """
+    with _opened(path) as container:
+        decoded = _decoded(container, _sound(container, sound_stream, path), path)
+        first = next(decoded, None)
+        if first is None:
+            raise VideoError("no sound can be decoded", reason="damaged", where=path)
+        for samples in sound_track.chunks(chain([first], decoded), _origin(container), first.sample_rate, path):
+            yield samples, first.sample_rate
 
 
 def windows(

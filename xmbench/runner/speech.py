@@ -13,7 +13,7 @@ from xmbench import registry
 from xmbench.errors import DatasetError, PrerequisiteError, UnsuitableDatasetError, UpstreamError
 from xmbench.formats.document import parse
 from xmbench.formats.recipe import Recipe
-from xmbench.interfaces import Engine, Entry, RawClip, Rejected, Spoken, SpokenWords, Voice
+from xmbench.interfaces import Engine, Entry, Link, RawClip, Rejected, Spoken, SpokenWords, Voice
 from xmbench.media import audio
 
 _OTHER_VOICE = "name a voice: --set voice=en"
@@ -106,6 +106,10 @@ class _NoFiles:
     def item(self, url: str) -> Path | Rejected:
         """Raises UpstreamError."""
         raise UpstreamError("a source that speaks fetches no item", where=url)
+
+    def recordings(self, links: Sequence[Link]) -> list[Path | Rejected]:
+        """Raises UpstreamError."""
+        raise UpstreamError("a source that speaks fetches no recording", where=links[0].url if links else None)
 
 
 def _usable(engine: Engine) -> Engine:

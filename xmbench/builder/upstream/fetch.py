@@ -121,7 +121,7 @@ def _all(recipe: Recipe, place: Path | Mirror | None, ask: _Ask) -> tuple[dict[s
                 pieces.append(_piece(source, spec, place, ask))
             except WrongContentError as error:
                 problems.append(str(error))
-        found[role] = VerifiedFiles(source.title, pieces, ask.offline)
+        found[role] = VerifiedFiles(source.title, pieces, ask.offline, ask.progress)
     return found, problems
 
 

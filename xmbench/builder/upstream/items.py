@@ -71,7 +71,7 @@ class Items:
 
     def _asked(self, url: str, host: str, path: Path) -> Path | Rejected:
         part = path.with_name(f"{path.name}.part")
-        _wait_for_turn(host)
+        wait_for_turn(host, number_of(PAUSE_VARIABLE, _DEFAULT_PAUSE_S))
         self.requests += 1
         try:
             receive(url, {}, part, byte_limit(LARGEST_ITEM), silent)
@@ -94,12 +94,11 @@ class Items:
         return path
 
 
-def _wait_for_turn(host: str) -> None:
-    """Waits until the pause since the last request to a host is over, and records this one."""
+def wait_for_turn(host: str, pause_s: float) -> None:
+    """Waits until the pause since this machine's last request to a host is over, and records this one."""
     name = hashlib.sha256(host.encode()).hexdigest()[:16]
     mark = make_folder(cache_folder() / "items" / "hosts") / name
     with locked(mark.with_suffix(".lock"), wait=True):
-        pause_s = number_of(PAUSE_VARIABLE, _DEFAULT_PAUSE_S)
         if mark.exists():
             time.sleep(min(pause_s, max(0.0, mark.stat().st_mtime + pause_s - time.time())))
         mark.touch()

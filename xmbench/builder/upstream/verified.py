@@ -7,7 +7,7 @@ card, with its own sha256.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -16,9 +16,11 @@ from xmbench.builder.upstream import contents
 from xmbench.builder.upstream.contents import WrongContentError
 from xmbench.builder.upstream.folders import Member, listed
 from xmbench.builder.upstream.items import Items
+from xmbench.builder.upstream.links import Links
 from xmbench.errors import UpstreamError
+from xmbench.execution.progress import Progress, silent
 from xmbench.formats.recipe import FileSpec, SourceSpec
-from xmbench.interfaces import Rejected
+from xmbench.interfaces import Link, Rejected
 from xmbench.storage.cache import cache_folder
 from xmbench.storage.files import make_folder
 from xmbench.storage.locks import locked
@@ -53,21 +55,25 @@ class VerifiedFiles:
     Attributes:
         found: sha256 of each entry of the recipe, as found.
         changed: names of the entries whose content is not the published one.
+        links: the linked recordings that the files name.
     """
 
-    def __init__(self, title: str, pieces: Iterable[Piece] = (), offline: bool = False) -> None:
+    def __init__(
+        self, title: str, pieces: Iterable[Piece] = (), offline: bool = False, progress: Progress = silent
+    ) -> None:
         self._title = title
         self._pieces = tuple(pieces)
         self._specs: dict[str, FileSpec | Member] = {s.name: s for piece in self._pieces for s in piece.specs}
         self._places = {piece.name: piece.path for piece in self._pieces}
         self._last: tuple[str, bytes] = ("", b"")
         self._items = Items(offline)
+        self.links = Links(offline, progress)
         self._offline = offline
         self.found = {piece.name: piece.digest for piece in self._pieces}
         self.changed = tuple(piece.name for piece in self._pieces if piece.changed)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """All but the content."""
+        """All but the content and what was fetched: a worker finds that in the cache."""
         return VerifiedFiles, (self._title, self._pieces, self._offline)
 
     def names(self) -> tuple[str, ...]:
@@ -110,6 +116,10 @@ class VerifiedFiles:
     def item(self, url: str) -> Path | Rejected:
         """One item of a source whose items are fetched one by one: its file in the cache, or why there is none."""
         return self._items.fetch(url)
+
+    def recordings(self, links: Sequence[Link]) -> list[Path | Rejected]:
+        """The sound of each linked recording, in the cache, or why there is none; raises as `Upstream.recordings`."""
+        return self.links.fetch(links)
 
     def _known(self, name: str) -> tuple[Path, FileSpec | Member]:
         if name not in self._specs:
