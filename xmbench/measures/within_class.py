@@ -43,7 +43,7 @@ def own_reference_ranks(
     code = code.reshape(-1)
     several = len(sizes) > 1
     ranks, alternatives = np.zeros(len(outputs)), np.zeros(len(outputs))
-    share_of_group = (code[:, None] == np.arange(len(sizes))) / sizes
+    members = (code[:, None] == np.arange(len(sizes))).astype(np.float64)
     largest = np.square(references).sum(axis=1).max(initial=0.0)
     for rows, distances in squared_distances(outputs, references):
         places = np.arange(rows.start, rows.start + len(distances))
@@ -52,7 +52,7 @@ def own_reference_ranks(
         farther = (gap > near) + 0.5 * (np.abs(gap) <= near)
         if several:
             other = code[rows, None] != np.arange(len(sizes))
-            ranks[rows] = ((farther @ share_of_group) * other).sum(axis=1) / (len(sizes) - 1)
+            ranks[rows] = (farther @ members / sizes * other).sum(axis=1) / (len(sizes) - 1)
         else:
             apart = np.abs(starts_s[rows, None] - starts_s[None]) >= length_s - _ROUNDING_S
             alternatives[rows] = apart.sum(axis=1)

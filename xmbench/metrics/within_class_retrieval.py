@@ -88,7 +88,9 @@ class WithinClassRetrieval:
         """Weighted mean of the ranks; 0 where no item has alternatives."""
         counting = weights * states[:, 1]
         total = counting.sum(axis=1)
-        return np.asarray(np.clip(counting @ states[:, 0] / np.where(total > 0, total, 1.0), self.low, self.high))
+        return np.asarray(
+            np.clip((counting * states[:, 0]).sum(axis=1) / np.where(total > 0, total, 1.0), self.low, self.high)
+        )
 
 
 METRIC = WithinClassRetrieval()
