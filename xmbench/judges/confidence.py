@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from xmbench.judges.rejecting import Rejection
 
 _TEMPERATURES = np.geomspace(0.25, 4.0, 65)
-_BIASES = (-3.0, 6.0)
+_BIASES = (-3.0, 0.0)  # it never rejects more than its network does
 
 
 def fitted_rejection(logits: NDArray[np.float32], labels: NDArray[np.int64], accepted: float) -> Rejection:
     """The temperature with the highest likelihood, and the bias with which a share of the classes' items is accepted.
+
+    Where the network accepts more than that by itself, the bias is 0.
 
     C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017, section 4.2.
 
@@ -23,9 +25,10 @@ def fitted_rejection(logits: NDArray[np.float32], labels: NDArray[np.int64], acc
         labels: (N,), K for none.
         accepted: share of the items of the classes that is to be taken for one of them, 0..1.
 
-    >>> sure = np.array([[4.0, 0.0], [4.0, 0.0], [4.0, 0.0], [0.0, 4.0]], dtype=np.float32)
-    >>> fitted_rejection(sure, np.array([0, 0, 1, 1]), 1.0).bias
-    4.0
+    >>> unsure = np.array([[1.0, 2.0], [4.0, 0.0], [0.0, 4.0]], dtype=np.float32)
+    >>> found = fitted_rejection(unsure, np.array([0, 0, 1]), 1.0)
+    >>> round(found.bias * found.temperature, 2)
+    -1.0
     """
     own, known = torch.from_numpy(logits), torch.from_numpy(labels)
     losses = [float(F.cross_entropy(own / temperature, known)) for temperature in _TEMPERATURES]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -19,15 +19,9 @@ from xmbench.storage.files import read_bytes
 _LISTED = 40  # groups of a test: more are not listed one by one
 
 
-class StoredAs(Judge, Protocol):
-    """A judge that knows its file."""
-
-    @property
-    def data(self) -> bytes: ...
-
-
 def fitted(
-    judge: StoredAs,
+    judge: Judge,
+    data: bytes,
     material: Material,
     *,
     name: str,
@@ -41,6 +35,7 @@ def fitted(
 
     Args:
         judge: with weights as they are stored.
+        data: its file.
         material: what it was fitted with, and its tests.
         name: of its files, unless the user chooses another.
         sees: which part of an item reaches the network.
@@ -60,7 +55,7 @@ def fitted(
             found["by_speaker"] = {}
     training = {source: items for source, items in material.training.items() if len(items)}
     return FittedJudge(
-        judge.data,
+        data,
         name,
         accuracy,
         sees=sees,

@@ -12,6 +12,7 @@ OPTIONS = (
     FitOption("rejects", "Directory of what is none of the classes, <kind>/*, to learn to reject.", Path),
     FitOption("strangers", "Directory of what is none of the classes, <kind>/*, for a test only.", Path),
     FitOption("without", "A group of the training items to test on instead.", many=True),
+    FitOption("test-on", "Another data set, of some of the classes, whose test items are a test.", Path, many=True),
     FitOption("beside", "Another judge's weights: how often the two agree.", Path),
 )
 

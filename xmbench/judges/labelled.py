@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.errors import DatasetError, MediaError, UnknownNameError
-from xmbench.formats.dataset import Dataset
+from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.formats.items import read_clip, read_image
 from xmbench.interfaces import Judge, Modality
 from xmbench.judges.instruments import canonical
@@ -85,6 +85,7 @@ def gather(
     rejects: Path | None = None,
     strangers: Path | None = None,
     without: Sequence[str] = (),
+    test_on: Sequence[Path] = (),
 ) -> Material:
     """Reads everything that a judge is fitted with.
 
@@ -96,9 +97,10 @@ def gather(
         rejects: directory `<kind>/*` of what is none of the classes, for training.
         strangers: the same, for a test only.
         without: groups of the training items that are a test of their own instead.
+        test_on: directories of more data sets, of some of the classes, whose test items are tests.
 
     Raises:
-        DatasetError: the data sets differ in classes, or one has no training items.
+        DatasetError: the data sets differ in classes, or one has no training items; a class has none.
         UnknownNameError, MediaError: a directory has no such items, or one that cannot be read; an unknown group.
     """
     own = _common(datasets)
@@ -108,6 +110,8 @@ def gather(
     for dataset in datasets:
         _add_dataset(material, dataset, modality, without)
     _check_without(material, without)
+    for place in test_on:
+        _add_test(material, open_dataset(place), modality)
     for name, files in added.items():
         for path in files:
             group = f"{name}/{path.stem}"
@@ -185,21 +189,38 @@ def _folders(home: Path, modality: Modality) -> list[tuple[Path, list[Path]]]:
     return found
 
 
-def _add_dataset(material: Material, dataset: Dataset, modality: Modality, without: Sequence[str]) -> None:
+def _items(dataset: Dataset, split: str, modality: Modality) -> Iterator[tuple[Media, int, str]]:
+    """Items, labels and groups of a split. Where clips are paired with images, an image is a group of its own."""
     column: str = modality
-    for split in ("train", "test"):
-        for row in dataset.rows(split, [column, "label", "group"]) if dataset.count(split) else ():
-            group = str(row["group"])
-            media: Media
-            if modality == "audio":
-                media = Sound(audio.to_float(read_clip(row, dataset)), dataset.recipe.audio.sample_rate_hz)
-            else:
-                media = Picture(read_image(row, dataset))
-            if split == "test":
-                to = material.tests[f"test items of {dataset.recipe.name}"]
-            else:
-                to = material.tests["groups left out"] if group in without else material.training["data"]
-            to.add(media, int(row["label"]), group)
+    group = "id" if modality == "image" and dataset.recipe.pairing.method != "joint" else "group"
+    for row in dataset.rows(split, [column, "label", group]) if dataset.count(split) else ():
+        media: Media
+        if modality == "audio":
+            media = Sound(audio.to_float(read_clip(row, dataset)), dataset.recipe.audio.sample_rate_hz)
+        else:
+            media = Picture(read_image(row, dataset))
+        yield media, int(row["label"]), str(row[group])
+
+
+def _add_dataset(material: Material, dataset: Dataset, modality: Modality, without: Sequence[str]) -> None:
+    for media, label, group in _items(dataset, "train", modality):
+        to = material.tests["groups left out"] if group in without else material.training["data"]
+        to.add(media, label, group)
+    for media, label, group in _items(dataset, "test", modality):
+        material.tests[f"test items of {dataset.recipe.name}"].add(media, label, group)
+
+
+def _add_test(material: Material, dataset: Dataset, modality: Modality) -> None:
+    names = [canonical(name) for name in dataset.recipe.task.class_names]
+    if unknown := sorted(set(names) - set(material.class_names)):
+        raise DatasetError(
+            f"the judge does not know {', '.join(unknown)}",
+            where=dataset.folder,
+            expected=", ".join(material.class_names),
+        )
+    for media, label, group in _items(dataset, "test", modality):
+        place = material.class_names.index(names[label])
+        material.tests[f"test items of {dataset.recipe.name}"].add(media, place, group)
 
 
 def _check_without(material: Material, without: Sequence[str]) -> None:

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from xmbench.judges.instrument_images.network import SIZE
 
-NONE_SHARE = 0.25
-_ANGLE = 10 * math.pi / 180
-_SCALE = 0.3  # of the logarithm of the zoom, at most
-_SHIFT = 0.2  # of half an image
+NONE_SHARE = 0.2
+_ANGLE = 7 * math.pi / 180
+_SCALE = 0.2  # of the logarithm of the zoom, at most
+_SHIFT = 0.12  # of half an image
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -82,7 +82,7 @@ class Draws:
         """As if it had been photographed again: moved, in other light and colours, blurred, noisy, in 8 bits."""
         rows = len(images)
         images = self._coloured(self._moved(images))
-        soft = self._uniform(rows) < 0.35
+        soft = self._uniform(rows) < 0.25
         size = int(torch.randint(20, 56, (1,), generator=self.generator))
         coarse = F.interpolate(F.interpolate(images, (size, size), mode="area"), (SIZE, SIZE), mode="bilinear")
         images = torch.where(soft[:, None, None, None], coarse, images)
@@ -93,8 +93,8 @@ class Draws:
     def _moved(self, images: Tensor) -> Tensor:
         rows = len(images)
         angle = self._spread(rows, _ANGLE)
-        zoom = torch.exp(self._spread(rows, _SCALE) - 0.08)
-        across = zoom * torch.exp(self._spread(rows, 0.12))
+        zoom = torch.exp(self._spread(rows, _SCALE) - 0.05)
+        across = zoom * torch.exp(self._spread(rows, 0.08))
         if self.mirrored:
             across = across * torch.where(self._uniform(rows) < 0.5, -1.0, 1.0)
         cos, sin = torch.cos(angle), torch.sin(angle)
@@ -115,8 +115,8 @@ class Draws:
         return (images - mean) * contrast[:, None, None, None] + mean + light[:, None, None, None]
 
     def _turns(self, rows: int) -> Tensor:
-        """Rotations about the grey axis, (rows, 3, 3): small ones, and any for a third of the rows."""
-        angle = torch.where(self._uniform(rows) < 0.35, self._spread(rows, math.pi), self._spread(rows, 0.25))
+        """Rotations about the grey axis, (rows, 3, 3): small ones, and any for a fifth of the rows."""
+        angle = torch.where(self._uniform(rows) < 0.2, self._spread(rows, math.pi), self._spread(rows, 0.25))
         cos, sin = torch.cos(angle)[:, None, None], torch.sin(angle)[:, None, None]
         third = torch.full((3, 3), 1 / 3)
         cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3)

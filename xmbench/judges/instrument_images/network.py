@@ -85,7 +85,7 @@ def features(images: Tensor, device: str = "cpu") -> Tensor:
     return torch.cat(parts, 1)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class InstrumentImageJudge:
     """A judge of images (`xmbench.interfaces.Judge`).
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from torchaudio.functional import griffinlim, melscale_fbanks
@@ -22,13 +23,14 @@ NONE_SHARE = 0.2
 POOL = 1536  # examples that go through a vocoder
 POOL_SHARE = 0.3
 _MADE = 300  # synthesised sounds
-_SEMITONES = 1.0  # of the pitch shift, at most
-_CHANNEL_DB, _KNOTS = 5.0, 8
-_NOISE_DB = (-60.0, -12.0)  # of the sound's level
+_SEMITONES = 0.7  # of the pitch shift, at most
+_CHANNEL_DB, _KNOTS = 3.0, 8
+_NOISE_DB = (-60.0, -20.0)  # of the sound's level
 _QUIET = 0.02  # of the loudest half second's energy: a window below it is not drawn
 _FFT, _BANDS = 1024, 104  # of the vocoder; at 44.1 kHz a window of 2,048 samples and 128 bands
 _HOPS = (256, 334)  # 44 and 34 frames of half a second
 _PARTS = 64
+_VARIED = 0.05  # of the range of the bands: what an equaliser changes in the training
 
 Wave = NDArray[np.float64]
 Clip = NDArray[np.float32]
@@ -117,7 +119,7 @@ class Draws:
             energy = sums[starts + needed] - sums[starts]
             start = int(self.rng.choice(starts[energy >= _QUIET * energy.max()]))
             part = np.asarray(clip[start : start + needed], np.float64)
-        return np.interp(np.arange(SAMPLES) * rate, np.arange(needed), part)
+        return np.asarray(np.interp(np.arange(SAMPLES) * rate, np.arange(needed), part))
 
     def _none(self) -> Wave:
         kind = self.rng.random()
@@ -125,9 +127,9 @@ class Draws:
             return _unit(self._window(self._clip(self.classes), self.rng.uniform(-2, 2)))
         if kind < 0.5:
             return _unit(self._window(self.made[self.rng.integers(len(self.made))], 0.0))
-        if kind < 0.72:
+        if kind < 0.62:
             return self._mixture()
-        if kind < 0.82:
+        if kind < 0.75:
             return self._imprinted()
         return self._noise()
 
@@ -166,7 +168,7 @@ class Draws:
     def _recorded(self, wave: Wave) -> Wave:
         """Through an equaliser, a room, a band limit, an amplifier, with noise."""
         rng = self.rng
-        if rng.random() < 0.7:
+        if rng.random() < 0.6:
             wave = self._through_channel(wave)
         if rng.random() < 0.3:
             wave = self._in_room(wave)
@@ -226,7 +228,25 @@ def vocoded(waves: Tensor, hop: int, iterations: int, seed: int) -> Tensor:
     magnitudes = torch.einsum("bmt,mf->bft", bands, torch.linalg.pinv(bank.double()).float()).clamp_min(0.0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return griffinlim(magnitudes, window, _FFT, hop, _FFT, 1.0, iterations, 0.9, waves.shape[1], True)
+        found: Tensor = griffinlim(magnitudes, window, _FFT, hop, _FFT, 1.0, iterations, 0.9, waves.shape[1], True)
+    return found
+
+
+def varied(bands: Tensor, generator: torch.Generator) -> Tensor:
+    """Bands (B, M, F) of -1..1 as if heard again: through another equaliser, a little later, with parts left out."""
+    rows, several, frames = bands.shape
+    knots = torch.randn(rows, 1, 6, generator=generator) * _VARIED
+    curve = F.interpolate(knots, size=several, mode="linear", align_corners=True)
+    lowest = bands.amin((1, 2), keepdim=True)
+    found = torch.maximum(bands + curve.transpose(1, 2), lowest).clamp_max(1.0)
+    found = torch.roll(found, int(torch.randint(-frames // 8, frames // 8 + 1, (1,), generator=generator)), 2)
+    for axis, size in ((1, several // 10), (2, frames // 6)):
+        starts = torch.randint(0, bands.shape[axis], (rows, 1), generator=generator)
+        lengths = torch.randint(0, size + 1, (rows, 1), generator=generator)
+        place = torch.arange(bands.shape[axis])[None]
+        hidden = (place >= starts) & (place < starts + lengths)
+        found = torch.where(hidden[:, :, None] if axis == 1 else hidden[:, None], lowest, found)
+    return found
 
 
 def _unit(wave: NDArray[np.floating]) -> Wave:

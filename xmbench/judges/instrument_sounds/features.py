@@ -25,6 +25,7 @@ FRONT_ENDS = ("mel", "semitones")
 BANDS, MEL_WINDOW, MEL_HOP = 80, 2048, 256
 MEL_LOW_HZ, MEL_HIGH_HZ = 40.0, 10_000.0
 FLOOR_DB = 70.0
+_FLOOR = 10.0 ** (-FLOOR_DB / 10.0)
 SEMITONES, TONE_WINDOW, TONE_HOP = 96, 4096, 512
 LOWEST_HZ = 440.0 * 2.0 ** (-45 / 12)  # C1
 _POWER = 0.15  # of amplitudes
@@ -60,11 +61,15 @@ def features(waves: Tensor, front_end: str) -> Tensor:
     """(B, SAMPLES) at RATE_HZ -> (B, bands, frames), about -1..1; silence is -1 everywhere."""
     if front_end == "mel":
         bands = torch.einsum("bft,fm->bmt", _power(waves, MEL_WINDOW, MEL_HOP), _mel_table())
-        relative = bands / bands.amax((1, 2), keepdim=True).clamp_min(_QUIETEST)
-        return 10.0 * torch.log10(relative.clamp_min(10.0 ** (-FLOOR_DB / 10.0))) / (FLOOR_DB / 2) + 1.0
+        return 10.0 * torch.log10(_relative(bands)) / (FLOOR_DB / 2) + 1.0
     tones = torch.einsum("bft,fm->bmt", _power(waves, TONE_WINDOW, TONE_HOP), _tone_table())
-    relative = tones / tones.amax((1, 2), keepdim=True).clamp_min(_QUIETEST)
-    return 2.0 * relative ** (_POWER / 2) - 1.0
+    lowest = _FLOOR ** (_POWER / 2)
+    return 2.0 * (_relative(tones) ** (_POWER / 2) - lowest) / (1.0 - lowest) - 1.0
+
+
+def _relative(bands: Tensor) -> Tensor:
+    """Powers (B, M, F), relative to the loudest of each clip: `_FLOOR` to 1."""
+    return (bands / bands.amax((1, 2), keepdim=True).clamp_min(_QUIETEST)).clamp_min(_FLOOR)
 
 
 def _power(waves: Tensor, window: int, hop: int) -> Tensor:

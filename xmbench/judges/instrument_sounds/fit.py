@@ -15,7 +15,7 @@ from xmbench.formats.dataset import Dataset
 from xmbench.interfaces import FittedJudge
 from xmbench.judges import instrument_record
 from xmbench.judges.confidence import fitted_rejection
-from xmbench.judges.instrument_sounds.augment import POOL, Draws
+from xmbench.judges.instrument_sounds.augment import POOL, Draws, varied
 from xmbench.judges.instrument_sounds.features import (
     BANDS,
     MEL_HIGH_HZ,
@@ -35,7 +35,8 @@ from xmbench.media.audio import resample
 from xmbench.media.signal import Sound
 
 NAME, SECOND = "instrument-sound", "-second"
-STEPS = 1800
+STEPS = 4000
+DRAWS = 16_000  # sounds that the network is trained on, each varied at every step
 ACCEPTED = 0.97  # of the sounds of instruments that are kept apart for the confidence
 _FRONT_ENDS = {"convolutional": "mel", "recurrent": "semitones"}
 _PEAK_LR = {"mel": 6e-3, "semitones": 4e-3}
@@ -51,6 +52,7 @@ def fit_instrument_sounds(
     rejects: Path | None = None,
     strangers: Path | None = None,
     without: Sequence[str] = (),
+    test_on: Sequence[Path] = (),
     network: str = "convolutional",
     beside: Path | None = None,
     seed: int = 0,
@@ -65,6 +67,7 @@ def fit_instrument_sounds(
         rejects: directory `<kind>/*` of sounds that are none of the classes, which the judge learns to reject.
         strangers: the same, for a test only.
         without: groups of the training items that are a test of their own.
+        test_on: directories of more data sets, of some of the classes, whose test items are tests.
         network: "recurrent" makes a second judge, with another front end.
         beside: weights of another judge; the record then says how often the two agree.
         seed: of the training.
@@ -75,13 +78,16 @@ def fit_instrument_sounds(
         DatasetError: the data sets differ in classes, or one has no training items.
         UnknownNameError, MediaError: a directory has no such sounds, or one that cannot be read; an unknown group.
     """
-    material = gather(datasets, "audio", more=more, rejects=rejects, strangers=strangers, without=without)
+    material = gather(
+        datasets, "audio", more=more, rejects=rejects, strangers=strangers, without=without, test_on=test_on
+    )
     add_unplayed(material)
     front_end = _FRONT_ENDS[network]
     second = front_end == "semitones"
     judge = _trained(material, front_end, seed + _SECOND_SEED * second, steps or STEPS, progress)
     return instrument_record.fitted(
         judge,
+        judge.data,
         material,
         name=NAME + SECOND * second,
         sees=_sees(front_end),
@@ -112,20 +118,36 @@ def _trained(
     progress(f"{len(clips)} sounds of {len(set(groups))} groups")
     drawn = Draws(clips, labels, groups, sources, classes, seed, min(POOL, steps * _BATCH))
 
+    examples, wanted = _heard(drawn, min(DRAWS, steps * _BATCH), front_end, progress)
+    generator = torch.Generator().manual_seed(seed)
+
     def batch() -> tuple[Tensor, Tensor]:
-        waves, wanted = drawn.batch(_BATCH)
-        with torch.no_grad():
-            return features(waves, front_end), wanted
+        chosen = torch.randint(len(examples), (_BATCH,), generator=generator)
+        return varied(examples[chosen].float(), generator), wanted[chosen]
 
     def log(step: int, loss: float) -> None:
         progress(f"step {step} of {steps}: loss {loss:.3f}")
 
-    schedule = Schedule(steps, _PEAK_LR[front_end], smoothing=0.05, half=front_end == "mel", log_every=200)
+    schedule = Schedule(steps, _PEAK_LR[front_end], smoothing=0.05, half=front_end == "mel")
     network = learned(lambda: NETWORKS[front_end](classes), batch, schedule, seed, log)
     judge = InstrumentSoundJudge.of(material.class_names, front_end, network)
     return judge.rejecting(
         fitted_rejection(*_kept_apart(judge, material.calibrating, drawn, min(_CALIBRATED, steps * _BATCH)), ACCEPTED)
     )
+
+
+def _heard(drawn: Draws, count: int, front_end: str, progress: Callable[[str], None]) -> tuple[Tensor, Tensor]:
+    """What the network hears of at least `count` draws, float16 (N, bands, frames), and labels (N,)."""
+    found: list[Tensor] = []
+    labels: list[Tensor] = []
+    while len(found) * _BATCH < count:
+        waves, wanted = drawn.batch(_BATCH)
+        with torch.no_grad():
+            found.append(features(waves, front_end).half())
+        labels.append(wanted)
+        if len(found) % 50 == 0:
+            progress(f"{len(found) * _BATCH} of {count} sounds")
+    return torch.cat(found), torch.cat(labels)
 
 
 def _wave(media: object) -> NDArray[np.float32]:

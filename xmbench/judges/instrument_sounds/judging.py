@@ -23,7 +23,7 @@ BATCH = 64
 PLAIN = Rejection(outputs=1)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class InstrumentSoundJudge:
     """A judge of sounds (`xmbench.interfaces.Judge`).
 
