@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from xmbench.errors import UnknownNameError, XmbenchError
+from xmbench.judges.measuring import BINS, KEPT, accepted_when_kept
 from xmbench.judges.records import shipped
 from xmbench.judges.words.clips import ByRate, Clips, read, sounds_by_kind
 from xmbench.judges.words.kind import word_judge
-from xmbench.judges.words.measuring import BINS, KEPT, Heard, Judge, accepted_when_kept, made, noise
+from xmbench.judges.words.measuring import Heard, Judge, made, noise
 from xmbench.storage.files import read_bytes
 
 BACKGROUND = "_background_noise_"

@@ -12,6 +12,7 @@ from xmbench.errors import DatasetError, DocumentError, OutputError, UnknownName
 from xmbench.formats.dataset import open_dataset
 from xmbench.formats.document import load_json, load_toml
 from xmbench.formats.recipe import Recipe
+from xmbench.interfaces import Direction
 from xmbench.storage import files
 
 RECIPES = content.names("recipes")
@@ -24,27 +25,47 @@ def test_every_recipe_is_right_and_named_after_its_file(name: str) -> None:
     assert recipe.licence
     assert all(source.licence and source.attribution for source in recipe.sources.values())
     for track in recipe.tracks:
-        if track.judge is None:  # nobody says whether the instrument is right: only what compares with a reference
-            assert track.primary in {"i2a": ("corr2d-floored", "corr2d-best5"), "a2i": ("ssim",)}[track.direction]
-            continue
         many_words = "corr2d-best5" if len(recipe.classes.words) == 100 else "word-accuracy-agreed"
-        heard = "corr2d-floored" if recipe.regime == "single-take" else many_words
+        spoken = "corr2d-floored" if recipe.regime == "single-take" else many_words
+        heard = spoken if recipe.classes.words else "instrument-accuracy-agreed"
+        assert track.judge
         assert track.primary == {"i2a": heard, "a2i": "class-frechet-distance"}[track.direction]
 
 
+def gates(name: str, direction: Direction) -> list[tuple[str, str, float]]:
+    track = load_toml(content.find("recipes", name), Recipe).track(direction)
+    return [(gate.metric, gate.baseline, gate.share) for gate in track.gates] if track else []
+
+
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_spoken_track_that_ranks_by_judges_has_the_gate_against_sounds_made_for_them(name: str) -> None:
+def test_a_track_of_sounds_that_ranks_by_judges_has_the_gate_against_sounds_made_for_them(name: str) -> None:
+    """And music, where one stored recording per class is always right, those against one."""
     track = load_toml(content.find("recipes", name), Recipe).track("i2a")
     assert track is not None
-    gates = [(gate.metric, gate.baseline, gate.share) for gate in track.gates]
-    assert gates == ([("corr2d-best5", "random-clip", 1.0)] if track.primary == "word-accuracy-agreed" else [])
+    against = {
+        "word-accuracy-agreed": [("corr2d-best5", "random-clip", 1.0)],
+        "instrument-accuracy-agreed": [
+            ("corr2d-best5", "random-clip", 1.0),
+            ("coverage", "random-clip", 0.5),
+            ("diversity", "random-clip", 0.5),
+        ],
+    }
+    assert gates(name, "i2a") == against.get(track.primary, [])
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_track_of_images_has_the_gate_against_one_image_per_class(name: str) -> None:
-    track = load_toml(content.find("recipes", name), Recipe).track("a2i")
-    gates = [(gate.metric, gate.baseline, gate.share) for gate in track.gates] if track else []
-    assert gates == ([("coverage", "random-image", 0.5)] if track and track.judge else [])
+    recipe = load_toml(content.find("recipes", name), Recipe)
+    expected = [("coverage", "random-image", 0.5)] if recipe.track("a2i") else []
+    music = [("diversity", "random-image", 0.5)] if not recipe.classes.words else []
+    assert gates(name, "a2i") == expected + music
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_an_output_carries_beyond_its_class_is_asked_where_each_item_has_a_reference_of_its_own(name: str) -> None:
+    recipe = load_toml(content.find("recipes", name), Recipe)
+    for track in recipe.tracks:
+        assert ("within-class-retrieval" in track.metrics) == recipe.pairing.joint
 
 
 def test_digests_are_of_the_content_not_of_the_text() -> None:

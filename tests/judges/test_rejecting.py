@@ -21,16 +21,18 @@ from xmbench.engines._espeak import SAMPLE_RATE_HZ, speak
 from xmbench.errors import DatasetError, UnknownNameError
 from xmbench.formats.dataset import Dataset
 from xmbench.judges.fitting import fit as fit_and_write
+from xmbench.judges.licences import licences
+from xmbench.judges.measuring import accepted_when_kept, calibration_error
 from xmbench.judges.records import read_judge
+from xmbench.judges.rejecting import Rejection
 from xmbench.judges.stored import pack
-from xmbench.judges.words.clips import Clips, licences, others, sounds_by_kind
+from xmbench.judges.synthesised_sounds import synthesised
+from xmbench.judges.words.clips import Clips, others, sounds_by_kind
 from xmbench.judges.words.convolutional import FIRST_FORMAT, WordNet
 from xmbench.judges.words.kind import word_judge
-from xmbench.judges.words.measuring import Heard, accepted_when_kept, calibration_error, made, noise
+from xmbench.judges.words.measuring import Heard, made, noise
 from xmbench.judges.words.recurrent import CEPSTRA, RecurrentNet
 from xmbench.judges.words.recurrent import FIRST_FORMAT as FIRST_RECURRENT
-from xmbench.judges.words.rejecting import Rejection
-from xmbench.judges.words.sounds import synthesised
 from xmbench.judges.words.training import Judge, fit
 from xmbench.media.audio import to_float, trim_silence
 

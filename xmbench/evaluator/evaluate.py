@@ -26,7 +26,7 @@ from xmbench.evaluator.judge import LoadedJudge, judging_context
 from xmbench.evaluator.measure import CHUNK, JUDGE_BATCH, JUDGED_PER_WORKER, Chunk, States, Work, measured
 from xmbench.evaluator.resume import Measurements, measurements
 from xmbench.evaluator.scores import metric_scores
-from xmbench.evaluator.set_metrics import Finished, finished, item_values
+from xmbench.evaluator.set_metrics import Finished, finished, item_values, with_coverage
 from xmbench.evaluator.training_items import with_training
 from xmbench.execution.engine import Engine, Workers
 from xmbench.formats.dataset import Dataset
@@ -113,6 +113,7 @@ def score(
     columns = {name: _items(registry.metric(name), records, kept.states) for name in names}
     with one_thread():
         whole = finished(columns, records, dataset, opened.track, judging)
+        columns = with_coverage(columns, whole)
         groups = groups_of_sides(dataset.recipe, opened.track.direction, records.ids, records.groups)
         scores = metric_scores(columns, groups, whole)
     items = _items_table(records, dataset, groups, columns, whole)

@@ -111,7 +111,11 @@ def recomputed(metric: Metric, items: pa.Table) -> Score | None:
         values = items.column(metric.name)
         if metric.floor is None or values.null_count:
             return None
-        whole = {metric.name: Finished(values.to_numpy().astype(np.float64)[:, None], metric.centred)}
+        whole = {
+            metric.name: Finished(
+                values.to_numpy().astype(np.float64)[:, None], metric.centred, np.ones(len(values), dtype=np.bool_)
+            )
+        }
     groups: dict[Side, list[str]] = {
         side: [str(group) for group in items.column(f"{side}_group").to_pylist()] for side in get_args(Side)
     }

@@ -30,9 +30,9 @@ def metric_scores(
 
 def _counted(metric: Metric, items: list[ItemState], whole: Finished | None) -> Counted:
     """States (N, D) with the floor where an item failed, and which of them enter the mean."""
-    measured = np.array([whole is not None or item.state is not None for item in items], dtype=np.bool_)
+    measured = np.array([item.state is not None for item in items], dtype=np.bool_)
     if whole is not None:
-        states = whole.table
+        states, measured = whole.table, whole.covered
     else:
         width = next((len(item.state) for item in items if item.state is not None), 1)
         states = np.zeros((len(items), width))

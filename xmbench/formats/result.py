@@ -22,7 +22,8 @@ class Score(Part):
         coverage: share of the items with their own value, 0..1.
         statuses: how many items have each status.
         left_out: statuses of items without a value that are excluded from the mean.
-        whole_set: the metric scores all items together: every item counts, whatever its status.
+        whole_set: the metric scores all items together: every item counts, whatever its status, but for those that
+            `left_out` names.
         depends_on: the side whose groups are the clusters of the interval; "" in results of protocol 1.
         groups: clusters among the items that count; None in results of protocol 1.
         method: how the interval was made; "none" where there are too few groups for one.

@@ -117,6 +117,22 @@ class ScoringContext:
         return self.judges["second"].weights if "second" in self.judges else None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Origins:
+    """Where the references of a split come from, for metrics that compare only some of them (see `ByOrigin`).
+
+    Attributes:
+        groups: of N references in the order of their ids: what varies together (a take, a speaker, a video). Where
+            images and clips are paired by class, each image is a group of its own.
+        starts_s: (N,): where a window begins in its recording; NaN where the data set does not say.
+        length_s: of a clip: windows of one group that begin at least so far apart share no sound.
+    """
+
+    groups: tuple[str, ...]
+    starts_s: NDArray[np.float64]
+    length_s: float
+
+
 class Metric(Protocol):
     """Expensive state per item, cheap reduction: the same bootstrap and per-class scores work for every metric.
 
@@ -243,5 +259,24 @@ class WholeSet(Protocol):
 
         Returns:
             shape (N, D'), for `reduce`; the first column is the item's own value, unless `floor` is None.
+        """
+        ...
+
+
+@runtime_checkable
+class ByOrigin(Protocol):
+    """What a `WholeSet` has in addition when it must know which references come from one recording.
+
+    `finish` is then for callers that do not know it.
+    """
+
+    def finish_by_origin(
+        self, states: NDArray[np.float64], usable: NDArray[np.bool_], origins: Origins
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Called in place of `finish`, with the same arguments and the origins of the N items.
+
+        Returns:
+            The table (N, D'), and which items the metric covers (N,): the others leave the score with the status
+            "reference-unscorable", which must be among the metric's `left_out`. Outputs must play no part in that.
         """
         ...

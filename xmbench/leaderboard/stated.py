@@ -13,7 +13,10 @@ from xmbench.formats.submission import Submission
 from xmbench.leaderboard.board import Board
 from xmbench.leaderboard.rows import RANKED, Row
 
-ACCURACIES = ("word-accuracy-agreed", "word-accuracy", "image-accuracy")  # the first that a board has is beside `head`
+ACCURACIES = (  # the first that a board has is beside `head`
+    *("word-accuracy-agreed", "word-accuracy", "image-accuracy"),
+    *("instrument-accuracy-agreed", "instrument-accuracy"),
+)
 _LONGEST_MACHINE = 28
 
 

@@ -6,27 +6,15 @@ The judge is the one that the track names (`judges.loading`); this module does n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xmbench.errors import PrerequisiteError
-from xmbench.interfaces import (
-    ROLES,
-    ItemState,
-    Judge,
-    JudgeRole,
-    JudgeWeights,
-    Modality,
-    Pair,
-    ScoringContext,
-    Status,
-    Task,
-)
+from xmbench.interfaces import ROLES, ItemState, Judge, JudgeRole, JudgeWeights, Pair, ScoringContext, Task
+from xmbench.judges.class_names import places
 from xmbench.judges.loading import load
 from xmbench.judges.reference_embeddings import embedded_references
-from xmbench.metrics._mean import mean
 
 Matrix = NDArray[np.float64]
 
@@ -44,36 +32,53 @@ def judge_weights(context: ScoringContext, role: JudgeRole, metric: str) -> Judg
 def columns(judge: Judge, wanted: Sequence[str], names: Sequence[str]) -> list[int]:
     """The judge's columns in the order of the data set's labels; its classes are the words or the class names.
 
+    The judge may know more classes.
+
     Raises:
-        PrerequisiteError: it has other classes.
+        PrerequisiteError: it does not know all of them.
     """
-    known = list(judge.class_names)
     for order in (wanted, names):
-        if sorted(known) == sorted(order):
-            return [known.index(name) for name in order]
+        found = places(judge.class_names, order)
+        if order and found is not None:
+            return found
     raise PrerequisiteError(
         "the judge has other classes than the data set",
-        where=", ".join(known),
+        where=", ".join(judge.class_names),
         expected=", ".join(names),
         todo="xmbench fit-judge DATA, then score with --local-judge",
     )
 
 
-def named(pairs: Sequence[Pair], given: JudgeWeights, task: Task) -> Matrix:
-    """Probabilities of the classes in label order, then of none: (N, K + 1). Computed once for several metrics.
+def judged(pairs: Sequence[Pair], given: JudgeWeights, task: Task) -> tuple[Matrix, list[int]]:
+    """All that the judge says, once for several metrics, and where the classes are in it in label order.
+
+    Returns:
+        Probabilities (N, C + 1) of the C >= K classes that the judge knows, then of none; K columns.
 
     Raises:
         PrerequisiteError: the judge has other classes.
     """
-    key = f"named by {given.sha256} on {given.device}"
+    judge = load(given.weights, given.kind, given.device)
+    order = columns(judge, task.words, task.class_names)
+    key = f"judged by {given.sha256} on {given.device}"
     if not all(key in pair.shared for pair in pairs):
-        judge = load(given.weights, given.kind, given.device)
-        order = columns(judge, task.words, task.class_names)
-        found = judge.probabilities([pair.output for pair in pairs])
-        ordered = np.concatenate([found[:, order], found[:, len(order) :]], axis=1).astype(np.float64)
-        for pair, row in zip(pairs, ordered, strict=True):
+        found = judge.probabilities([pair.output for pair in pairs]).astype(np.float64)
+        for pair, row in zip(pairs, found, strict=True):
             pair.shared[key] = row
-    return np.stack([pair.shared[key] for pair in pairs])
+    return np.stack([pair.shared[key] for pair in pairs]), order
+
+
+def named(pairs: Sequence[Pair], given: JudgeWeights, task: Task) -> Matrix:
+    """Probabilities of the classes in label order, then of none of them: (N, K + 1), rows sum to 1.
+
+    What the judge gives to classes that the data set does not have is none of its classes.
+
+    Raises:
+        PrerequisiteError: the judge has other classes.
+    """
+    found, order = judged(pairs, given, task)
+    others = np.setdiff1d(np.arange(found.shape[1]), order)
+    return np.concatenate([found[:, order], found[:, others].sum(axis=1, keepdims=True)], axis=1)
 
 
 def both_named(pairs: Sequence[Pair], context: ScoringContext, metric: str) -> list[tuple[int, int]]:
@@ -131,38 +136,3 @@ def references(states: Matrix) -> Matrix:
     """Embedded pairs (N, 2 D + 1), or without the label (N, 2 D) -> the references' embeddings (N, D)."""
     size = states.shape[1] // 2
     return states[:, size : 2 * size]
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """Share of outputs in which a judge of the track names the right class.
-
-    State of an item: 1 if named right else 0, the class named (K for none), the right class's probability. Attributes
-    as in `xmbench.interfaces.Metric` and `Naming`.
-    """
-
-    name: str
-    version: str
-    modality: Modality
-    citation: str
-    judges: tuple[JudgeRole, ...] = ("first",)
-    unit: str = ""
-    low: float = 0.0
-    high: float = 1.0
-    higher_is_better: bool = True
-    floor: float = 0.0
-    left_out: frozenset[Status] = frozenset()
-    named_class: int = 1
-    smallest_difference: float = 0.01  # one item in a hundred
-
-    def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
-        """What the judge finds in each output.
-
-        Raises:
-            PrerequisiteError: no such judge, or one with other classes.
-        """
-        return verdicts(pairs, judge_weights(context, self.judges[0], self.name), context.task)
-
-    def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Weighted share of right classes."""
-        return mean(states, weights)

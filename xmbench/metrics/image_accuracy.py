@@ -13,7 +13,7 @@ higher is better; a failed item counts 0. A state is (right, class found, probab
 
 from __future__ import annotations
 
-from xmbench.metrics._judged import Accuracy
+from xmbench.metrics._accuracy import Accuracy
 
 METRIC = Accuracy(
     name="image-accuracy",

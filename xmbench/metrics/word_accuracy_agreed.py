@@ -14,49 +14,11 @@ failed item counts 0. A state is (right, class of the first, class of the second
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from xmbench.metrics._accuracy import AgreedAccuracy
 
-import numpy as np
-from numpy.typing import NDArray
-
-from xmbench.interfaces import ItemState, JudgeRole, Modality, Pair, ScoringContext, Status
-from xmbench.metrics._judged import both_named
-from xmbench.metrics._mean import mean
-
-
-@dataclass(frozen=True, slots=True)
-class AgreedAccuracy:
-    """State of an item: 1 if both name the right word else 0, the class of the first judge, that of the second."""
-
-    name: str = "word-accuracy-agreed"
-    version: str = "1"
-    modality: Modality = "audio"
-    unit: str = ""
-    low: float = 0.0
-    high: float = 1.0
-    higher_is_better: bool = True
-    floor: float = 0.0
-    left_out: frozenset[Status] = frozenset()
-    judges: tuple[JudgeRole, ...] = ("first", "second")
-    citation: str = "the protocol of xmbench: a word counts if two frozen judges of different architectures hear it"
-    smallest_difference: float = 0.01
-
-    def prepare(self, pairs: Sequence[Pair], context: ScoringContext) -> list[ItemState]:
-        """The classes that the two judges give each output.
-
-        Raises:
-            PrerequisiteError: one of the judges is missing, or has other words.
-        """
-        found = both_named(pairs, context, self.name)
-        return [
-            ItemState("ok", np.array([float(pair.label == one == other), float(one), float(other)]))
-            for pair, (one, other) in zip(pairs, found, strict=True)
-        ]
-
-    def reduce(self, states: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Weighted share of outputs in which both recognise the right word."""
-        return mean(states, weights)
-
-
-METRIC = AgreedAccuracy()
+METRIC = AgreedAccuracy(
+    name="word-accuracy-agreed",
+    version="1",
+    modality="audio",
+    citation="the protocol of xmbench: a word counts if two frozen judges of different architectures hear it",
+)

@@ -101,7 +101,11 @@ def _outputs(dataset: Dataset, system: Shown, chosen: Sequence[str]) -> dict[str
 
 def _item_scores(system: Shown, chosen: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
     wanted = set(chosen)
-    shown = [name for name in ("word-accuracy", "corr2d", "pesq", "stoi") if name in system.items.column_names]
+    shown = [
+        name
+        for name in ("word-accuracy", "instrument-accuracy", "corr2d", "pesq", "stoi")
+        if name in system.items.column_names
+    ]
     table = system.items.select(["id", *shown, *(f"{name}:status" for name in shown)]).to_pylist()
     found = {}
     for row in table:

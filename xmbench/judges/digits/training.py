@@ -15,15 +15,14 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from xmbench.judges.digits.network import SIZE, DigitImageJudge, DigitNet
+from xmbench.judges.learning import Schedule, learned
 
 STEPS = 2400
 NONE_SHARE = 0.1
 _BATCH = 96
 _PEAK_LR = 6e-3
-_WEIGHT_DECAY = 1e-2
 _SMOOTHING = 0.05
 _AVERAGE = 0.99
 _LOG_EVERY = 200
@@ -56,32 +55,15 @@ def fit(
     """
     chances = np.ones(len(images)) if weights is None else np.asarray(weights, dtype=np.float64)
     drawn = Augmenter(images, labels, chances, len(class_names), seed)
-    return DigitImageJudge.of(class_names, _train(drawn, len(class_names), seed, steps, progress))
+    schedule = Schedule(
+        steps, _PEAK_LR, smoothing=_SMOOTHING, average=_AVERAGE, channels_last=True, log_every=_LOG_EVERY
+    )
 
+    def log(step: int, loss: float) -> None:
+        progress(f"step {step} of {steps}: loss {loss:.3f}")
 
-def _train(drawn: Augmenter, classes: int, seed: int, steps: int, progress: Callable[[str], None]) -> DigitNet:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = DigitNet(classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster
-        averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGE), use_buffers=True)  # type: ignore[no-untyped-call]
-        optimiser = torch.optim.AdamW(network.parameters(), _PEAK_LR, weight_decay=_WEIGHT_DECAY)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _PEAK_LR, max(steps, 2), pct_start=0.15)
-        network.train()
-        running = 0.0
-        for step in range(1, steps + 1):
-            images, labels = drawn.batch(_BATCH)
-            loss = F.cross_entropy(network(images), labels, label_smoothing=_SMOOTHING)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            averaged.update_parameters(network)
-            running = 0.95 * running + 0.05 * loss.item() if step > 1 else loss.item()
-            if step % _LOG_EVERY == 0:
-                progress(f"step {step} of {steps}: loss {running:.3f}")
-    found = DigitNet(classes)
-    found.load_state_dict(averaged.module.state_dict())
-    return found.eval()
+    network = learned(lambda: DigitNet(len(class_names)), lambda: drawn.batch(_BATCH), schedule, seed, log)
+    return DigitImageJudge.of(class_names, network)
 
 
 class Augmenter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,8 +15,6 @@ from xmbench.formats.dataset import Dataset
 from xmbench.formats.items import read_clip
 from xmbench.media import audio
 
-LICENCES = "licences.json"  # in a directory of voices: the beginning of a voice's name -> licence
-UNSTATED = "unstated"
 _ENDINGS = (".wav", ".flac", ".ogg")
 
 
@@ -125,25 +122,6 @@ def sounds_by_kind(folder: Path) -> dict[str, ByRate]:
     if not found:
         raise UnknownNameError("no sounds", where=folder, expected="a directory for each kind, with wav, flac or ogg")
     return found
-
-
-def licences(folder: Path, voices: Sequence[str]) -> dict[str, str]:
-    """Family of voices -> licence, as the directory's `licences.json` states it; by the beginning of a voice's name.
-
-    Raises:
-        DatasetError: the file cannot be read.
-    """
-    path = folder / LICENCES
-    try:
-        known = json.loads(path.read_bytes()) if path.is_file() else {}
-        said = {str(family): str(licence) for family, licence in known.items()}
-    except (OSError, ValueError, AttributeError) as error:
-        raise DatasetError("the licences cannot be read", where=path, expected="voice family -> licence") from error
-    found = {}
-    for voice in voices:
-        family = max((name for name in said if voice.startswith(name)), key=len, default=voice)
-        found[family] = said.get(family, UNSTATED)
-    return dict(sorted(found.items()))
 
 
 def read(path: Path) -> tuple[NDArray[np.float32], int]:

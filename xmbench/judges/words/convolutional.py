@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xmbench.judges.rejecting import PLAIN, REJECTS, Rejection
 from xmbench.judges.stored import pack, require, unpack
 from xmbench.judges.words.features import BANDS, FRAMES
 from xmbench.judges.words.judging import EMBEDDING, NetworksJudge, vote
-from xmbench.judges.words.rejecting import PLAIN, REJECTS, Rejection
 
 FORMAT, FIRST_FORMAT = "xmbench/spoken-word-judge/2", "xmbench/spoken-word-judge/1"
 CHANNELS = (12, 24, 40, 60)

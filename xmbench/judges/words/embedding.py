@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xmbench.errors import PrerequisiteError
+from xmbench.judges.rejecting import PLAIN, REJECTS, Rejection
 from xmbench.judges.stored import exactly, pack, require, unpack
 from xmbench.judges.words import speech_embedding
 from xmbench.judges.words.features import FRAMES
 from xmbench.judges.words.judging import EMBEDDING, NetworksJudge, vote
-from xmbench.judges.words.rejecting import PLAIN, REJECTS, Rejection
 from xmbench.judges.words.speech_embedding import SIZE
 
 FORMAT = "xmbench/embedding-word-judge/1"

@@ -16,14 +16,16 @@ from xmbench.errors import DatasetError, PrerequisiteError, UnknownNameError
 from xmbench.formats.dataset import Dataset
 from xmbench.interfaces import FittedJudge
 from xmbench.interfaces import Judge as AnyJudge
+from xmbench.judges.licences import licences
 from xmbench.judges.loading import load
+from xmbench.judges.measuring import BINS, KEPT, accepted_when_kept
+from xmbench.judges.synthesised_sounds import synthesised
 from xmbench.judges.words import measuring, training
-from xmbench.judges.words.clips import ByRate, Clips, collect, common_words, licences, others, recorded, sounds_by_kind
+from xmbench.judges.words.clips import ByRate, Clips, collect, common_words, others, recorded, sounds_by_kind
 from xmbench.judges.words.embedding import EmbeddingWordJudge, windows_for
 from xmbench.judges.words.features import BANDS, HIGH_HZ, HOP, RATE_HZ, frames_for
 from xmbench.judges.words.measuring import Heard
 from xmbench.judges.words.recurrent import RecurrentWordJudge
-from xmbench.judges.words.sounds import synthesised
 from xmbench.judges.words.training import Architecture, Judge
 from xmbench.judges.words.voting import VotingWordJudge
 from xmbench.media import audio
@@ -235,10 +237,9 @@ def _fitted(
         **({"pretrained": _PRETRAINED} if isinstance(judge, EmbeddingWordJudge) else {}),
         **(_agreement(judge, other, material.tests) if other else {}),
         "rejection": asdict(judge.rejection),
-        f"accepted_when_{measuring.KEPT:.0%}_are_kept".replace("%", "_percent"): {
+        f"accepted_when_{KEPT:.0%}_are_kept".replace("%", "_percent"): {
             test: {
-                kind: round(measuring.accepted_when_kept(words.accepting, sounds.accepting), 4)
-                for kind, sounds in none.items()
+                kind: round(accepted_when_kept(words.accepting, sounds.accepting), 4) for kind, sounds in none.items()
             }
             for test, words in heard.items()
         },
@@ -258,7 +259,7 @@ def _fitted(
         packages=("torch", "soxr"),
         false_accepts={kind: found.false_accepts() for kind, found in none.items()},
         calibration={
-            test: {"error": round(found.calibration_error(), 4), "bins": measuring.BINS, "n": len(found.labels)}
+            test: {"error": round(found.calibration_error(), 4), "bins": BINS, "n": len(found.labels)}
             for test, found in heard.items()
         },
         voices=voices,

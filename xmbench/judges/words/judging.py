@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from xmbench.judges.rejecting import Rejection
 from xmbench.judges.stored import batched, exactly
 from xmbench.judges.words.features import FRAMES, features
-from xmbench.judges.words.rejecting import Rejection
 
 BATCH = 64
 EMBEDDING = 64

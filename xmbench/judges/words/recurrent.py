@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xmbench.judges.rejecting import PLAIN, REJECTS, Rejection
 from xmbench.judges.stored import pack, require, unpack
 from xmbench.judges.words.features import BANDS, FRAMES
 from xmbench.judges.words.judging import EMBEDDING, NetworksJudge
-from xmbench.judges.words.rejecting import PLAIN, REJECTS, Rejection
 
 FORMAT, FIRST_FORMAT = "xmbench/recurrent-word-judge/2", "xmbench/recurrent-word-judge/1"
 CEPSTRA = 16

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from xmbench.judges.learning import AnyNetwork, Schedule, learned
 from xmbench.judges.words import training_on_embeddings
 from xmbench.judges.words.augment import Augmenter
 from xmbench.judges.words.convolutional import CHANNELS, SpokenWordJudge, WordNet
@@ -42,13 +39,8 @@ class Size:
 SHORT_WORDS, LONG_WORDS = Size(3, 1500, CHANNELS, dropout=0.2), Size(1, 4500)
 RECURRENT_SHORT, RECURRENT_LONG = Size(1, 2500), Size(1, 4500)
 _SECOND_SEED = 500  # the second judge never gets the first one's draws
-AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 _BATCH = 128
 _PEAK_LR = 4e-3
-_WEIGHT_DECAY = 1e-2
-_SMOOTHING = 0.1
-_AVERAGE = 0.998  # of the weights, after every step
-_LOG_EVERY = 250
 
 
 def fit(
@@ -98,7 +90,8 @@ def fit(
             progress(f"network {number % _SECOND_SEED + 1}, step {step} of {length}: loss {loss:.3f}")
 
         drawn = Augmenter(clips, sample_rate_hz, labels, chances, classes, own, frames)
-        return _train(drawn, make, own, length, log, half=size.half)
+        schedule = Schedule(length, _PEAK_LR, half=size.half, channels_last=size.half)
+        return learned(make, lambda: drawn.batch(_BATCH), schedule, own, log)
 
     def recurrent() -> RecurrentNet:
         size = RECURRENT_LONG if frames > FRAMES else RECURRENT_SHORT
@@ -114,41 +107,3 @@ def fit(
     if architecture == "voting":
         return VotingWordJudge.of(class_names, convolutional(), [recurrent()], frames)
     return SpokenWordJudge.of(class_names, convolutional(), frames)
-
-
-def _train(
-    drawn: Augmenter,
-    make: Callable[[], AnyNetwork],
-    seed: int,
-    steps: int,
-    log: Callable[[int, float], None],
-    *,
-    half: bool,
-) -> AnyNetwork:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = make()
-        average = get_ema_multi_avg_fn(min(_AVERAGE, 1 - 10 / (steps + 10)))  # type: ignore[no-untyped-call]
-        averaged = AveragedModel(network, multi_avg_fn=average, use_buffers=True)  # a short training forgets sooner
-        optimiser = torch.optim.AdamW(network.parameters(), _PEAK_LR, weight_decay=_WEIGHT_DECAY)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _PEAK_LR, steps, pct_start=0.15)
-        network.train()
-        if half and isinstance(network, WordNet):
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        running = 0.0
-        for step in range(1, steps + 1):
-            bands, labels = drawn.batch(_BATCH)
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                logits = network(bands)
-            loss = F.cross_entropy(logits.float(), labels, label_smoothing=_SMOOTHING)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            averaged.update_parameters(network)
-            running = 0.95 * running + 0.05 * loss.item() if step > 1 else loss.item()
-            if step % _LOG_EVERY == 0:
-                log(step, running)
-    found = make()
-    found.load_state_dict(averaged.module.state_dict())
-    return found.eval()

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from xmbench.errors import PrerequisiteError
 from xmbench.judges.header import header
+from xmbench.judges.rejecting import PLAIN, Rejection
 from xmbench.judges.stored import pack, require, restore, tensors
 from xmbench.judges.words.convolutional import CHANNELS, WordNet
 from xmbench.judges.words.features import BANDS, FRAMES
 from xmbench.judges.words.judging import NetworksJudge, vote
 from xmbench.judges.words.recurrent import CEPSTRA, HIDDEN, RecurrentNet
-from xmbench.judges.words.rejecting import PLAIN, Rejection
 
 FORMAT = "xmbench/voting-word-judge/1"
 
