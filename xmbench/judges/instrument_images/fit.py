@@ -25,8 +25,8 @@ from xmbench.judges.stored import exactly
 from xmbench.media.signal import Picture
 
 NAME = "instrument-image"
-STEPS = 2500
-DRAWS = 14_000  # images whose features the network is trained on
+STEPS = 1500
+DRAWS = 6_000  # images whose features the network is trained on
 ACCEPTED = 0.97  # of the images that are kept apart for the confidence
 _PRETRAINED = (
     "the first blocks of Google's MobileNetV2, trained by others on ImageNet; only what is after it was trained here"
