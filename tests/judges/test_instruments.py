@@ -33,6 +33,7 @@ from xmbench.judges.instrument_sounds import JUDGE as SOUNDS
 from xmbench.judges.instrument_sounds.augment import vocoded
 from xmbench.judges.instrument_sounds.features import FRONT_ENDS, RATE_HZ, SAMPLES, features, heard, shape_of
 from xmbench.judges.labelled import read, tested
+from xmbench.judges.records import pretrained
 from xmbench.media.signal import Media, Picture, Sound
 
 URMP = (
@@ -199,6 +200,9 @@ def test_the_photo_features_are_those_of_their_record_and_of_the_published_netwo
     known = json.loads(photo_features.WEIGHTS.with_suffix(".json").read_text("utf-8"))
     assert photo_features.digest() == known["sha256"]
     assert photo_features.WEIGHTS.stat().st_size == known["bytes"]
+    assert known["licence"] == "Apache-2.0"
+    assert known["origin"] in (ROOT / "NOTICE").read_text("utf-8")
+    assert (known["name"], known["sha256"]) in list(pretrained()), "`xmbench doctor` lists it"
     published = np.load(shared("data", "weights", "mobilenet_v2_1.0_224_u8.npz"))
     network = photo_features.photo_features()
     layer = network.blocks[10].get_submodule("project.layer")
