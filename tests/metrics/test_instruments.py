@@ -65,9 +65,10 @@ def judged_by(monkeypatch: pytest.MonkeyPatch) -> Any:
     return weights
 
 
-def context(names: tuple[str, ...], **judges: JudgeWeights) -> ScoringContext:
+def context(names: tuple[str, ...], first: JudgeWeights | None = None, second: Any = None) -> ScoringContext:
     task = Task(names, (), ImageFormat(8, 8, 3), AudioFormat(44100, 400, 0.0, 0.01))
-    return ScoringContext(task, {role: given for role, given in judges.items() if role in ("first", "second")})
+    judges: dict[JudgeRole, JudgeWeights] = {"first": first} if first else {}
+    return ScoringContext(task, judges | {"second": second} if second else judges)
 
 
 def stating(rows: Rows, labels: Any, media: type[Media] = Sound) -> list[Pair]:
@@ -77,7 +78,7 @@ def stating(rows: Rows, labels: Any, media: type[Media] = Sound) -> list[Pair]:
         values = np.zeros(192)
         values[: len(row)] = row
         item: Media = (
-            Sound(values.astype(np.float32) / 255, 44100)
+            Sound(np.asarray(values / 255, dtype=np.float32), 44100)
             if media is Sound
             else Picture(values.reshape(8, 8, 3).astype(np.uint8))
         )

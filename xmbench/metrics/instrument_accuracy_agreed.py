@@ -1,8 +1,8 @@
 """instrument-accuracy-agreed: share of sounds in which both judges of the track find the right instrument.
 
 One judge alone takes some sounds for an instrument out of habit, and sounds can be optimised against it. The two differ
-in architecture and features. What one stored recording per class scores here says nothing about how its sounds vary:
-that is what the gates of the tracks look at.
+in architecture and features. One stored recording per class is right here, however little it varies: read it
+with `class-frechet-distance`, `coverage` and `diversity`.
 
 Mean over the items of [class of the first judge = class of the second = the right one]. In 0..1, higher is better; a
 failed item counts 0. A state is (right, class of the first, class of the second), the number of classes for none:
