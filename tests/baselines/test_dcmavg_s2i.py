@@ -304,6 +304,23 @@ def test_the_evolution_of_a_set_without_held_out_items_has_training_items_only(t
 
 
 # ---------------------------------------------------------------------------------------------- held-out items
+def test_norms_fit_the_kept_weights_where_nothing_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled: list[int] = []
+    settle = dcmavg_s2i.settle_norms
+
+    def counted(*given: Any) -> None:
+        settled.append(1)
+        settle(*given)
+
+    monkeypatch.setattr("xmbench.baselines.dcmavg_s2i.settle_norms", counted)
+    examples = dataclasses.replace(examples_of(16), groups=("take",) * 16)
+    config = config_of("c", classifier_min_steps=2, min_steps=1, average=0.9)
+    generator = dcmavg_s2i.MODEL.fit(examples, TASK, config, run_in(tmp_path))
+    assert len(settled) == 1
+    again = dcmavg_s2i.MODEL.fit(examples, TASK, config, run_in(tmp_path, resume=True))
+    np.testing.assert_array_equal(outputs(generator, examples, "a2i"), outputs(again, examples, "a2i"))
+
+
 def test_no_take_is_both_trained_on_and_held_out(tmp_path: Path) -> None:
     examples = examples_of()
     data = Tensors(examples, run_in(tmp_path))

@@ -159,6 +159,8 @@ class _Pairs:
             return scores(data)
 
         train_adversaries(pair, updates, validate, data, config, run, phase, config.evolution)
+        if not len(data.held_out):  # there was no validation to settle them
+            settle()
         if config.evolution and rank() == 0:  # of several processes, the one that writes
             self.evolutions.append(evolution_of(phase, pair, settle, scores, drawn, data, self._task, config, run))
         return pair.generator.eval()
@@ -213,12 +215,12 @@ class _Trained:
             found: Tensor = self._generators[-1](encodings, noise)
             return found
         assert classes is not None
-        drawn: dict[int, Tensor] = {}
+        parts, places = [], []
         for label in np.unique(classes).tolist():
-            places = torch.from_numpy(np.flatnonzero(classes == label)).to(encodings.device)
-            made = self._generators[label](encodings[places], noise[places])
-            drawn.update(zip(places.tolist(), made, strict=True))
-        return torch.stack([drawn[place] for place in range(len(encodings))])
+            own = torch.from_numpy(np.flatnonzero(classes == label)).to(encodings.device)
+            parts.append(self._generators[label](encodings[own], noise[own]))
+            places.append(own)
+        return torch.cat(parts)[torch.cat(places).argsort()]
 
     def _recognised(self, encodings: Tensor) -> NDArray[np.int64] | None:
         if not isinstance(self._encoder, SoundClassifier):
