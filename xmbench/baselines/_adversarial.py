@@ -272,6 +272,10 @@ def train_supervised(
 
 
 # ---------------------------------------------------------------------------------------- adversarial phase
+# Least between two halvings of the rate: with 300 items and epochs of 20 steps nothing would be left of it after 600
+HALVING_STEPS = 300
+
+
 def train_adversaries(
     pair: nn.Module,
     updates: Sequence[tuple[str, nn.Module, Callable[[Tensor], Losses]]],
@@ -297,10 +301,11 @@ def train_adversaries(
     place(pair, run.device, channels_last=config.channels_last)
     batch, epoch, steps = plan_steps(len(data.rows), config.batch, config.epochs, config.min_steps)
     run.progress(f"{name}: {len(data.rows)} items, {len(data.held_out)} held out, batch {batch}, {steps} steps")
-    halved, betas = (config.halve_every * epoch,), (config.beta1, 0.999)
+    halved, betas = config.halve_every * epoch, (config.beta1, 0.999)
     # An epoch may be the whole training.
     every = min(config.validate_every * epoch, max(steps // 10, 1))
-    adam = Optimiser("adam", config.lr, schedule="step", betas=betas, decay_steps=halved, decay_rate=0.5)
+    apart = (max(halved, HALVING_STEPS),)
+    adam = Optimiser("adam", config.lr, schedule="step", betas=betas, decay_steps=apart, decay_rate=0.5)
     phase = Phase(
         name=name,
         module=pair,

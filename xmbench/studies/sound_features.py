@@ -161,7 +161,7 @@ def compare_features(
             run = _run_of(dataset, make_folder(out / f"seed-{seed}"), chosen, seed, device, progress)
             data = Tensors(examples, run)
             held_out.append(len(data.held_out))
-            for name in names:
+            for name in dict.fromkeys(names):
                 pictures = Pictures(name, examples, data, dataset.recipe.task, device)
                 for depth in convolutions:
                     net = trained(name, depth, pictures, data, dataset.recipe.task, chosen, run)
