@@ -16,7 +16,7 @@ from torch import nn
 
 from xmbench import content
 from xmbench.baselines import flow_image
-from xmbench.baselines._flow_image_network import Config, Flow, label_weight
+from xmbench.baselines._flow_image_network import Config, Flow
 from xmbench.baselines._sound_classifier import encoder_of
 from xmbench.baselines.flow_image import MODEL
 from xmbench.errors import OutputError
@@ -108,7 +108,7 @@ def test_shapes_and_parameter_counts(
 ) -> None:
     task, config = task_of(size, channels, classes), preset(name)
     with torch.device("meta"):
-        heard = encoder_of(task, config, label_weight(config))
+        heard = encoder_of(task, config)
         flow = Flow(task, config, None)
         condition, logits = heard(torch.empty(2, 1, 128, 34))
         assert condition.shape == (2, config.embedding)
@@ -127,15 +127,15 @@ def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any]) -> None:
 
 
 def test_without_labels_the_head_sends_nothing_back() -> None:
-    for weight, expected in ((0.0, False), (0.1, True)):
-        encoder = SoundEncoder((128, 34), 3, (8, 8), 16, weight)
+    for expected in (False, True):
+        encoder = SoundEncoder((128, 34), 3, (8, 8), 16, expected)
         encoder(torch.randn(2, 1, 128, 34))[1].sum().backward()
         assert any(parameter.grad is not None for parameter in encoder.body.parameters()) is expected
 
 
 def test_the_embedding_tells_when_something_sounds() -> None:
     torch.manual_seed(0)
-    encoder = SoundEncoder((128, 34), 3, (8, 8), 16, 0.0)
+    encoder = SoundEncoder((128, 34), 3, (8, 8), 16)
     early, late = torch.full((1, 1, 128, 34), -1.0), torch.full((1, 1, 128, 34), -1.0)
     early[..., 40:50, 4:8] = late[..., 40:50, 24:28] = 1.0
     assert (encoder(early)[0] - encoder(late)[0]).abs().max() > 0.05
@@ -254,7 +254,9 @@ def test_weights_serve_other_settings_of_the_generation_and_no_others(tmp_path: 
         MODEL.fit(examples, task, Config(**{**SHORT, "min_steps": 3}), run_in(tmp_path, True))
 
 
-@pytest.mark.parametrize("changes", [{"label_weight": 0.1}, {"precision": "bf16"}, {"patch": 1}, {"side": 8}])
+@pytest.mark.parametrize(
+    "changes", [{"label_weight": 0.1}, {"labels_first": True}, {"precision": "bf16"}, {"patch": 1}, {"side": 8}]
+)
 def test_every_variant_trains_on_few_items_of_many_classes(tmp_path: Path, changes: dict[str, Any]) -> None:
     task = task_of(18, channels=3, classes=7)
     examples = examples_of(task, 14)
