@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from xmbench import content
 from xmbench.baselines import flow_image
@@ -23,6 +26,7 @@ from xmbench.errors import OutputError
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml
 from xmbench.interfaces import AudioFormat, Conditions, Examples, ImageFormat, Run, Task
+from xmbench.networks import flow_matching
 from xmbench.networks.sound_encoder import SoundEncoder, masked
 from xmbench.training import Tensors
 
@@ -116,6 +120,7 @@ def test_shapes_and_parameter_counts(
         images = torch.empty(2, channels, size, size)
         told = torch.empty(2, classes) if config.condition == "class" else condition
         assert flow(images, torch.empty(2), told, torch.zeros(2, dtype=torch.bool)).shape == images.shape
+    assert heard.size == config.embedding
     assert million(heard) == pytest.approx(encoder, rel=0.15)
     assert million(flow) == pytest.approx(denoiser, rel=0.06)
 
@@ -240,6 +245,36 @@ def test_held_out_items_are_whole_groups_and_select_the_weights(
     run = run_in(tmp_path)
     MODEL.fit(examples, task, Config(**{**SHORT, "min_steps": 16}), run)
     assert (run.phases["flow"].done, run.phases["flow"].selected) == (16, 4)  # the second of eight validations
+
+
+def _stopped(call: int, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same function; at that call, the process gets the signal of Ctrl-C."""
+    calls: list[int] = []
+
+    def counted(*values: Any) -> Tensor:
+        calls.append(1)
+        if len(calls) == call:
+            os.kill(os.getpid(), signal.SIGINT)
+        return function(*values)
+
+    return counted
+
+
+@pytest.mark.parametrize("changes", [{"condition": "class"}, {"labels_first": True}])
+def test_stopped_and_resumed_gives_the_same_outputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    task = task_of()
+    examples, config = examples_of(task, 40), Config(**{**SHORT, "min_steps": 8, **changes})
+    whole: Any = MODEL.fit(examples, task, config, run_in(tmp_path / "whole"))
+    with monkeypatch.context() as patched:
+        patched.setattr(flow_image, "flow_loss", _stopped(5, flow_matching.flow_loss))
+        with pytest.raises(KeyboardInterrupt):
+            MODEL.fit(examples, task, config, run_in(tmp_path / "broken"))
+    assert (tmp_path / "broken" / "checkpoints" / "flow.pt").is_file()
+    resumed: Any = MODEL.fit(examples, task, config, run_in(tmp_path / "broken", resume=True))
+    part = conditions_of(examples, slice(0, 6))
+    np.testing.assert_array_equal(drawn(whole, part), drawn(resumed, part))
 
 
 def test_weights_serve_other_settings_of_the_generation_and_no_others(tmp_path: Path) -> None:

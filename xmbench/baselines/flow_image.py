@@ -180,6 +180,8 @@ class _Painter:
     ) -> None:
         self._flow, self._encoder, self._spectrograms = flow.eval(), encoder.eval(), spectrograms
         self._task, self._config, self._seed, self._device = task, config, run.seed, run.device
+        weights = {*flow.parameters(), *encoder.parameters()}  # the encoder may be a part of the flow
+        self.parameters = sum(weight.numel() for weight in weights)
 
     def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.uint8]:
         """Sounds int16 (B, T) -> images uint8 (B, H, W, C)."""
