@@ -294,9 +294,11 @@ def test_the_ends_of_the_scale_among_the_baselines_ignore_the_condition_or_are_t
     } <= {name for name, end in anchors.items() if end == "floor"}
     assert {one.name for one in found if one.kind == "retrieval"} == {
         "class-medoid",
+        "heard-class-image",
         "i2t2a-same-voice",
         "nearest-class-clip",
         "nearest-class-image",
         "nearest-feature-clip",
         "nearest-image-clip",
+        "nearest-sound-image",
     }

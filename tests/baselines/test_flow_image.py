@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +15,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from xmbench import content
 from xmbench.baselines import flow_image
-from xmbench.baselines._flow_image_network import Config, Flow, label_weight
+from xmbench.baselines._flow_image_network import Config, Flow
 from xmbench.baselines._sound_classifier import encoder_of
 from xmbench.baselines.flow_image import MODEL
 from xmbench.errors import OutputError
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml
 from xmbench.interfaces import AudioFormat, Conditions, Examples, ImageFormat, Run, Task
+from xmbench.networks import flow_matching
 from xmbench.networks.sound_encoder import SoundEncoder, masked
 from xmbench.training import Tensors
 
@@ -108,7 +112,7 @@ def test_shapes_and_parameter_counts(
 ) -> None:
     task, config = task_of(size, channels, classes), preset(name)
     with torch.device("meta"):
-        heard = encoder_of(task, config, label_weight(config))
+        heard = encoder_of(task, config)
         flow = Flow(task, config, None)
         condition, logits = heard(torch.empty(2, 1, 128, 34))
         assert condition.shape == (2, config.embedding)
@@ -116,6 +120,7 @@ def test_shapes_and_parameter_counts(
         images = torch.empty(2, channels, size, size)
         told = torch.empty(2, classes) if config.condition == "class" else condition
         assert flow(images, torch.empty(2), told, torch.zeros(2, dtype=torch.bool)).shape == images.shape
+    assert heard.size == config.embedding
     assert million(heard) == pytest.approx(encoder, rel=0.15)
     assert million(flow) == pytest.approx(denoiser, rel=0.06)
 
@@ -127,15 +132,15 @@ def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any]) -> None:
 
 
 def test_without_labels_the_head_sends_nothing_back() -> None:
-    for weight, expected in ((0.0, False), (0.1, True)):
-        encoder = SoundEncoder((128, 34), 3, (8, 8), 16, weight)
+    for expected in (False, True):
+        encoder = SoundEncoder((128, 34), 3, (8, 8), 16, expected)
         encoder(torch.randn(2, 1, 128, 34))[1].sum().backward()
         assert any(parameter.grad is not None for parameter in encoder.body.parameters()) is expected
 
 
 def test_the_embedding_tells_when_something_sounds() -> None:
     torch.manual_seed(0)
-    encoder = SoundEncoder((128, 34), 3, (8, 8), 16, 0.0)
+    encoder = SoundEncoder((128, 34), 3, (8, 8), 16)
     early, late = torch.full((1, 1, 128, 34), -1.0), torch.full((1, 1, 128, 34), -1.0)
     early[..., 40:50, 4:8] = late[..., 40:50, 24:28] = 1.0
     assert (encoder(early)[0] - encoder(late)[0]).abs().max() > 0.05
@@ -147,7 +152,7 @@ def test_a_mask_silences_whole_bands_and_frames_and_no_more_than_its_share(share
     torch.manual_seed(seed)
     given_ones = torch.ones(5, 1, 40, 20)
     found = masked(given_ones, share)
-    assert set(found.unique().tolist()) <= {-1.0, 1.0}
+    assert set(found.unique().tolist()) <= {-1.0, 1.0}  # type: ignore[no-untyped-call]
     for one in found[:, 0]:
         bands, frames = (one == -1.0).all(dim=1).sum(), (one == -1.0).all(dim=0).sum()
         assert bands <= share * 40 + 1
@@ -242,6 +247,36 @@ def test_held_out_items_are_whole_groups_and_select_the_weights(
     assert (run.phases["flow"].done, run.phases["flow"].selected) == (16, 4)  # the second of eight validations
 
 
+def _stopped(call: int, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same function; at that call, the process gets the signal of Ctrl-C."""
+    calls: list[int] = []
+
+    def counted(*values: Any) -> Tensor:
+        calls.append(1)
+        if len(calls) == call:
+            os.kill(os.getpid(), signal.SIGINT)
+        return function(*values)
+
+    return counted
+
+
+@pytest.mark.parametrize("changes", [{"condition": "class"}, {"labels_first": True}])
+def test_stopped_and_resumed_gives_the_same_outputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    task = task_of()
+    examples, config = examples_of(task, 40), Config(**{**SHORT, "min_steps": 8, **changes})
+    whole: Any = MODEL.fit(examples, task, config, run_in(tmp_path / "whole"))
+    with monkeypatch.context() as patched:
+        patched.setattr(flow_image, "flow_loss", _stopped(5, flow_matching.flow_loss))
+        with pytest.raises(KeyboardInterrupt):
+            MODEL.fit(examples, task, config, run_in(tmp_path / "broken"))
+    assert (tmp_path / "broken" / "checkpoints" / "flow.pt").is_file()
+    resumed: Any = MODEL.fit(examples, task, config, run_in(tmp_path / "broken", resume=True))
+    part = conditions_of(examples, slice(0, 6))
+    np.testing.assert_array_equal(drawn(whole, part), drawn(resumed, part))
+
+
 def test_weights_serve_other_settings_of_the_generation_and_no_others(tmp_path: Path) -> None:
     task = task_of()
     examples = examples_of(task, 20)
@@ -254,7 +289,9 @@ def test_weights_serve_other_settings_of_the_generation_and_no_others(tmp_path: 
         MODEL.fit(examples, task, Config(**{**SHORT, "min_steps": 3}), run_in(tmp_path, True))
 
 
-@pytest.mark.parametrize("changes", [{"label_weight": 0.1}, {"precision": "bf16"}, {"patch": 1}, {"side": 8}])
+@pytest.mark.parametrize(
+    "changes", [{"label_weight": 0.1}, {"labels_first": True}, {"precision": "bf16"}, {"patch": 1}, {"side": 8}]
+)
 def test_every_variant_trains_on_few_items_of_many_classes(tmp_path: Path, changes: dict[str, Any]) -> None:
     task = task_of(18, channels=3, classes=7)
     examples = examples_of(task, 14)

@@ -30,6 +30,7 @@ class Config(SoundClassifierConfig):
     condition: Literal["sound", "class"] = Field(default="sound", description="what the images are drawn from")
     encoder_widths: tuple[int, ...] = Field(default=(64, 128, 256, 512), min_length=1)
     embedding: int = Field(default=512, ge=1)
+    labels_first: bool = Field(default=False, description="before the flow the encoder learns the classes")
     label_weight: float = Field(default=0.0, ge=0, description="of the head's cross-entropy, beside the flow's loss")
     # Classifiers: of sounds, for the condition "class"; of images, to select among the weights of the flow
     judge_width: int = Field(default=16, ge=1)
@@ -69,11 +70,6 @@ def training_digest(config: Config, task: Task) -> str:
     """Digest of what the weights depend on: the task, and all settings but those of the generation."""
     stated = config.model_dump_json(exclude=set(GENERATION))
     return hashlib.sha256(f"{task}\0{stated}".encode()).hexdigest()
-
-
-def label_weight(config: Config) -> float:
-    """Of the encoder's head: of the condition "class" it is all that counts."""
-    return 1.0 if config.condition == "class" else config.label_weight
 
 
 def size_of(task: Task, config: Config) -> tuple[int, int]:

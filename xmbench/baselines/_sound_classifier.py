@@ -50,10 +50,9 @@ class SoundClassifierConfig(Part):
     classifier_batch: int = Field(default=32, ge=2)
 
 
-def encoder_of(task: Task, config: SoundClassifierConfig, label_weight: float = 1.0) -> SoundEncoder:
+def encoder_of(task: Task, config: SoundClassifierConfig) -> SoundEncoder:
     """The untrained network: log-mel spectrograms (B, 1, 128, 34) -> embeddings (B, D), logits (B, K)."""
-    classes = len(task.class_names)
-    return SoundEncoder(SPECTROGRAM_SIZE, classes, config.encoder_widths, config.embedding, label_weight)
+    return SoundEncoder(SPECTROGRAM_SIZE, len(task.class_names), config.encoder_widths, config.embedding)
 
 
 def train_classifier(

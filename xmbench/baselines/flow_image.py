@@ -28,7 +28,7 @@ from torch import Tensor
 
 from xmbench.baselines._adversarial import Spectrograms
 from xmbench.baselines._adversarial_selection import RealItems
-from xmbench.baselines._flow_image_network import Config, Flow, label_weight, training_digest
+from xmbench.baselines._flow_image_network import Config, Flow, training_digest
 from xmbench.baselines._sound_classifier import encoder_of, entropy, train_classifier, train_sound_classifier
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task, item_rng
 from xmbench.media.audio import to_float
@@ -57,11 +57,14 @@ class _Sounds:
     def __init__(
         self, spectrograms: Spectrograms, encoder: SoundEncoder, data: Tensors, config: Config, run: Run
     ) -> None:
-        """Trains the encoder of the condition "class"; that of "sound" learns with the flow."""
+        """Trains the encoder of the condition "class"; that of "sound" learns, or learns on, with the flow."""
         self._spectrograms, self._encoder, self._data, self._device = spectrograms, encoder, data, run.device
         self._classes = encoder.head.out_features if config.condition == "class" else 0
-        if self._classes:
+        if self._classes or config.labels_first:
             train_sound_classifier(encoder, spectrograms, data, config, run)
+        if not self._classes:
+            encoder.train().requires_grad_(True)
+            encoder.sends_back = config.label_weight > 0
 
     def told(self, rows: Tensor, mask: float = 0.0) -> tuple[Tensor, Losses]:
         """Conditions (B, D) of rows int64 (B,): true classes, or embeddings; with these the loss of the head."""
@@ -177,6 +180,8 @@ class _Painter:
     ) -> None:
         self._flow, self._encoder, self._spectrograms = flow.eval(), encoder.eval(), spectrograms
         self._task, self._config, self._seed, self._device = task, config, run.seed, run.device
+        weights = {*flow.parameters(), *encoder.parameters()}  # the encoder may be a part of the flow
+        self.parameters = sum(weight.numel() for weight in weights)
 
     def generate(self, conditions: Conditions, direction: Direction) -> NDArray[np.uint8]:
         """Sounds int16 (B, T) -> images uint8 (B, H, W, C)."""
@@ -221,7 +226,7 @@ class _FlowImageModel:
         run = dataclasses.replace(run, fingerprint={**run.fingerprint, "settings": training_digest(config, task)})
         data, spectrograms = Tensors(examples, run), Spectrograms(examples, task, "native", run.device)
         seed_everything(run.seed, "encoder", "weights")
-        encoder = place(encoder_of(task, config, label_weight(config)), run.device)
+        encoder = place(encoder_of(task, config), run.device)
         sounds = _Sounds(spectrograms, encoder, data, config, run)
         seed_everything(run.seed, "flow", "weights")
         flow = Flow(task, config, encoder if config.condition == "sound" else None)

@@ -17,11 +17,15 @@ class SoundEncoder(nn.Module):
     """Spectrograms (B, 1, F, N) in -1..1 -> conditions (B, D), logits (B, K).
 
     Pairs of 3x3 convolutions, of which the first halves both axes. Nothing is pooled over time, so that the condition
-    can tell when something sounds. With `label_weight` 0 the head's loss sends nothing back to the rest.
+    can tell when something sounds.
+
+    Attributes:
+        size: D.
+        sends_back: the head's loss reaches the rest; without, the head learns alone.
     """
 
     def __init__(
-        self, size: tuple[int, int], classes: int, widths: Sequence[int], condition: int, label_weight: float
+        self, size: tuple[int, int], classes: int, widths: Sequence[int], condition: int, sends_back: bool = True
     ) -> None:
         """Makes the network.
 
@@ -30,7 +34,7 @@ class SoundEncoder(nn.Module):
             classes: K.
             widths: channels of each pair of convolutions, multiples of 8.
             condition: D.
-            label_weight: of the head's loss; only whether it is 0 matters here.
+            sends_back: see the class.
         """
         super().__init__()
         layers: list[nn.Module] = []
@@ -40,14 +44,14 @@ class SoundEncoder(nn.Module):
                 layers += [nn.Conv2d(channels, width, 3, stride=stride, padding=1), nn.GroupNorm(GROUPS, width)]
                 layers.append(nn.SiLU())
             before, bands, frames = width, -(-bands // 2), -(-frames // 2)
-        self.size, self._sends_back = condition, label_weight > 0
+        self.size, self.sends_back = condition, sends_back
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * bands * frames, condition))
         self.norm, self.head = nn.LayerNorm(condition), nn.Linear(condition, classes)
 
     def forward(self, spectrograms: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
         features: Tensor = self.norm(self.body(spectrograms).float())
-        logits: Tensor = self.head(features if self._sends_back else features.detach())
+        logits: Tensor = self.head(features if self.sends_back else features.detach())
         return features, logits
 
 
