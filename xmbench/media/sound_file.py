@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import soundfile
 
+from xmbench.errors import OutputError
 from xmbench.media import audio, video
-from xmbench.storage.files import writing
 
 
 def to_flac(path: Path, target: Path, longest_s: float) -> float:
@@ -26,16 +27,18 @@ def to_flac(path: Path, target: Path, longest_s: float) -> float:
         OutputError: the target cannot be written.
     """
     chunks = video.whole_sound(path)
-    samples, rate = next(chunks)
-    left = round(longest_s * rate)
-    written = 0
-    with writing(target.parent), soundfile.SoundFile(target, "w", rate, 1, "PCM_16", format="FLAC") as file:
-        while left > written:
-            part = samples[: left - written]
-            file.write(audio.to_int16(part))
-            written += len(part)
-            following = next(chunks, None)
-            if following is None:
-                break
-            samples, _ = following
+    first, rate = next(chunks)
+    most, written = round(longest_s * rate), 0
+    try:
+        with soundfile.SoundFile(target, "w", rate, 1, "PCM_16", format="FLAC") as file:
+            for samples in chain([first], (part for part, _ in chunks)):
+                part = samples[: most - written]
+                file.write(audio.to_int16(part))
+                written += len(part)
+                if written >= most:
+                    break
+    except soundfile.LibsndfileError as error:  # it does not say why
+        raise OutputError(
+            f"a sound cannot be written ({error.error_string})", where=target.parent, todo="free some space on the disk"
+        ) from error
     return written / rate
