@@ -45,6 +45,7 @@ def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XMBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("XMBENCH_LINK_PAUSE_S", "0")
     monkeypatch.setattr(link_programs, "missing", lambda links: [])
+    monkeypatch.setattr(link_programs, "fetcher_version", lambda: "1")  # also where yt-dlp is not installed
 
 
 class Fetcher:
