@@ -45,6 +45,8 @@ FINAL = {
     "ERROR: [generic] a: Unable to download webpage: HTTP Error 404: Not Found (caused by <HTTPError 404>)": "removed",
     "ERROR: [x] a: This video is DRM protected": "drm",
     f"ERROR: [x] a: This video is only available for registered users. {_HINT}": "login-needed",
+    "xmbench: a playlist, not one recording": "playlist",
+    "[download] xmbench: 40,000 s long, at most 36,000 s are fetched": "too-long",
     "ERROR: Unsupported URL: https://example.org/": "unsupported-address",
     "[download] File is larger than max-filesize (2147483649 bytes > 2147483648 bytes). Aborting.": "too-large",
 }

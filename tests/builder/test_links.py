@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import signal
 import subprocess
 import sys
@@ -44,6 +45,7 @@ def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XMBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("XMBENCH_LINK_PAUSE_S", "0")
     monkeypatch.setattr(link_programs, "missing", lambda links: [])
+    monkeypatch.setattr(link_programs, "fetcher_version", lambda: "1")  # also where yt-dlp is not installed
 
 
 class Fetcher:
@@ -289,6 +291,13 @@ def test_what_is_too_long_is_not_downloaded(site: Site, tmp_path: Path) -> None:
     said = said_of(site.shows("long", b"", duration=90), tmp_path / "job")
     assert "90 s long, at most 60 s" in said.error
     assert site.asked == ["/api/long"]
+
+
+def test_a_playlist_is_not_one_recording(site: Site, tmp_path: Path) -> None:
+    sound = link_site.ogg(link_site.tone(0.3))
+    found = [{"_type": "url", "url": site.offers(f"{i}.ogg", sound)} for i in range(3)]
+    site.files["/api/list"] = json.dumps({"info": {"_type": "playlist", "entries": found}}).encode()
+    assert said_of(f"{site.url}/watch?v=list", tmp_path / "job").error == "xmbench: a playlist, not one recording"
 
 
 def test_a_fetch_that_hangs_is_ended_with_all_that_it_started(

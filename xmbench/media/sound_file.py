@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
+from xmbench.errors import OutputError
 from xmbench.media import audio, video
-from xmbench.storage.files import writing
 
 
 def to_flac(path: Path, target: Path, longest_s: float) -> float:
@@ -25,17 +30,26 @@ def to_flac(path: Path, target: Path, longest_s: float) -> float:
         VideoError: no sound, or damaged.
         OutputError: the target cannot be written.
     """
-    chunks = video.whole_sound(path)
-    samples, rate = next(chunks)
-    left = round(longest_s * rate)
+    try:
+        with closing(video.whole_sound(path)) as chunks:
+            first, rate = next(chunks)
+            with soundfile.SoundFile(target, "w", rate, 1, "PCM_16", format="FLAC") as file:
+                return (
+                    _written(file, chain([first], (samples for samples, _ in chunks)), round(longest_s * rate)) / rate
+                )
+    except soundfile.LibsndfileError as error:  # it does not say why
+        raise OutputError(
+            f"a sound cannot be written ({error.error_string})", where=target.parent, todo="free some space on the disk"
+        ) from error
+
+
+def _written(file: soundfile.SoundFile, chunks: Iterable[NDArray[np.float32]], most: int) -> int:
+    """Writes at most so many samples; returns how many."""
     written = 0
-    with writing(target.parent), soundfile.SoundFile(target, "w", rate, 1, "PCM_16", format="FLAC") as file:
-        while left > written:
-            part = samples[: left - written]
-            file.write(audio.to_int16(part))
-            written += len(part)
-            following = next(chunks, None)
-            if following is None:
-                break
-            samples, _ = following
-    return written / rate
+    for samples in chunks:
+        part = samples[: most - written]
+        file.write(audio.to_int16(part))
+        written += len(part)
+        if written >= most:
+            break
+    return written

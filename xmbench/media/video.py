@@ -15,7 +15,7 @@ FFmpeg comes inside the package `av`; no program is needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -184,7 +184,7 @@ def sound(
         yield from sound_track.slices(chunks, (round(start * sample_rate_hz) for start in starts), length)
 
 
-def whole_sound(path: Path, sound_stream: int = 0) -> Iterator[tuple[NDArray[np.float32], int]]:
+def whole_sound(path: Path, sound_stream: int = 0) -> Generator[tuple[NDArray[np.float32], int]]:
     """One sound stream from time 0 to its end, in consecutive chunks, mono, at the stream's own rate.
 
     Yields:

@@ -69,6 +69,7 @@ _FINAL = (
     ("drm", r"\bdrm\b"),
     ("too-large", r"larger than max-filesize"),
     ("too-long", r"xmbench: .* s long"),
+    ("playlist", r"xmbench: a playlist"),
     ("login-needed", r"login required|\blog in\b|registered users|sign in|requires authentication|use --cookies"),
     ("unsupported-address", r"unsupported url|is not a valid url"),
 )

@@ -108,8 +108,11 @@ def _fetch(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     except (YoutubeDLError, OSError) as error:
         cause = error.exc_info[1] if isinstance(error, DownloadError) and error.exc_info else error
         return {"tool": tool, **_problem(cause or error, str(error), log)}
-    if info.get("entries"):
-        info = next(iter(info["entries"])) or {}
+    if info.get("_type") == "playlist":
+        entries = [entry for entry in info.get("entries") or () if entry]
+        if len(entries) != 1 or (info.get("playlist_count") or 1) > 1:
+            return {"tool": tool, "error": "xmbench: a playlist, not one recording", "kind": ""}
+        info = entries[0]
     files = sorted(path.name for path in folder.glob("recording.*") if not path.name.endswith((".part", ".ytdl")))
     if len(files) != 1:
         return {"tool": tool, "error": "; ".join(log.said)[-_LONGEST_TEXT:] or "nothing was downloaded", "kind": ""}
