@@ -40,7 +40,7 @@ URMP = (
     *("bassoon", "cello", "clarinet", "double_bass", "flute", "horn", "oboe", "saxophone"),
     *("trombone", "trumpet", "tuba", "viola", "violin"),
 )
-OF_SOUNDS = ("instrument-sounds",)
+OF_SOUNDS = ("instrument-sounds", "instrument-sounds-second")
 OF_IMAGES = ("instrument-frames", "instrument-photos")
 OF_MINI = ("urmp-mini-sounds", "urmp-mini-sounds-second", "urmp-mini-images")
 LARGEST_BYTES = 200_000
