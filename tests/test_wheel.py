@@ -28,6 +28,8 @@ def test_the_wheel_carries_its_content(tmp_path: Path) -> None:
     assert {"xmbench/py.typed", "xmbench/measures/data/cochba.npz"} <= names
     assert "xmbench/judges/words/weights/digits.safetensors" in names
     assert {f"xmbench/judges/words/pretrained/speech-embedding.{end}" for end in ("safetensors", "json")} <= names
+    frozen = "xmbench/judges/instrument_images/pretrained/mobilenet-v2-first-blocks"
+    assert {f"{frozen}.{end}" for end in ("safetensors", "json")} <= names
     assert any(name.endswith("/NOTICE") for name in names), "Apache-2.0 asks for it"
     assert {"xmbench/conformance/vectors/pairs.json", "xmbench/conformance/vectors/seven.flac"} <= names
     assert not any(name.startswith(("tests/", "leaderboards/")) for name in names)

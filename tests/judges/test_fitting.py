@@ -36,7 +36,9 @@ def test_photographs_are_never_given_a_digit_net(digits: Dataset) -> None:
     with pytest.raises(DatasetError, match="no kind of judge fits the image of cifar10-ad") as caught:
         kind_for([dataset], "image")
     assert "32 x 32 pixels, 3 channels, 10 classes" in caught.value.what
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["digits", "words"]
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        *("digits", "instrument-images", "instrument-sounds", "words")
+    ]
     with pytest.raises(DatasetError, match="cifar10-ad"):
         kind_for([dataset], "image", "digits")
     with pytest.raises(DatasetError, match="cifar10-ad"):

@@ -23,7 +23,7 @@ from xmbench.errors import DatasetError, PrerequisiteError, UnknownNameError
 from xmbench.formats.corpora import read_toml
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import Recipe
-from xmbench.interfaces import FittableKind, Judge, Modality
+from xmbench.interfaces import FittableKind, Judge, JudgeKind, Modality
 from xmbench.judges import loading
 from xmbench.judges.fitting import fit, kind_for
 from xmbench.judges.instrument_images import JUDGE as IMAGES
@@ -33,14 +33,16 @@ from xmbench.judges.instrument_sounds import JUDGE as SOUNDS
 from xmbench.judges.instrument_sounds.augment import vocoded
 from xmbench.judges.instrument_sounds.features import FRONT_ENDS, RATE_HZ, SAMPLES, features, heard, shape_of
 from xmbench.judges.labelled import read, tested
+from xmbench.judges.records import pretrained
 from xmbench.media.signal import Media, Picture, Sound
 
 URMP = (
     *("bassoon", "cello", "clarinet", "double_bass", "flute", "horn", "oboe", "saxophone"),
     *("trombone", "trumpet", "tuba", "viola", "violin"),
 )
-OF_SOUNDS = ("instrument-sounds", "instrument-sounds-second")
+OF_SOUNDS = ("instrument-sounds",)
 OF_IMAGES = ("instrument-frames", "instrument-photos")
+OF_MINI = ("urmp-mini-sounds", "urmp-mini-sounds-second", "urmp-mini-images")
 LARGEST_BYTES = 200_000
 
 
@@ -99,15 +101,20 @@ def test_other_classes_do_not_fit(names: tuple[str, ...]) -> None:
 
 
 # ------------------------------------------------------------------------------------------- the frozen judges
-@pytest.mark.parametrize("name", [*OF_SOUNDS, *OF_IMAGES])
-def test_a_judge_is_small_keeps_the_contract_and_is_the_one_on_its_card(name: str) -> None:
+@pytest.mark.parametrize("name", [*OF_SOUNDS, *OF_IMAGES, *OF_MINI])
+def test_a_judge_is_small_and_is_the_one_on_its_card(name: str) -> None:
     data, known, judge = stored(name), card(name), frozen(name)
     assert len(data) == known["bytes"] <= LARGEST_BYTES
     assert sha256(data).hexdigest() == known["sha256"]
     assert (known["role"] == "second") == name.endswith("-second")
     assert known["voices"], "licences of what it was trained on"
     assert known["false_accepts"]
-    check_judge(SOUNDS if judge.modality == "audio" else IMAGES, data, items_for(judge, 3))
+    assert list(judge.class_names) == known["classes"]
+
+
+@pytest.mark.parametrize(("kind", "name"), [(SOUNDS, "instrument-sounds"), (IMAGES, "instrument-frames")])
+def test_both_kinds_keep_what_judges_promise(kind: JudgeKind, name: str) -> None:
+    check_judge(kind, stored(name), items_for(frozen(name), 3))
 
 
 def test_the_instruments_of_urmp_are_among_their_classes() -> None:
@@ -121,7 +128,7 @@ def test_the_corpus_of_instruments_names_the_judges_that_ship() -> None:
     known = read_toml(ROOT / "recipes" / "corpora" / "instruments.toml")
     for name, digest in known["judges"].items():
         assert sha256(stored(name)).hexdigest() == digest
-    assert {*OF_SOUNDS, *OF_IMAGES} <= set(known["judges"])
+    assert {*OF_SOUNDS, *OF_IMAGES, *OF_MINI} == set(known["judges"])
 
 
 @pytest.mark.parametrize("name", [*OF_SOUNDS, *OF_IMAGES])
@@ -136,7 +143,7 @@ def test_a_row_depends_on_its_own_item_only(name: str) -> None:
     assert judge.probabilities([]).shape == (0, len(judge.class_names) + 1)
 
 
-@pytest.mark.parametrize("name", OF_SOUNDS)
+@pytest.mark.parametrize("name", [*OF_SOUNDS, "urmp-mini-sounds", "urmp-mini-sounds-second"])
 def test_silence_noise_and_hum_are_no_instrument(name: str) -> None:
     rng = np.random.default_rng(0)
     time = np.arange(22_050) / 44_100
@@ -146,7 +153,7 @@ def test_silence_noise_and_hum_are_no_instrument(name: str) -> None:
     assert found.tolist() == [len(judge.class_names)] * 4
 
 
-@pytest.mark.parametrize("name", OF_IMAGES)
+@pytest.mark.parametrize("name", [*OF_IMAGES, "urmp-mini-images"])
 def test_plain_colours_and_noise_are_no_instrument(name: str) -> None:
     rng = np.random.default_rng(0)
     plain = [np.full((64, 64, 3), shade, np.uint8) for shade in (0, 128, 255)]
@@ -154,6 +161,15 @@ def test_plain_colours_and_noise_are_no_instrument(name: str) -> None:
     judge = frozen(name)
     found = judge.probabilities([Picture(pixels) for pixels in images]).argmax(1)
     assert found.tolist() == [len(judge.class_names)] * 4
+
+
+def test_the_judges_of_drawn_players_were_not_trained_on_urmp_mini() -> None:
+    for name in OF_MINI:
+        known = card(name)
+        assert set(known["data"]) == {"other-pieces"}
+        assert "other seeds" in known["details"]["trained_on"]
+        assert known["accuracy"]["test items of urmp-mini"]["accuracy"] >= 0.9
+        assert set(frozen(name).class_names) == {"cello", "flute", "trumpet", "violin"}
 
 
 # ---------------------------------------------------------------------------------------------- what they hear and see
@@ -199,6 +215,9 @@ def test_the_photo_features_are_those_of_their_record_and_of_the_published_netwo
     known = json.loads(photo_features.WEIGHTS.with_suffix(".json").read_text("utf-8"))
     assert photo_features.digest() == known["sha256"]
     assert photo_features.WEIGHTS.stat().st_size == known["bytes"]
+    assert known["licence"] == "Apache-2.0"
+    assert known["origin"] in (ROOT / "NOTICE").read_text("utf-8")
+    assert (known["name"], known["sha256"]) in list(pretrained()), "`xmbench doctor` lists it"
     published = np.load(shared("data", "weights", "mobilenet_v2_1.0_224_u8.npz"))
     network = photo_features.photo_features()
     layer = network.blocks[10].get_submodule("project.layer")

@@ -65,7 +65,7 @@ def test_the_record_describes_the_stored_weights() -> None:
     assert record["licence"] == "Apache-2.0"
     assert record["origin"] in (ROOT / "NOTICE").read_text("utf-8")
     assert record["sha256"] == speech_embedding.digest()
-    assert list(pretrained()) == [("speech-embedding", record["sha256"])], "`xmbench doctor` lists it"
+    assert ("speech-embedding", record["sha256"]) in list(pretrained()), "`xmbench doctor` lists it"
 
 
 def test_one_pass_gives_the_embedding_of_every_window() -> None:

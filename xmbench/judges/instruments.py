@@ -13,6 +13,7 @@ OPTIONS = (
     FitOption("strangers", "Directory of what is none of the classes, <kind>/*, for a test only.", Path),
     FitOption("without", "A group of the training items to test on instead.", many=True),
     FitOption("test-on", "Another data set, of some of the classes, whose test items are a test.", Path, many=True),
+    FitOption("draws", "Examples that are drawn for the training.", int, between=(1, 1_000_000)),
     FitOption("beside", "Another judge's weights: how often the two agree.", Path),
 )
 

@@ -25,8 +25,8 @@ from xmbench.judges.stored import exactly
 from xmbench.media.signal import Picture
 
 NAME = "instrument-image"
-STEPS = 2500
-DRAWS = 14_000  # images whose features the network is trained on
+STEPS = 1500
+DRAWS = 6_000  # images whose features the network is trained on
 ACCEPTED = 0.97  # of the images that are kept apart for the confidence
 _PRETRAINED = (
     "the first blocks of Google's MobileNetV2, trained by others on ImageNet; only what is after it was trained here"
@@ -45,6 +45,7 @@ def fit_instrument_images(
     without: Sequence[str] = (),
     test_on: Sequence[Path] = (),
     mirrored: str = "no",
+    draws: int = DRAWS,
     beside: Path | None = None,
     seed: int = 0,
     steps: int | None = None,
@@ -60,6 +61,7 @@ def fit_instrument_images(
         without: groups of the training items that are a test of their own.
         test_on: directories of more data sets, of some of the classes, whose test items are tests.
         mirrored: "yes" to mirror half of the training images.
+        draws: examples for the training; a short training draws fewer.
         beside: weights of another judge; the record then says how often the two agree.
         seed: of the training.
         steps: of the training; None for the default.
@@ -74,7 +76,7 @@ def fit_instrument_images(
     )
     add_unseen(material)
     material.licences["photo features: MobileNetV2"] = "Apache-2.0"
-    judge = _trained(material, mirrored == "yes", seed, steps or STEPS, progress)
+    judge = _trained(material, mirrored == "yes", seed, steps or STEPS, draws, progress)
     return instrument_record.fitted(
         judge,
         judge.data,
@@ -88,6 +90,7 @@ def fit_instrument_images(
             "photo_features": digest(),
             "mirrored": mirrored == "yes",
             "steps": steps or STEPS,
+            "draws": draws,
             "rejection": asdict(judge.rejection),
         },
         packages=("torch", "pillow"),
@@ -95,7 +98,7 @@ def fit_instrument_images(
 
 
 def _trained(
-    material: Material, mirrored: bool, seed: int, steps: int, progress: Callable[[str], None]
+    material: Material, mirrored: bool, seed: int, steps: int, draws: int, progress: Callable[[str], None]
 ) -> InstrumentImageJudge:
     classes = len(material.class_names)
     images, labels, groups = [], [], []
@@ -105,7 +108,7 @@ def _trained(
             labels.append(label)
             groups.append(group)
     drawn = Draws(images, labels, groups, classes, mirrored=mirrored, seed=seed)
-    examples, wanted = _featured(drawn, min(DRAWS, steps * _BATCH), progress)
+    examples, wanted = _featured(drawn, min(draws, steps * _BATCH), progress)
     generator = torch.Generator().manual_seed(seed)
 
     def make() -> SceneNet:
@@ -124,7 +127,9 @@ def _trained(
     schedule = Schedule(steps, _PEAK_LR, weight_decay=_WEIGHT_DECAY, smoothing=0.05)
     judge = InstrumentImageJudge.of(material.class_names, learned(make, batch, schedule, seed, log))
     return judge.rejecting(
-        fitted_rejection(*_kept_apart(judge, material.calibrating, drawn, min(_CALIBRATED, steps * _BATCH)), ACCEPTED)
+        fitted_rejection(
+            *_kept_apart(judge, material.calibrating, drawn, min(_CALIBRATED, draws // 2, steps * _BATCH)), ACCEPTED
+        )
     )
 
 

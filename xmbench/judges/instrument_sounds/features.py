@@ -26,7 +26,7 @@ BANDS, MEL_WINDOW, MEL_HOP = 80, 2048, 256
 MEL_LOW_HZ, MEL_HIGH_HZ = 40.0, 10_000.0
 FLOOR_DB = 70.0
 _FLOOR = 10.0 ** (-FLOOR_DB / 10.0)
-SEMITONES, TONE_WINDOW, TONE_HOP = 96, 4096, 512
+SEMITONES, TONE_WINDOW, TONE_HOP = 96, 4096, 1024
 LOWEST_HZ = 440.0 * 2.0 ** (-45 / 12)  # C1
 _POWER = 0.15  # of amplitudes
 _STEP = RATE_HZ // 100
@@ -34,7 +34,7 @@ _QUIETEST = 1e-16  # power
 
 
 def shape_of(front_end: str) -> tuple[int, int]:
-    """Bands and frames: (80, 44) or (96, 22)."""
+    """Bands and frames: (80, 44) or (96, 11)."""
     return (BANDS, 1 + SAMPLES // MEL_HOP) if front_end == "mel" else (SEMITONES, 1 + SAMPLES // TONE_HOP)
 
 
@@ -61,9 +61,10 @@ def features(waves: Tensor, front_end: str) -> Tensor:
     """(B, SAMPLES) at RATE_HZ -> (B, bands, frames), about -1..1; silence is -1 everywhere."""
     if front_end == "mel":
         bands = torch.einsum("bft,fm->bmt", _power(waves, MEL_WINDOW, MEL_HOP), _mel_table())
-        return 10.0 * torch.log10(_relative(bands)) / (FLOOR_DB / 2) + 1.0
+        levels = 10.0 * torch.log10(_relative(bands))
+        return levels / (FLOOR_DB / 2) + 1.0
     tones = torch.einsum("bft,fm->bmt", _power(waves, TONE_WINDOW, TONE_HOP), _tone_table())
-    lowest = _FLOOR ** (_POWER / 2)
+    lowest = float(_FLOOR ** (_POWER / 2))
     return 2.0 * (_relative(tones) ** (_POWER / 2) - lowest) / (1.0 - lowest) - 1.0
 
 

@@ -35,8 +35,8 @@ from xmbench.media.audio import resample
 from xmbench.media.signal import Sound
 
 NAME, SECOND = "instrument-sound", "-second"
-STEPS = 4000
-DRAWS = 16_000  # sounds that the network is trained on, each varied at every step
+STEPS = 3000
+DRAWS = 12_000  # sounds that the network is trained on, each varied at every step
 ACCEPTED = 0.97  # of the sounds of instruments that are kept apart for the confidence
 _FRONT_ENDS = {"convolutional": "mel", "recurrent": "semitones"}
 _PEAK_LR = {"mel": 6e-3, "semitones": 4e-3}
@@ -54,6 +54,7 @@ def fit_instrument_sounds(
     without: Sequence[str] = (),
     test_on: Sequence[Path] = (),
     network: str = "convolutional",
+    draws: int = DRAWS,
     beside: Path | None = None,
     seed: int = 0,
     steps: int | None = None,
@@ -69,6 +70,7 @@ def fit_instrument_sounds(
         without: groups of the training items that are a test of their own.
         test_on: directories of more data sets, of some of the classes, whose test items are tests.
         network: "recurrent" makes a second judge, with another front end.
+        draws: examples for the training; a short training draws fewer.
         beside: weights of another judge; the record then says how often the two agree.
         seed: of the training.
         steps: of the training; None for the default.
@@ -84,7 +86,7 @@ def fit_instrument_sounds(
     add_unplayed(material)
     front_end = _FRONT_ENDS[network]
     second = front_end == "semitones"
-    judge = _trained(material, front_end, seed + _SECOND_SEED * second, steps or STEPS, progress)
+    judge = _trained(material, front_end, seed + _SECOND_SEED * second, steps or STEPS, draws, progress)
     return instrument_record.fitted(
         judge,
         judge.data,
@@ -93,7 +95,7 @@ def fit_instrument_sounds(
         sees=_sees(front_end),
         role="second" if second else "first",
         beside=beside,
-        details={"network": network, "steps": steps or STEPS, "rejection": asdict(judge.rejection)},
+        details={"network": network, "steps": steps or STEPS, "draws": draws, "rejection": asdict(judge.rejection)},
         packages=("torch", "torchaudio", "soxr"),
     )
 
@@ -105,7 +107,7 @@ def _sees(front_end: str) -> str:
 
 
 def _trained(
-    material: Material, front_end: str, seed: int, steps: int, progress: Callable[[str], None]
+    material: Material, front_end: str, seed: int, steps: int, draws: int, progress: Callable[[str], None]
 ) -> InstrumentSoundJudge:
     classes = len(material.class_names)
     clips, labels, groups, sources = [], [], [], []
@@ -116,9 +118,9 @@ def _trained(
             groups.append(group)
             sources.append(source)
     progress(f"{len(clips)} sounds of {len(set(groups))} groups")
-    drawn = Draws(clips, labels, groups, sources, classes, seed, min(POOL, steps * _BATCH))
+    drawn = Draws(clips, labels, groups, sources, classes, seed, min(POOL, max(draws // 8, 1), steps * _BATCH))
 
-    examples, wanted = _heard(drawn, min(DRAWS, steps * _BATCH), front_end, progress)
+    examples, wanted = _heard(drawn, min(draws, steps * _BATCH), front_end, progress)
     generator = torch.Generator().manual_seed(seed)
 
     def batch() -> tuple[Tensor, Tensor]:
@@ -132,7 +134,9 @@ def _trained(
     network = learned(lambda: NETWORKS[front_end](classes), batch, schedule, seed, log)
     judge = InstrumentSoundJudge.of(material.class_names, front_end, network)
     return judge.rejecting(
-        fitted_rejection(*_kept_apart(judge, material.calibrating, drawn, min(_CALIBRATED, steps * _BATCH)), ACCEPTED)
+        fitted_rejection(
+            *_kept_apart(judge, material.calibrating, drawn, min(_CALIBRATED, draws, steps * _BATCH)), ACCEPTED
+        )
     )
 
 

@@ -50,7 +50,7 @@ class TimbreNet(nn.Module):
 
 
 class ToneNet(nn.Module):
-    """Semitones (B, 96, 22) -> logits (B, K + 1); the last class is "none"."""
+    """Semitones (B, 96, 11) -> logits (B, K + 1); the last class is "none"."""
 
     def __init__(self, classes: int, dropout: float = 0.3) -> None:
         super().__init__()
@@ -64,16 +64,16 @@ class ToneNet(nn.Module):
         self.head = nn.Linear(EMBEDDING, classes + 1)
 
     def embed(self, tones: Tensor) -> Tensor:
-        """(B, 96, 22) -> (B, 64)."""
+        """(B, 96, 11) -> (B, 64)."""
         h = self.scaled(tones).transpose(1, 2)
         h = self.dropout(self.first(h)[0])
-        h = self.second(h)[0]  # (B, 22, 128)
+        h = self.second(h)[0]  # (B, 11, 128)
         share = torch.softmax(self.look(h), 1)
         found: Tensor = self.embedding(self.dropout(torch.cat([(share * h).sum(1), h.mean(1)], 1)))
         return found
 
     def forward(self, tones: Tensor) -> Tensor:
-        """(B, 96, 22) -> (B, K + 1)."""
+        """(B, 96, 11) -> (B, K + 1)."""
         logits: Tensor = self.head(self.dropout(self.embed(tones)))
         return logits
 
