@@ -19,7 +19,10 @@ from torch import Tensor, nn
 
 from tests.baselines.test_adversarial_rows import TASK, outputs, run_in
 from tests.conftest import ROOT
+from xmbench import registry
 from xmbench.baselines import dcmavg_s2i
+from xmbench.baselines._adversarial import square
+from xmbench.baselines._adversarial_selection import settle_norms
 from xmbench.baselines._dcmavg_s2i_config import Config
 from xmbench.errors import DatasetError, DocumentError
 from xmbench.formats.baseline import Baseline
@@ -71,12 +74,12 @@ def examples_of(count: int = 48, seed: int = 0, takes: int = 6) -> Examples:
     clips = np.round(tones * level * 12000).astype(np.int16)
     ids = tuple(f"item-{i:03d}" for i in range(count))
     groups = tuple(f"take-{label}-{i // 2 % takes}" for i, label in enumerate(labels))
-    starts_s = np.arange(count) // 2 // takes * 0.1
+    starts_s = (np.arange(count) // 2 // takes * 0.1).astype(np.float64)
     return Examples(ids, labels, images, clips, np.arange(count), groups, starts_s=starts_s)
 
 
 def config_of(name: str, **changes: Any) -> Config:
-    config = resolve_config(ROWS[name], dcmavg_s2i.MODEL, None, {**TINY, **changes})
+    config = resolve_config(ROWS[name], registry.model("dcmavg-s2i"), None, {**TINY, **changes})
     assert isinstance(config, Config)
     return config
 
@@ -120,7 +123,7 @@ def test_full_width_of_generator_and_discriminator() -> None:
 
 def test_poses_need_the_classes_of_a_classifier() -> None:
     with pytest.raises(DocumentError, match="each class"):
-        resolve_config(ROWS["a"], dcmavg_s2i.MODEL, None, {"scenario": "pose"})
+        resolve_config(ROWS["a"], registry.model("dcmavg-s2i"), None, {"scenario": "pose"})
 
 
 # ---------------------------------------------------------------------------------------------- losses
@@ -158,7 +161,7 @@ def test_the_loss_of_a_batch_is_equation_4_of_the_images_that_the_variant_uses(t
         return
     printed = np.log(real) + (np.log(1 - scores[1]) + np.log(1 - fake)) / 2
     assert found == pytest.approx(-printed.mean(), abs=1e-5)
-    known = dcmavg_s2i.square(data.pixels(data.rows))
+    known = square(data.pixels(data.rows))
     for position, image in zip(positions, pair.discriminator.seen[1], strict=True):
         shown = int((known - image).abs().flatten(1).sum(dim=1).argmin())
         assert torch.equal(known[shown], image)
@@ -306,11 +309,10 @@ def test_the_evolution_of_a_set_without_held_out_items_has_training_items_only(t
 # ---------------------------------------------------------------------------------------------- held-out items
 def test_norms_fit_the_kept_weights_where_nothing_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settled: list[int] = []
-    settle = dcmavg_s2i.settle_norms
 
     def counted(*given: Any) -> None:
         settled.append(1)
-        settle(*given)
+        settle_norms(*given)
 
     monkeypatch.setattr("xmbench.baselines.dcmavg_s2i.settle_norms", counted)
     examples = dataclasses.replace(examples_of(16), groups=("take",) * 16)
