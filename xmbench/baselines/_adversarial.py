@@ -259,10 +259,6 @@ def _train_supervised(
 
 
 # ---------------------------------------------------------------------------------------- adversarial phase
-# Least between two halvings of the rate: with 300 items and epochs of 20 steps nothing would be left of it after 600
-HALVING_STEPS = 300
-
-
 def train_adversaries(
     pair: nn.Module,
     updates: Sequence[tuple[str, nn.Module, Callable[[Tensor], Losses]]],
@@ -285,8 +281,7 @@ def train_adversaries(
     batch, epoch, steps = plan_steps(len(data.rows), config.batch, config.epochs, config.min_steps)
     run.progress(f"adversaries: {len(data.rows)} items, {len(data.held_out)} held out, batch {batch}, {steps} steps")
     halved, betas = (config.halve_every * epoch,), (config.beta1, 0.999)
-    apart = (max(*halved, HALVING_STEPS),)
-    adam = Optimiser("adam", config.lr, schedule="step", betas=betas, decay_steps=apart, decay_rate=0.5)
+    adam = Optimiser("adam", config.lr, schedule="step", betas=betas, decay_steps=halved, decay_rate=0.5)
     phase = Phase(
         name="adversaries",
         module=pair,
