@@ -13,7 +13,7 @@
     ├── PrerequisiteError       a missing program or package
     ├── OutputError             a directory that cannot be written, a full disk
     ├── HubError                the Hugging Face Hub refuses, or cannot be reached
-    ├── UnfinishedError         exit code 3: stopped at a time limit; the same command with --resume continues
+    ├── UnfinishedError         exit code 3: stopped at a time limit (--resume continues), or refused by a site for now
     └── CheckError              exit code 1: everything ran and a check failed
 
 A message says what is wrong, where, what was expected and what to do next. All problems of one input are

@@ -33,6 +33,7 @@ RECIPES = (
     "sub-urmp",
     "inis",
 )
+INSTRUMENTS = ("urmp-windows", "sub-urmp", "inis")
 ON_ITS_OWN = ("digits-ad", "urmp-mini")  # they bring or make their files
 MOMENTS = 10
 CLASSES = load_recipe("inis").classes.names
@@ -60,10 +61,14 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_ten_kills_at_random_moments_end_at_the_same_digest(
-    recipe: str, upstream: Path, corpora: dict[str, Path], tmp_path: Path
+    recipe: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """SIGKILL to the whole process group; every second time the cache is lost as well."""
-    source = None if recipe in ON_ITS_OWN else corpora.get(recipe, upstream)
+    source: Path | None = None
+    if recipe in INSTRUMENTS:
+        source = request.getfixturevalue("corpora")[recipe]
+    elif recipe not in ON_ITS_OWN:
+        source = request.getfixturevalue("upstream")
     _kill_ten_times(recipe, source, tmp_path)
 
 
