@@ -110,7 +110,7 @@ def _encoded(text: str, encoding: str) -> bytes:
 
 
 def layout_of(path: Path) -> str:
-    """ "npz" (a torch file of today is a zip file, too), "npy" or "other", by the first bytes."""
+    """By the first bytes: "npz", "npy" or "other"; a torch file of today is a zip file as well, but no npz."""
     check_size(path)
     with path.open("rb") as file:
         head = file.read(8)

@@ -19,6 +19,7 @@ from xmbench.cli import (
     INTERRUPTED,
     boards,
     building,
+    harvesting,
     inspecting,
     judging,
     packing,
@@ -67,7 +68,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for stage in (building, inspecting, planning, running, scoring, judging, boards, sharing, packing):
+for stage in (building, harvesting, inspecting, planning, running, scoring, judging, boards, sharing, packing):
     stage.register(app)
 
 
