@@ -26,7 +26,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from xmbench.errors import DocumentError, MediaError, UpstreamError
 from xmbench.formats.document import load_json
 from xmbench.formats.harvest import CANDIDATES_FOLDER, LABELS_FILE, OK, Labels
-from xmbench.interfaces import AttributeTypes, Entry, Modality, Raw, RawClip, RawImage, RawPair, Rejected, Task, Upstream
+from xmbench.interfaces import (
+    AttributeTypes,
+    Entry,
+    Modality,
+    Raw,
+    RawClip,
+    RawImage,
+    RawPair,
+    Rejected,
+    Task,
+    Upstream,
+)
 from xmbench.media import audio, image
 from xmbench.statistics.agreement import NONE, Vocabulary
 
@@ -166,9 +177,7 @@ def _agreeing(upstream: Upstream, options: HarvestOptions, task: Task) -> Iterat
                 "sound_probability": float(agreed.sound[row]),
                 "start_s": float(measured["start_s"]),
             }
-            yield _Agreeing(
-                measured["id"], measured["group"], classes[label], name, row, attributes, measured
-            )
+            yield _Agreeing(measured["id"], measured["group"], classes[label], name, row, attributes, measured)
 
 
 def _files(upstream: Upstream) -> list[str]:
@@ -222,9 +231,7 @@ def _tops(path: Path) -> list[str]:
         return []
 
 
-def _top(
-    column: pa.ChunkedArray, top: int, vocabulary: Vocabulary
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _top(column: pa.ChunkedArray, top: int, vocabulary: Vocabulary) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Codes and probabilities (N, top) of a column of labels; rows without labels have none."""
     values = column.combine_chunks()
     lengths = np.asarray(values.value_lengths().fill_null(0), np.int64)
