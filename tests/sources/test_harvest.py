@@ -60,9 +60,9 @@ def test_the_agreed_label_is_that_of_ten_plain_lines(rows: list[tuple[Top, Top]]
         codes = np.full((len(rows), top), NONE, np.int64)
         probabilities = np.zeros((len(rows), top))
         for n, row in enumerate(rows):
-            names = [name for name, _ in row[side][:top]]
-            codes[n, : len(names)] = vocabulary.codes(names)
-            probabilities[n, : len(names)] = [p for _, p in row[side][:top]]
+            listed = [name for name, _ in row[side][:top]]
+            codes[n, : len(listed)] = vocabulary.codes(listed)
+            probabilities[n, : len(listed)] = [p for _, p in row[side][:top]]
         sides.append((codes, probabilities))
     found = vocabulary.agreed(sides[0], sides[1])
     names = [None if code == NONE else vocabulary.ids[code] for code in found.labels]
@@ -82,7 +82,7 @@ def test_the_probabilities_are_those_of_the_labels_that_agree() -> None:
 
 
 # ------------------------------------------------------------------------------------------- a small harvest
-def _row(number: int, image: Top, sound: Top, **changed: Any) -> dict[str, Any]:
+def _row(number: int, image: Top, sound: Top, changed: Mapping[str, Any] | None = None) -> dict[str, Any]:
     time = np.arange(5 * 22_050) / 22_050
     samples = audio.to_int16((0.3 * np.sin(2 * np.pi * (200 + 10 * number) * time)).astype(np.float32))
     bits = np.random.default_rng(number).bytes(8).hex()
@@ -98,7 +98,7 @@ def _row(number: int, image: Top, sound: Top, **changed: Any) -> dict[str, Any]:
         "audio": {"bytes": audio.encode_flac(samples, 22_050), "path": "s.flac"},
         **tops,
     }
-    return row | changed
+    return {**row, **(changed or {})}
 
 
 def _harvest(root: Path, rows: Sequence[dict[str, Any]], per_file: int = 10) -> Path:
@@ -128,7 +128,7 @@ def _entries(root: Path, **options: Any) -> list[Entry]:
 
 
 def test_candidates_become_items_of_the_class_that_both_annotators_find(tmp_path: Path) -> None:
-    rows = [_row(0, *AGREES), _row(1, *NOTHING), _row(2, *WAVES), _row(3, *AGREES, status="web-page", image=None)]
+    rows = [_row(0, *AGREES), _row(1, *NOTHING), _row(2, *WAVES), _row(3, *AGREES, {"status": "web-page"})]
     found = _entries(_harvest(tmp_path, rows))
     assert [(entry.key, entry.label, entry.group) for entry in found] == [
         ("video-000", 0, "video-0"),
@@ -140,7 +140,7 @@ def test_candidates_become_items_of_the_class_that_both_annotators_find(tmp_path
 
 def test_labels_below_the_first_three_do_not_count(tmp_path: Path) -> None:
     late: Top = [("other", 0.4), (SEASHORE, 0.3), (WHIPPET, 0.2), (POODLE, 0.1)]
-    root = _harvest(tmp_path, [_row(0, late[:2] + [late[3]], [(DOG, 1.0)]), _row(1, [late[0], late[1]], [(DOG, 1.0)])])
+    root = _harvest(tmp_path, [_row(0, [*late[:2], late[3]], [(DOG, 1.0)]), _row(1, [late[0], late[1]], [(DOG, 1.0)])])
     assert [entry.key for entry in _entries(root)] == ["video-000"]
     assert not _entries(root, top=2)
 
@@ -149,12 +149,12 @@ def test_what_a_rule_leaves_out_is_an_item_with_its_reason(tmp_path: Path) -> No
     near = _row(0, *AGREES)["frame_hash"]
     rows = [
         _row(0, *AGREES),
-        _row(1, *AGREES, brightness=3.0),
-        _row(2, *AGREES, contrast=1.0),
-        _row(3, *AGREES, motion=0.1),
-        _row(4, *AGREES, level_db=-90.0),
-        _row(5, *AGREES, frame_hash=f"{int(near, 16) ^ 0b101:016x}", group="video-0"),
-        _row(6, *AGREES, frame_hash=near),  # of another video
+        _row(1, *AGREES, {"brightness": 3.0}),
+        _row(2, *AGREES, {"contrast": 1.0}),
+        _row(3, *AGREES, {"motion": 0.1}),
+        _row(4, *AGREES, {"level_db": -90.0}),
+        _row(5, *AGREES, {"frame_hash": f"{int(near, 16) ^ 0b101:016x}", "group": "video-0"}),
+        _row(6, *AGREES, {"frame_hash": near}),  # of another video
     ]
     root = _harvest(tmp_path, rows)
     recipe, options = _mini()
@@ -186,14 +186,14 @@ def test_a_harvest_of_other_annotators_or_labels_is_refused(tmp_path: Path) -> N
     (root / "candidates/labels.json").unlink()
     with pytest.raises(UpstreamError, match="not finished"):
         _entries(root)
+    for file in (root / "candidates").iterdir():
+        file.unlink()
     with pytest.raises(UpstreamError, match="no harvest"):
-        for file in (root / "candidates").iterdir():
-            file.unlink()
         _entries(root)
 
 
 def test_a_harvest_is_built_validated_and_rebuilt_to_the_same_digest(tmp_path: Path) -> None:
-    rows = [_row(n, *(AGREES if n % 2 else WAVES), **({"level_db": -99.0} if n == 7 else {})) for n in range(16)]
+    rows = [_row(n, *(AGREES if n % 2 else WAVES), {"level_db": -99.0} if n == 7 else None) for n in range(16)]
     root = _harvest(tmp_path / "harvest", rows)
     recipe = load_recipe("scenes-mini")
     made = [

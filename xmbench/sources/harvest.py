@@ -299,7 +299,8 @@ class _Rows:
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._name, self._file, self._group = "", None, -1
+        self._name, self._group = "", -1
+        self._file: Any = None
         self._first: list[int] = []
         self._table: pa.Table | None = None
 
@@ -317,7 +318,7 @@ class _Rows:
     def _media(self, name: str, row: int) -> tuple[bytes, bytes]:
         if name != self._name or self._file is None:
             self._name, self._group = name, -1
-            self._file: Any = pq.ParquetFile(self._upstream.path(name))
+            self._file = pq.ParquetFile(self._upstream.path(name))
             meta = self._file.metadata
             sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
             self._first = [0, *np.cumsum(sizes).tolist()]
