@@ -94,6 +94,7 @@ def _row(number: int, image: Top, sound: Top, changed: Mapping[str, Any] | None 
         **{"id": f"video-{number:03d}", "group": f"video-{number}", "source": f"{number}.mp4", "status": "ok"},
         **{"stage": "", "filtered": False, "temporary": False, "detail": "", "start_s": 0.0, "sound_s": 5.0},
         **{"brightness": 100.0, "contrast": 50.0, "motion": None, "level_db": -20.0, "frame_hash": bits},
+        **{"picture_digest": f"p{number}", "sound_digest": f"s{number}"},
         "image": {"bytes": corpus.frame(number), "path": "f.jpg"},
         "audio": {"bytes": audio.encode_flac(samples, 22_050), "path": "s.flac"},
         **tops,
@@ -155,13 +156,27 @@ def test_what_a_rule_leaves_out_is_an_item_with_its_reason(tmp_path: Path) -> No
         _row(4, *AGREES, {"level_db": -90.0}),
         _row(5, *AGREES, {"frame_hash": f"{int(near, 16) ^ 0b101:016x}", "group": "video-0"}),
         _row(6, *AGREES, {"frame_hash": near}),  # of another video
+        _row(7, *AGREES, {"sound_digest": "s0"}),
+        _row(8, *AGREES, {"picture_digest": "p6"}),
+        _row(9, *AGREES, {"sound_digest": "s6", "group": "video-6"}),
     ]
     root = _harvest(tmp_path, rows)
     recipe, options = _mini()
     entries = _entries(root)
     values = list(SOURCE.read(Folder(root), options, recipe.task, entries))
     reasons = [value.reason if isinstance(value, Rejected) else "" for value in values]
-    assert reasons == ["", "black-frame", "flat-frame", "still-video", "silent", "near-duplicate", ""]
+    assert reasons == [
+        "",
+        "black-frame",
+        "flat-frame",
+        "still-video",
+        "silent",
+        "near-duplicate",
+        "",
+        "repeated",
+        "repeated",
+        "",
+    ]
     assert all(value.filtered for value in values if isinstance(value, Rejected))
     assert [isinstance(value, RawPair) for value in values] == [not reason for reason in reasons]
 

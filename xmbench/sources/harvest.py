@@ -2,8 +2,9 @@
 
 Read from what `xmbench harvest` wrote: `candidates/*.parquet` and `candidates/labels.json`. A candidate belongs to a
 class where both annotators agree on its label (`xmbench.statistics.agreement`). Left out, in this order, and listed:
-black and flat frames, still videos, silent sounds, frames of a video that look like another one of it. Of the others,
-each class has at most `per_class`, by a seeded hash of the id; the surplus is no item.
+black and flat frames, still videos, silent sounds, frames of a video that look like another one of it, pictures and
+sounds that another video has as well. Of the others, each class has at most `per_class`, by a seeded hash of the id;
+the surplus is no item.
 
 Source: J. Lyu et al., "Generating images from sounds using multi-modal features and GANs", section 3.
 """
@@ -42,6 +43,7 @@ from xmbench.media import audio, image
 from xmbench.statistics.agreement import NONE, Vocabulary
 
 _COLUMNS = ("id", "group", "status", "start_s", "brightness", "contrast", "motion", "level_db", "frame_hash")
+_DIGESTS = ("picture_digest", "sound_digest")
 _MEDIA = ("image", "audio")
 
 
@@ -167,7 +169,9 @@ def _agreeing(upstream: Upstream, options: HarvestOptions, task: Task) -> Iterat
         sides = [_top(table.column(side), options.top, vocabulary) for side in (options.image, options.sound)]
         agreed = vocabulary.agreed(sides[0], sides[1], classes.keys())
         rows = np.flatnonzero(agreed.labels != NONE)
-        for row, measured in zip(rows.tolist(), table.select(_COLUMNS).take(rows).to_pylist(), strict=True):
+        for row, measured in zip(
+            rows.tolist(), table.select([*_COLUMNS, *_DIGESTS]).take(rows).to_pylist(), strict=True
+        ):
             if measured["status"] != OK:
                 continue
             label = vocabulary.ids[agreed.labels[row]]
@@ -209,7 +213,7 @@ def _labels(options: HarvestOptions, task: Task) -> dict[str, str]:
 
 
 def _table(upstream: Upstream, name: str, options: HarvestOptions) -> pa.Table:
-    columns = [*_COLUMNS, options.image, options.sound]
+    columns = [*_COLUMNS, *_DIGESTS, options.image, options.sound]
     path = upstream.path(name)
     try:
         return pq.read_table(path, columns=list(dict.fromkeys(columns)))
@@ -259,20 +263,36 @@ def _coded(labels: pa.Array, vocabulary: Vocabulary) -> NDArray[np.int64]:
 def _left_out(found: Sequence[_Agreeing], options: HarvestOptions) -> dict[str, Rejected]:
     """Why candidates are left out, by id; the first reason that applies."""
     reasons: dict[str, Rejected] = {}
-    kept: dict[str, list[int]] = {}
+    frames: dict[str, list[int]] = {}
+    owners: dict[str, str] = {}
     for one in found:
-        reason = _measured(one.measured, options)
-        if reason is None:
-            bits = int(one.measured["frame_hash"], 16)
-            others = kept.setdefault(one.group, [])
-            near = min(((bits ^ other).bit_count() for other in others), default=65)
-            if near > options.same_bits:
-                others.append(bits)
-                continue
-            detail = f"{near} of 64 bits differ from another frame of {one.group[:100]}"
-            reason = Rejected("agree", "near-duplicate", detail, filtered=True)
-        reasons[one.id] = reason
+        reason = _measured(one.measured, options) or _near(one, frames, options) or _repeated(one, owners)
+        if reason is not None:
+            reasons[one.id] = reason
+            continue
+        frames.setdefault(one.group, []).append(int(one.measured["frame_hash"], 16))
+        owners |= {f"{name} {one.measured[name]}": one.group for name in _DIGESTS}
     return reasons
+
+
+def _near(one: _Agreeing, frames: Mapping[str, list[int]], options: HarvestOptions) -> Rejected | None:
+    """A frame that looks like one of the same video."""
+    bits = int(one.measured["frame_hash"], 16)
+    near = min(((bits ^ other).bit_count() for other in frames.get(one.group, ())), default=65)
+    if near > options.same_bits:
+        return None
+    detail = f"{near} of 64 bits differ from another frame of {one.group[:100]}"
+    return Rejected("agree", "near-duplicate", detail, filtered=True)
+
+
+def _repeated(one: _Agreeing, owners: Mapping[str, str]) -> Rejected | None:
+    """A picture or a sound that another video has as well: it could be in both splits."""
+    for name in _DIGESTS:
+        owner = owners.get(f"{name} {one.measured[name]}", one.group)
+        if owner != one.group:
+            detail = f"the same {name.partition('_')[0]} as {owner[:100]}"
+            return Rejected("agree", "repeated", detail, filtered=True)
+    return None
 
 
 def _measured(values: Mapping[str, Any], options: HarvestOptions) -> Rejected | None:
