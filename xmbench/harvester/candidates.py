@@ -170,9 +170,7 @@ def _apart(table: pa.Table, clash: pa.Array) -> list[str | None]:
 
 
 def _batch(rows: list[Candidate]) -> pa.RecordBatch:
-    flat = [
-        (c.id, c.group, c.source, *_of_place(c.image), *_of_place(c.sound), c.start_s, c.part, c.parts) for c in rows
-    ]
+    flat = [(c.id, c.group, c.source, *_flat(c.image), *_flat(c.sound), c.start_s, c.part, c.parts) for c in rows]
     return pa.RecordBatch.from_arrays(
         [pa.array(values, kind.type) for values, kind in zip(zip(*flat, strict=True), _SCHEMA, strict=True)],
         schema=_SCHEMA,
