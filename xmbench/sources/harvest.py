@@ -158,12 +158,14 @@ class HarvestSource:
 def _agreeing(upstream: Upstream, options: HarvestOptions, task: Task) -> Iterator[_Agreeing]:
     """Every candidate that agrees on the label of a class."""
     shards, vocabulary, wanted = _files(upstream), _vocabulary(upstream), _labels(options, task)
-    unknown = [f"{name}: {label}" for label, name in wanted.items() if label not in vocabulary.ids]
+    known = set(vocabulary.ids)
+    unknown = [f"{name}: {label}" for label, name in wanted.items() if label not in known]
     if unknown:
         raise DocumentError(
             "labels that the annotators of this harvest do not have", where="options.labels", problems=unknown
         )
-    classes = {label: task.class_names.index(name) for label, name in wanted.items()}
+    places = {name: place for place, name in enumerate(task.class_names)}
+    classes = {label: places[name] for label, name in wanted.items()}
     for name in shards:
         table = _table(upstream, name, options)
         sides = [_top(table.column(side), options.top, vocabulary) for side in (options.image, options.sound)]
@@ -204,7 +206,7 @@ def _vocabulary(upstream: Upstream) -> Vocabulary:
 def _labels(options: HarvestOptions, task: Task) -> dict[str, str]:
     """Label -> class."""
     problems = [f"no label for the class '{name}'" for name in task.class_names if name not in options.labels]
-    problems += [f"'{name}' is no class" for name in options.labels if name not in task.class_names]
+    problems += [f"'{name}' is no class" for name in options.labels.keys() - set(task.class_names)]
     twice = [label for label, number in Counter(options.labels.values()).items() if number > 1]
     problems += [f"'{label}' is the label of two classes" for label in twice]
     if problems:
