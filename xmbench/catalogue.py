@@ -1,4 +1,4 @@
-"""The recipes, baselines, metrics, tracks, sources and engines that exist, as rows of text."""
+"""The recipes, baselines, metrics, tracks, sources, engines and annotators that exist, as rows of text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml
 from xmbench.interfaces import yielded
 
-Kind = Literal["recipes", "baselines", "metrics", "tracks", "sources", "engines"]
+Kind = Literal["recipes", "baselines", "metrics", "tracks", "sources", "engines", "annotators"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Row = dict[str, str]
 Loaded = TypeVar("Loaded")
@@ -121,6 +121,20 @@ def _engines() -> list[Row]:
     return _items("engines", row)
 
 
+def _annotators() -> list[Row]:
+    def row(name: str) -> Row:
+        kind = registry.annotator(name)
+        given = ", ".join(weights.file for weights in kind.published) or "its own"
+        return {
+            "name": kind.name,
+            "labels": {"image": "images", "audio": "sounds"}[kind.modality],
+            "weights": "with the package" if kind.shipped else given,
+            "what": _first_line(kind),
+        }
+
+    return _items("annotators", row)
+
+
 def _first_line(item: object) -> str:
     return (item.__doc__ or "").strip().splitlines()[0] if item.__doc__ else ""
 
@@ -132,4 +146,5 @@ _MAKERS = {
     "tracks": _tracks,
     "sources": _sources,
     "engines": _engines,
+    "annotators": _annotators,
 }

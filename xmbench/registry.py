@@ -1,4 +1,4 @@
-"""A name -> Source | Engine | Annotator | Metric | JudgeKind | Model, built in or by entry point.
+"""A name -> Source | Engine | AnnotatorKind | Metric | JudgeKind | Model, built in or by entry point.
 
 The name of a file (of a judge: of its directory) is the public name. Names are listed without importing anything; an
 item is imported when it is asked for.
@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 from xmbench import plugins
 from xmbench.errors import PrerequisiteError, UnknownNameError, nearest
-from xmbench.interfaces import Annotator, Engine, EngineFacts, JudgeKind, Metric, Model, Source
+from xmbench.interfaces import AnnotatorKind, Engine, EngineFacts, JudgeKind, Metric, Model, Source
 
 Kind = Literal["sources", "engines", "annotators", "metrics", "judges", "baselines"]
 _CONSTANT = {
@@ -28,7 +28,7 @@ _CONSTANT = {
 _ATTRIBUTES: dict[Kind, dict[str, type | tuple[type, ...] | None]] = {
     "sources": {"name": str, "versions": None, "entries": None, "read": None},
     "engines": {"facts": EngineFacts, "version": None, "voices": None, "speak": None},
-    "annotators": {"name": str, "modality": str, "label": None},
+    "annotators": {"name": str, "modality": str, "published": tuple, "load": None},
     "metrics": {
         "name": str,
         "version": str,
@@ -84,9 +84,9 @@ def engine(name: str) -> Engine:
     return cast(Engine, _load("engines", name))
 
 
-def annotator(name: str) -> Annotator:
+def annotator(name: str) -> AnnotatorKind:
     """The annotator of a name; raises UnknownNameError."""
-    return cast(Annotator, _load("annotators", name))
+    return cast(AnnotatorKind, _load("annotators", name))
 
 
 def metric(name: str) -> Metric:

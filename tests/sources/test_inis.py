@@ -25,8 +25,9 @@ from xmbench.formats import ledger
 from xmbench.formats.dataset import Dataset, open_dataset
 from xmbench.inspection.validate import validate
 from xmbench.interfaces import Entry, RawClip, RawImage, Rejected
+from xmbench.media.image import centred_square
 from xmbench.sources import image_folders, recording_chunks
-from xmbench.sources.image_folders import ImageFoldersOptions, centred_square
+from xmbench.sources.image_folders import ImageFoldersOptions
 from xmbench.sources.recording_chunks import RecordingChunksOptions
 from xmbench.views.preview import write_preview
 

@@ -28,11 +28,14 @@ def register(app: typer.Typer) -> None:
 
 def list_items(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="One of recipes, baselines, metrics, tracks, sources, engines.")
+        str,
+        typer.Argument(
+            metavar="KIND", help="One of recipes, baselines, metrics, tracks, sources, engines, annotators."
+        ),
     ] = "recipes",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
-    """Lists recipes, baselines, metrics, tracks, sources or engines."""
+    """Lists recipes, baselines, metrics, tracks, sources, engines or annotators."""
     from xmbench import catalogue
 
     chosen = next((name for name in catalogue.KINDS if name == kind), None)

@@ -19,6 +19,7 @@ from xmbench.cli import (
     INTERRUPTED,
     boards,
     building,
+    harvesting,
     inspecting,
     judging,
     packing,
@@ -69,9 +70,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for stage in (
-    *(building, inspecting, planning, running, scoring, judging, rating, boards, sharing, packing, studying),
-):
+STAGES = (
+    *(building, harvesting, inspecting, planning, running, scoring, judging),
+    *(rating, boards, sharing, packing, studying),
+)
+for stage in STAGES:
     stage.register(app)
 
 

@@ -44,6 +44,7 @@ _KINDS = {
     "result": _Kind("a result", "restore the file, or score the submission again", 1 << 24),
     "run": _Kind("the record of a run", "restore the file, or run the baseline in another directory (--out)", 1 << 24),
     "recipe": _Kind("a recipe", "correct the file; `xmbench list recipes` names the ones that are installed"),
+    "harvest": _Kind("a harvest", "run the same `xmbench harvest` again", 1 << 28),
     "baseline": _Kind("a baseline", "correct the file; `xmbench list baselines` names the ones that are installed"),
 }
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from xmbench.formats.harvest import HarvestSpec
 from xmbench.formats.model import NAME_PATTERN, SHA256_PATTERN, Document, Part, digest_of
 from xmbench.interfaces import AudioFormat, Direction, ImageFormat, Task
 
@@ -257,6 +258,7 @@ _NO_ROW: dict[str, Any] = {
     **dict.fromkeys(("schema_", "name", "version"), True),  # the recipe's name; a build compares the name itself
     **dict.fromkeys(("title", "description", "licence", "citation", "languages", "notes"), True),  # for people
     "tracks": True,  # what is scored: the track digest
+    "harvest": True,  # how files of its source are made; their content is checked
     "sources": {
         "__all__": {
             **dict.fromkeys(("title", "licence", "licence_url", "redistributable"), True),  # for people
@@ -293,6 +295,7 @@ class Recipe(Document):
     pairing: PairingSpec
     splits: SplitSpec = SplitSpec()
     tracks: tuple[TrackSpec, ...] = Field(min_length=1)
+    harvest: HarvestSpec | None = None  # how the files of its source are made; their content shapes the rows
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")

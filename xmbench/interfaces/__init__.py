@@ -1,4 +1,4 @@
-"""What a plug-in author reads: Source, Engine, Annotator, Metric, JudgeKind, Model, and the values between them.
+"""What a plug-in author reads: Source, Engine, AnnotatorKind, Metric, JudgeKind, Model, and the values between them.
 
 A plug-in is a module with one constant (`SOURCE`, `ENGINE`, `ANNOTATOR`, `METRIC`, `JUDGE` or `MODEL`) that has the
 attributes of the protocol below. It needs no base class. Built-in items and plug-ins are found the same way
@@ -9,7 +9,14 @@ Shape letters: N items, B batch, C channels, H W pixels, T samples, D features, 
 
 from __future__ import annotations
 
-from xmbench.interfaces.annotator import Annotator
+from xmbench.interfaces.annotator import (
+    Annotator,
+    AnnotatorKind,
+    FittableAnnotator,
+    FittedAnnotator,
+    Label,
+    PublishedWeights,
+)
 from xmbench.interfaces.engine import Engine, EngineFacts, Spoken
 from xmbench.interfaces.judge import ROLES, FitOption, FittableKind, FittedJudge, Judge, JudgeKind, JudgeRole
 from xmbench.interfaces.metric import (
@@ -72,6 +79,7 @@ __all__ = [
     "AgainstClass",
     "AgainstTraining",
     "Annotator",
+    "AnnotatorKind",
     "Attribute",
     "AttributeTypes",
     "Attributed",
@@ -90,7 +98,9 @@ __all__ = [
     "Entry",
     "Examples",
     "FitOption",
+    "FittableAnnotator",
     "FittableKind",
+    "FittedAnnotator",
     "FittedJudge",
     "Generator",
     "ImageFormat",
@@ -99,6 +109,7 @@ __all__ = [
     "JudgeKind",
     "JudgeRole",
     "JudgeWeights",
+    "Label",
     "Link",
     "Linked",
     "Metric",
@@ -108,6 +119,7 @@ __all__ = [
     "Origins",
     "Pair",
     "PhaseProgress",
+    "PublishedWeights",
     "Raw",
     "RawClip",
     "RawImage",

@@ -124,6 +124,13 @@ def _refuse(picture: Image.Image, data: bytes, size_px: tuple[int, int] | None, 
         raise MediaError("a transparent colour", expected="8-bit grey (L) or RGB without transparency")
 
 
+def centred_square(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The square in the middle of (H, W, C), of its shorter side; a pixel nearer to the top left where it is odd."""
+    side = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    return pixels[top : top + side, left : left + side]
+
+
 def resize(pixels: NDArray[np.uint8], height_px: int, width_px: int) -> NDArray[np.uint8]:
     """Bicubic resize of (H, W, C) to (height_px, width_px, C)."""
     channels = pixels.shape[2]

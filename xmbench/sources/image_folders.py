@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from xmbench.errors import MediaError, UpstreamError
 from xmbench.interfaces import Entry, Modality, Raw, RawImage, Rejected, Task, Upstream
 from xmbench.media import image
+from xmbench.media.image import centred_square
 from xmbench.printable import hyphenated
 
 ENDINGS = (".jpg", ".jpeg", ".png")
@@ -89,13 +88,6 @@ class ImageFolders:
                 yield Rejected("read", "corrupt-image", f"{name}: {error.what}")
                 continue
             yield RawImage(centred_square(pixels) if options.crop == "centre" else pixels)
-
-
-def centred_square(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The square in the middle of (H, W, C), of its shorter side; a pixel nearer to the top left where it is odd."""
-    side = min(pixels.shape[:2])
-    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
-    return pixels[top : top + side, left : left + side]
 
 
 def labels_of(directories: Mapping[str, Sequence[str]], task: Task) -> dict[str, int]:
