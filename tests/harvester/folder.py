@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from xmbench.interfaces import Rejected
+from xmbench.interfaces import Link, Rejected
 
 
 @dataclass(frozen=True)
@@ -30,3 +31,6 @@ class Folder:
 
     def item(self, url: str) -> Path | Rejected:
         raise AssertionError(f"an item was asked for: {url}")
+
+    def recordings(self, links: Sequence[Link]) -> list[Path | Rejected]:
+        raise AssertionError(f"recordings were asked for: {links}")

@@ -14,7 +14,7 @@ from xmbench.formats.document import load_json, parse
 from xmbench.formats.harvest import CANDIDATES_FOLDER, LABELS_FILE, Labels
 from xmbench.formats.recipe import Recipe
 from xmbench.harvester.harvest import open_harvest
-from xmbench.interfaces import Rejected
+from xmbench.interfaces import Link, Rejected
 
 _READER = "harvest"
 
@@ -122,3 +122,7 @@ class _Files:
     def item(self, url: str) -> Path | Rejected:
         """A harvest fetches nothing."""
         return Rejected("fetch", "offline", url)
+
+    def recordings(self, links: Sequence[Link]) -> list[Path | Rejected]:
+        """As `item`."""
+        return [self.item(link.url) for link in links]

@@ -1,8 +1,8 @@
 """A harvest as a source: frames with their sounds on whose label an image and a sound annotator agree.
 
 Read from what `xmbench harvest` wrote: `candidates/*.parquet` and `candidates/labels.json`. A candidate belongs to a
-class where both annotators agree on its label (`xmbench.statistics.label_agreement`). Left out, in this order, and listed:
-black and flat frames, still videos, silent sounds, frames of a video that look like another one of it, pictures and
+class where both annotators agree on its label (`xmbench.statistics.label_agreement`). Left out, in this order, and
+listed: black and flat frames, still videos, silent sounds, frames of a video that look like another one of it, pictures and
 sounds that another video has as well. Of the others, each class has at most `per_class`, by a seeded hash of the id;
 the surplus is no item.
 
