@@ -2,9 +2,9 @@
 
 Read from what `xmbench harvest` wrote: `candidates/*.parquet` and `candidates/labels.json`. A candidate belongs to a
 class where both annotators agree on its label (`xmbench.statistics.label_agreement`). Left out, in this order, and
-listed: black and flat frames, still videos, silent sounds, frames of a video that look like another one of it, pictures and
-sounds that another video has as well. Of the others, each class has at most `per_class`, by a seeded hash of the id;
-the surplus is no item.
+listed: black and flat frames, still videos, silent sounds, frames of a video that look like another one of it,
+pictures and sounds that another video has as well. Of the others, each class has at most `per_class`, by a seeded hash
+of the id; the surplus is no item.
 
 Source: J. Lyu et al., "Generating images from sounds using multi-modal features and GANs", section 3.
 """
