@@ -124,11 +124,12 @@ def collected(found: Iterable[Candidate], notes: Iterable[str] = ()) -> Candidat
     told = tuple(notes)  # after the candidates: notes may be made while they are found
     if not batches:
         return Candidates(_SCHEMA.empty_table(), 0, told)
-    table = pa.Table.from_batches(batches, _SCHEMA)
+    table = _sorted(pa.Table.from_batches(batches, _SCHEMA))
+    batches.clear()
     before = table.num_rows
-    table = _sorted(table)
     same = _as_before(table, ("id", "source", "part"))
-    table = table.filter(pc.invert(same))
+    if pc.any(same).as_py():  # filtering copies every column
+        table = table.filter(pc.invert(same))
     clash = _clashes(table)
     if pc.any(clash).as_py():
         ids = pc.if_else(clash, pa.array(_apart(table, clash)), table.column("id"))
