@@ -78,6 +78,28 @@ ADVERSARIES: dict[str, Any] = {
     "spec2wav_epochs": 1,
     "spec2wav_min_steps": 2,
 }
+JOINT_SPACE: dict[str, Any] = {
+    "feature_side": 4,
+    "image_size": 32,
+    "image_width": 2,
+    "sound_width": 2,
+    "sound_seconds": 0.5,
+    "feature_epochs": 1,
+    "feature_min_steps": 2,
+    "feature_batch": 8,
+    "joint_epochs": 1,
+    "joint_min_steps": 2,
+    "joint_batch": 8,
+}
+STACKED: dict[str, Any] = {
+    **JOINT_SPACE,
+    "feature_side": 16,
+    "generator_width": 2,
+    "discriminator_width": 2,
+    "epochs": 1,
+    "min_steps": 2,
+    "batch": 8,
+}
 QUICK: dict[str, dict[str, Any]] = {
     "mtnet": SMALL,
     "i2t2a": NAME_A_WORD,
@@ -91,8 +113,12 @@ QUICK: dict[str, dict[str, Any]] = {
     "dcmavg-i2s": ADVERSARIES,
     "cmcgan": ADVERSARIES,
     "cmcgan-i2s": ADVERSARIES,
+    "stacked-gan": STACKED,
+    "nearest-multimodal": JOINT_SPACE,
+    "seen-image-gan": STACKED,
 }
-CLASSIFY = {*QUICK, "nearest-class-image", "nearest-image-clip"} - {"cmcgan", "cmcgan-i2s"}  # those have no head
+HEADLESS = {"cmcgan", "cmcgan-i2s", "seen-image-gan"}
+CLASSIFY = {*QUICK, "nearest-class-image", "nearest-image-clip"} - HEADLESS
 
 
 def baseline_of(name: str) -> Baseline:

@@ -47,6 +47,7 @@ from xmbench.interfaces.model import (
     ReadsImages,
     Run,
     SeesReferences,
+    StatesTrainingData,
     item_rng,
 )
 from xmbench.interfaces.source import (
@@ -126,6 +127,7 @@ __all__ = [
     "Speech",
     "Spoken",
     "SpokenWords",
+    "StatesTrainingData",
     "Status",
     "Task",
     "TrainingEmbeddings",
