@@ -15,7 +15,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xmbench.baselines._joint_space import JointConfig, Losses
+from xmbench.baselines._features import Losses
+from xmbench.baselines._joint_space import JointConfig
 from xmbench.interfaces import Run
 from xmbench.networks.joint_space import Standardised
 from xmbench.networks.pix2pix import (

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from xmbench.baselines._joint_space import Losses
+from xmbench.baselines._features import Losses
 from xmbench.baselines._stacked_gan import GanConfig, scaled_images, train_pair
 from xmbench.interfaces import Run
 from xmbench.networks.joint_space import Standardised

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from xmbench.baselines._adversarial import pixels_of
-from xmbench.baselines._joint_space import Features, image_features
+from xmbench.baselines._features import Features, image_features
 from xmbench.baselines._stacked_gan import Gan, GanConfig, train_image_gan
 from xmbench.interfaces import Conditions, Direction, Examples, Generator, Run, Task
 from xmbench.training import Tensors, autocast

@@ -3,8 +3,8 @@
 J. Lyu et al., "Generating images from sounds using multi-modal features and GANs" (2018, under review). A sound becomes
 features (SoundNet-8 pool5), a vector of the joint space, features of an image (GAN 1), and an image (GAN 2).
 
-Up to five phases: features of images, features of sounds, multimodal layers, GAN 2 on the features of real images, GAN 1
-to the features of the images that belong to the sounds. The form "modern" has one phase in place of the last two.
+Up to five phases: features of images, features of sounds, multimodal layers, GAN 2 on the features of real images,
+GAN 1 to the features of the images that belong to the sounds. The form "modern" has one phase in place of the last two.
 """
 
 from __future__ import annotations

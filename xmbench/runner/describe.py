@@ -57,7 +57,7 @@ def submission_of(
 
 
 def training_data_of(baseline: Baseline, record: RunRecord) -> TrainingData:
-    """ "open" where the baseline or its settings know more than the training split taught them."""
+    """What the baseline states, or "open" where its settings bring knowledge from other data."""
     config = registry.model(baseline.model).Config(**record.settings["config"])
     by_settings = isinstance(config, StatesTrainingData) and config.training_data == "open"
     return "open" if by_settings else baseline.training_data

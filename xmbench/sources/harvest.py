@@ -26,18 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from xmbench.errors import DocumentError, MediaError, UpstreamError
 from xmbench.formats.document import load_json
 from xmbench.formats.harvest import CANDIDATES_FOLDER, LABELS_FILE, OK, Labels
-from xmbench.interfaces import (
-    AttributeTypes,
-    Entry,
-    Modality,
-    Raw,
-    RawClip,
-    RawImage,
-    RawPair,
-    Rejected,
-    Task,
-    Upstream,
-)
+from xmbench.interfaces import AttributeTypes, Entry, Modality, Raw, RawClip, RawImage, RawPair, Rejected, Task, Upstream
 from xmbench.media import audio, image
 from xmbench.statistics.agreement import NONE, Vocabulary
 
