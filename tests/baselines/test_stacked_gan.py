@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import os
 import signal
@@ -47,7 +48,15 @@ TINY: dict[str, Any] = {
     "joint_min_steps": 40,
     "joint_batch": 16,
 }
-GAN: dict[str, Any] = {**TINY, "generator_width": 2, "discriminator_width": 2, "epochs": 1, "min_steps": 4, "batch": 8}
+GAN: dict[str, Any] = {
+    **TINY,
+    "feature_side": 16,
+    "generator_width": 2,
+    "discriminator_width": 2,
+    "epochs": 1,
+    "min_steps": 4,
+    "batch": 8,
+}
 
 
 def examples_of(count: int = 40, seed: int = 0) -> Examples:
@@ -96,6 +105,13 @@ def test_rows_with_published_weights_state_open_training_data() -> None:
             assert config.training_data == stated
         with pytest.raises(ValueError, match="image_weights"):
             MODELS[name].Config(image_weights="vgg16.pth")  # a digest, not a path
+
+
+def test_planes_that_the_discriminator_cannot_halve_are_refused() -> None:
+    for side in (8, 24, 128):
+        with pytest.raises(ValueError, match="feature_side"):
+            stacked_gan.Config(feature_side=side)
+    assert nearest_multimodal.Config(feature_side=8).features == 64  # no planes, any side
 
 
 def test_sounds_are_repeated_or_cut_to_one_length_and_scaled_once() -> None:
@@ -173,7 +189,7 @@ def test_an_image_depends_on_its_own_sound_and_a_stop_changes_nothing(
 @pytest.mark.parametrize("form", ["paper", "modern"])
 def test_small_networks_learn_to_paint_two_classes(tmp_path: Path, form: str) -> None:
     examples = examples_of()
-    longer = {**GAN, "feature_side": 8, "generator_width": 8, "lr": 2e-3, "min_steps": 60}
+    longer = {**GAN, "generator_width": 4, "lr": 2e-3, "min_steps": 60}
     config = stacked_gan.Config(**longer, form=form)
     found = brightness(outputs(stacked_gan.MODEL.fit(examples, TASK, config, run_in(tmp_path)), examples))
     assert found[examples.labels == 1].mean() > found[examples.labels == 0].mean() + 60
@@ -181,7 +197,7 @@ def test_small_networks_learn_to_paint_two_classes(tmp_path: Path, form: str) ->
 
 def test_the_upper_bound_paints_references_and_trains_no_network_for_sounds(tmp_path: Path) -> None:
     examples = examples_of()
-    config = seen_image_gan.Config(**{**GAN, "feature_side": 8, "generator_width": 8, "lr": 2e-3, "min_steps": 60})
+    config = seen_image_gan.Config(**{**GAN, "generator_width": 4, "lr": 2e-3, "min_steps": 60})
     generator = seen_image_gan.MODEL.fit(examples, TASK, config, run_in(tmp_path))
     found = outputs(generator, examples, references=examples.images[::-1].copy())
     assert brightness(found)[examples.labels[::-1] == 1].min() > brightness(found)[examples.labels[::-1] == 0].max()
@@ -198,11 +214,9 @@ def test_both_rows_have_the_same_second_network(tmp_path: Path) -> None:
 
 
 def test_a_row_on_published_weights_trains_no_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import hashlib
-
     monkeypatch.setenv("XMBENCH_CACHE", str(tmp_path))
     torch.manual_seed(0)
-    torch.save(Vgg16(2, 32, 16).state_dict(), tmp_path / "w.pth")
+    torch.save(Vgg16(2, 32, 256).state_dict(), tmp_path / "w.pth")
     content = (tmp_path / "w.pth").read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     folder = tmp_path / "weights" / digest

@@ -10,6 +10,7 @@ Shape letters: B batch, N items, D features, H hidden values, S side of an image
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -34,6 +35,7 @@ from xmbench.training import Optimiser, Phase, Tensors, Update, place, plan_step
 class GanConfig(JointConfig):
     """The joint space and the two adversarial networks; the defaults are the paper's."""
 
+    feature_side: Literal[16, 32, 64] = 64  # planes of 32 pixels are the smallest for patches of 70
     generator_width: int = Field(default=64, ge=1)
     discriminator_width: int = Field(default=64, ge=1)
     lr: float = Field(default=2e-4, gt=0)
