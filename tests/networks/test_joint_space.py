@@ -106,7 +106,7 @@ def test_the_time_steps_of_soundnet_are_those_of_the_published_table(seconds: fl
 
 def test_narrow_soundnet_keeps_its_proportions_and_hears_every_part_of_a_sound() -> None:
     network = soundnet.SoundNetClassifier(5, width=2).eval()
-    widths = [network.get_submodule(f"conv{number}").weight.shape[0] for number in range(1, 8)]  # type: ignore[union-attr]
+    widths = [network.get_parameter(f"conv{number}.weight").shape[0] for number in range(1, 8)]
     assert widths == [2, 4, 8, 16, 32, 64, 128]
     samples = torch.randn(1, 11_025).requires_grad_()
     network(samples).square().sum().backward()
