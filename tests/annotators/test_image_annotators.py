@@ -149,3 +149,24 @@ def test_weights_with_code_in_them_are_not_run(tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteError, match=r"refused|find_class|asks for"):
         registry.annotator("soundnet-8").load(tmp_path / "w.npy")
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.slow  # the network has 56 million weights
+@pytest.mark.parametrize("layout", ["safetensors", "pth"])
+def test_inception_reads_timms_weights_and_its_range_of_pixels(tmp_path: Path, layout: str) -> None:
+    import timm
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    network = timm.create_model("inception_resnet_v2", pretrained=False).eval()
+    path = tmp_path / f"weights.{layout}"
+    if layout == "safetensors":
+        save_file(network.state_dict(), path)
+    else:
+        torch.save(network.state_dict(), path)
+    picture = Picture(np.random.default_rng(0).integers(0, 256, (333, 333, 3), np.uint8))
+    values = torch.from_numpy(picture.pixels[17:316, 17:316].astype(np.float32)).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        reference = network((values / 255 - 0.5) / 0.5).softmax(1).numpy()
+    found = registry.annotator("inception-resnet-v2").load(path).probabilities([picture])["objects"]
+    np.testing.assert_allclose(found, reference, atol=1e-5)

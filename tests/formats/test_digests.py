@@ -28,7 +28,10 @@ SHAPES = {
     "splits": {"method", "test_fraction", "seed"},
 }
 ELSE = {
-    "": {"schema_", "name", "version", "title", "description", "licence", "citation", "languages", "notes", "tracks"},
+    "": {
+        *("schema_", "name", "version", "title", "description", "licence", "citation", "languages", "notes", "tracks"),
+        "harvest",
+    },
     "sources.*": {
         "title",
         "licence",
@@ -129,7 +132,9 @@ def test_what_shapes_a_row_always_changes_the_data_digest(data: Any, text: str, 
 @given(data=st.data(), text=st.text(min_size=1, max_size=9), number=st.integers(1, 99))
 def test_nothing_else_ever_does(data: Any, text: str, number: int) -> None:
     recipe = KNOWN[data.draw(st.sampled_from(NAMES))]
-    place = data.draw(st.sampled_from([place for place in places(recipe, ELSE) if place != ["tracks"]]))
+    place = data.draw(
+        st.sampled_from([place for place in places(recipe, ELSE) if place not in (["tracks"], ["harvest"])])
+    )
     after = changed(recipe, place, another(at(recipe, place), text, number))
     assert after.data_digest == recipe.data_digest
     assert after.digest != recipe.digest
@@ -153,3 +158,11 @@ def test_a_metric_or_a_judge_changes_the_track_digest_only(name: str) -> None:
 
     assert len({digest(track), digest(more), digest(judged), digest(track, raised)}) == 4
     assert digest(track) == digest(renamed) == digest(turned)
+
+
+def test_how_candidates_are_harvested_is_decided_by_the_files_and_not_by_the_recipe() -> None:
+    recipe = KNOWN["scenes-mini"]
+    assert recipe.harvest is not None
+    other = recipe.model_copy(update={"harvest": recipe.harvest.model_copy(update={"top": 4})})
+    assert other.data_digest == recipe.data_digest
+    assert other.digest != recipe.digest

@@ -1,4 +1,4 @@
-"""Commands of the stage before a recipe: `harvest`, `fit-annotator`."""
+"""Commands of the stage before a recipe: `harvest`, `agree`, `fit-annotator`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Adds this module's commands."""
     app.command("harvest")(harvest)
+    app.command("agree")(agree)
     app.command("fit-annotator")(fit_annotator)
 
 
@@ -126,6 +127,35 @@ def _shown(done: Harvest, out: Path) -> str:
     if tally.temporary:
         lines.append(f"{tally.temporary:,} failed for a temporary reason: run the same command with --retry")
     return "\n".join([*lines, f"harvested into {out}"])
+
+
+def agree(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a finished harvest.")],
+    recipe: Annotated[str, typer.Option(help="Recipe whose rule is used.")] = "soundnet-agree",
+    classes: Annotated[int, typer.Option(min=1, help="The most frequent labels.")] = 52,
+    toml: Annotated[bool, typer.Option("--toml", help="Print them as the tables of a recipe.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+) -> None:
+    """Counts the pairs on whose label the annotators of a harvest agree; the most frequent labels first."""
+    from dataclasses import asdict
+
+    from xmbench.builder.plan import load_recipe
+    from xmbench.harvester.agree import agreements, as_toml
+
+    chosen = load_recipe(recipe)
+    found = agreements(folder, chosen)
+    if as_json:
+        print(json.dumps([asdict(one) for one in found[:classes]], indent=1))
+        return
+    if toml:
+        print(as_toml(found[:classes], chosen))
+        return
+    rows = [
+        [one.label, one.name[:50], f"{one.pairs:,}", ", ".join(f"{n:,} {why}" for why, n in one.left_out.items())]
+        for one in found[:classes]
+    ]
+    print(table(["label", "name", "pairs", "left out"], rows))
+    print(f"{sum(one.pairs for one in found):,} pairs agree, on {len(found):,} labels")
 
 
 def fit_annotator(

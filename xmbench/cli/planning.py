@@ -11,6 +11,7 @@ import typer
 from xmbench.cli.engines import given_address
 from xmbench.cli.tables import Progress, table
 from xmbench.cli.terminal import print
+from xmbench.errors import DatasetError
 from xmbench.execution.engine import Engine
 
 if TYPE_CHECKING:
@@ -63,8 +64,12 @@ def retry(
 ) -> None:
     """Tries the items again that failed for a temporary reason; changes nothing else."""
     from xmbench.builder.retry import retry as retry_failed
+    from xmbench.formats.harvest import is_harvest
     from xmbench.hub.mirror import place_of
 
+    if is_harvest(folder):
+        what = "a harvest, which is tried again by its own command"
+        raise DatasetError(what, where=folder, todo="run the same `xmbench harvest` with --retry")
     progress = Progress(interval_s=0)
     done = retry_failed(
         folder,

@@ -38,6 +38,8 @@ _COLUMNS = {
     "motion": pa.float32(),
     "level_db": pa.float32(),
     "frame_hash": pa.string(),
+    "picture_digest": pa.string(),
+    "sound_digest": pa.string(),
     "image": MEDIA,
     "audio": MEDIA,
 }

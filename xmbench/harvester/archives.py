@@ -57,6 +57,11 @@ class Tree:
                 todo="fetch the archives of SoundNet's page, or choose another directory with --source",
             )
 
+    @property
+    def is_archive(self) -> bool:
+        """Whether files have to be looked up before their places are known."""
+        return self._archive is not None
+
     def find(self, wanted: Collection[str]) -> None:
         """Looks up files in the archive, if it is one."""
         if self._archive is not None:

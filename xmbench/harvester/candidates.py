@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from itertools import islice
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from xmbench.printable import hyphenated
 
-_CHUNK = 100_000
+_CHUNK = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +101,18 @@ class Candidates:
     def digest(self) -> str:
         """sha256 of what the candidates are; not of where the user keeps them."""
         total = hashlib.sha256()
-        for batch in self.table.select(_DIGESTED).to_batches(_CHUNK):
-            total.update(repr(batch.to_pydict()).encode(errors="surrogateescape"))
+        for name in _DIGESTED:
+            for start in range(0, len(self), _CHUNK):
+                total.update(_content(self.table.column(name).slice(start, _CHUNK)))
         return total.hexdigest()
+
+
+def _content(values: pa.ChunkedArray) -> bytes:
+    """Values as bytes, whatever the chunks: of text its lengths and its characters."""
+    if not pa.types.is_string(values.type):
+        return bytes(values.to_numpy().tobytes())
+    lengths = pc.binary_length(values).to_numpy().astype("<i4")
+    return bytes(lengths.tobytes()) + "".join(values.to_pylist()).encode()
 
 
 def collected(found: Iterable[Candidate], notes: Iterable[str] = ()) -> Candidates:
@@ -161,11 +170,15 @@ def _apart(table: pa.Table, clash: pa.Array) -> list[str | None]:
 
 
 def _batch(rows: list[Candidate]) -> pa.RecordBatch:
-    flat = [(c.id, c.group, c.source, *astuple(c.image), *astuple(c.sound), c.start_s, c.part, c.parts) for c in rows]
+    flat = [(c.id, c.group, c.source, *_flat(c.image), *_flat(c.sound), c.start_s, c.part, c.parts) for c in rows]
     return pa.RecordBatch.from_arrays(
         [pa.array(values, kind.type) for values, kind in zip(zip(*flat, strict=True), _SCHEMA, strict=True)],
         schema=_SCHEMA,
     )
+
+
+def _flat(place: Place) -> tuple[str, int, int]:
+    return place.file, place.at, place.size
 
 
 def _of(row: dict[str, object]) -> Candidate:
@@ -173,9 +186,3 @@ def _of(row: dict[str, object]) -> Candidate:
     first = [next(values) for _ in range(3)]
     places = [Place(*(next(values) for _ in range(3))) for _ in range(2)]  # type: ignore[arg-type]
     return Candidate(*first, *places, *values)  # type: ignore[arg-type]
-
-
-def concatenated(parts: Iterable[Iterator[Candidate]]) -> Iterator[Candidate]:
-    """The candidates of several places, one after the other."""
-    for part in parts:
-        yield from part

@@ -112,6 +112,7 @@ def harvest(
         identity = _identity(request.spec, found, used, heads)
         _claim(out, work, identity)
         make_folder(out / CANDIDATES_FOLDER)
+        _remove_halves(out)
         write_text(out / CANDIDATES_FOLDER / LABELS_FILE, _labels(annotators).to_json())
         job = Job(root, out, make_folder(work / "reports"), request.spec, used, heads, request.device, request.offline)
         reports = _shards(job, found, identity, workers, again, progress)
@@ -186,6 +187,14 @@ def _claim(out: Path, work: Path, identity: str) -> None:
             todo="choose another directory with --out, or remove this one",
         )
     write_text(known, identity)
+
+
+def _remove_halves(out: Path) -> None:
+    """Removes what processes that were killed left half written; the lock is held, so nobody is writing."""
+    for folder in (out, out / CANDIDATES_FOLDER, out / WORK_FOLDER / "reports", out / WORK_FOLDER / "unpacked"):
+        with writing(out):
+            for half in folder.glob(".*.tmp"):
+                half.unlink(missing_ok=True)
 
 
 # ------------------------------------------------------------------------------------------------ shards

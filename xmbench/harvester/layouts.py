@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from xmbench.errors import UpstreamError
 from xmbench.execution.progress import Progress
@@ -17,6 +17,7 @@ VIDEOS = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".mpg", ".mpeg", ".flv", ".m4
 IMAGES = (".jpg", ".jpeg", ".png")
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aac")
 _ADDRESSES = ("https://", "http://")
+_STEPS = frozenset(("", ".", ".."))
 
 
 def found_in(spec: HarvestSpec, root: Path, listed: Path | None, work: Path, progress: Progress) -> Candidates:
@@ -80,15 +81,16 @@ def _soundnet(
     if not lists:
         raise UpstreamError("no list of frames", where=root / "lists", expected=f"files like {part.lists}")
     frames, sounds = (Tree(root, name, work, progress) for name in ("frames", "mp3"))
-    chosen = list(_chosen_frames(lists, part.frames_per_video, notes))
-    frames.find({name for name, _ in chosen})
-    sounds.find({_sound_of(name) for name, _ in chosen})
-    notes += [*frames.notes, *sounds.notes]
+    chosen: Iterable[tuple[str, int]] = _chosen_frames(lists, part.frames_per_video, notes)
+    if frames.is_archive or sounds.is_archive:  # otherwise two million names need not be in memory
+        chosen = list(chosen)
+        frames.find({name for name, _ in chosen})
+        sounds.find({_sound_of(name) for name, _ in chosen})
+        notes += [*frames.notes, *sounds.notes]
     for name, position in chosen:
-        video = str(PurePosixPath(name).parent)
         yield Candidate(
             made_id(name.rpartition(".")[0]),
-            video,
+            name.rpartition("/")[0],
             name,
             frames.place(name),
             sounds.place(_sound_of(name)),
@@ -97,7 +99,7 @@ def _soundnet(
 
 
 def _sound_of(frame: str) -> str:
-    return f"{PurePosixPath(frame).parent}.mp3"
+    return f"{frame.rpartition('/')[0]}.mp3"
 
 
 def _chosen_frames(lists: Iterable[Path], most: int, notes: list[str]) -> Iterator[tuple[str, int]]:
@@ -107,7 +109,7 @@ def _chosen_frames(lists: Iterable[Path], most: int, notes: list[str]) -> Iterat
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError as error:
             raise UpstreamError(f"the list cannot be read ({error.strerror})", where=path) from error
-        names = [line.split()[0].partition("frames/")[2] for line in lines if line.strip()]
+        names = [line.split(maxsplit=1)[0].partition("frames/")[2] for line in lines if line.strip()]
         good = [name for name in names if _is_plain(name)]
         if len(good) < len(names):
             notes.append(f"{path.name}: {len(names) - len(good):,} of {len(names):,} lines name no frame")
@@ -119,7 +121,7 @@ def _chosen_frames(lists: Iterable[Path], most: int, notes: list[str]) -> Iterat
 
 def _is_plain(name: str) -> bool:
     """Whether a path stays below its directory, and can be one."""
-    return "/" in name and name.isprintable() and not {"", ".", ".."} & set(name.split("/"))
+    return "/" in name and name.isprintable() and _STEPS.isdisjoint(name.split("/"))
 
 
 def _names_frames(path: Path) -> bool:

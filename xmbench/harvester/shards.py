@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from xmbench.media import audio
 from xmbench.media.signal import Media, Picture, Sound
 from xmbench.storage.files import read_bytes, replacing, write_text
 
+_DIGITS = 32  # of digests that tell whether two candidates have the same picture or sound
 Seconds = defaultdict[str, float]  # stage -> seconds of computing
 CHUNK = 32  # candidates that are read while the ones before are labelled; also the rows of a row group
 
@@ -279,6 +281,8 @@ def _row(
         "motion": status.motion,
         "level_db": status.level_db,
         "frame_hash": status.frame_hash,
+        "picture_digest": hashlib.sha256(status.picture).hexdigest()[:_DIGITS],
+        "sound_digest": hashlib.sha256(status.samples.tobytes()).hexdigest()[:_DIGITS],
         "image": {"bytes": status.picture, "path": f"{candidate.id}{status.ending}"},
         "audio": {"bytes": sound, "path": f"{candidate.id}.flac"},
         **tops,

@@ -2,8 +2,9 @@
 
 Read from what `xmbench harvest` wrote: `candidates/*.parquet` and `candidates/labels.json`. A candidate belongs to a
 class where both annotators agree on its label (`xmbench.statistics.agreement`). Left out, in this order, and listed:
-black and flat frames, still videos, silent sounds, frames of a video that look like another one of it. Of the others,
-each class has at most `per_class`, by a seeded hash of the id; the surplus is no item.
+black and flat frames, still videos, silent sounds, frames of a video that look like another one of it, pictures and
+sounds that another video has as well. Of the others, each class has at most `per_class`, by a seeded hash of the id;
+the surplus is no item.
 
 Source: J. Lyu et al., "Generating images from sounds using multi-modal features and GANs", section 3.
 """
@@ -26,11 +27,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from xmbench.errors import DocumentError, MediaError, UpstreamError
 from xmbench.formats.document import load_json
 from xmbench.formats.harvest import CANDIDATES_FOLDER, LABELS_FILE, OK, Labels
-from xmbench.interfaces import AttributeTypes, Entry, Modality, Raw, RawClip, RawImage, RawPair, Rejected, Task, Upstream
+from xmbench.interfaces import (
+    AttributeTypes,
+    Entry,
+    Modality,
+    Raw,
+    RawClip,
+    RawImage,
+    RawPair,
+    Rejected,
+    Task,
+    Upstream,
+)
 from xmbench.media import audio, image
 from xmbench.statistics.agreement import NONE, Vocabulary
 
 _COLUMNS = ("id", "group", "status", "start_s", "brightness", "contrast", "motion", "level_db", "frame_hash")
+_DIGESTS = ("picture_digest", "sound_digest")
 _MEDIA = ("image", "audio")
 
 
@@ -145,18 +158,22 @@ class HarvestSource:
 def _agreeing(upstream: Upstream, options: HarvestOptions, task: Task) -> Iterator[_Agreeing]:
     """Every candidate that agrees on the label of a class."""
     shards, vocabulary, wanted = _files(upstream), _vocabulary(upstream), _labels(options, task)
-    unknown = [f"{name}: {label}" for label, name in wanted.items() if label not in vocabulary.ids]
+    known = set(vocabulary.ids)
+    unknown = [f"{name}: {label}" for label, name in wanted.items() if label not in known]
     if unknown:
         raise DocumentError(
             "labels that the annotators of this harvest do not have", where="options.labels", problems=unknown
         )
-    classes = {label: task.class_names.index(name) for label, name in wanted.items()}
+    places = {name: place for place, name in enumerate(task.class_names)}
+    classes = {label: places[name] for label, name in wanted.items()}
     for name in shards:
         table = _table(upstream, name, options)
         sides = [_top(table.column(side), options.top, vocabulary) for side in (options.image, options.sound)]
         agreed = vocabulary.agreed(sides[0], sides[1], classes.keys())
         rows = np.flatnonzero(agreed.labels != NONE)
-        for row, measured in zip(rows.tolist(), table.select(_COLUMNS).take(rows).to_pylist(), strict=True):
+        for row, measured in zip(
+            rows.tolist(), table.select([*_COLUMNS, *_DIGESTS]).take(rows).to_pylist(), strict=True
+        ):
             if measured["status"] != OK:
                 continue
             label = vocabulary.ids[agreed.labels[row]]
@@ -166,9 +183,7 @@ def _agreeing(upstream: Upstream, options: HarvestOptions, task: Task) -> Iterat
                 "sound_probability": float(agreed.sound[row]),
                 "start_s": float(measured["start_s"]),
             }
-            yield _Agreeing(
-                measured["id"], measured["group"], classes[label], name, row, attributes, measured
-            )
+            yield _Agreeing(measured["id"], measured["group"], classes[label], name, row, attributes, measured)
 
 
 def _files(upstream: Upstream) -> list[str]:
@@ -191,7 +206,7 @@ def _vocabulary(upstream: Upstream) -> Vocabulary:
 def _labels(options: HarvestOptions, task: Task) -> dict[str, str]:
     """Label -> class."""
     problems = [f"no label for the class '{name}'" for name in task.class_names if name not in options.labels]
-    problems += [f"'{name}' is no class" for name in options.labels if name not in task.class_names]
+    problems += [f"'{name}' is no class" for name in options.labels.keys() - set(task.class_names)]
     twice = [label for label, number in Counter(options.labels.values()).items() if number > 1]
     problems += [f"'{label}' is the label of two classes" for label in twice]
     if problems:
@@ -200,7 +215,7 @@ def _labels(options: HarvestOptions, task: Task) -> dict[str, str]:
 
 
 def _table(upstream: Upstream, name: str, options: HarvestOptions) -> pa.Table:
-    columns = [*_COLUMNS, options.image, options.sound]
+    columns = [*_COLUMNS, *_DIGESTS, options.image, options.sound]
     path = upstream.path(name)
     try:
         return pq.read_table(path, columns=list(dict.fromkeys(columns)))
@@ -222,9 +237,7 @@ def _tops(path: Path) -> list[str]:
         return []
 
 
-def _top(
-    column: pa.ChunkedArray, top: int, vocabulary: Vocabulary
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _top(column: pa.ChunkedArray, top: int, vocabulary: Vocabulary) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Codes and probabilities (N, top) of a column of labels; rows without labels have none."""
     values = column.combine_chunks()
     lengths = np.asarray(values.value_lengths().fill_null(0), np.int64)
@@ -252,20 +265,36 @@ def _coded(labels: pa.Array, vocabulary: Vocabulary) -> NDArray[np.int64]:
 def _left_out(found: Sequence[_Agreeing], options: HarvestOptions) -> dict[str, Rejected]:
     """Why candidates are left out, by id; the first reason that applies."""
     reasons: dict[str, Rejected] = {}
-    kept: dict[str, list[int]] = {}
+    frames: dict[str, list[int]] = {}
+    owners: dict[str, str] = {}
     for one in found:
-        reason = _measured(one.measured, options)
-        if reason is None:
-            bits = int(one.measured["frame_hash"], 16)
-            others = kept.setdefault(one.group, [])
-            near = min(((bits ^ other).bit_count() for other in others), default=65)
-            if near > options.same_bits:
-                others.append(bits)
-                continue
-            detail = f"{near} of 64 bits differ from another frame of {one.group[:100]}"
-            reason = Rejected("agree", "near-duplicate", detail, filtered=True)
-        reasons[one.id] = reason
+        reason = _measured(one.measured, options) or _near(one, frames, options) or _repeated(one, owners)
+        if reason is not None:
+            reasons[one.id] = reason
+            continue
+        frames.setdefault(one.group, []).append(int(one.measured["frame_hash"], 16))
+        owners |= {f"{name} {one.measured[name]}": one.group for name in _DIGESTS}
     return reasons
+
+
+def _near(one: _Agreeing, frames: Mapping[str, list[int]], options: HarvestOptions) -> Rejected | None:
+    """A frame that looks like one of the same video."""
+    bits = int(one.measured["frame_hash"], 16)
+    near = min(((bits ^ other).bit_count() for other in frames.get(one.group, ())), default=65)
+    if near > options.same_bits:
+        return None
+    detail = f"{near} of 64 bits differ from another frame of {one.group[:100]}"
+    return Rejected("agree", "near-duplicate", detail, filtered=True)
+
+
+def _repeated(one: _Agreeing, owners: Mapping[str, str]) -> Rejected | None:
+    """A picture or a sound that another video has as well: it could be in both splits."""
+    for name in _DIGESTS:
+        owner = owners.get(f"{name} {one.measured[name]}", one.group)
+        if owner != one.group:
+            detail = f"the same {name.partition('_')[0]} as {owner[:100]}"
+            return Rejected("agree", "repeated", detail, filtered=True)
+    return None
 
 
 def _measured(values: Mapping[str, Any], options: HarvestOptions) -> Rejected | None:
@@ -292,7 +321,8 @@ class _Rows:
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._name, self._file, self._group = "", None, -1
+        self._name, self._group = "", -1
+        self._file: Any = None
         self._first: list[int] = []
         self._table: pa.Table | None = None
 
@@ -310,7 +340,7 @@ class _Rows:
     def _media(self, name: str, row: int) -> tuple[bytes, bytes]:
         if name != self._name or self._file is None:
             self._name, self._group = name, -1
-            self._file: Any = pq.ParquetFile(self._upstream.path(name))
+            self._file = pq.ParquetFile(self._upstream.path(name))
             meta = self._file.metadata
             sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
             self._first = [0, *np.cumsum(sizes).tolist()]
