@@ -299,6 +299,7 @@ def test_the_ends_of_the_scale_among_the_baselines_ignore_the_condition_or_are_t
         "nearest-class-clip",
         "nearest-class-image",
         "nearest-feature-clip",
+        "nearest-multimodal",
         "nearest-image-clip",
         "nearest-sound-image",
     }

@@ -101,6 +101,28 @@ DRAWERS: dict[str, Any] = {
     "autoencoder_epochs": 1,
     "autoencoder_min_steps": 2,
 }
+JOINT_SPACE: dict[str, Any] = {
+    "feature_side": 4,
+    "image_size": 32,
+    "image_width": 2,
+    "sound_width": 2,
+    "sound_seconds": 0.5,
+    "feature_epochs": 1,
+    "feature_min_steps": 2,
+    "feature_batch": 8,
+    "joint_epochs": 1,
+    "joint_min_steps": 2,
+    "joint_batch": 8,
+}
+STACKED: dict[str, Any] = {
+    **JOINT_SPACE,
+    "feature_side": 16,
+    "generator_width": 2,
+    "discriminator_width": 2,
+    "epochs": 1,
+    "min_steps": 2,
+    "batch": 8,
+}
 QUICK: dict[str, dict[str, Any]] = {
     "mtnet": SMALL,
     "i2t2a": NAME_A_WORD,
@@ -122,6 +144,12 @@ QUICK: dict[str, dict[str, Any]] = {
     **{f"dcmavg-s2i-{variant}": DRAWERS for variant in ("c", "n", "a", "pose")},
 }
 CLASSIFY = {*QUICK, "nearest-class-image", "nearest-image-clip"} - {"cmcgan", "cmcgan-i2s", "dcmavg-s2i-a"}  # no head
+    "stacked-gan": STACKED,
+    "nearest-multimodal": JOINT_SPACE,
+    "seen-image-gan": STACKED,
+}
+HEADLESS = {"cmcgan", "cmcgan-i2s", "seen-image-gan"}
+CLASSIFY = {*QUICK, "nearest-class-image", "nearest-image-clip"} - HEADLESS
 
 
 def baseline_of(name: str) -> Baseline:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from tests.conftest import shared
 from xmbench import registry
-from xmbench.annotators import _imagenet, _weights, mobilenet_v2, squeezenet
+from xmbench.annotators import _imagenet, mobilenet_v2, squeezenet
 from xmbench.errors import PrerequisiteError
 from xmbench.media import image
 from xmbench.media.signal import Picture
+from xmbench.networks import weight_files as _weights
 
 
 def _pictures(number: int = 10) -> list[Picture]:

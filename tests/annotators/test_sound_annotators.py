@@ -19,7 +19,7 @@ from xmbench.annotators import _imagenet, esc10_sounds, soundnet_8
 from xmbench.errors import PrerequisiteError, UpstreamError
 from xmbench.media import audio
 from xmbench.media.signal import Sound
-from xmbench.networks import soundnet
+from xmbench.networks import soundnet, soundnet_layouts
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -48,7 +48,7 @@ def _stored(folder: Path, arrays: Arrays, layout: str) -> Path:
     (folder / soundnet_8.SCENE_NAMES).write_text("\n".join(f"/p/place_{n}" for n in range(401)))
     path = folder / f"sound8.{layout}"
     tensorflow: dict[str, dict[str, Any]] = {}
-    theirs = {ours: name for name, ours in soundnet_8._TENSORFLOW.items()}
+    theirs = {ours: name for name, ours in soundnet_layouts._TENSORFLOW.items()}
     for name, value in arrays.items():
         block, _, part = name.partition(".")
         tensorflow.setdefault(block, {})[theirs[part]] = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value
@@ -94,7 +94,7 @@ def _convolved(y: NDArray[Any], arrays: Arrays, name: str, stride: int, padding:
 
 @pytest.mark.parametrize("layout", ["npz", "pth", "npy"])
 def test_every_public_layout_gives_the_same_arrays(tmp_path: Path, arrays: Arrays, layout: str) -> None:
-    found = soundnet_8.canonical(_stored(tmp_path, arrays, layout))
+    found = soundnet_layouts.canonical(_stored(tmp_path, arrays, layout))
     network = soundnet.SoundNet8()
     assert {name for name, v in network.state_dict().items() if v.is_floating_point()} == found.keys()
     np.testing.assert_array_equal(found["conv3.weight"], arrays["conv3.0.weight"][:, :, :, 0])

@@ -27,11 +27,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.annotators import _imagenet, _mel_statistics, _weights
+from xmbench.annotators import _imagenet, _mel_statistics
 from xmbench.errors import MediaError, UpstreamError
 from xmbench.interfaces import Annotator, FittedAnnotator, Label, Modality, PublishedWeights
 from xmbench.media import audio
 from xmbench.media.signal import Media, Sound
+from xmbench.networks import weight_files as _weights
 
 CLASSES = (
     "baby_cry",

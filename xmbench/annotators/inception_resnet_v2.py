@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.annotators import _imagenet, _weights
+from xmbench.annotators import _imagenet
 from xmbench.errors import PrerequisiteError
 from xmbench.interfaces import Annotator, Label, Modality, PublishedWeights
 from xmbench.media.signal import Media, Picture
+from xmbench.networks import weight_files as _weights
 
 SIDE_PX = 299
 _RESIZED_PX = 333  # 299 / 0.8975, as timm evaluates it

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.annotators import _imagenet, _weights
+from xmbench.annotators import _imagenet
 from xmbench.interfaces import Annotator, Label, Modality, PublishedWeights
 from xmbench.media.signal import Media, Picture
+from xmbench.networks import weight_files as _weights
 
 SIDE_PX = 224
 _STRIDES = (1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1)  # of blocks 0 to 16

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xmbench.annotators import _imagenet, _weights
+from xmbench.annotators import _imagenet
 from xmbench.interfaces import Annotator, Label, Modality, PublishedWeights
 from xmbench.media.signal import Media, Picture
+from xmbench.networks import weight_files as _weights
 
 SIDE_PX = 227
 _MEAN = np.array([104.0, 117.0, 123.0], np.float32)  # of blue, green, red

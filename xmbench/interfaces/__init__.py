@@ -49,6 +49,7 @@ from xmbench.interfaces.model import (
     ReadsImages,
     Run,
     SeesReferences,
+    StatesTrainingData,
     item_rng,
 )
 from xmbench.interfaces.source import (
@@ -134,6 +135,7 @@ __all__ = [
     "Speech",
     "Spoken",
     "SpokenWords",
+    "StatesTrainingData",
     "Status",
     "Task",
     "TrainingEmbeddings",

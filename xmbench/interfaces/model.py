@@ -185,6 +185,19 @@ class CountsParameters(Protocol):
 
 
 @runtime_checkable
+class StatesTrainingData(Protocol):
+    """What a model's `Config` has in addition when its settings may bring knowledge from other data.
+
+    `training_data` is "open" where they do (weights that others trained), "closed" otherwise; a submission says so.
+    """
+
+    @property
+    def training_data(self) -> str:
+        """See the class."""
+        ...
+
+
+@runtime_checkable
 class SeesReferences(Protocol):
     """What a model declares in addition to `oracle` to get the references themselves: an upper bound, not a system."""
 

@@ -15,8 +15,8 @@ from typing import Any
 from xmbench import registry
 from xmbench.formats.baseline import Baseline, names_of
 from xmbench.formats.dataset import Dataset
-from xmbench.formats.submission import Submission
-from xmbench.interfaces import CountsParameters, Direction, Generator
+from xmbench.formats.submission import Submission, TrainingData
+from xmbench.interfaces import CountsParameters, Direction, Generator, StatesTrainingData
 from xmbench.runner.settings import RunRecord
 
 PACKAGES = ("torch", "numpy", "pyarrow", "timm")
@@ -43,7 +43,7 @@ def submission_of(
         changed=dict(changes),
         control="shuffled-conditions" if shuffle else "",
         authors=("xmbench",),
-        training_data=baseline.training_data,
+        training_data=training_data_of(baseline, record),
         seed=seed,
         hardware=record.hardware,
         threads=record.threads,
@@ -54,6 +54,13 @@ def submission_of(
         command=command_of(baseline, dataset, preset, seed, changes, shuffle),
         notes=deviations(baseline, preset),
     )
+
+
+def training_data_of(baseline: Baseline, record: RunRecord) -> TrainingData:
+    """What the baseline states, or "open" where its settings bring knowledge from other data."""
+    config = registry.model(baseline.model).Config(**record.settings["config"])
+    by_settings = isinstance(config, StatesTrainingData) and config.training_data == "open"
+    return "open" if by_settings else baseline.training_data
 
 
 def system_name(baseline: Baseline, preset: str | None, overrides: Mapping[str, Any], shuffle: bool = False) -> str:
