@@ -142,13 +142,11 @@ QUICK: dict[str, dict[str, Any]] = {
     "cmcgan": ADVERSARIES,
     "cmcgan-i2s": ADVERSARIES,
     **{f"dcmavg-s2i-{variant}": DRAWERS for variant in ("c", "n", "a", "pose")},
-}
-CLASSIFY = {*QUICK, "nearest-class-image", "nearest-image-clip"} - {"cmcgan", "cmcgan-i2s", "dcmavg-s2i-a"}  # no head
     "stacked-gan": STACKED,
     "nearest-multimodal": JOINT_SPACE,
     "seen-image-gan": STACKED,
 }
-HEADLESS = {"cmcgan", "cmcgan-i2s", "seen-image-gan"}
+HEADLESS = {"cmcgan", "cmcgan-i2s", "dcmavg-s2i-a", "seen-image-gan"}
 CLASSIFY = {*QUICK, "nearest-class-image", "nearest-image-clip"} - HEADLESS
 
 
