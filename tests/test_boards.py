@@ -293,6 +293,7 @@ def test_the_ends_of_the_scale_among_the_baselines_ignore_the_condition_or_are_t
         "majority-class-image",
     } <= {name for name, end in anchors.items() if end == "floor"}
     assert {one.name for one in found if one.kind == "retrieval"} == {
+        "class-log-mel",
         "class-medoid",
         "heard-class-image",
         "i2t2a-same-voice",

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import os
 import signal
+import types
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ import torch
 from numpy.typing import NDArray
 
 from tests.conftest import ROOT
-from xmbench.baselines import cmcgan, dcmavg_i2s
+from xmbench.baselines import _adversarial, cmcgan, dcmavg_i2s
 from xmbench.baselines._adversarial import square
 from xmbench.formats.baseline import Baseline
 from xmbench.formats.document import load_toml
 from xmbench.interfaces import AudioFormat, Conditions, Direction, Examples, Generator, ImageFormat, Run, Task
 from xmbench.networks.class_encoders import ImageClassifier, SoundClassifier
+from xmbench.training import Phase
 
 NAMES = ("dcmavg-i2s", "cmcgan", "cmcgan-i2s")
 ROWS = {name: load_toml(ROOT / "baselines" / f"{name}.toml", Baseline) for name in NAMES}
@@ -151,7 +153,7 @@ def test_dcmavg_is_the_same_in_any_batch_and_after_a_stop(tmp_path: Path, monkey
 
 def test_a_small_network_learns_to_sound_eight_pairs_of_two_classes(tmp_path: Path) -> None:
     examples = examples_of(8)
-    settings = {"generator_width": 8, "discriminator_width": 8, "lr": 2e-3, "min_steps": 120, "average": 0.9}
+    settings = {"generator_width": 8, "discriminator_width": 8, "lr": 1e-3, "min_steps": 160, "average": 0.9}
     config = dcmavg_i2s.Config(**{**TINY, **settings}, waveform="griffin-lim")
     generator = dcmavg_i2s.MODEL.fit(examples, TASK, config, run_in(tmp_path))
     made = outputs(generator, examples, "i2a")
@@ -243,3 +245,17 @@ def test_every_variant_trains_on_colour_images(tmp_path: Path, changes: dict[str
     config = dcmavg_i2s.Config(**TINY, waveform="griffin-lim", **changes)
     generator = dcmavg_i2s.MODEL.fit(examples, task, config, run_in(tmp_path))
     assert np.isfinite(outputs(generator, examples, "i2a")).all()
+
+
+@pytest.mark.parametrize(("items", "batch", "apart"), [(368, 16, 300), (1800, 16, 448), (71_230, 64, 4448)])
+def test_in_a_small_set_the_rate_is_not_halved_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, items: int, batch: int, apart: int
+) -> None:
+    phases: list[Phase] = []
+    monkeypatch.setattr(_adversarial, "train", lambda phase, run: phases.append(phase))
+    config = dcmavg_i2s.Config(batch=batch, epochs=1, halve_every=4)
+    rows = types.SimpleNamespace(rows=torch.arange(items), held_out=torch.arange(0), validation_ids=())
+    pair = dcmavg_i2s.Adversaries(dcmavg_i2s.Config(**TINY))
+    updates = [("generator", pair.generator, lambda positions: {"loss": torch.zeros(())})]
+    _adversarial.train_adversaries(pair, updates, dict, rows, config, run_in(tmp_path))  # type: ignore[arg-type]
+    assert phases[0].updates[0].optimiser.decay_steps == (apart,)

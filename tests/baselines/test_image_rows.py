@@ -163,7 +163,7 @@ def test_what_sees_labels_or_references_is_marked() -> None:
         model = registry.model(baseline.model)
         if isinstance(model, SeesReferences):
             assert model.oracle
-            assert baseline.model in ("identity", "griffin-lim", "seen-image-gan")
+            assert baseline.model in ("identity", "griffin-lim", "log-mel-copy", "seen-image-gan")
         if model.oracle:
             assert baseline.kind in ("floor", "ceiling")
             assert "sees labels" in baseline.description or "sees references" in baseline.description
