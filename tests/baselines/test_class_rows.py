@@ -220,7 +220,7 @@ def test_the_nearest_points_are_those_of_a_plain_search(points: int, queries: in
 
 
 def test_the_search_crosses_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xmbench.baselines.nearest_image_clip.BLOCK", 7)
+    monkeypatch.setattr("xmbench.baselines._nearest.BLOCK", 7)
     random = np.random.default_rng(0)
     stored, asked = random.normal(size=(100, 5)).astype(np.float32), random.normal(size=(9, 5)).astype(np.float32)
     table = np.square(asked[:, None].astype(np.float64) - stored[None]).sum(axis=2)

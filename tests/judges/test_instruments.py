@@ -24,7 +24,7 @@ from xmbench.formats.corpora import read_toml
 from xmbench.formats.dataset import Dataset
 from xmbench.formats.recipe import Recipe
 from xmbench.interfaces import FittableKind, Judge, JudgeKind, Modality
-from xmbench.judges import loading
+from xmbench.judges import labelled, loading
 from xmbench.judges.fitting import fit, kind_for
 from xmbench.judges.instrument_images import JUDGE as IMAGES
 from xmbench.judges.instrument_images import photo_features
@@ -32,7 +32,7 @@ from xmbench.judges.instrument_images.network import seen
 from xmbench.judges.instrument_sounds import JUDGE as SOUNDS
 from xmbench.judges.instrument_sounds.augment import vocoded
 from xmbench.judges.instrument_sounds.features import FRONT_ENDS, RATE_HZ, SAMPLES, features, heard, shape_of
-from xmbench.judges.labelled import read, tested
+from xmbench.judges.labelled import read
 from xmbench.judges.records import pretrained
 from xmbench.media.signal import Media, Picture, Sound
 
@@ -232,7 +232,7 @@ def held_out_files() -> tuple[tuple[str, Path], ...]:
     home = shared("data", "instrument_sounds")
     with (home / "index.csv").open() as file:
         rows = [(row["label"], home / row["file"]) for row in csv.DictReader(file)]
-    kept = [(label, path) for label, path in rows if tested(f"{label}/{path.stem}")]
+    kept = [(label, path) for label, path in rows if labelled.tested(f"{label}/{path.stem}")]
     by_class = {label: [path for known, path in kept if known == label][:4] for label, _ in kept}
     return tuple((label, path) for label, paths in sorted(by_class.items()) for path in paths)
 

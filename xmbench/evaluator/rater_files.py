@@ -11,7 +11,7 @@ from pathlib import Path
 from xmbench.errors import DocumentError, XmbenchError, nearest
 from xmbench.formats.document import load_json
 from xmbench.formats.rating_kit import HIGHEST, LOWEST, RatedSet, RaterFile, RatingKey
-from xmbench.interfaces import SIDES, Direction
+from xmbench.interfaces import SIDES
 from xmbench.printable import shown
 
 MOST_FILES = 10_000
@@ -90,9 +90,9 @@ def read_raters(folder: Path, key: RatingKey, *, key_path: Path | None = None, e
             raise DocumentError(f"no rater '{shown(name)}'", where="--exclude", todo=nearest(name, names))
     counted = tuple(rater for rater in kept if rater.name not in exclude and rater.first)
     warnings += [f"{shown(r.name)} ({shown(r.file)}): no score, not counted" for r in kept if not r.first]
-    direction: Direction = "a2i" if key.track.endswith("/a2i") else "i2a"
+    rated = next(sides.output for direction, sides in SIDES.items() if key.track.endswith(f"/{direction}"))
     for rater in counted:
-        warnings += _remarks(rater, sounds=SIDES[direction].output == "audio")
+        warnings += _remarks(rater, sounds=rated == "audio")
     if not counted:
         raise DocumentError("no rating here", where=folder, problems=warnings, expected="a file with scores")
     return Raters(counted, tuple(name for name in names if name in exclude), tuple(warnings))
