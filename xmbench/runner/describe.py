@@ -58,7 +58,7 @@ def submission_of(
 
 def training_data_of(baseline: Baseline, record: RunRecord) -> TrainingData:
     """What the baseline states, or "open" where its settings bring knowledge from other data."""
-    config = registry.model(baseline.model).Config(**record.settings["config"])
+    config = registry.model(baseline.model).Config(**record.settings.get("config", {}))
     by_settings = isinstance(config, StatesTrainingData) and config.training_data == "open"
     return "open" if by_settings else baseline.training_data
 
